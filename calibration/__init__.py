@@ -1,0 +1,1 @@
+"""From training crops to INT8: image lists and Q/DQ nodes."""

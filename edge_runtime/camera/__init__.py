@@ -1,0 +1,1 @@
+"""Pixels to person crops: GStreamer sources, person detectors, the tracker."""

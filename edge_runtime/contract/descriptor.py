@@ -1,0 +1,66 @@
+"""Descriptors: L2 normalisation, distances, and the compact codecs of the wire."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.errors import DataError
+
+Codec = Literal["f32", "f16", "i8"]
+_DTYPES: dict[Codec, str] = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
+
+
+@dataclass(frozen=True)
+class EncodedDescriptor:
+    """One descriptor as it travels: little-endian numbers in `data`, each to be multiplied by `scale`."""
+
+    codec: Codec
+    scale: float
+    length: int
+    data: bytes
+
+
+def normalise(descriptors: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Scale each row to unit L2 length, summing in float32 whatever the input's precision.
+
+    descriptors: (N, D) floating. Returns (N, D) float32; an all-zero row stays zero.
+    """
+    rows = np.asarray(descriptors, np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(lengths, np.float32(1e-12))
+
+
+def cosine_distance(queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 - cosine for L2-normalised rows. queries: (Q, D), gallery: (G, D). Returns (Q, G) float32 in [0, 2]."""
+    return np.clip(1.0 - queries @ gallery.T, 0.0, 2.0).astype(np.float32, copy=False)
+
+
+def encode(descriptor: NDArray[np.float32], *, codec: Codec) -> EncodedDescriptor:
+    """Encode one L2-normalised descriptor (D,) for the wire.
+
+    `i8` uses one scale for the whole vector, so that its largest element becomes 127.
+    """
+    if codec == "i8":
+        scale = float(np.abs(descriptor).max()) / 127.0 or 1.0
+        numbers = np.rint(descriptor / scale)
+    else:
+        scale, numbers = 1.0, descriptor
+    return EncodedDescriptor(codec, scale, len(descriptor), numbers.astype(_DTYPES[codec]).tobytes())
+
+
+def decode(encoded: EncodedDescriptor) -> NDArray[np.float32]:
+    """Decode a descriptor and normalise it again. Returns (D,) float32.
+
+    Raises:
+        DataError: the number of bytes does not fit codec and length.
+    """
+    dtype = np.dtype(_DTYPES[encoded.codec])
+    if len(encoded.data) != encoded.length * dtype.itemsize:
+        raise DataError(
+            f"a {encoded.codec} descriptor of {encoded.length} numbers takes {encoded.length * dtype.itemsize} bytes, "
+            f"but {len(encoded.data)} came; the message is damaged"
+        )
+    numbers = np.frombuffer(encoded.data, dtype).astype(np.float32) * np.float32(encoded.scale)
+    return normalise(numbers[None])[0]

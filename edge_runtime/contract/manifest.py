@@ -1,0 +1,235 @@
+"""The manifest: what goes into an artefact, what comes out, where it came from and what it scored.
+
+A manifest is a JSON file beside its artefact (`model.onnx` -> `model.onnx.json`), written once and never edited.
+Each step writes a new one beside its own output and names its parent by digest.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+
+from edge_runtime.contract.errors import ManifestError
+
+SCHEMA = 1
+Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class _Strict(BaseModel):
+    """Frozen, and an unknown or missing key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Input(_Strict):
+    """Pixels as the deployed graph takes them: (N, height, width, 3) uint8."""
+
+    tensor: str = "pixels"
+    layout: Literal["NHWC"] = "NHWC"
+    dtype: Literal["uint8"] = "uint8"
+    height_px: PositiveInt
+    width_px: PositiveInt
+    colour_order: Literal["RGB"] = "RGB"
+    value_range: tuple[int, int] = (0, 255)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    resize: Literal["bilinear-half-pixel"] = "bilinear-half-pixel"
+
+
+class Part(_Strict):
+    """One named stretch of a concatenated descriptor."""
+
+    name: str
+    length: PositiveInt
+
+
+class Descriptor(_Strict):
+    """What comes out: (N, length) float32, not yet L2-normalised."""
+
+    tensor: str = "descriptor"
+    length: PositiveInt
+    parts: tuple[Part, ...]
+    normalisation: Literal["l2"] = "l2"
+    distance: Literal["cosine"] = "cosine"
+
+    @model_validator(mode="after")
+    def _parts_fill_the_length(self) -> "Descriptor":
+        if sum(part.length for part in self.parts) != self.length:
+            raise ValueError(f"the parts add up to {sum(p.length for p in self.parts)}, not to length {self.length}")
+        return self
+
+
+class Artefact(_Strict):
+    """The file this manifest stands beside."""
+
+    kind: Literal["checkpoint", "onnx", "engine"]
+    file: str
+    sha256: str = Sha256
+    parent_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    opset: int | None = None
+    batch_min: PositiveInt = 1
+    batch_opt: PositiveInt = 8
+    batch_max: PositiveInt = 32
+
+
+class Build(_Strict):
+    """Which backend runs the artefact, in which precision, and for an engine: on which device it was built."""
+
+    backend: Literal["torch", "onnxruntime", "tensorrt"]
+    precision: Precision
+    kept_higher: tuple[str, ...] = ()
+    tensorrt: str | None = None
+    cuda: str | None = None
+    gpu: str | None = None
+    compute_capability: str | None = None
+    l4t: str | None = None
+
+
+class Calibration(_Strict):
+    """Where the INT8 ranges came from."""
+
+    method: str
+    image_list_sha256: str = Sha256
+    count: PositiveInt
+    seed: int
+    split: str
+
+
+class Score(_Strict):
+    """A figure in [0, 1] with its 95 % bootstrap interval over queries."""
+
+    value: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class Fidelity(_Strict):
+    """How close descriptors are to the parent's, over the images of the evidence."""
+
+    cosine_mean: float
+    cosine_min: float
+    largest_difference: float
+    images: PositiveInt
+
+
+class Evidence(_Strict):
+    """Retrieval of this artefact, measured on its own descriptors."""
+
+    data_set: str
+    protocol: str
+    queries: PositiveInt
+    gallery: PositiveInt
+    rank1: Score
+    mean_ap: Score
+    mean_inp: Score
+    to_parent: Fidelity | None = None
+    parent_rank1: float | None = None
+    parent_mean_ap: float | None = None
+
+
+class Terms(_Strict):
+    """Licences that travel with the weights."""
+
+    weights: str
+    training_data: str
+
+
+class Manifest(_Strict):
+    """Everything a user of an artefact relies on. Field by field: see the classes above."""
+
+    schema_version: Literal[1] = SCHEMA
+    model_id: str = Field(pattern=r"^[a-z0-9_]+-[a-z0-9_]+-[0-9a-f]{8}$")
+    architecture: str
+    weights_sha256: str = Sha256
+    recipe: str
+    commit: str
+    created: str
+    space_id: str = Field(pattern=r"^[0-9a-f]{16}$")
+    input: Input
+    descriptor: Descriptor
+    artefact: Artefact
+    build: Build
+    calibration: Calibration | None = None
+    evidence: Evidence | None = None
+    terms: Terms
+
+    @model_validator(mode="after")
+    def _identity_is_derived(self) -> "Manifest":
+        if self.space_id != space_id(self.weights_sha256, self.input, self.descriptor):
+            raise ValueError("space_id does not follow from weights, input and descriptor")
+        if not self.model_id.endswith(f"-{self.weights_sha256[:8]}"):
+            raise ValueError("model_id does not end with the first 8 digits of weights_sha256")
+        return self
+
+
+def space_id(weights_sha256: str, input_: Input, descriptor: Descriptor) -> str:
+    """Name the space in which descriptors may be compared: weights, preprocessing, output, normalisation.
+
+    Precision and file format are not part of it. Returns 16 hexadecimal digits.
+    """
+    preprocessing = input_.model_dump(mode="json", exclude={"tensor"})
+    output = descriptor.model_dump(mode="json", exclude={"tensor"})
+    text = json.dumps([weights_sha256, preprocessing, output], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def manifest_path(artefact: Path) -> Path:
+    """Where the manifest of an artefact lies: its file name with `.json` appended."""
+    return artefact.with_name(artefact.name + ".json")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits.
+
+    Raises:
+        ManifestError: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror}; give the path of a model file") from error
+    return digest.hexdigest()
+
+
+def read_manifest(artefact: Path) -> Manifest:
+    """Read the manifest beside an artefact and check that it belongs to the file's bytes.
+
+    Raises:
+        ManifestError: manifest or artefact missing, a field wrong (all are listed), or another digest.
+    """
+    found = file_sha256(artefact)
+    path = manifest_path(artefact)
+    try:
+        manifest = Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ManifestError(f"{artefact} has no manifest: expected {path.name} beside it; export it again") from error
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ManifestError(f"{path} is not a valid manifest: {_faults(error)}; export the model again") from error
+    if manifest.artefact.sha256 != found:
+        raise ManifestError(
+            f"{artefact} is not the file its manifest describes: expected SHA-256 {manifest.artefact.sha256}, "
+            f"found {found}; the file is damaged or was replaced, copy or export both again"
+        )
+    return manifest
+
+
+def write_manifest(manifest: Manifest, artefact: Path) -> Path:
+    """Write the manifest beside its artefact, atomically. Returns its path."""
+    path = manifest_path(artefact)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(manifest.model_dump_json(indent=2) + "\n")
+    os.replace(partial, path)
+    return path
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())

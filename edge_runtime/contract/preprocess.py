@@ -1,0 +1,44 @@
+"""The one preprocessing rule: crop, bilinear resize, RGB, uint8. Mean and std are inside the network's graph."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+"""(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
+
+RESIZE_RULE = "bilinear-half-pixel"
+
+
+def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Resize one image, bilinearly, with half-pixel centres and without antialiasing.
+
+    image: (H, W, 3) uint8. Returns (height_px, width_px, 3) uint8.
+    """
+    if image.shape[:2] == (height_px, width_px):
+        return image
+    resized = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(resized, dtype=np.uint8)
+
+
+def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[int, int, int, int]:
+    """Round a box to whole pixels inside the frame; it keeps at least one pixel each way."""
+    left = min(max(int(np.floor(box[0])), 0), frame_width_px - 1)
+    top = min(max(int(np.floor(box[1])), 0), frame_height_px - 1)
+    right = min(max(int(np.ceil(box[2])), left + 1), frame_width_px)
+    bottom = min(max(int(np.ceil(box[3])), top + 1), frame_height_px)
+    return left, top, right, bottom
+
+
+def crop_people(frame: NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """Cut boxes out of a frame and resize each to the network's input.
+
+    frame: (H, W, 3) uint8, RGB. Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the boxes.
+    """
+    crops = np.empty((len(boxes), height_px, width_px, 3), np.uint8)
+    for crop, box in zip(crops, boxes, strict=True):
+        left, top, right, bottom = pixel_box(box, frame_height_px=frame.shape[0], frame_width_px=frame.shape[1])
+        crop[:] = resize(frame[top:bottom, left:right], height_px=height_px, width_px=width_px)
+    return crops

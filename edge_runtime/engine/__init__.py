@@ -1,0 +1,1 @@
+"""Crops to descriptors: one interface over ONNX Runtime and TensorRT."""

@@ -1,0 +1,91 @@
+"""One interface over every backend: uint8 crops in, L2-normalised descriptors out."""
+
+import logging
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.descriptor import normalise
+from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.manifest import Manifest, read_manifest
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "onnxruntime", "tensorrt"]
+
+
+class Engine(ABC):
+    """A network ready to run. Not safe to share between threads. Use as a context manager or call `close`."""
+
+    backend: str
+    """What runs the network, as a person would name it: `onnxruntime 1.20 CPU`, `tensorrt 10.3 Orin`."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+
+    def describe(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn crops into descriptors.
+
+        crops: (N, height, width, 3) uint8, RGB, resized as the manifest says; N may be 0 or any size.
+        Returns (N, length) float32, each row of unit L2 length.
+
+        Raises:
+            EngineError: crops of another shape or type, or the backend failed.
+        """
+        spec = self.manifest.input
+        expected = (spec.height_px, spec.width_px, 3)
+        if crops.dtype != np.uint8 or crops.shape[1:] != expected:
+            raise EngineError(
+                f"the engine takes uint8 crops of shape (N, {', '.join(map(str, expected))}), "
+                f"found {crops.dtype} {crops.shape}; crop with contract.preprocess"
+            )
+        descriptors = np.empty((len(crops), self.manifest.descriptor.length), np.float32)
+        step = self.manifest.artefact.batch_max
+        for start in range(0, len(crops), step):
+            descriptors[start : start + step] = self._run(crops[start : start + step])
+        return normalise(descriptors)
+
+    @abstractmethod
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run at most `batch_max` crops. Returns (N, length), not normalised."""
+
+    def close(self) -> None:
+        """Give back what the backend holds; the engine cannot be used afterwards."""
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:
+    """Open the model at `path` after checking it against its manifest.
+
+    `auto` takes the backend the manifest was built for. An ONNX file always runs in ONNX Runtime, a TensorRT plan
+    always in TensorRT: asking for the other one is an error, never a silent change. `threads` counts the CPU
+    threads ONNX Runtime may use for one call.
+
+    Raises:
+        ManifestError: manifest missing, wrong, or of another file.
+        EngineError: the backend is missing, refuses the file, or its tensors disagree with the manifest.
+    """
+    manifest = read_manifest(path)
+    built_for = manifest.build.backend
+    if built_for == "torch":
+        raise EngineError(f"{path} is a checkpoint; export it with export/to_onnx.py first")
+    if backend not in ("auto", built_for):
+        raise EngineError(f"{path} was built for {built_for}, not {backend}; build it with export/build_engine.py")
+    if built_for == "tensorrt":
+        from edge_runtime.engine.tensorrt_engine import TensorRTEngine
+
+        engine: Engine = TensorRTEngine(path, manifest)
+    else:
+        from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
+
+        engine = OnnxRuntimeEngine(path, manifest, threads=threads)
+    logger.info("engine %s (%s) runs on %s", manifest.model_id, manifest.build.precision, engine.backend)
+    return engine

@@ -1,0 +1,1 @@
+"""Descriptors to the broker, nothing lost: messages, spool, publisher, health."""

@@ -1,0 +1,1 @@
+"""From a checkpoint to ONNX and to an engine, with proof that nothing broke."""

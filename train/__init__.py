@@ -1,0 +1,1 @@
+"""Training and evaluation of re-identification networks with PyTorch."""
