@@ -1,1 +1,1 @@
-"""The daemon beside the camera: camera -> people -> engine -> descriptors -> broker, and the contract all parts share."""
+"""The daemon beside the camera: people in, descriptors out, and the contract that all parts share."""

@@ -52,7 +52,7 @@ class Engine(ABC):
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run at most `batch_max` crops. Returns (N, length), not normalised."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Give back what the backend holds; the engine cannot be used afterwards."""
 
     def __enter__(self) -> "Engine":
