@@ -1,0 +1,41 @@
+"""How entry scripts end."""
+
+import pytest
+
+from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.script import run
+
+
+def test_an_exit_code_is_passed_on() -> None:
+    """What main returns is what the shell sees."""
+    assert run(lambda: 2) == 2
+
+
+def test_a_reid_error_is_one_sentence_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """A user reads what is wrong, never a traceback."""
+
+    def main() -> int:
+        raise DataError("the folder x is empty; give a folder of images")
+
+    assert run(main) == 1
+    assert capsys.readouterr().err == "error: the folder x is empty; give a folder of images\n"
+
+
+def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    """Stopping by hand is not a fault, and shows no traceback either."""
+
+    def main() -> int:
+        raise KeyboardInterrupt
+
+    assert run(main) == 130
+    assert capsys.readouterr().err == "error: stopped by the user\n"
+
+
+def test_our_own_bugs_are_not_hidden() -> None:
+    """Only errors a user can act on become a sentence."""
+
+    def main() -> int:
+        raise AssertionError
+
+    with pytest.raises(AssertionError):
+        run(main)
