@@ -1,4 +1,4 @@
-"""From a function that describes images to retrieval scores: the one way checkpoints, ONNX files and engines are scored."""
+"""From a function that describes images to scores: the one way checkpoints, ONNX files and engines are judged."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

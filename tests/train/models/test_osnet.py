@@ -1,0 +1,86 @@
+"""OSNet and its variants against golden descriptors, parameter counts and the paper's table 6."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.golden.rule import image, parameter
+from train.losses import label_smoothed_cross_entropy
+from train.models.catalog import build
+from train.models.complexity import measure
+from train.models.output import TrainingOutput
+
+GOLDEN = ROOT / "tests" / "golden"
+TABLE_6: list[dict[str, Any]] = json.loads((GOLDEN / "complexity.json").read_text())["osnet_table6"]
+TRAIN_MODE: dict[str, Any] = json.loads((GOLDEN / "train_mode.json").read_text())["models"]
+
+
+def golden_network(name: str, classes: int = 1000) -> torch.nn.Module:
+    network = build(name, classes=classes)
+    state = network.state_dict()
+    filled = {key: torch.tensor(parameter(key, tuple(value.shape))).to(value.dtype) for key, value in state.items()}
+    network.load_state_dict(filled)
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["osnet_x1_0", "osnet_x0_25", "osnet_ibn_x1_0"])
+def test_descriptors_equal_the_golden_ones(name: str) -> None:
+    """Within 1e-4 of their standard deviation in float32: float32 rounding of the reference itself is up to 1e-5."""
+    expected = np.load(GOLDEN / "features" / f"{name}_256x128.npy")
+    images = np.stack([image(number, height=256, width=128) for number in range(len(expected))])
+    with torch.inference_mode():
+        found = golden_network(name)(torch.tensor(images, dtype=torch.float32)).numpy()
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 1e-4 * expected.std()
+
+
+@pytest.mark.parametrize("path", sorted((GOLDEN / "state_dict").glob("osnet_*.json")), ids=lambda path: path.stem)
+def test_state_dict_has_the_public_names_and_shapes(path: Any) -> None:
+    """Names, shapes and order are those of the public code, so that its checkpoints load."""
+    expected = json.loads(path.read_text())["shapes"]
+    found = {key: list(value.shape) for key, value in build(path.stem, classes=1000).state_dict().items()}
+    assert found == expected
+
+
+@pytest.mark.parametrize("row", TABLE_6, ids=lambda row: f"x{row['width']}-{row['height']}x{row['width_px']}")
+def test_complexity_is_that_of_table_6(row: dict[str, Any]) -> None:
+    """All 16 Mult-Add figures of the paper, and parameters counted once."""
+    name = f"osnet_x{row['width']}".replace(".", "_")
+    found = measure(build(name, classes=10), height_px=row["height"], width_px=row["width_px"])
+    assert found.parameters == row["params_test_time_counted_once"]
+    assert found.mult_adds == row["mult_adds_torchreid_counter"]
+    assert round(found.mult_adds / 1e6, 1) == row["paper_mult_adds_millions"]
+
+
+@pytest.mark.parametrize("name", ["osnet_x0_25", "osnet_ibn_x0_25", "osnet_ain_x0_25"])
+@pytest.mark.parametrize("size", [(256, 128), (160, 64)])
+def test_any_input_size_gives_512_numbers(name: str, size: tuple[int, int]) -> None:
+    """Eval mode gives one descriptor, train mode logits and embedding of the same images."""
+    network = build(name, classes=7)
+    images = torch.randn(3, 3, *size)
+    assert network.eval()(images).shape == (3, 512)
+    output = network.train()(images)
+    assert isinstance(output, TrainingOutput)
+    assert [t.shape for t in (*output.logits, *output.embeddings)] == [(3, 7), (3, 512)]
+
+
+@pytest.mark.parametrize("name", [name for name in TRAIN_MODE if name.startswith("osnet")])
+def test_training_forward_and_backward_equal_the_golden_figures(name: str) -> None:
+    """Batch statistics, label-smoothed loss and gradients in float64: only summation order may differ, so 1e-8."""
+    golden = TRAIN_MODE[name]
+    network = golden_network(name, classes=751).double().train()
+    images = torch.tensor(np.stack([image(number, height=256, width=128) for number in range(4)]))
+    output = network(images)
+    loss = label_smoothed_cross_entropy(output.logits[0], torch.tensor([0, 0, 1, 1]), smoothing=0.1)
+    loss.backward()
+    gradients = {key: value.grad.norm().item() for key, value in network.named_parameters()}
+    gradients["all_parameters"] = sum(value**2 for value in gradients.values()) ** 0.5
+    assert output.logits[0][0, :8].tolist() == pytest.approx(golden["logits"]["row0_first8"], rel=1e-8, abs=1e-9)
+    assert output.embeddings[0][0, :8].tolist() == pytest.approx(golden["features"]["row0_first8"], rel=1e-8, abs=1e-9)
+    assert loss.item() == pytest.approx(golden["label_smoothed_ce"], rel=1e-8)
+    for key, expected in golden["grad_l2"].items():
+        assert gradients[key] == pytest.approx(expected, rel=1e-8), key

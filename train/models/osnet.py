@@ -1,0 +1,198 @@
+"""OSNet and OSNet-IBN: omni-scale features by streams of different depth behind one shared gate.
+
+Source: Zhou, Yang, Cavallaro, Xiang, "Omni-Scale Feature Learning for Person Re-Identification", ICCV 2019, section 3.
+Differs: the descriptor is taken after BN and ReLU of the last linear layer, as in the authors' code. Module names are
+those of that code too, so that its checkpoints load by name.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from train.models.output import TrainingOutput
+
+Norm = Callable[[int], nn.Module]
+DESCRIPTOR_LENGTH = 512
+_STAGES = (64, 256, 384, 512)
+_STREAMS = 4
+
+
+def instance_norm(channels: int) -> nn.InstanceNorm2d:
+    """Instance normalisation with learned scale and shift and without running statistics."""
+    return nn.InstanceNorm2d(channels, affine=True)
+
+
+class ConvLayer(nn.Module):
+    """Convolution, normalisation, ReLU."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel: int, stride: int = 1, norm: Norm = nn.BatchNorm2d
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.bn = norm(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.bn(self.conv(x)))
+
+
+class Conv1x1Linear(nn.Module):
+    """1x1 convolution with BN and without non-linearity; AIN leaves the BN out too."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, bn: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels) if bn else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        return x if self.bn is None else self.bn(x)
+
+
+class LightConv3x3(nn.Module):
+    """Lite 3x3: a linear pointwise convolution, then a depthwise one, BN, ReLU. Source: section 3.1, figure 2(b)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, channels, 1, bias=False)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.bn(self.conv2(self.conv1(x))))
+
+
+class ChannelGate(nn.Module):
+    """Unified aggregation gate: one weight per channel, from the stream's own global average.
+
+    Source: section 3.2, eq. (3). The hidden layer has channels // 16 units, rounded down but at least one.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, max(channels // 16, 1), 1)
+        self.fc2 = nn.Conv2d(max(channels // 16, 1), channels, 1)
+
+    def weights(self, pooled: Tensor) -> Tensor:
+        """Gate values in (0, 1). pooled: (N, C, 1, 1). Returns (N, C, 1, 1)."""
+        return torch.sigmoid(self.fc2(torch.relu(self.fc1(pooled))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
+
+
+class OSBlock(nn.Module):
+    """Omni-scale residual block: four streams of 1 to 4 Lite layers, gated and summed.
+
+    Source: section 3.2, figure 4; `with_instance_norm` is section 3.4: IN after the residual sum, before ReLU.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, with_instance_norm: bool = False) -> None:
+        super().__init__()
+        mid = out_channels // 4
+        self.conv1 = ConvLayer(in_channels, mid, kernel=1)
+        self.conv2a = LightConv3x3(mid)
+        self.conv2b = nn.Sequential(*(LightConv3x3(mid) for _ in range(2)))
+        self.conv2c = nn.Sequential(*(LightConv3x3(mid) for _ in range(3)))
+        self.conv2d = nn.Sequential(*(LightConv3x3(mid) for _ in range(4)))
+        self.gate = ChannelGate(mid)
+        self.conv3 = Conv1x1Linear(mid, out_channels)
+        self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
+        self.IN = instance_norm(out_channels) if with_instance_norm else None
+
+    def streams(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The four streams before their gates, each (N, mid, H, W)."""
+        return self.conv2a(x), self.conv2b(x), self.conv2c(x), self.conv2d(x)
+
+    def aggregate(self, x: Tensor) -> Tensor:
+        """Sum of the gated streams, (N, mid, H, W)."""
+        a, b, c, d = self.streams(x)
+        return self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = self.conv3(self.aggregate(self.conv1(x))) + shortcut
+        return torch.relu(out if self.IN is None else self.IN(out))
+
+
+def stage_widths(width: float) -> tuple[int, int, int, int]:
+    """Channels of stem and stages at a width multiplier. Source: section 4.1, table 6."""
+    stem, first, second, third = (int(channels * width) for channels in _STAGES)
+    return stem, first, second, third
+
+
+class OSNetHead(nn.Module):
+    """The end that all OSNets share: global average pool, linear 512, BN, ReLU, classifier.
+
+    forward(maps (N, C, H, W)) gives (N, 512) in eval mode and a `TrainingOutput` in train mode.
+    """
+
+    fc: nn.Sequential
+    classifier: nn.Linear
+
+    def _add_head(self, channels: int, *, classes: int) -> None:
+        self.fc = nn.Sequential(
+            nn.Linear(channels, DESCRIPTOR_LENGTH), nn.BatchNorm1d(DESCRIPTOR_LENGTH), nn.ReLU(inplace=True)
+        )
+        self.classifier = nn.Linear(DESCRIPTOR_LENGTH, classes)
+
+    def _describe(self, maps: Tensor) -> Tensor | TrainingOutput:
+        descriptor = self.fc(maps.mean(dim=(2, 3)))  # (N, 512)
+        if not self.training:
+            return descriptor
+        return TrainingOutput((self.classifier(descriptor),), (descriptor,))
+
+
+class OSNet(OSNetHead):
+    """OSNet at any width; `with_instance_norm` makes OSNet-IBN.
+
+    IBN: IN replaces the stem's BN and is added in both blocks of conv2 (section 3.4).
+    """
+
+    def __init__(self, *, width: float, classes: int, with_instance_norm: bool = False) -> None:
+        super().__init__()
+        stem, first, second, third = stage_widths(width)
+        norm = instance_norm if with_instance_norm else nn.BatchNorm2d
+        self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=norm)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.conv2 = _stage(stem, first, with_instance_norm=with_instance_norm, shrinks=True)
+        self.conv3 = _stage(first, second, with_instance_norm=False, shrinks=True)
+        self.conv4 = _stage(second, third, with_instance_norm=False, shrinks=False)
+        self.conv5 = ConvLayer(third, third, kernel=1)
+        self._add_head(third, classes=classes)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor | TrainingOutput:
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        x = self.maxpool(self.conv1(images))  # (N, C, H/4, W/4)
+        x = self.conv2(x)  # (N, C, H/8, W/8)
+        x = self.conv3(x)  # (N, C, H/16, W/16)
+        return self._describe(self.conv5(self.conv4(x)))
+
+
+def _stage(in_channels: int, out_channels: int, *, with_instance_norm: bool, shrinks: bool) -> nn.Sequential:
+    blocks: list[nn.Module] = [
+        OSBlock(in_channels, out_channels, with_instance_norm=with_instance_norm),
+        OSBlock(out_channels, out_channels, with_instance_norm=with_instance_norm),
+    ]
+    if shrinks:
+        blocks.append(transition(out_channels))
+    return nn.Sequential(*blocks)
+
+
+def transition(channels: int) -> nn.Sequential:
+    """1x1 convolution, BN, ReLU and 2x2 average pool between two stages."""
+    return nn.Sequential(ConvLayer(channels, channels, kernel=1), nn.AvgPool2d(2, stride=2))
+
+
+def initialise(network: nn.Module) -> None:
+    """He initialisation for convolutions, 1 and 0 for norms, N(0, 0.01) for linear layers."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
