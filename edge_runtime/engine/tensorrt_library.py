@@ -1,0 +1,61 @@
+"""TensorRT as a library: found or not, its version, and its messages. The one place that imports it."""
+
+import functools
+import logging
+import re
+from typing import Any
+
+from edge_runtime.contract.errors import EngineError
+
+logger = logging.getLogger(__name__)
+
+
+def load_tensorrt() -> Any:
+    """The `tensorrt` module.
+
+    Raises:
+        EngineError: it is not installed, or its libraries cannot be loaded.
+    """
+    try:
+        import tensorrt
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            f"TensorRT cannot be imported ({error}); on a Jetson install python3-libnvinfer with apt and let the "
+            "environment see system packages, or run an ONNX file with ONNX Runtime instead"
+        ) from error
+    return tensorrt
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """A version as numbers, which compare as versions do: `10.16.1` -> (10, 16, 1)."""
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+@functools.cache
+def tensorrt_log() -> Any:
+    """What TensorRT says, passed on to `logging`. One object, since TensorRT keeps the first one it is given for good.
+
+    `take_errors()` gives the errors since it was last asked, in one line.
+    """
+    trt = load_tensorrt()
+    base: Any = trt.ILogger
+    severity_type = trt.ILogger.Severity
+    levels = {severity_type.WARNING: logging.INFO, severity_type.INFO: logging.DEBUG}
+
+    class Log(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self._errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (severity_type.INTERNAL_ERROR, severity_type.ERROR):
+                self._errors.append(message.strip())
+                logger.warning("TensorRT: %s", message)
+            elif severity in levels:
+                logger.log(levels[severity], "TensorRT: %s", message)
+
+        def take_errors(self) -> str:
+            errors, self._errors = self._errors, []
+            return "; ".join(dict.fromkeys(errors)).replace("\n", " ") or "it gives no reason"
+
+    return Log()

@@ -1,0 +1,272 @@
+"""ONNX file to TensorRT plan, with the few calls that differ between TensorRT 8.5 and 11.
+
+Precision is in the ONNX file: half-precision weights, or Q/DQ nodes. TensorRT 10 and later follow the file to the
+letter (strongly typed networks); before that the builder has to be allowed what the file holds. What a version can do
+is found by looking for the name, never from its number.
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+from edge_runtime.contract.errors import EngineError, ExportError
+from edge_runtime.contract.manifest import Precision
+from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
+from edge_runtime.engine.tensorrt_library import load_tensorrt, tensorrt_log
+
+logger = logging.getLogger(__name__)
+
+_HOW_TO_GET = {
+    "fp32": "give the float32 file of export/to_onnx.py",
+    "fp16": "give the half-precision file of export/to_onnx.py",
+    "int8": "quantise it with calibration/quantize.py first",
+}
+_SHOWN_FAULTS = 3
+
+
+@dataclass(frozen=True)
+class BuiltPlan:
+    """A serialized TensorRT engine and what it is tied to; all but `plan` are fields of the manifest's `build`.
+
+    The device is None only where TensorRT builds without a GPU, as in the tests; such a plan cannot be run.
+    """
+
+    plan: bytes
+    tensorrt: str
+    cuda: str | None
+    gpu: str | None
+    compute_capability: str | None
+    l4t: str | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The batch sizes an engine accepts, and the one it is tuned for."""
+
+    smallest: int
+    best: int
+    largest: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.best <= self.largest:
+            raise ExportError(
+                f"batch sizes must satisfy 1 <= min <= opt <= max, found {self.smallest}, {self.best}, {self.largest}"
+            )
+
+
+def tensorrt_unavailable() -> str | None:
+    """Say in one sentence why TensorRT cannot build for this machine; None where it can."""
+    try:
+        load_tensorrt()
+        read_device()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def build_plan(
+    onnx_path: Path,
+    *,
+    precision: Precision,
+    batch_min: int,
+    batch_opt: int,
+    batch_max: int,
+    workspace_mib: int,
+    timing_cache: Path | None = None,
+) -> BuiltPlan:
+    """Build a TensorRT plan for this machine's GPU; it takes seconds to many minutes.
+
+    The network must have one input, with a dynamic batch as its first axis. `timing_cache` is read if it is there and
+    fits, and written afterwards, so that the next build on this device is short.
+
+    Raises:
+        ExportError: no TensorRT or GPU; a file that is damaged, holds another precision, or an unsupported operator.
+    """
+    batch = Batch(batch_min, batch_opt, batch_max)
+    model = _read_onnx(onnx_path)
+    _check_precision(model, precision, path=onnx_path)
+    trt, device = _open_tensorrt()
+    builder = _open_builder(trt)
+    network = builder.create_network(_network_flags(trt))
+    parser = _parse(trt, network, path=onnx_path, model=model)
+    config = _configure(trt, builder, workspace_mib=workspace_mib)
+    if not _is_strongly_typed(trt):
+        _allow_precisions(trt, config, model=model)
+    _add_batch_profile(builder, network, config=config, batch=batch)
+    cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
+    _show_progress(trt, config)
+
+    logger.info("building %s for TensorRT %s, which takes seconds to many minutes", onnx_path, trt.__version__)
+    plan = builder.build_serialized_network(network, config)
+    del parser  # it owns the weights the builder reads
+    if plan is None:
+        raise ExportError(f"TensorRT {trt.__version__} cannot build {onnx_path}: {tensorrt_log().take_errors()}")
+    if timing_cache and cache is not None:
+        _write_atomically(timing_cache, bytes(cache.serialize()))
+    return BuiltPlan(
+        plan=bytes(plan),
+        tensorrt=trt.__version__,
+        cuda=device.cuda if device else None,
+        gpu=device.gpu if device else None,
+        compute_capability=device.compute_capability if device else None,
+        l4t=device.l4t if device else None,
+    )
+
+
+def _open_tensorrt() -> tuple[Any, Device | None]:
+    try:
+        return load_tensorrt(), None if driver_unavailable() else read_device()
+    except EngineError as error:
+        raise ExportError(f"cannot build a TensorRT engine: {error}; or build with --backend onnxruntime") from error
+
+
+def _read_onnx(path: Path) -> Any:
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror}; give the path of an ONNX file") from error
+    except DecodeError as error:
+        raise ExportError(f"{path} is not a whole ONNX file ({error}); export it again") from error
+    if not model.graph.node:
+        raise ExportError(f"{path} is not a whole ONNX file (its graph is empty); export it again")
+    return model
+
+
+def _holds_half(model: Any) -> bool:
+    return any(weights.data_type == onnx.TensorProto.FLOAT16 for weights in model.graph.initializer)
+
+
+def _holds_int8(model: Any) -> bool:
+    return any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+
+
+def _check_precision(model: Any, precision: Precision, *, path: Path) -> None:
+    found = "int8" if _holds_int8(model) else "fp16" if _holds_half(model) else "fp32"
+    if found != precision:
+        raise ExportError(f"{path} holds a network in {found}, but {precision} was asked for; {_HOW_TO_GET[precision]}")
+
+
+def _open_builder(trt: Any) -> Any:
+    try:
+        return trt.Builder(tensorrt_log())
+    except TypeError as error:  # its factory gave null, which is how every version says that CUDA does not start
+        reason = driver_unavailable() or tensorrt_log().take_errors()
+        raise ExportError(
+            f"TensorRT {trt.__version__} cannot start: {reason}; build on the device, or with --backend onnxruntime"
+        ) from error
+
+
+def _is_strongly_typed(trt: Any) -> bool:
+    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+
+
+def _network_flags(trt: Any) -> int:
+    flag = trt.NetworkDefinitionCreationFlag
+    return 1 << int(flag.STRONGLY_TYPED if _is_strongly_typed(trt) else flag.EXPLICIT_BATCH)
+
+
+def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
+    """Fill the network from the file. The parser must outlive the build."""
+    parser = trt.OnnxParser(network, tensorrt_log())
+    if hasattr(trt, "OnnxParserFlag"):  # without it 8.x runs instance norms in a plug-in library that may be missing
+        parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
+    if not parser.parse(path.read_bytes()):
+        raise ExportError(f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}")
+    return parser
+
+
+def _parser_faults(parser: Any, model: Any) -> str:
+    faults = []
+    for index in range(parser.num_errors):
+        error = parser.get_error(index)
+        place = "the file"
+        if 0 <= error.node() < len(model.graph.node):
+            node = model.graph.node[error.node()]
+            place = f"operator {node.op_type} (node {node.name or error.node()!r})"
+        faults.append(f"{place}: {' '.join(error.desc().split())}")
+    more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+    return ("; ".join(faults[:_SHOWN_FAULTS]) or tensorrt_log().take_errors()) + more
+
+
+def _configure(trt: Any, builder: Any, *, workspace_mib: int) -> Any:
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    sources = config.get_tactic_sources()
+    for name in ("CUBLAS", "CUBLAS_LT", "CUDNN"):  # up to 10.x; with them 8.x looks for libraries that may be missing
+        if hasattr(trt.TacticSource, name):
+            sources &= ~(1 << int(getattr(trt.TacticSource, name)))
+    config.set_tactic_sources(sources)
+    return config
+
+
+def _allow_precisions(trt: Any, config: Any, *, model: Any) -> None:
+    if _holds_half(model):
+        config.set_flag(trt.BuilderFlag.FP16)
+    if _holds_int8(model):
+        config.set_flag(trt.BuilderFlag.INT8)
+
+
+def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: Batch) -> None:
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    shapes = {tensor.name: tuple(tensor.shape) for tensor in inputs}
+    if len(inputs) != 1 or [axis for axis, size in enumerate(inputs[0].shape) if size < 0] != [0]:
+        raise ExportError(
+            f"expected one input whose first axis, the batch, is dynamic and no other; found {shapes}; export it again"
+        )
+    sizes = tuple(inputs[0].shape)[1:]
+    profile = builder.create_optimization_profile()
+    profile.set_shape(inputs[0].name, *((count, *sizes) for count in (batch.smallest, batch.best, batch.largest)))
+    if config.add_optimization_profile(profile) < 0:
+        raise ExportError(f"TensorRT refuses the batch sizes {batch}: {tensorrt_log().take_errors()}")
+
+
+def _attach_timing_cache(config: Any, path: Path) -> Any:
+    """Attach the cache of an earlier build on this device, or a new one where it does not fit."""
+    stored = path.read_bytes() if path.exists() else b""
+    cache = config.create_timing_cache(stored)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        logger.warning("the timing cache %s is of another TensorRT or GPU, so a new one is made", path)
+        cache = config.create_timing_cache(b"")
+        if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+            raise ExportError(f"TensorRT refuses a timing cache: {tensorrt_log().take_errors()}")
+    return cache
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    os.replace(partial, path)
+
+
+def _show_progress(trt: Any, config: Any) -> None:
+    """Show a bar per top-level phase of the build, where TensorRT (10 and later) tells of its progress."""
+    if not hasattr(trt, "IProgressMonitor"):
+        return
+    from tqdm import tqdm
+
+    base: Any = trt.IProgressMonitor
+
+    class Bars(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self._bars: dict[str, tqdm[Any]] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                self._bars[name] = tqdm(total=steps, desc=name, leave=False)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            if name in self._bars:
+                self._bars[name].update()
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            if name in self._bars:
+                self._bars.pop(name).close()
+
+    config.progress_monitor = Bars()
