@@ -1,6 +1,7 @@
 """The one preprocessing rule: crop, bilinear resize, RGB, uint8. Mean and std are inside the network's graph."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,19 @@ Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
 
 RESIZE_RULE = "bilinear-half-pixel"
+
+
+def read_image(path: Path) -> NDArray[np.uint8] | None:
+    """Decode an image file. Returns (H, W, 3) uint8, RGB, or None where it cannot be read, is damaged or cut short."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    # OpenCV fills the rest of a truncated JPEG with grey and says nothing, so the end marker is checked first.
+    if path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-4096:]:
+        return None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    return None if image is None else np.asarray(image[:, :, ::-1], np.uint8)
 
 
 def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int) -> NDArray[np.uint8]:

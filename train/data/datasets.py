@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.preprocess import resize
+from edge_runtime.contract.preprocess import read_image, resize
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 _MARKET_NAME = re.compile(r"^(?P<identity>-1|\d+)_c(?P<camera>\d+)")
@@ -122,7 +121,7 @@ def load_images(
     images = np.empty((len(samples), height_px, width_px, 3), np.uint8)
     broken = []
     for index, sample in enumerate(samples):
-        image = _decode(sample.path)
+        image = read_image(sample.path)
         if image is None:
             broken.append(sample.path)
         else:
@@ -134,16 +133,3 @@ def load_images(
             f"{' ...' if len(broken) > 10 else ''}; replace them or unpack the data set again"
         )
     return images
-
-
-def _decode(path: Path) -> NDArray[np.uint8] | None:
-    """One image as RGB, or None where the file cannot be read, is damaged or cut short."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    # OpenCV fills the rest of a truncated JPEG with grey and says nothing, so the end marker is checked first.
-    if path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-4096:]:
-        return None
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    return None if image is None else np.asarray(image[:, :, ::-1], np.uint8)
