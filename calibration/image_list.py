@@ -1,0 +1,91 @@
+"""The list of calibration images: which ones, how they were chosen, and proof that they have not changed."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+
+from edge_runtime.contract.errors import DataError
+
+SPLIT = "bounding_box_train"
+
+
+class ImageList(BaseModel):
+    """A JSON file that names training images in the order in which they are read.
+
+    images: paths relative to the data set's folder. identities, cameras: how many images each one has.
+    images_sha256: digest of paths and contents of all images, in order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    split: Literal["bounding_box_train"] = "bounding_box_train"
+    seed: int
+    count: PositiveInt
+    identities: dict[str, PositiveInt]
+    cameras: dict[str, PositiveInt]
+    images_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    images: tuple[str, ...]
+
+    @field_validator("images")
+    @classmethod
+    def _only_training_images(cls, images: tuple[str, ...]) -> tuple[str, ...]:
+        strays = [image for image in images if Path(image).parts[0] != SPLIT or ".." in Path(image).parts]
+        if strays or not images:
+            raise ValueError(f"expected images of {SPLIT} only, found {strays[0] if strays else 'none'}")
+        return images
+
+
+def read_image_list(path: Path, data: Path) -> ImageList:
+    """Read a list and check that the images in the folder `data` are the ones it was made from.
+
+    Raises:
+        DataError: list or an image missing, the list malformed, or an image changed since.
+    """
+    try:
+        images = ImageList.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise DataError(
+            f"cannot read the calibration list {path}: {error.strerror}; make it with calibration/select_images.py"
+        ) from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "list"
+        raise DataError(f"{path} is not a calibration list: {where}: {fault['msg']}; make it again") from error
+    found = images_digest(data, images.images)
+    if found != images.images_sha256:
+        raise DataError(
+            f"the images in {data} are not those {path} was made from: expected digest {images.images_sha256}, "
+            f"found {found}; give the same data set or make the list again"
+        )
+    return images
+
+
+def write_image_list(images: ImageList, path: Path) -> None:
+    """Write a list, atomically."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(images.model_dump_json(indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError as error:
+        raise DataError(f"cannot write the calibration list {path}: {error.strerror}; give another --output") from error
+
+
+def images_digest(data: Path, images: Iterable[str]) -> str:
+    """SHA-256 over the relative path and the contents of each image, in order.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    digest = hashlib.sha256()
+    for image in images:
+        try:
+            content = (data / image).read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read the calibration image {data / image}: {error.strerror}") from error
+        digest.update(f"{image} {hashlib.sha256(content).hexdigest()}\n".encode())
+    return digest.hexdigest()

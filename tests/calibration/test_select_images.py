@@ -1,0 +1,123 @@
+"""Choosing calibration images."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from calibration.image_list import read_image_list
+from calibration.select_images import main, select
+from edge_runtime.contract.errors import DataError
+from tests.tiny_network import write_market_folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """24 training images: 4 identities, 2 cameras, 3 images each."""
+    return write_market_folder(tmp_path / "patterns")
+
+
+def test_identities_and_cameras_are_balanced(data: Path) -> None:
+    """No identity and no camera has more than one image more than another."""
+    images = select(data, count=10, seed=0)
+    assert images.count == len(set(images.images)) == 10
+    assert sorted(images.identities.values()) == [2, 2, 3, 3]
+    assert images.cameras == {"1": 5, "2": 5}
+
+
+def test_a_camera_with_more_images_does_not_win(data: Path) -> None:
+    """Balance holds where the folder is not balanced itself."""
+    for path in (data / "bounding_box_train").glob("*_c2*_000002_*"):
+        path.unlink()
+    assert select(data, count=8, seed=0).cameras == {"1": 4, "2": 4}
+
+
+def test_a_seed_fixes_the_list(data: Path, tmp_path: Path) -> None:
+    """The same seed writes the same bytes; another seed chooses others."""
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    for path in (first, second):
+        assert main([str(data), "--output", str(path), "--count", "10", "--seed", "3"]) == 0
+    assert first.read_bytes() == second.read_bytes()
+    assert select(data, count=10, seed=4).images != select(data, count=10, seed=3).images
+
+
+def test_the_digest_covers_paths_and_contents(data: Path) -> None:
+    """Anyone can check the digest with a SHA-256 tool: one line per image."""
+    images = select(data, count=5, seed=0)
+    lines = [f"{name} {hashlib.sha256((data / name).read_bytes()).hexdigest()}\n" for name in images.images]
+    assert images.images_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_junk_and_distractors_are_left_out(data: Path) -> None:
+    """Identity -1 and 0 are not people of the training set."""
+    folder = data / "bounding_box_train"
+    some = next(folder.iterdir()).read_bytes()
+    for name in ("-1_c1s1_000000_00.jpg", "0000_c1s1_000000_00.jpg"):
+        (folder / name).write_bytes(some)
+    assert set(select(data, count=24, seed=0).identities) == {"0001", "0002", "0003", "0004"}
+
+
+@pytest.mark.parametrize("folder", ["query", "bounding_box_test"])
+def test_test_images_are_refused(data: Path, folder: str) -> None:
+    """An engine calibrated on the images it is judged with looks better than it is."""
+    with pytest.raises(DataError, match=r"holds test images.*give the folder that holds bounding_box_train"):
+        select(data / folder, count=5, seed=0)
+
+
+def test_a_folder_without_training_images_is_refused(tmp_path: Path) -> None:
+    """A sentence says what was expected."""
+    with pytest.raises(DataError, match=r"expected the training images in .*bounding_box_train, which is missing"):
+        select(tmp_path, count=5, seed=0)
+
+
+@pytest.mark.parametrize("count", [0, -1, 25])
+def test_more_images_than_there_are_are_refused(data: Path, count: int) -> None:
+    """A shorter list than asked for would be a silent repair."""
+    with pytest.raises(DataError, match="from 1 to the 24 training images"):
+        select(data, count=count, seed=0)
+
+
+def test_a_damaged_image_is_named(data: Path) -> None:
+    """A JPEG that was cut short would decode to grey."""
+    path = data / "bounding_box_train" / "0002_c1s1_000001_00.jpg"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"cannot be decoded: .*0002_c1s1_000001_00\.jpg"):
+        select(data, count=24, seed=0)
+
+
+def _list(data: Path, folder: Path) -> Path:
+    path = folder / "list.json"
+    assert main([str(data), "--output", str(path), "--count", "5"]) == 0
+    return path
+
+
+def test_a_list_comes_back_as_it_was_written(data: Path, tmp_path: Path) -> None:
+    """Save and load are inverse."""
+    assert read_image_list(_list(data, tmp_path), data) == select(data, count=5, seed=0)
+
+
+def test_a_changed_image_is_found(data: Path, tmp_path: Path) -> None:
+    """The ranges would belong to other images than the list says."""
+    path = _list(data, tmp_path)
+    image = data / json.loads(path.read_text())["images"][0]
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(DataError, match=r"are not those .*list\.json was made from"):
+        read_image_list(path, data)
+
+
+def test_a_list_with_a_test_image_is_refused(data: Path, tmp_path: Path) -> None:
+    """Not even by editing the list can query images be used."""
+    path = _list(data, tmp_path)
+    path.write_text(path.read_text().replace("bounding_box_train/", "query/", 1))
+    with pytest.raises(DataError, match="expected images of bounding_box_train only"):
+        read_image_list(path, data)
+
+
+def test_a_missing_or_foreign_list_is_refused(data: Path, tmp_path: Path) -> None:
+    """One sentence each."""
+    with pytest.raises(DataError, match="cannot read the calibration list"):
+        read_image_list(tmp_path / "none.json", data)
+    (tmp_path / "foreign.json").write_text("[]")
+    with pytest.raises(DataError, match="is not a calibration list"):
+        read_image_list(tmp_path / "foreign.json", data)
