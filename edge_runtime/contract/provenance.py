@@ -1,0 +1,64 @@
+"""Where an artefact comes from: the commit and the moment it was made, and the artefact it was made from."""
+
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+
+from edge_runtime.contract.manifest import Artefact, Build, Calibration, Evidence, Manifest, file_sha256
+
+UNKNOWN_COMMIT = "unknown"
+
+
+def commit() -> str:
+    """The commit of this checkout, with `-changed` where files differ from it; `unknown` outside a checkout."""
+    folder = Path(__file__).resolve().parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=-changed"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN_COMMIT
+    return described.stdout.strip()
+
+
+def now() -> str:
+    """This moment in UTC, as manifests and records write it: 2026-01-31T12:34:56Z."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def successor(
+    parent: Manifest,
+    artefact: Artefact,
+    *,
+    build: Build,
+    calibration: Calibration | None = None,
+    evidence: Evidence | None = None,
+) -> Manifest:
+    """The manifest of something made from `parent`: the same weights, input and descriptor, its own file and scores."""
+    return parent.model_copy(
+        update={
+            "commit": commit(),
+            "created": now(),
+            "artefact": artefact,
+            "build": build,
+            "calibration": calibration,
+            "evidence": evidence,
+        }
+    )
+
+
+def describe_file(path: Path, *, parent: Manifest, kind: str, opset: int | None) -> Artefact:
+    """The artefact entry of a file that was just made from `parent`; batch sizes stay as they are."""
+    changes = {
+        "kind": kind,
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "parent_sha256": parent.artefact.sha256,
+        "opset": opset,
+    }
+    return Artefact.model_validate(parent.artefact.model_dump() | changes)
