@@ -36,7 +36,7 @@ def describe_samples(
         DataError: an image cannot be decoded.
     """
     parts = []
-    with tqdm(total=len(samples), desc=label, unit="image", leave=False) as bar:
+    with tqdm(total=len(samples), desc=label, unit="image", leave=False, disable=None) as bar:
         for start in range(0, len(samples), _CHUNK):
             chunk = samples[start : start + _CHUNK]
             parts.append(describe(load_images(chunk, height_px=height_px, width_px=width_px)))

@@ -30,6 +30,7 @@ class ReidData:
     """The three splits of a re-identification data set."""
 
     name: str
+    terms: str
     train: tuple[Sample, ...]
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
@@ -46,10 +47,13 @@ class _Published:
 
     title: str
     images: dict[str, int]
+    terms: str
 
 
 _PUBLISHED = {
-    "cuhk03_np_detected": _Published("CUHK03, new protocol, detected", {"train": 7365, "query": 1400, "gallery": 5332}),
+    "cuhk03_np_detected": _Published(
+        "CUHK03, new protocol, detected", {"train": 7365, "query": 1400, "gallery": 5332}, "CUHK03, research use only"
+    ),
 }
 
 
@@ -61,8 +65,8 @@ def open_data(name: str, folder: Path) -> ReidData:
     """
     if name not in _PUBLISHED:
         raise DataError(f"unknown data set {name!r}; known: {', '.join(sorted(_PUBLISHED))}")
-    data = read_market_layout(folder, name=name)
     published = _PUBLISHED[name]
+    data = read_market_layout(folder, name=name, terms=published.terms)
     for split, count in published.images.items():
         found = len(getattr(data, split))
         if found != count:
@@ -73,7 +77,7 @@ def open_data(name: str, folder: Path) -> ReidData:
     return data
 
 
-def read_market_layout(folder: Path, *, name: str) -> ReidData:
+def read_market_layout(folder: Path, *, name: str, terms: str = "not stated") -> ReidData:
     """Read any data set in the layout of Market-1501: `0002_c1s1_000451_03.jpg` is identity 2 at camera 1.
 
     Raises:
@@ -81,7 +85,7 @@ def read_market_layout(folder: Path, *, name: str) -> ReidData:
     """
     splits = {split: _read_split(folder / directory) for split, directory in _MARKET_FOLDERS.items()}
     train = tuple(sample for sample in splits["train"] if sample.identity > 0)
-    return ReidData(name, train, splits["query"], splits["gallery"])
+    return ReidData(name, terms, train, splits["query"], splits["gallery"])
 
 
 def _read_split(folder: Path) -> tuple[Sample, ...]:

@@ -1,0 +1,132 @@
+"""Checkpoints: the finished network with its manifest, and the state from which a stopped run goes on."""
+
+import hashlib
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edge_runtime.contract.errors import CheckpointError
+from edge_runtime.contract.manifest import Manifest, read_manifest
+from train.models.catalog import build
+
+State = dict[str, Tensor]
+_CLASSIFIER = "classifier."
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network in eval mode and the manifest of the checkpoint it came from."""
+
+    network: nn.Module
+    manifest: Manifest
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint atomically: a stop in the middle leaves the old file."""
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    os.replace(partial, path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file: tensors and plain values only, never code.
+
+    Raises:
+        CheckpointError: missing, cut short, or no checkpoint at all.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"expected a checkpoint at {path}, found no file") from error
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint that can be read; is it complete?") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"expected a dictionary of weights in {path}, found {type(content).__name__}")
+    return content
+
+
+def read_weights(path: Path) -> State:
+    """Read the weights of a checkpoint of ours or of public code (`state_dict` wrapper and `module.` prefix removed).
+
+    Raises:
+        CheckpointError: see `read`.
+    """
+    content = read(path)
+    state = content.get("state_dict", content)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} holds no weights; expected tensors by name, or those under 'state_dict'")
+    return {key.removeprefix("module."): value for key, value in state.items()}
+
+
+def load_weights(network: nn.Module, state: State, *, source: Path) -> None:
+    """Load weights strictly: every name and shape must agree.
+
+    Raises:
+        CheckpointError: the weights belong to another network; what misses, is unknown or differs is listed.
+    """
+    own = network.state_dict()
+    missing = sorted(own.keys() - state.keys())
+    unknown = sorted(state.keys() - own.keys())
+    shapes = [
+        f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in sorted(own.keys() & state.keys())
+        if state[key].shape != own[key].shape
+    ]
+    if missing or unknown or shapes:
+        raise CheckpointError(
+            f"{source} belongs to another network: "
+            f"missing: {_listed(missing)}; unknown: {_listed(unknown)}; other shape: {_listed(shapes)}"
+        )
+    network.load_state_dict(state)
+
+
+def start_from(network: nn.Module, path: Path) -> None:
+    """Load everything but the classifier, as fine-tuning does; the classifier keeps its random weights.
+
+    Raises:
+        CheckpointError: the weights belong to another network.
+    """
+    own_classifier = {key: value for key, value in network.state_dict().items() if key.startswith(_CLASSIFIER)}
+    state = {key: value for key, value in read_weights(path).items() if not key.startswith(_CLASSIFIER)}
+    load_weights(network, {**state, **own_classifier}, source=path)
+
+
+def load_network(path: Path) -> LoadedNetwork:
+    """Open a checkpoint of ours: build its architecture, load its weights, switch to eval mode.
+
+    Raises:
+        ManifestError: no manifest beside it, or one of another file.
+        CheckpointError: the weights belong to another network.
+    """
+    manifest = read_manifest(path)
+    state = read_weights(path)
+    network = build(manifest.architecture, classes=class_count(state, source=path))
+    load_weights(network, state, source=path)
+    return LoadedNetwork(network.eval(), manifest)
+
+
+def class_count(state: State, *, source: Path) -> int:
+    """Number of classes of a state dict's classifier."""
+    if f"{_CLASSIFIER}weight" not in state:
+        raise CheckpointError(f"{source} has no {_CLASSIFIER}weight; is it a re-identification checkpoint?")
+    return len(state[f"{_CLASSIFIER}weight"])
+
+
+def weights_sha256(state: State) -> str:
+    """Digest of what a descriptor depends on: names, shapes and values of all but the classifier."""
+    digest = hashlib.sha256()
+    for key in sorted(key for key in state if not key.startswith(_CLASSIFIER)):
+        value = state[key].detach().cpu().contiguous()
+        digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:8])
+    return (f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown) or "nothing"

@@ -1,0 +1,220 @@
+"""Train a network by a recipe: recipe -> run folder with checkpoint, manifest, scores, log and curves."""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import torch
+
+from edge_runtime.contract import manifest as contract
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.script import run
+from train import checkpoint
+from train.curves import draw_curves
+from train.data.datasets import ReidData, open_data
+from train.data.loader import TrainingImages
+from train.evaluate import score_network
+from train.loop import EpochReport, Trainer, precision_for
+from train.models.catalog import build
+from train.recipe import Recipe
+from train.recipes.catalog import all_recipes, find_recipe
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLES = """\
+examples:
+  python train/run.py --list
+  python train/run.py osnet_cuhk03:scratch --data /data/cuhk03_np_detected
+  python train/run.py osnet_cuhk03 --data /data/cuhk03_np_detected --weights osnet_x1_0_imagenet.pth
+  python train/run.py osnet_cuhk03:scratch_x0_25 --data /data/cuhk03_np_detected --epochs 5    (a short try)
+
+The run folder then holds model.pth with its manifest model.pth.json, log.jsonl, curves.png and resume.pth.
+A stopped run goes on with --resume and ends as if it had never stopped (on the CPU: to the bit).
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    if arguments.list:
+        _print_recipes()
+        return 0
+    recipe = _shortened(find_recipe(arguments.recipe), arguments.epochs)
+    if recipe.needs_weights and arguments.weights is None:
+        raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
+    data = open_data(recipe.data_set, arguments.data)
+    folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
+    _train(recipe, data, folder, arguments)
+    return 0
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recipe", nargs="?", help="name of a recipe, as --list shows it")
+    parser.add_argument("--data", type=Path, help="folder of the data set, in its published layout")
+    parser.add_argument("--weights", type=Path, help="checkpoint to start from; its classifier is left out")
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and augmentation (default: 0)")
+    parser.add_argument("--epochs", type=int, help="a shorter or longer run; steps of the schedule move in proportion")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: the GPU if any")
+    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    parser.add_argument("--list", action="store_true", help="show all recipes and what their papers report")
+    arguments = parser.parse_args(argv)
+    if not arguments.list and (arguments.recipe is None or arguments.data is None):
+        parser.error("give a recipe and --data DIR, or --list")
+    return arguments
+
+
+def _print_recipes() -> None:
+    print(f"{'recipe':32} {'architecture':16} {'data set':20} {'input':9} {'paper rank-1 / mAP':20} source")
+    for recipe in all_recipes():
+        paper = recipe.expected
+        scores = "-" if paper.rank1 is None else f"{paper.rank1:.3f} / {paper.mean_ap:.3f}"
+        size = f"{recipe.height_px}x{recipe.width_px}"
+        print(f"{recipe.name:32} {recipe.architecture:16} {recipe.data_set:20} {size:9} {scores:20} {paper.source}")
+
+
+def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
+    if epochs is None:
+        return recipe
+    if epochs < 1:
+        raise ConfigError(f"--epochs must be at least 1, found {epochs}")
+    schedule = recipe.schedule
+    share = epochs / schedule.epochs
+    steps = tuple(sorted({max(1, round(step * share)) for step in schedule.steps} - {epochs}))
+    changed = dataclasses.replace(
+        schedule,
+        epochs=epochs,
+        steps=tuple(step for step in steps if step < epochs),
+        warm_up_epochs=round(schedule.warm_up_epochs * share),
+        classifier_only_epochs=round(schedule.classifier_only_epochs * share),
+    )
+    return recipe.variant(recipe.name, schedule=changed)
+
+
+def _run_folder(output: Path, recipe: Recipe, *, seed: int, resumes: bool) -> Path:
+    folder = output / f"{recipe.name.replace(':', '-')}-seed{seed}"
+    has_state = (folder / "resume.pth").exists()
+    if has_state and not resumes:
+        raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --output")
+    if resumes and not has_state:
+        raise ConfigError(f"there is nothing to resume: expected {folder / 'resume.pth'}")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _device(wish: str) -> torch.device:
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu")
+    return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Namespace) -> None:
+    device = _device(arguments.device)
+    torch.manual_seed(arguments.seed)
+    network = build(recipe.architecture, classes=len(data.train_identities))
+    if arguments.weights is not None and not arguments.resume:
+        checkpoint.start_from(network, arguments.weights)
+    input_ = contract.Input(height_px=recipe.height_px, width_px=recipe.width_px)
+    fill = torch.tensor(input_.mean).mul(255).round().to(torch.uint8)
+    images = TrainingImages(data, recipe, device=device, fill=fill)
+    trainer = Trainer(network, recipe, images, device=device, seed=arguments.seed)
+    if arguments.resume:
+        trainer.resume(folder / "resume.pth")
+    _write_settings(folder, recipe, arguments, device)
+    logger.info("%s trains on %s (%s) into %s", recipe.name, device, precision_for(device), folder)
+
+    def after_epoch(report: EpochReport) -> None:
+        with (folder / "log.jsonl").open("a") as log:
+            log.write(json.dumps(dataclasses.asdict(report)) + "\n")
+        trainer.save(folder / "resume.pth")
+        logger.info(
+            "epoch %d  loss %.3f  accuracy %.3f  rate %.2g  %.0f images/s",
+            report.epoch,
+            report.loss,
+            report.accuracy,
+            report.learning_rate,
+            report.images_per_s,
+        )
+
+    trainer.run(after_epoch=after_epoch)
+    draw_curves(folder / "log.jsonl", folder / "curves.png")
+    _finish(recipe, data, folder, network, input_, device)
+
+
+def _finish(
+    recipe: Recipe,
+    data: ReidData,
+    folder: Path,
+    network: torch.nn.Module,
+    input_: contract.Input,
+    device: torch.device,
+) -> None:
+    """Write the network, score it, and write its manifest."""
+    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    path = folder / "model.pth"
+    checkpoint.save({"state_dict": state}, path)
+    digest = checkpoint.weights_sha256(state)
+    evidence, length = score_network(network, data, input_, device=device)
+    descriptor = contract.Descriptor(length=length, parts=(contract.Part(name="global", length=length),))
+    manifest = contract.Manifest(
+        model_id=f"{recipe.architecture}-{data.name}-{digest[:8]}",
+        architecture=recipe.architecture,
+        weights_sha256=digest,
+        recipe=recipe.name,
+        commit=_commit(),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        space_id=contract.space_id(digest, input_, descriptor),
+        input=input_,
+        descriptor=descriptor,
+        artefact=contract.Artefact(kind="checkpoint", file=path.name, sha256=contract.file_sha256(path)),
+        build=contract.Build(backend="torch", precision="fp32"),
+        evidence=evidence,
+        terms=contract.Terms(weights=f"trained on {data.terms}", training_data=data.terms),
+    )
+    contract.write_manifest(manifest, path)
+    print(
+        f"{path}: rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}, "
+        f"mINP {evidence.mean_inp.value:.3f} on {data.name}"
+    )
+
+
+def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace, device: torch.device) -> None:
+    settings = {
+        "recipe": dataclasses.asdict(recipe),
+        "seed": arguments.seed,
+        "weights": None if arguments.weights is None else contract.file_sha256(arguments.weights),
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU",
+        "cpu_threads": torch.get_num_threads(),
+    }
+    partial = folder / "settings.json.partial"
+    partial.write_text(json.dumps(settings, indent=2) + "\n")
+    os.replace(partial, folder / "settings.json")
+
+
+def _commit() -> str:
+    """The project's commit, with `+changes` when files differ from it; `unknown` outside a checkout."""
+    root = Path(__file__).resolve().parent
+    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
