@@ -1,0 +1,162 @@
+"""One GStreamer pipeline from start to fault or end. The only file of the project that imports gi.
+
+The caller's thread pulls frames and polls the bus: no Python code runs in GStreamer's own threads, so none can raise
+there, and no GLib main loop is needed.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.camera.pipeline import Address, pipeline_text
+from edge_runtime.contract.errors import StreamError
+
+try:
+    import gi
+
+    gi.require_version("Gst", "1.0")
+    gi.require_version("GstApp", "1.0")
+    gi.require_version("GstVideo", "1.0")
+    from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: F401 - GstApp gives the appsink its methods
+except (ImportError, ValueError) as error:
+    raise StreamError(
+        f"GStreamer 1.x and its Python bindings are needed to read a camera, and were not found ({error}); "
+        "install gir1.2-gst-plugins-base-1.0 and PyGObject"
+    ) from error
+
+_NTP_TO_UNIX_S = 2_208_988_800  # from 1900 to 1970, RFC 5905
+_LATEST_ARRIVAL_NS = 5_000_000_000  # a live frame's time stamp further from now than this is not believed
+_JETSON_ELEMENTS = ("nvv4l2decoder", "nvvidconv", "nvarguscamerasrc")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One decoded picture, still in GStreamer's memory, with the times known about it in nanoseconds.
+
+    `position_ns` is its time stamp in the stream, `monotonic_ns` that same moment on this device's clock, `ntp_ns` the
+    camera's own clock as UTC. A stream may lack the first and the last.
+    """
+
+    handle: Any
+    position_ns: int | None
+    monotonic_ns: int
+    ntp_ns: int | None
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Copy the picture out. Returns (H, W, 3) uint8, RGB, contiguous; it may be read-only."""
+        buffer = self.handle.get_buffer()
+        info = GstVideo.VideoInfo.new_from_caps(self.handle.get_caps())
+        meta = GstVideo.buffer_get_video_meta(buffer)
+        stride, offset = (meta.stride[0], meta.offset[0]) if meta else (info.stride[0], info.offset[0])
+        row = info.width * 3
+        size = stride * (info.height - 1) + row  # the last row may lack its padding
+        data = np.frombuffer(buffer.extract_dup(offset, size), np.uint8)
+        rows = np.lib.stride_tricks.as_strided(data, (info.height, row), (stride, 1), writeable=False)
+        return np.ascontiguousarray(rows).reshape(info.height, info.width, 3)
+
+
+class PlaybackError(Exception):
+    """The pipeline stopped with a fault. `is_refused`: the camera wants other credentials."""
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        super().__init__(message)
+        self.is_refused = is_refused
+
+
+class Player:
+    """Plays one address once. Used by one thread."""
+
+    def __init__(self, address: Address, *, paced: bool) -> None:
+        """Start playing.
+
+        Raises:
+            StreamError: GStreamer lacks an element, or the address needs hardware that is not here.
+        """
+        Gst.init(None)
+        self._address = address
+        text = pipeline_text(address, hardware=_has_jetson_elements(), paced=paced)
+        try:
+            self._pipeline = Gst.parse_launch(text)
+        except GLib.Error as error:
+            raise StreamError(
+                f"GStreamer cannot build the pipeline of {address.name}: {error.message}; "
+                "install gstreamer1.0-plugins-base, -good, -bad and gstreamer1.0-libav"
+            ) from error
+        if address.scheme == "rtsp":
+            self._set_up_rtsp(self._pipeline.get_by_name("camera"))
+        self._frames = self._pipeline.get_by_name("frames")
+        self._bus = self._pipeline.get_bus()
+        self._ntp = Gst.Caps.from_string("timestamp/x-ntp")
+        self._is_over = False
+        self._pipeline.set_state(Gst.State.PLAYING)  # what fails here comes as a message on the bus
+
+    def next_sample(self, timeout_s: float) -> Sample | None:
+        """Wait for the next picture. Returns None when none came in time or the stream is over (see `is_over`).
+
+        Raises:
+            PlaybackError: the pipeline reports a fault.
+        """
+        handle = self._frames.try_pull_sample(int(timeout_s * Gst.SECOND))
+        if handle is not None:
+            return self._stamp(handle)
+        # An appsink that has seen the end returns at once, shortly before the bus tells why: wait there a moment.
+        message = self._bus.timed_pop_filtered(Gst.MSECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
+        if message is not None and message.type == Gst.MessageType.ERROR:
+            raise self._fault(message)
+        self._is_over = message is not None
+        return None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream has come to its regular end."""
+        return self._is_over
+
+    def duration_ns(self) -> int | None:
+        """How long the whole stream says it is; None for a live one."""
+        is_known, duration_ns = self._pipeline.query_duration(Gst.Format.TIME)
+        return int(duration_ns) if is_known and duration_ns > 0 else None
+
+    def close(self) -> None:
+        """Stop, and give back camera, connection and threads."""
+        self._pipeline.set_state(Gst.State.NULL)
+
+    def _set_up_rtsp(self, camera: Any) -> None:
+        if self._address.user is not None:
+            camera.set_property("user-id", self._address.user)
+            camera.set_property("user-pw", self._address.password or "")
+        if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
+            camera.set_property("add-reference-timestamp-meta", True)
+
+    def _stamp(self, handle: Any) -> Sample:
+        """Read the times of a picture; see `Sample`."""
+        now_ns = time.monotonic_ns()
+        buffer, segment = handle.get_buffer(), handle.get_segment()
+        position_ns = None if buffer.pts == Gst.CLOCK_TIME_NONE else int(buffer.pts)
+        monotonic_ns = now_ns
+        if position_ns is not None:
+            playing_ns = segment.to_running_time(Gst.Format.TIME, position_ns) + self._pipeline.get_base_time()
+            monotonic_ns = now_ns + playing_ns - self._pipeline.get_clock().get_time()
+            is_live = self._address.scheme != "file"
+            if is_live and not now_ns - _LATEST_ARRIVAL_NS <= monotonic_ns <= now_ns:
+                monotonic_ns = now_ns
+        meta = buffer.get_reference_timestamp_meta(self._ntp)
+        ntp_ns = int(meta.timestamp) - _NTP_TO_UNIX_S * 1_000_000_000 if meta else None
+        return Sample(handle, position_ns, monotonic_ns, ntp_ns)
+
+    def _fault(self, message: Any) -> PlaybackError:
+        """Turn an error of the bus into a sentence part without credentials."""
+        error, debug = message.parse_error()
+        detail = (debug or "").strip().splitlines()[-1:]
+        is_plain = detail and not detail[0].startswith("../")  # otherwise it names a line of GStreamer's source
+        text = f"{error.message} {detail[0]}" if is_plain else str(error.message)
+        refused = error.matches(Gst.ResourceError.quark(), Gst.ResourceError.NOT_AUTHORIZED)
+        for secret in (self._address.location, self._address.password):
+            text = text.replace(secret, "...") if secret else text
+        return PlaybackError(text, is_refused=refused)
+
+
+def _has_jetson_elements() -> bool:
+    return all(Gst.ElementFactory.find(name) is not None for name in _JETSON_ELEMENTS)
