@@ -176,19 +176,22 @@ def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
     if hasattr(trt, "OnnxParserFlag"):  # without it 8.x runs instance norms in a plug-in library that may be missing
         parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
     if not parser.parse(path.read_bytes()):
-        raise ExportError(f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}")
+        raise ExportError(
+            f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}; "
+            "change the network, or build with --backend onnxruntime"
+        )
     return parser
 
 
 def _parser_faults(parser: Any, model: Any) -> str:
     faults = []
     for index in range(parser.num_errors):
-        error = parser.get_error(index)
+        fault = parser.get_error(index)
         place = "the file"
-        if 0 <= error.node() < len(model.graph.node):
-            node = model.graph.node[error.node()]
-            place = f"operator {node.op_type} (node {node.name or error.node()!r})"
-        faults.append(f"{place}: {' '.join(error.desc().split())}")
+        if 0 <= fault.node() < len(model.graph.node):
+            node = model.graph.node[fault.node()]
+            place = f"operator {node.op_type} (node {node.name or fault.node()!r})"
+        faults.append(f"{place}: {' '.join(fault.desc().split())}")
     more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
     return ("; ".join(faults[:_SHOWN_FAULTS]) or tensorrt_log().take_errors()) + more
 
@@ -212,15 +215,18 @@ def _allow_precisions(trt: Any, config: Any, *, model: Any) -> None:
 
 
 def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: Batch) -> None:
-    inputs = [network.get_input(index) for index in range(network.num_inputs)]
-    shapes = {tensor.name: tuple(tensor.shape) for tensor in inputs}
-    if len(inputs) != 1 or [axis for axis, size in enumerate(inputs[0].shape) if size < 0] != [0]:
+    shapes = {}
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shapes[tensor.name] = tuple(tensor.shape)
+    if [[size < 0 for size in shape] for shape in shapes.values()] != [[True, False, False, False]]:
         raise ExportError(
-            f"expected one input whose first axis, the batch, is dynamic and no other; found {shapes}; export it again"
+            f"expected one input (batch, height, width, 3) in which only the batch is dynamic, found {shapes}; "
+            "export it again"
         )
-    sizes = tuple(inputs[0].shape)[1:]
+    [(name, (_, *sizes))] = shapes.items()
     profile = builder.create_optimization_profile()
-    profile.set_shape(inputs[0].name, *((count, *sizes) for count in (batch.smallest, batch.best, batch.largest)))
+    profile.set_shape(name, *((count, *sizes) for count in (batch.smallest, batch.best, batch.largest)))
     if config.add_optimization_profile(profile) < 0:
         raise ExportError(f"TensorRT refuses the batch sizes {batch}: {tensorrt_log().take_errors()}")
 

@@ -40,7 +40,7 @@ def tensorrt_log() -> Any:
     trt = load_tensorrt()
     base: Any = trt.ILogger
     severity_type = trt.ILogger.Severity
-    levels = {severity_type.WARNING: logging.INFO, severity_type.INFO: logging.DEBUG}
+    levels = {severity_type.WARNING: logging.INFO}  # errors reach the user through the exception that quotes them
 
     class Log(base):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -48,11 +48,11 @@ def tensorrt_log() -> Any:
             self._errors: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
+            if severity == severity_type.VERBOSE:  # thousands of lines per build
+                return
             if severity in (severity_type.INTERNAL_ERROR, severity_type.ERROR):
                 self._errors.append(message.strip())
-                logger.warning("TensorRT: %s", message)
-            elif severity in levels:
-                logger.log(levels[severity], "TensorRT: %s", message)
+            logger.log(levels.get(severity, logging.DEBUG), "TensorRT: %s", message)
 
         def take_errors(self) -> str:
             errors, self._errors = self._errors, []
