@@ -98,7 +98,7 @@ class StackedGates(nn.Module):
 
     def forward(self, streams: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         pooled = torch.cat([nn.functional.adaptive_avg_pool2d(x, 1) for x in streams], dim=2)  # (N, C, streams, 1)
-        weights = self.gate.weights(pooled).split(1, dim=2)  # each (N, C, 1, 1)
+        weights = torch.split(self.gate.weights(pooled), 1, dim=2)  # each (N, C, 1, 1)
         return tuple(x * weight for x, weight in zip(streams, weights, strict=True))
 
 

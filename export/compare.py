@@ -1,0 +1,49 @@
+"""Compare a model with the one it was made from: descriptors and retrieval. Exit code 1 where it loses too much."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.manifest import read_manifest
+from edge_runtime.contract.script import run
+from export.comparison import TOLERANCES, Tolerance, as_table, compare, open_test_data
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print both models' scores. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    usual = TOLERANCES[read_manifest(arguments.model).build.precision]
+    tolerance = Tolerance(
+        rank1=usual.rank1 if arguments.rank1_points is None else arguments.rank1_points,
+        mean_ap=usual.mean_ap if arguments.map_points is None else arguments.map_points,
+    )
+    comparison = compare(arguments.parent, arguments.model, open_test_data(arguments.data))
+    print(as_table(comparison))
+    excess = comparison.excess(tolerance)
+    if excess:
+        raise ExportError(f"{arguments.model} is not good enough: {excess}")
+    print(f"accepted: up to {tolerance.rank1:g} points of rank-1 and {tolerance.mean_ap:g} of mAP may be lost")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python export/compare.py osnet.onnx osnet_int8.onnx --data data/market1501",
+    )
+    parser.add_argument("parent", type=Path, help="the float32 ONNX file, its manifest beside it")
+    parser.add_argument("model", type=Path, help="the ONNX file or engine made from it, its manifest beside it")
+    parser.add_argument("--data", type=Path, required=True, help="data set in Market-1501's layout, with query images")
+    limits = ", ".join(f"{name} {limit.rank1:g} / {limit.mean_ap:g}" for name, limit in TOLERANCES.items())
+    parser.add_argument(
+        "--rank1-points",
+        type=float,
+        help=f"percentage points of rank-1 that may be lost (default by precision, rank-1 / mAP: {limits})",
+    )
+    parser.add_argument("--map-points", type=float, help="percentage points of mAP that may be lost")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,235 @@
+"""Turn a checkpoint into an ONNX file with a manifest, and prove that both describe images alike."""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+
+from edge_runtime.contract.descriptor import normalise
+from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.manifest import (
+    Artefact,
+    Build,
+    Fidelity,
+    Manifest,
+    Precision,
+    manifest_path,
+    write_manifest,
+)
+from edge_runtime.contract.provenance import describe_file, successor
+from edge_runtime.contract.script import run
+from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
+from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity, open_test_data
+from export.deploy_graph import DeployedNetwork, deploy, deploy_in_half_precision
+from export.public_checkpoint import Facts, load_public_checkpoint
+from train.checkpoint import LoadedNetwork, load_network
+from train.data.datasets import ReidData, load_images
+from train.scoring import Describe
+
+OPSET = 17  # the newest that TensorRT 8.5 reads
+_PROOF_IMAGES = 16
+# Float32 differs by the order of summation only. Float16 keeps 11 bits; trained networks stay above 0.9999.
+_LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the ONNX file or files. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    source = _open_checkpoint(arguments)
+    data = open_test_data(arguments.data) if arguments.data else None
+    _make_folder(arguments.output)
+    stem = arguments.checkpoint.stem
+    export(source, arguments.output / f"{stem}.onnx", precision="fp32", data=data)
+    if arguments.half:
+        export(source, arguments.output / f"{stem}_fp16.onnx", precision="fp16", data=data)
+    return 0
+
+
+def export(source: LoadedNetwork, path: Path, *, precision: Precision, data: ReidData | None) -> Manifest:
+    """Write one ONNX file and its manifest, once it is proved equal to the checkpoint; scored where there is data.
+
+    Raises:
+        ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
+    """
+    build = deploy if precision == "fp32" else deploy_in_half_precision
+    deployed = build(source.network, source.manifest.input)
+    if precision == "fp16":
+        _check_half_precision(deployed)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        _write_onnx(deployed, partial, source.manifest)
+        manifest = _prove(source, partial, precision=precision, data=data)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    artefact = Artefact.model_validate(manifest.artefact.model_dump() | {"file": path.name})
+    manifest = manifest.model_copy(update={"artefact": artefact})
+    write_manifest(manifest, path)
+    print(f"{path}: {precision}, {path.stat().st_size / 1e6:.2f} MB, backend onnxruntime, space {manifest.space_id}")
+    return manifest
+
+
+def _write_onnx(deployed: DeployedNetwork, path: Path, manifest: Manifest) -> None:
+    spec, descriptor = manifest.input, manifest.descriptor
+    pixels = torch.zeros((1, spec.height_px, spec.width_px, 3), dtype=torch.uint8)
+    batch = {spec.tensor: {0: "batch"}, descriptor.tensor: {0: "batch"}}
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
+        warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
+        warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        torch.onnx.export(
+            deployed,
+            (pixels,),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=[spec.tensor],
+            output_names=[descriptor.tensor],
+            dynamic_axes=batch,
+        )
+    onnx.checker.check_model(str(path), full_check=True)
+
+
+def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: ReidData | None) -> Manifest:
+    """Compare the file with the checkpoint. Returns the file's manifest.
+
+    Raises:
+        ExportError: the descriptors differ by more than rounding.
+    """
+    artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
+    manifest = successor(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
+    before = _torch_describe(source)
+    with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
+        images = _proof_images(manifest, data)
+        _check_equal(fidelity(before(images), engine.describe(images)), precision)
+        if data is None:
+            return manifest
+        spec = manifest.input
+        comparison = compare_descriptions(
+            before, engine.describe, data, height_px=spec.height_px, width_px=spec.width_px
+        )
+    print(as_table(comparison))
+    excess = comparison.excess(TOLERANCES[precision])
+    if excess:
+        raise ExportError(f"the {precision} ONNX file scores worse than the checkpoint: {excess}")
+    return manifest.model_copy(update={"evidence": comparison.child})
+
+
+def _check_equal(found: Fidelity, precision: Precision) -> None:
+    least = _LEAST_COSINE[precision]
+    print(
+        f"{precision}: cosine to the checkpoint at least {found.cosine_min:.7f}, "
+        f"largest difference {found.largest_difference:.1e}, {found.images} images"
+    )
+    if found.cosine_min < least:
+        raise ExportError(
+            f"the {precision} ONNX file is not the checkpoint's network: expected a cosine of at least {least} between "
+            f"their descriptors, found {found.cosine_min:.6f}; no file was written"
+        )
+
+
+def _torch_describe(source: LoadedNetwork) -> Describe:
+    """The checkpoint itself, unchanged, in float32."""
+    network = DeployedNetwork(source.network, source.manifest.input).eval()
+
+    def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return normalise(network(torch.from_numpy(images)).numpy())
+
+    return describe
+
+
+def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:
+    """Seeded noise, coarse to fine, and the first query images where there are any."""
+    height, width = manifest.input.height_px, manifest.input.width_px
+    random = np.random.default_rng(0)
+    images = np.empty((_PROOF_IMAGES, height, width, 3), np.uint8)
+    for index, image in enumerate(images):
+        block = 1 << (index % 6)
+        coarse = random.integers(0, 256, (-(-height // block), -(-width // block), 3), dtype=np.uint8)
+        image[:] = coarse.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
+    if data is None:
+        return images
+    return np.concatenate([images, load_images(data.query[:_PROOF_IMAGES], height_px=height, width_px=width)])
+
+
+def _check_half_precision(deployed: DeployedNetwork) -> None:
+    """Refuse weights that float16 cannot hold; say so where many are below its normal range."""
+    small = total = 0
+    for name, weights in deployed.network.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise ExportError(f"the weights {name} exceed 65504, the largest float16 number; export without --half")
+        small += int(((weights != 0) & (weights.abs() < torch.finfo(torch.float16).tiny)).sum())
+        total += weights.numel()
+    if small:
+        print(f"fp16: {small} of {total} weights are below float16's normal range (6.1e-5) and lose digits")
+
+
+def _open_checkpoint(arguments: argparse.Namespace) -> LoadedNetwork:
+    facts = {
+        "--architecture": arguments.architecture,
+        "--data-set": arguments.data_set,
+        "--licence": arguments.licence,
+        "--height": arguments.height,
+        "--width": arguments.width,
+    }
+    given = [option for option, value in facts.items() if value is not None]
+    missing = [option for option, value in facts.items() if value is None]
+    if manifest_path(arguments.checkpoint).exists():
+        if given:
+            raise ExportError(
+                f"{arguments.checkpoint} has a manifest, which states what {', '.join(given)} would; leave them out"
+            )
+        return load_network(arguments.checkpoint)
+    if missing:
+        raise ExportError(
+            f"{arguments.checkpoint} has no manifest ({manifest_path(arguments.checkpoint).name}); "
+            f"if it is a public checkpoint, state its facts: add {', '.join(missing)}"
+        )
+    return load_public_checkpoint(
+        arguments.checkpoint,
+        Facts(
+            architecture=arguments.architecture,
+            data_set=arguments.data_set,
+            licence=arguments.licence,
+            height_px=arguments.height,
+            width_px=arguments.width,
+        ),
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot make the folder {folder}: {error.strerror}; give another --output") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="examples: python export/to_onnx.py runs/osnet_cuhk03/best.pth --output models --half; a public "
+        "checkpoint: python export/to_onnx.py osnet_x0_25_msmt17.pth --output models --architecture osnet_x0_25 "
+        '--data-set msmt17 --licence "MIT, trained on MSMT17, research only" --height 256 --width 128',
+    )
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint of train/run.py, or a public one with its facts")
+    parser.add_argument("--output", type=Path, required=True, help="folder for NAME.onnx and its manifest")
+    parser.add_argument("--half", action="store_true", help="write NAME_fp16.onnx too, with weights in float16")
+    parser.add_argument("--data", type=Path, help="data set in Market-1501's layout; its scores go into the manifest")
+    public = parser.add_argument_group("facts of a checkpoint that has no manifest")
+    public.add_argument("--architecture", help="such as osnet_x0_25")
+    public.add_argument("--data-set", help="what it was trained on, such as msmt17")
+    public.add_argument("--licence", help="terms of its weights and training data")
+    public.add_argument("--height", type=int, help="input height in pixels")
+    public.add_argument("--width", type=int, help="input width in pixels")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
