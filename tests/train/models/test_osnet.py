@@ -19,8 +19,8 @@ TABLE_6: list[dict[str, Any]] = json.loads((GOLDEN / "complexity.json").read_tex
 TRAIN_MODE: dict[str, Any] = json.loads((GOLDEN / "train_mode.json").read_text())["models"]
 
 
-def golden_network(name: str, classes: int = 1000) -> torch.nn.Module:
-    network = build(name, classes=classes)
+def golden_network(name: str, *, classes: int = 1000, dtype: torch.dtype = torch.float32) -> torch.nn.Module:
+    network = build(name, classes=classes).to(dtype)
     state = network.state_dict()
     filled = {key: torch.tensor(parameter(key, tuple(value.shape))).to(value.dtype) for key, value in state.items()}
     network.load_state_dict(filled)
@@ -72,7 +72,7 @@ def test_any_input_size_gives_512_numbers(name: str, size: tuple[int, int]) -> N
 def test_training_forward_and_backward_equal_the_golden_figures(name: str) -> None:
     """Batch statistics, label-smoothed loss and gradients in float64: only summation order may differ, so 1e-8."""
     golden = TRAIN_MODE[name]
-    network = golden_network(name, classes=751).double().train()
+    network = golden_network(name, classes=751, dtype=torch.float64).train()
     images = torch.tensor(np.stack([image(number, height=256, width=128) for number in range(4)]))
     output = network(images)
     loss = label_smoothed_cross_entropy(output.logits[0], torch.tensor([0, 0, 1, 1]), smoothing=0.1)

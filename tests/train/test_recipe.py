@@ -1,0 +1,64 @@
+"""Recipes refuse contradictions, and their schedules are the papers'."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from edge_runtime.contract.errors import ConfigError
+from tests.conftest import ROOT
+from train.recipe import Batches, Losses, Recipe, Schedule
+from train.recipes.catalog import all_recipes, find_recipe
+from train.schedule import learning_rate
+
+SCHEDULES: dict[str, Any] = json.loads((ROOT / "tests/golden/schedules.json").read_text())
+
+
+def rates(recipe: Recipe) -> list[float]:
+    return [learning_rate(recipe, epoch) for epoch in range(recipe.schedule.epochs)]
+
+
+def by_steps(points: list[dict[str, float]], epochs: int) -> list[float]:
+    return [[p["lr"] for p in points if p["from_epoch"] <= epoch][-1] for epoch in range(epochs)]
+
+
+def test_paper_schedules_equal_the_golden_ones() -> None:
+    """Fine-tuning and scratch of OSNet, epoch by epoch."""
+    fine_tune, scratch = find_recipe("osnet_cuhk03"), find_recipe("osnet_cuhk03:scratch")
+    assert rates(fine_tune) == pytest.approx(by_steps(SCHEDULES["osnet_finetune_amsgrad_step"], 150))
+    assert rates(scratch) == pytest.approx(by_steps(SCHEDULES["osnet_scratch_sgd_paper"], 350))
+
+
+def test_cosine_schedule_equals_the_golden_one() -> None:
+    """Half a cosine over 250 epochs."""
+    cosine = find_recipe("osnet_cuhk03").variant("cosine", schedule=Schedule(250, "cosine"), needs_weights=False)
+    assert rates(cosine) == pytest.approx(SCHEDULES["osnet_finetune_cosine_250"])
+
+
+def test_all_faults_of_a_recipe_are_reported_at_once() -> None:
+    """Two contradictions, one message."""
+    with pytest.raises(ConfigError, match=r"images_per_identity.*rise and lie below"):
+        find_recipe("osnet_cuhk03:scratch").variant(
+            "broken", losses=Losses(triplet_weight=1.0), schedule=Schedule(10, "steps", steps=(20,))
+        )
+
+
+def test_batch_size_must_hold_whole_identities() -> None:
+    """64 images of 5 per identity do not come out even."""
+    with pytest.raises(ConfigError, match="no multiple"):
+        find_recipe("osnet_cuhk03:scratch").variant("broken", batches=Batches(64, images_per_identity=5))
+
+
+def test_recipe_names_are_unique_and_unknown_ones_are_answered_with_the_list() -> None:
+    """A typing error shows what there is."""
+    names = [recipe.name for recipe in all_recipes()]
+    assert len(set(names)) == len(names)
+    with pytest.raises(ConfigError, match="osnet_cuhk03:scratch"):
+        find_recipe("osnet_cuhk3")
+
+
+def test_recipes_cannot_be_changed() -> None:
+    """A run's settings stay what was written down."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        find_recipe("osnet_cuhk03").height_px = 1  # type: ignore[misc]
