@@ -55,7 +55,7 @@ def score_network(
     network: torch.nn.Module, data: ReidData, input_: Input, *, device: torch.device
 ) -> tuple[Evidence, int]:
     """Score a network in float32. Returns the evidence and the descriptor's length."""
-    network.to(device, memory_format=torch.channels_last).eval()
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     pixels_to_descriptor = PixelsToDescriptor(network, input_)
     length = 0
 

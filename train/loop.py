@@ -53,7 +53,7 @@ class Trainer:
     def __init__(
         self, network: nn.Module, recipe: Recipe, images: TrainingImages, *, device: torch.device, seed: int
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.finished_epochs = 0
         self._recipe = recipe
         self._images = images

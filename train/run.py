@@ -6,15 +6,14 @@ import json
 import logging
 import os
 import platform
-import subprocess
 import sys
-from datetime import datetime, timezone
 from pathlib import Path
 
 import torch
 
 from edge_runtime.contract import manifest as contract
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
 from train import checkpoint
 from train.curves import draw_curves
@@ -172,8 +171,8 @@ def _finish(
         architecture=recipe.architecture,
         weights_sha256=digest,
         recipe=recipe.name,
-        commit=_commit(),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=commit(),
+        created=now(),
         space_id=contract.space_id(digest, input_, descriptor),
         input=input_,
         descriptor=descriptor,
@@ -194,7 +193,7 @@ def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace,
         "recipe": dataclasses.asdict(recipe),
         "seed": arguments.seed,
         "weights": None if arguments.weights is None else contract.file_sha256(arguments.weights),
-        "commit": _commit(),
+        "commit": commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU",
@@ -203,17 +202,6 @@ def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace,
     partial = folder / "settings.json.partial"
     partial.write_text(json.dumps(settings, indent=2) + "\n")
     os.replace(partial, folder / "settings.json")
-
-
-def _commit() -> str:
-    """The project's commit, with `+changes` when files differ from it; `unknown` outside a checkout."""
-    root = Path(__file__).resolve().parent
-    command = ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+changes"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return found.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,10 @@ class CheckpointError(ReidError):
     """A checkpoint is unreadable or belongs to another network."""
 
 
+class TrainingError(ReidError):
+    """A training run cannot go on: the loss is no number, or memory is full."""
+
+
 class ExportError(ReidError):
     """A network could not be exported, quantised or built, or the result is not good enough."""
 

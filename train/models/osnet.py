@@ -6,6 +6,7 @@ those of that code too, so that its checkpoints load by name.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,8 +47,8 @@ class Conv1x1Linear(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels) if bn else None
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        return x if self.bn is None else self.bn(x)
+        out: Tensor = self.conv(x)
+        return out if self.bn is None else cast(Tensor, self.bn(out))
 
 
 class LightConv3x3(nn.Module):
@@ -108,7 +109,8 @@ class OSBlock(nn.Module):
     def aggregate(self, x: Tensor) -> Tensor:
         """Sum of the gated streams, (N, mid, H, W)."""
         a, b, c, d = self.streams(x)
-        return self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
+        total: Tensor = self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
+        return total
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -138,7 +140,7 @@ class OSNetHead(nn.Module):
         self.classifier = nn.Linear(DESCRIPTOR_LENGTH, classes)
 
     def _describe(self, maps: Tensor) -> Tensor | TrainingOutput:
-        descriptor = self.fc(maps.mean(dim=(2, 3)))  # (N, 512)
+        descriptor: Tensor = self.fc(maps.mean(dim=(2, 3)))  # (N, 512)
         if not self.training:
             return descriptor
         return TrainingOutput((self.classifier(descriptor),), (descriptor,))

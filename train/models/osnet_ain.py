@@ -53,7 +53,8 @@ class AINBlock(nn.Module):
     def aggregate(self, x: Tensor) -> Tensor:
         """Sum of the gated streams, (N, mid, H, W)."""
         a, b, c, d = self.streams(x)
-        return self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
+        total: Tensor = self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
+        return total
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)

@@ -4,7 +4,7 @@ from edge_runtime.contract.errors import ConfigError
 from train.recipe import Recipe
 from train.recipes import osnet_cuhk03
 
-_RECIPES = {recipe.name: recipe for module in (osnet_cuhk03,) for recipe in module.RECIPES}
+_RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in (osnet_cuhk03,) for recipe in module.RECIPES}
 
 
 def all_recipes() -> tuple[Recipe, ...]:
