@@ -24,7 +24,13 @@ CACHE = ROOT / ".cache"
 PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 RTX = "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"
-RTX_BINDINGS = "tensorrt-cu13-bindings==11.4.0.106"
+# The versions that our code promises to work with.
+PACKAGES = {
+    "8.6": "tensorrt-bindings==8.6.1",
+    "10.3": "tensorrt-cu12-bindings==10.3.0",
+    "10.16": "tensorrt-cu13-bindings==10.16.1.11",
+    "11.4": "tensorrt-cu13-bindings==11.4.0.106",
+}
 CORE, PARSER = "libtensorrt_rtx", "libtensorrt_onnxparser_rtx"
 
 # What the bindings call, with the arguments to pass on. RTX counts its versions from 1, so it must hear its own.
@@ -104,7 +110,7 @@ def _fill_builder_site(site: Path) -> None:
                 libraries.append(f"{library}.so.1")
                 (site / "tensorrt" / libraries[-1]).write_bytes(wheel.read(member))
     libraries.sort(reverse=True)  # the core before the parser that needs it
-    _extract_bindings(site, RTX_BINDINGS)
+    _extract_bindings(site, PACKAGES["11.4"])
     source = "#include <dlfcn.h>\n" + "".join(map(_forwarder, FORWARDED)) + _do_nothing("initLibNvInferPlugins")
     names = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
     _finish(site, names, major=11, source=source, preloaded=libraries)

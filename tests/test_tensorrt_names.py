@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.tensorrt_site import ROOT, SiteUnavailableError, bindings_site, environment
+from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
 
 FILES = (
     "export/tensorrt_builder.py",
     "edge_runtime/engine/tensorrt_engine.py",
     "edge_runtime/engine/tensorrt_library.py",
 )
-PACKAGES = {
-    "8.6": "tensorrt-bindings==8.6.1",
-    "10.3": "tensorrt-cu12-bindings==10.3.0",
-    "10.16": "tensorrt-cu13-bindings==10.16.1.11",
-    "11.4": "tensorrt-cu13-bindings==11.4.0.106",
-}
 # What the variables of those files hold; a leading underscore does not count.
 HOLDERS = {
     "trt": "",
@@ -107,6 +101,17 @@ def test_each_version_has_the_names_our_code_uses(version: str) -> None:
     """All but the declared features exist in every version, and each feature where it is declared."""
     names = {name for name in used_names() if version in FEATURES.get(name, PACKAGES)}
     assert missing_names(site_of(version), names) == []
+
+
+@pytest.mark.parametrize(("version", "flags"), [("8.6", 1 << 0), ("10.3", 1 << 1), ("10.16", 1 << 1), ("11.4", 1 << 1)])
+def test_the_file_decides_on_precision_wherever_it_can(version: str, flags: int) -> None:
+    """8.x makes networks with a batch axis (bit 0); 10 and later make strongly typed ones (bit 1)."""
+    asked = "import tensorrt; from export.tensorrt_builder import _network_flags as flags; print(flags(tensorrt))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=environment(site_of(version)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) == flags
 
 
 def test_the_names_are_found_in_the_code() -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.engine.cuda import driver_unavailable
 from export.tensorrt_builder import build_plan, tensorrt_unavailable
-from tests.tensorrt_site import ROOT, environment
+from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
 
 pytestmark = pytest.mark.timeout(900)  # the first run downloads about 150 MB
 
@@ -109,6 +110,59 @@ def write_network(path: Path, *, precision: str = "fp32", activation: str = "Rel
     return path
 
 
+class Noise(CalibrationDataReader):
+    """Two batches of noise to find ranges with."""
+
+    def __init__(self) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (2, 4, 64, 32, 3)).astype(np.uint8)
+        self._batches = iter([{"pixels": batch} for batch in images])
+
+    def get_next(self) -> Any:
+        """The next batch, or None."""
+        return next(self._batches, None)
+
+
+def quantise(path: Path) -> Path:
+    """Write a network with Q/DQ nodes around its convolutions, as TensorRT wants them."""
+    quantised = path.with_name("int8.onnx")
+    quantize_static(
+        path, quantised, Noise(), per_channel=True, op_types_to_quantize=["Conv"],
+        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
+    )  # fmt: skip
+    return quantised
+
+
+@pytest.fixture(scope="module", params=["osnet_x0_25", "osnet_ain_x0_25"])
+def osnet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `osnet.onnx` and `osnet_fp16.onnx`, exported as a user exports them, from random weights."""
+    import torch
+
+    from train.models import catalog
+
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    torch.manual_seed(0)
+    torch.save(catalog.build(request.param, classes=2).state_dict(), folder / "osnet.pth")
+    facts = ["--architecture", request.param, "--data-set", "none", "--licence", "none", "--height", "64"]
+    command = [sys.executable, "export/to_onnx.py", str(folder / "osnet.pth"), "--output", str(folder), "--half"]
+    subprocess.run([*command, *facts, "--width", "32"], cwd=ROOT, check=True, timeout=300)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "precision"), [("osnet.onnx", "fp32"), ("osnet_fp16.onnx", "fp16")])
+def test_an_exported_osnet_builds(tensorrt_site: Path, osnet: Path, name: str, precision: str) -> None:
+    """What export/to_onnx.py writes passes TensorRT's parser and builder, instance norms too."""
+    done = build(tensorrt_site, osnet / name, precision=precision)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_quantised_osnet_builds(tensorrt_site: Path, osnet: Path) -> None:
+    """OSNet with Q/DQ nodes, per-channel weights and symmetric ranges passes TensorRT's parser and builder."""
+    path = quantise(osnet / "osnet.onnx")
+    done = build(tensorrt_site, path, precision="int8")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_network_of_each_precision_builds(tensorrt_site: Path, tmp_path: Path, precision: str) -> None:
     """A file in float32, half precision or with Q/DQ nodes passes parser and builder as it is."""
@@ -188,6 +242,19 @@ def test_without_tensorrt_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     command = [sys.executable, "-c", asked]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "TensorRT cannot be imported" in said
+
+
+@pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
+@pytest.mark.parametrize("package", PACKAGES.values())
+def test_each_version_says_that_it_cannot_start(tmp_path: Path, package: str) -> None:
+    """Where the builder of a TensorRT comes out as nothing, a sentence says why: no driver."""
+    try:
+        site = bindings_site(package)
+    except SiteUnavailableError as reason:
+        pytest.skip(str(reason))
+    said = sentence(build(site, write_network(tmp_path / "small.onnx")))
+    assert f"TensorRT {package.split('==')[1]} cannot start: TensorRT needs an NVIDIA GPU and its driver" in said
+    assert said.endswith("build on the device, or with --backend onnxruntime")
 
 
 @pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")

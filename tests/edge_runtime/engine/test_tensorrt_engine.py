@@ -38,11 +38,11 @@ def plan_manifest(path: Path, *, tensorrt: str = "10.3.0", device: Device = ORIN
     return manifest.model_copy(update={"artefact": artefact, "build": build})
 
 
-def write_plan(folder: Path, *, data: bytes = b"no plan", **built: str) -> Path:
+def write_plan(folder: Path, *, tensorrt: str = "10.3.0") -> Path:
     """A file that its manifest calls a plan."""
     path = folder / "tiny.engine"
-    path.write_bytes(data)
-    write_manifest(plan_manifest(path, **built), path)
+    path.write_bytes(b"no plan")
+    write_manifest(plan_manifest(path, tensorrt=tensorrt), path)
     return path
 
 
