@@ -110,7 +110,7 @@ def write_network(path: Path, *, precision: str = "fp32", activation: str = "Rel
     return path
 
 
-class Noise(CalibrationDataReader):
+class Noise(CalibrationDataReader):  # type: ignore[misc]
     """Two batches of noise to find ranges with."""
 
     def __init__(self) -> None:
