@@ -1,0 +1,116 @@
+"""Does TensorRT run here? Build each ONNX file, run it beside ONNX Runtime, and print one JSON record, errors included.
+
+The crops are the first query images of `--data`, a data set in Market-1501's layout; without it they are noise.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.errors import ReidError
+from edge_runtime.contract.manifest import Build, Fidelity, Manifest, read_manifest, write_manifest
+from edge_runtime.contract.provenance import commit, describe_file, now, successor
+from edge_runtime.contract.script import run
+from edge_runtime.engine.engine import open_engine
+from export.comparison import fidelity, open_test_data
+from export.tensorrt_builder import BuiltPlan, build_plan
+from train.data.datasets import load_images
+
+MODELS = Path(__file__).resolve().parent.parent / "edge_runtime" / "models"
+CROPS = 64
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What became of one ONNX file: an engine and how near it is to ONNX Runtime, or the sentence of its error."""
+
+    model: str
+    precision: str
+    tensorrt: str | None = None
+    cuda: str | None = None
+    gpu: str | None = None
+    compute_capability: str | None = None
+    build_s: float | None = None
+    plan_mib: float | None = None
+    to_onnxruntime: dict[str, float] | None = None
+    error: str | None = None
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Try every model. Returns 0 if all of them ran."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="*", default=sorted(MODELS.glob("*.onnx")), help="ONNX files")
+    parser.add_argument("--data", type=Path, help="data set whose query images are the crops")
+    arguments = parser.parse_args(argv)
+    trials = [try_model(path, data=arguments.data) for path in arguments.models]
+    crops = "query images" if arguments.data else "noise"
+    record = {"benchmark": "tensorrt_smoke", "created": now(), "commit": commit(), "machine": platform.machine()}
+    print(json.dumps(record | {"crops": crops, "trials": [asdict(trial) for trial in trials]}, indent=2))
+    return 0 if trials and not any(trial.error for trial in trials) else 1
+
+
+def try_model(path: Path, *, data: Path | None) -> Trial:
+    """Build one ONNX file and run it beside ONNX Runtime; an error becomes part of the result."""
+    precision = "unknown"
+    try:
+        manifest = read_manifest(path)
+        precision = manifest.build.precision
+        crops = _crops(manifest, data)
+        start = time.perf_counter()
+        built = build_plan(
+            path, precision=manifest.build.precision, batch_min=1, batch_opt=8, batch_max=32, workspace_mib=1024
+        )
+        build_s = time.perf_counter() - start
+        near = _run_beside_onnxruntime(path, built, manifest=manifest, crops=crops)
+    except ReidError as error:
+        return Trial(path.name, precision, error=str(error))
+    return Trial(
+        path.name,
+        precision,
+        tensorrt=built.tensorrt,
+        cuda=built.cuda,
+        gpu=built.gpu,
+        compute_capability=built.compute_capability,
+        build_s=round(build_s, 1),
+        plan_mib=round(len(built.plan) / 2**20, 2),
+        to_onnxruntime=near.model_dump(),
+    )
+
+
+def _crops(manifest: Manifest, data: Path | None) -> NDArray[np.uint8]:
+    height, width = manifest.input.height_px, manifest.input.width_px
+    if data is None:
+        return np.random.default_rng(0).integers(0, 256, (CROPS, height, width, 3), dtype=np.uint8)
+    return load_images(open_test_data(data).query[:CROPS], height_px=height, width_px=width)
+
+
+def _run_beside_onnxruntime(path: Path, built: BuiltPlan, *, manifest: Manifest, crops: NDArray[np.uint8]) -> Fidelity:
+    with tempfile.TemporaryDirectory() as folder:
+        plan = Path(folder) / "model.engine"
+        plan.write_bytes(built.plan)
+        artefact = describe_file(plan, parent=manifest, kind="engine", opset=None)
+        artefact = artefact.model_copy(update={"batch_min": 1, "batch_opt": 8, "batch_max": 32})
+        build = Build(
+            backend="tensorrt",
+            precision=manifest.build.precision,
+            tensorrt=built.tensorrt,
+            cuda=built.cuda,
+            gpu=built.gpu,
+            compute_capability=built.compute_capability,
+            l4t=built.l4t,
+        )
+        write_manifest(successor(manifest, artefact, build=build), plan)
+        with open_engine(path) as reference, open_engine(plan) as engine:
+            return fidelity(reference.describe(crops), engine.describe(crops))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

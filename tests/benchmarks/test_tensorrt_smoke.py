@@ -1,0 +1,25 @@
+"""The smoke test leaves a record whatever happens."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.engine.cuda import driver_unavailable
+from tests.tensorrt_site import ROOT
+from tests.tiny_network import write_tiny_network
+
+
+@pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
+def test_a_machine_that_cannot_run_tensorrt_leaves_its_reason(tmp_path: Path) -> None:
+    """An engine that could not be built or run is a finding: it stands in the record, and the exit code is 1."""
+    done = subprocess.run(
+        [sys.executable, "benchmarks/tensorrt_smoke.py", str(write_tiny_network(tmp_path))],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    [trial] = json.loads(done.stdout)["trials"]
+    assert (trial["model"], trial["precision"]) == ("tiny.onnx", "fp32")
+    assert "TensorRT" in trial["error"]
