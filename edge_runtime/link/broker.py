@@ -1,0 +1,302 @@
+"""One connection to an MQTT 5 broker, driven by its owner's thread. Here is the only paho.
+
+paho's own network thread is not used: it dies of an exception in a callback, reconnects without jitter, and keeps a
+queue of its own. A `Connection` is made, used and thrown away; what must survive it is in the spool.
+"""
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edge_runtime.contract.errors import ConfigError, PublishError
+
+_REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
+
+
+@dataclass(frozen=True)
+class BrokerSettings:
+    """How to reach a broker. `ca_file` turns TLS on; the other files are read anew for each connection.
+
+    A user and password lie in a file each (surrounding white space is cut off); a client certificate needs its key.
+    """
+
+    host: str
+    port: int
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    user_file: Path | None = None
+    password_file: Path | None = None
+    keepalive_s: int = 20
+    connect_timeout_s: float = 5.0
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Will:
+    """What the broker says in our place when we vanish, retained, `delay_s` after it noticed."""
+
+    topic: str
+    payload: bytes
+    delay_s: int
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message from the broker. `is_retained`: it was there before we subscribed."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The broker's answer to one publish: `refusal` says why not, or is None."""
+
+    number: int
+    refusal: str | None
+
+
+class CredentialsError(PublishError):
+    """The broker does not let us in: time does not heal that."""
+
+
+def check_files(settings: BrokerSettings) -> None:
+    """Check, before anything is connected, that certificates and credentials can be read.
+
+    Raises:
+        ConfigError: one is missing or unusable.
+    """
+    _make_client(settings, client_id="check")
+
+
+class Connection:
+    """Connected when constructed, and good until a method raises PublishError. For one thread only, but for `wake`.
+
+    session_s: for how long the broker keeps our session after we are gone; 0 begins and leaves none.
+
+    Raises:
+        ConfigError: a certificate or credentials file cannot be used.
+        CredentialsError: the broker does not accept them.
+        PublishError: the broker cannot be reached, or does not answer in time.
+    """
+
+    def __init__(self, settings: BrokerSettings, *, client_id: str, session_s: int, will: Will | None = None) -> None:
+        self.settings = settings
+        self._client = _make_client(settings, client_id=client_id)
+        self._acknowledged: list[Acknowledged] = []
+        self._received: list[Received] = []
+        self._refusal: Any = None
+        self._answer: Any = None
+        self._lost: str | None = None
+        self._subscribed = False
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._listen_to_client()
+        if will:
+            properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=will.delay_s)
+            self._client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
+        try:
+            self._connect(session_s)
+        except BaseException:
+            self.abandon()
+            raise
+
+    @property
+    def window(self) -> int:
+        """How many messages may be on their way at once, as the broker asks; at most 20."""
+        return min(20, getattr(self._answer, "ReceiveMaximum", 20))
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        is_retained: bool = False,
+        content_type: str = "application/json",
+        expiry_s: int | None = None,
+        user: Mapping[str, str] | None = None,
+    ) -> int:
+        """Send one message; `step` tells of the answer under the number that is returned.
+
+        Raises:
+            PublishError: the connection is gone.
+        """
+        properties = _properties(PacketTypes.PUBLISH, ContentType=content_type)
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        if user:
+            properties.UserProperty = list(user.items())
+        info = self._client.publish(topic, payload, qos=qos, retain=is_retained, properties=properties)
+        self._check(info.rc)
+        return int(info.mid)
+
+    def subscribe(self, topics: list[str], *, timeout_s: float = 10.0) -> None:
+        """Subscribe with QoS 1 and wait until the broker says yes.
+
+        Raises:
+            PublishError: it says no, or nothing.
+        """
+        self._subscribed = False
+        self._check(self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])[0])
+        deadline = time.monotonic() + timeout_s
+        while not self._subscribed:
+            self._step(deadline - time.monotonic())
+            if self._refusal:
+                raise PublishError(f"the broker {self.settings} refuses the subscription: {self._refusal}")
+            if time.monotonic() > deadline:
+                raise PublishError(f"the broker {self.settings} does not answer a subscription")
+
+    def step(self, timeout_s: float) -> tuple[list[Acknowledged], list[Received]]:
+        """Wait for the network, a `wake`, or the time to be over; return what came since the last step.
+
+        Raises:
+            PublishError: the connection is gone.
+        """
+        if not self._acknowledged and not self._received:
+            self._step(timeout_s)
+        acknowledged, self._acknowledged = self._acknowledged, []
+        received, self._received = self._received, []
+        return acknowledged, received
+
+    def wake(self) -> None:
+        """End a `step` that waits, from any thread."""
+        with contextlib.suppress(OSError):
+            self._wake_write.send(b"\0")
+
+    def close(self) -> None:
+        """Say goodbye, so that the broker does not publish the last will."""
+        self._client.disconnect()
+        with contextlib.suppress(PublishError):
+            while self._client.want_write():
+                self._step(0.1)
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Drop the connection as it is; the broker will publish the last will."""
+        for end in (self._client.socket(), self._wake_read, self._wake_write):
+            if end is not None:
+                end.close()
+
+    def _listen_to_client(self) -> None:
+        # These only store what they are told, in the owner's thread, so none can raise into paho.
+        client = self._client
+
+        def on_connect(_client: object, _data: object, _flags: object, reason: Any, properties: Any) -> None:
+            self._answer = properties
+            self._refusal = reason if reason.is_failure else None
+
+        def on_disconnect(_client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
+            self._lost = str(reason)
+
+        def on_publish(_client: object, _data: object, mid: int, reason: Any, _properties: object) -> None:
+            self._acknowledged.append(Acknowledged(mid, str(reason) if reason.is_failure else None))
+
+        def on_subscribe(_client: object, _data: object, _mid: int, reasons: list[Any], _properties: object) -> None:
+            self._subscribed = True
+            self._refusal = next((reason for reason in reasons if reason.is_failure), None)
+
+        def on_message(_client: object, _data: object, message: MQTTMessage) -> None:
+            self._received.append(Received(message.topic, message.payload, message.retain))
+
+        client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
+        client.on_subscribe, client.on_message = on_subscribe, on_message
+
+    def _connect(self, session_s: int) -> None:
+        settings = self.settings
+        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=20)
+        try:
+            self._client.connect(
+                settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
+            )
+        except ssl.SSLError as error:
+            raise PublishError(f"no trusted link to the broker {settings}: {error}; check the CA file") from error
+        except (OSError, ValueError) as error:
+            raise PublishError(f"the broker {settings} cannot be reached: {error}") from error
+        deadline = time.monotonic() + settings.connect_timeout_s
+        while self._answer is None and time.monotonic() < deadline:
+            self._step(0.1)
+        if self._refusal is not None:
+            kind = CredentialsError if self._refusal.value in _REFUSED_CREDENTIALS else PublishError
+            raise kind(f"the broker {settings} refuses the connection: {self._refusal}; check user and password")
+        if self._answer is None:
+            raise PublishError(f"the broker {settings} accepts connections but does not answer as an MQTT 5 broker")
+
+    def _step(self, timeout_s: float) -> None:
+        sock = self._client.socket()
+        if sock is None:
+            self._fail()
+        has_buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        wanting = [sock] if self._client.want_write() else []
+        wait_s = 0.0 if has_buffered else max(timeout_s, 0.0)
+        readable, writable, _ = select.select([sock, self._wake_read], wanting, [], wait_s)
+        if self._wake_read in readable:
+            self._wake_read.recv(4096)
+        if has_buffered or sock in readable:
+            self._check(self._client.loop_read())
+        if writable:
+            self._check(self._client.loop_write())
+        self._check(self._client.loop_misc())
+
+    def _check(self, code: MQTTErrorCode) -> None:
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS and self._refusal is None:
+            self._lost = self._lost or str(code)
+            self._fail()
+
+    def _fail(self) -> None:
+        raise PublishError(f"the connection to the broker {self.settings} is lost: {self._lost}")
+
+
+def _make_client(settings: BrokerSettings, *, client_id: str) -> Client:
+    client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5, reconnect_on_failure=False)
+    client.connect_timeout = settings.connect_timeout_s
+    user, password = _read_secret(settings.user_file), _read_secret(settings.password_file)
+    if user is not None:
+        client.username_pw_set(user, password)
+    if settings.ca_file:
+        try:
+            client.tls_set_context(_tls_context(settings))
+        except OSError as error:
+            names = ", ".join(str(p) for p in (settings.ca_file, settings.certificate_file, settings.key_file) if p)
+            raise ConfigError(f"TLS to {settings} cannot be set up from {names}: {error}; check these files") from error
+    return client
+
+
+def _tls_context(settings: BrokerSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca_file)
+    if settings.certificate_file:
+        context.load_cert_chain(settings.certificate_file, settings.key_file)
+    return context
+
+
+def _read_secret(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}; it holds the broker's user or password") from error
+
+
+def _properties(packet: int, **values: object) -> Properties:
+    properties = Properties(packet)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties

@@ -1,0 +1,200 @@
+"""What one connection delivers: statuses, gaps, live messages first, then the backlog at a bounded rate."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cbor2
+
+from edge_runtime.link import messages, topics
+from edge_runtime.link.broker import Acknowledged, Connection
+from edge_runtime.link.outbox import Outbox
+from edge_runtime.link.spool import Gap, Row, Spool
+from edge_runtime.link.tally import Tally
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPES = {leaf: f"application/vnd.reid.{leaf}+cbor;v=1" for leaf in ("descriptor", "track", "gap")}
+_TIDY_INTERVAL_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """What waits for the broker's answer: a row of the spool, a gap, or (neither) a status."""
+
+    topic: str
+    row: Row | None = None
+    capture_ns: int = 0
+    is_historical: bool = False
+    gap: Gap | None = None
+
+
+class Delivery:
+    """Lives as long as its connection, in one thread. Numbers from the spool's `next_seq` at its birth on are live.
+
+    backlog_per_s: how many older messages are sent per second.
+    refused_retry_s: for how long a topic rests after the broker refused a message of it.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        spool: Spool,
+        *,
+        outbox: Outbox,
+        tally: Tally,
+        gap_topic: str,
+        backlog_per_s: float,
+        refused_retry_s: float,
+    ) -> None:
+        self.connection, self._spool, self._outbox, self._tally = connection, spool, outbox, tally
+        self._gap_topic, self._backlog_per_s, self._refused_retry_s = gap_topic, backlog_per_s, refused_retry_s
+        self._horizon = self._live_next = spool.next_seq
+        self._backlog_next = 0
+        self._sent: dict[int, _Sent] = {}
+        self._resting: dict[str, float] = {}
+        self._tidy_at = self._tokens_at = time.monotonic()
+        self._tokens = 1.0
+
+    def turn(self, patience_s: float) -> None:
+        """Send what may be sent, wait for answers or news, and settle the answers.
+
+        Raises:
+            PublishError: the connection is gone, or the spool cannot be read.
+        """
+        self._tidy()
+        self._send_statuses()
+        self._send_live()
+        self._send_backlog()
+        if self._backlog_next < self._horizon:
+            patience_s = min(patience_s, 1.0 / self._backlog_per_s)
+        acknowledged, _ = self.connection.step(patience_s)
+        delivered = [row for answer in acknowledged if (row := self._settle(answer)) is not None]
+        if delivered:
+            self._spool.acknowledge(delivered)
+
+    def is_finished(self) -> bool:
+        """Whether the broker has everything."""
+        return not self._sent and not self._spool.count() and not self._spool.gaps()
+
+    def say_last(self, topic: str, payload: bytes, *, timeout_s: float) -> None:
+        """Publish a last retained word and wait for the answer to it and to all that is under way.
+
+        Raises:
+            PublishError: the connection is gone.
+        """
+        self._publish_status(topic, payload, is_retained=True)
+        deadline = time.monotonic() + timeout_s
+        while self._sent and time.monotonic() < deadline:
+            acknowledged, _ = self.connection.step(deadline - time.monotonic())
+            self._spool.acknowledge([seq for answer in acknowledged if (seq := self._settle(answer)) is not None])
+
+    @property
+    def _room(self) -> int:
+        return self.connection.window - len(self._sent)
+
+    def _tidy(self) -> None:
+        now = time.monotonic()
+        self._tokens = min(self._tokens + (now - self._tokens_at) * self._backlog_per_s, self._backlog_per_s)
+        self._tokens_at = now
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + _TIDY_INTERVAL_S
+        self._spool.tidy()
+        self._send_gaps()
+        for topic in [topic for topic, until in self._resting.items() if until < now]:
+            del self._resting[topic]
+            # Rows of this topic were passed over: look through everything again; what is under way is left out.
+            self._live_next, self._backlog_next = self._horizon, 0
+
+    def _send_statuses(self) -> None:
+        while self._room > 0 and (status := self._outbox.take()):
+            topic, payload, is_retained = status
+            self._publish_status(topic, payload, is_retained=is_retained)
+
+    def _publish_status(self, topic: str, payload: bytes, *, is_retained: bool) -> None:
+        number = self.connection.publish(topic, payload, qos=int(is_retained), is_retained=is_retained)
+        if is_retained:
+            self._sent[number] = _Sent(topic)
+
+    def _send_gaps(self) -> None:
+        underway = {sent.gap for sent in self._sent.values()}
+        for gap in [gap for gap in self._spool.gaps() if gap not in underway][: max(self._room, 0)]:
+            payload = messages.encode_message(
+                messages.GapMessage(
+                    boot=self._spool.boot, first=gap.first, last=gap.last, why=gap.why, publish_ns=time.time_ns()
+                )
+            )
+            number = self.connection.publish(self._gap_topic, payload, qos=1, content_type=CONTENT_TYPES["gap"])
+            self._sent[number] = _Sent(self._gap_topic, gap=gap)
+
+    def _send_live(self) -> None:
+        stop, room = self._spool.next_seq, self._room
+        if room > 0 and self._live_next < stop:
+            rows = self._pending(self._live_next, stop=stop, limit=room)
+            self._live_next = rows[-1].seq + 1 if len(rows) == room else stop
+            self._send_rows(rows, is_historical=False)
+
+    def _send_backlog(self) -> None:
+        room = min(self._room, int(self._tokens))
+        if room > 0 and self._backlog_next < self._horizon:
+            rows = self._pending(self._backlog_next, stop=self._horizon, limit=room)
+            self._backlog_next = rows[-1].seq + 1 if len(rows) == room else self._horizon
+            self._tokens -= len(rows)
+            self._send_rows(rows, is_historical=True)
+
+    def _pending(self, first: int, *, stop: int, limit: int) -> list[Row]:
+        return self._spool.pending(first=first, stop=stop, limit=limit, without_topics=list(self._resting))
+
+    def _send_rows(self, rows: Sequence[Row], *, is_historical: bool) -> None:
+        underway = {sent.row.seq for sent in self._sent.values() if sent.row}
+        for row in rows:
+            if row.seq not in underway and not self._spool.is_delivered(row.seq):
+                self._send_row(row, is_historical=is_historical)
+
+    def _send_row(self, row: Row, *, is_historical: bool) -> None:
+        now_ns = time.time_ns()
+        fields = cbor2.loads(row.payload)
+        fields |= {"boot": row.boot, "seq": row.seq, "publish_ns": now_ns, "historical": is_historical}
+        codec = {"codec": fields["descriptor"]["codec"]} if fields["descriptor"] else {}
+        number = self.connection.publish(
+            row.topic,
+            cbor2.dumps(fields),
+            qos=1,
+            content_type=CONTENT_TYPES[topics.parse_topic(row.topic).leaf],
+            expiry_s=max(1, int(self._spool.max_age_s - (now_ns - row.created_ns) / 1e9)),
+            user={"space": fields["space"], "boot": row.boot, "seq": str(row.seq), **codec},
+        )
+        self._sent[number] = _Sent(row.topic, row, fields["capture_ns"], is_historical)
+
+    def _settle(self, answer: Acknowledged) -> int | None:
+        """Take the broker's answer to one message; return the number of the row that may go."""
+        sent = self._sent.pop(answer.number, None)
+        if sent is None:
+            return None
+        if answer.refusal is not None:
+            self._rest(sent.topic, answer.refusal)
+            return None
+        if sent.gap:
+            self._spool.acknowledge_gap(sent.gap)
+        if sent.row is None:
+            return None
+        if sent.is_historical:
+            self._tally.add_delivered_historical()
+        else:
+            self._tally.add_delivered((time.time_ns() - sent.capture_ns) / 1e6)
+        return sent.row.seq
+
+    def _rest(self, topic: str, refusal: str) -> None:
+        self._tally.add_refused()
+        if topic not in self._resting:
+            logger.error(
+                "the broker %s refuses messages of %s: %s; check its access list. They are kept in the spool, "
+                "trying again in %.0f s",
+                self.connection.settings,
+                topic,
+                refusal,
+                self._refused_retry_s,
+            )
+        self._resting[topic] = time.monotonic() + self._refused_retry_s

@@ -1,0 +1,357 @@
+"""The outgoing queue on disk: a message is here before the broker sees it, and goes only when the broker has it.
+
+One SQLite file in WAL mode with `synchronous=FULL`. NORMAL would survive SIGKILL as well, but a power cut could undo
+the last commits, and then numbers that the broker has already seen would be given out again. The price is one fsync
+per `append`, so a caller hands over all messages of one step together.
+
+Numbers go on for ever: from 0, per node, over restarts, over the loss of the file too. For the latter a small file
+beside it (`<spool>.seq`) holds a number that is not below any to be given out; after a loss the numbering goes on from
+there, and a gap of reason `lost` tells the other end not to wait. Files: `<spool>`, `-wal`, `-shm`, `.seq`, `.lock`,
+and `.corrupt` (the last damaged file, kept for as long as messages are).
+"""
+
+import contextlib
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TypeVar
+
+from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.link.messages import GapReason, new_boot
+from edge_runtime.link.spool_file import (
+    PAGE_BYTES,
+    PRAGMAS,
+    as_publish_error,
+    beside,
+    connect,
+    is_damage,
+    lock,
+    read_number,
+    transaction,
+    write_number,
+)
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS message (
+    seq INTEGER PRIMARY KEY, worth INTEGER NOT NULL, created_ns INTEGER NOT NULL,
+    boot TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS message_worth ON message (worth, seq);
+CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, why TEXT NOT NULL);
+"""
+_RESERVED_NUMBERS = 256
+_SHED_AT_ONCE = 4
+Result = TypeVar("Result")
+
+
+class Worth(IntEnum):
+    """What is dropped first when there is no room: the lowest, and within it the oldest."""
+
+    CROP = 0
+    TRACK = 1
+    TRACK_END = 2
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A message to be spooled: its topic, its encoded payload, and what it is worth."""
+
+    topic: str
+    payload: bytes
+    worth: Worth
+
+
+@dataclass(frozen=True)
+class Row:
+    """A spooled message. `boot` names the run of the node that wrote it."""
+
+    seq: int
+    boot: str
+    topic: str
+    payload: bytes
+    created_ns: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A stretch of numbers; those of them that have not been delivered never will be."""
+
+    first: int
+    last: int
+    why: GapReason
+
+
+class Spool:
+    """Thread-safe. Belongs to one process at a time: a second one is refused.
+
+    path: the file; its folder is made if missing.
+    node: whose numbers these are; a file of another node is refused.
+    max_bytes: how much of the disk messages may take (the WAL adds up to 4 MiB).
+    max_age_s: messages older than this by the wall clock are erased.
+    min_free_bytes: the file does not grow into this much of the disk's free space.
+
+    Raises:
+        ConfigError: the folder cannot be written, another process holds the spool, or it is another node's.
+        PublishError: the disk is full.
+    """
+
+    def __init__(self, path: Path, *, node: str, max_bytes: int, max_age_s: float, min_free_bytes: int) -> None:
+        self.path, self.node = path, node
+        self.max_bytes, self.max_age_s, self.min_free_bytes = max_bytes, max_age_s, min_free_bytes
+        self.boot = new_boot()
+        self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0}
+        self.damages = 0
+        self._delivered: set[int] = set()
+        self._is_stuck = False
+        self.next_seq = 0
+        self._reserved = 0
+        self._mutex = threading.RLock()
+        self._lock_file = lock(path)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock_file)
+            raise
+
+    def append(self, entries: Sequence[Entry]) -> range:
+        """Store messages, all or none, and return their numbers. They are on the disk when this returns.
+
+        Makes room by dropping what is worth less, or of equal worth and older; what is dropped becomes a gap.
+
+        Raises:
+            PublishError: the disk is full, or fails; nothing that was spooled before is lost.
+        """
+
+        def write() -> range:
+            self._drop_aged()
+            numbers = range(self.next_seq, self.next_seq + len(entries))
+            self._reserve(numbers.stop)
+            for seq, entry in zip(numbers, entries, strict=True):
+                self._make_room(len(entry.payload), entry.worth)
+                values = (seq, entry.worth, time.time_ns(), self.boot, entry.topic, entry.payload)
+                self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
+            return numbers
+
+        with self._mutex:
+            numbers = self._transact(write)
+            self.next_seq = numbers.stop
+            return numbers
+
+    def pending(self, *, first: int, stop: int, limit: int, without_topics: Sequence[str] = ()) -> list[Row]:
+        """Read up to `limit` messages with first <= seq < stop, oldest first, leaving out some topics."""
+        marks = ", ".join("?" * len(without_topics))
+        query = (
+            "SELECT seq, boot, topic, payload, created_ns FROM message WHERE seq >= ? AND seq < ? "
+            f"AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
+        )
+        values = (first, stop, *without_topics, limit)
+        return [Row(*row) for row in self._transact(lambda: self._db.execute(query, values).fetchall())]
+
+    def acknowledge(self, numbers: Sequence[int]) -> None:
+        """Erase messages that the broker has, now or, if the disk does not let us, with the next `tidy`."""
+        with self._mutex:
+            self._delivered.update(numbers)
+            self.tidy()
+
+    def is_delivered(self, seq: int) -> bool:
+        """Whether a message was acknowledged but could not be erased yet."""
+        with self._mutex:
+            return seq in self._delivered
+
+    def tidy(self) -> None:
+        """Erase what is delivered and what is older than `max_age_s`; try again later if the disk does not let us."""
+
+        def erase() -> None:
+            self._db.executemany("DELETE FROM message WHERE seq = ?", [(seq,) for seq in self._delivered])
+            self._drop_aged()
+
+        with self._mutex:
+            try:
+                self._transact(erase)
+                self._delivered.clear()
+            except PublishError as error:
+                if not self._is_stuck:
+                    logger.warning("delivered messages cannot be erased yet: %s", error)
+                self._is_stuck = True
+            else:
+                self._is_stuck = False
+
+    def gaps(self) -> list[Gap]:
+        """What was dropped and not reported yet, in order."""
+        return [Gap(*row) for row in self._transact(lambda: self._db.execute("SELECT * FROM gap").fetchall())]
+
+    def acknowledge_gap(self, gap: Gap) -> None:
+        """Forget a gap that was reported; if it has grown since, it stays and is reported again."""
+        values = (gap.first, gap.last)
+        self._transact(lambda: self._db.execute("DELETE FROM gap WHERE first = ? AND last = ?", values))
+
+    def count(self) -> int:
+        """How many messages wait."""
+        with self._mutex:
+            rows = int(self._transact(lambda: self._db.execute("SELECT count(*) FROM message").fetchone()[0]))
+            return max(0, rows - len(self._delivered))
+
+    def used_bytes(self) -> int:
+        """How much of the disk the messages take."""
+        return self._transact(self._used_bytes)
+
+    def close(self) -> None:
+        """Close the file and let another process have it."""
+        with self._mutex:
+            self._db.close()
+            os.close(self._lock_file)
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Opening, and what to do with a damaged file
+
+    def _open(self) -> None:
+        try:
+            self._connect()
+        except OSError as error:
+            raise ConfigError(
+                f"the spool {self.path} cannot be opened: {error.strerror}; name a writable file"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise as_publish_error(error, self.path) from error
+            self._quarantine(error)
+        self._erase_old_quarantine()
+
+    def _connect(self) -> None:
+        self._db = connect(self.path)
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        for pragma in PRAGMAS:
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(_SCHEMA)
+        if (fault := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {fault}")
+        stored = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
+        if stored.setdefault("node", self.node) != self.node:
+            raise ConfigError(
+                f"the spool {self.path} belongs to node {stored['node']!r}, not to {self.node!r}; give each its own"
+            )
+        reserved = read_number(beside(self.path, ".seq"))
+        if "next_seq" not in stored:
+            self._begin_numbering(self.next_seq or reserved)
+        else:
+            self.next_seq = stored["next_seq"]
+        self._reserved = reserved
+
+    def _begin_numbering(self, first: int) -> None:
+        with transaction(self._db):
+            self._db.execute("INSERT INTO meta VALUES ('node', ?), ('next_seq', ?)", (self.node, first))
+            if first:
+                self._db.execute("INSERT INTO gap VALUES (0, ?, 'lost')", (first - 1,))
+        self.next_seq = first
+
+    def _quarantine(self, cause: Exception) -> None:
+        """Put the damaged file aside and begin an empty one, with numbers above all that were given out."""
+        self._db.close()
+        damaged = beside(self.path, ".corrupt")
+        logger.error("the spool %s is damaged (%s): moved to %s, going on with an empty one", self.path, cause, damaged)
+        os.replace(self.path, damaged)
+        for suffix in ("-wal", "-shm"):
+            beside(self.path, suffix).unlink(missing_ok=True)
+        os.utime(damaged)
+        self.damages += 1
+        self._connect()
+
+    def _erase_old_quarantine(self) -> None:
+        damaged = beside(self.path, ".corrupt")
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - damaged.stat().st_mtime > self.max_age_s:
+                damaged.unlink()
+
+    # Inside a transaction
+
+    def _transact(self, work: Callable[[], Result]) -> Result:
+        """Run `work` in one transaction, once more on an empty file if this one turns out to be damaged."""
+        with self._mutex:
+            dropped = dict(self.dropped)
+            try:
+                with transaction(self._db):
+                    return work()
+            except sqlite3.DatabaseError as error:
+                self.dropped = dropped
+                if not is_damage(error):
+                    raise as_publish_error(error, self.path) from error
+                self._quarantine(error)
+                with transaction(self._db):
+                    return work()
+            except PublishError:
+                self.dropped = dropped
+                raise
+
+    def _reserve(self, stop: int) -> None:
+        """Make sure that the file beside the spool holds a number not below `stop`."""
+        if stop <= self._reserved:
+            return
+        mark = stop + _RESERVED_NUMBERS
+        write_number(beside(self.path, ".seq"), mark)
+        self._reserved = mark
+
+    def _make_room(self, size: int, worth: Worth) -> None:
+        needed = size + PAGE_BYTES
+        while (limit := self._limit()) < self._used_bytes() + needed:
+            why: GapReason = "overflow" if limit == self.max_bytes else "disk"
+            rows = self._db.execute(
+                "SELECT seq FROM message WHERE worth <= ? ORDER BY worth, seq LIMIT ?", (worth, _SHED_AT_ONCE)
+            ).fetchall()
+            if not rows:
+                raise PublishError(
+                    f"the spool {self.path} has no room for a message of {size} bytes: it may take {limit} bytes and "
+                    f"holds only what is worth more; free space on the disk, or raise the spool's limit"
+                )
+            self._drop([seq for (seq,) in rows], why)
+
+    def _drop_aged(self) -> None:
+        oldest_ns = time.time_ns() - int(self.max_age_s * 1e9)
+        # Numbers and times grow together unless the clock is set back, so that looking from the front is enough.
+        while rows := self._db.execute("SELECT seq, created_ns FROM message ORDER BY seq LIMIT 8").fetchall():
+            aged = [seq for seq, created_ns in rows if created_ns < oldest_ns]
+            self._drop(aged, "age")
+            if len(aged) < len(rows):
+                return
+
+    def _drop(self, numbers: Sequence[int], why: GapReason) -> None:
+        for seq in numbers:
+            self._db.execute("DELETE FROM message WHERE seq = ?", (seq,))
+            before = self._db.execute("SELECT first FROM gap WHERE last = ? AND why = ?", (seq - 1, why)).fetchone()
+            after = self._db.execute("SELECT last FROM gap WHERE first = ? AND why = ?", (seq + 1, why)).fetchone()
+            if after:
+                self._db.execute("DELETE FROM gap WHERE first = ?", (seq + 1,))
+            values = (before[0] if before else seq, after[0] if after else seq, why)
+            self._db.execute("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", values)
+        self.dropped[why] += len(numbers)
+
+    def _used_bytes(self) -> int:
+        pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
+        return int(pages - free) * PAGE_BYTES
+
+    def _limit(self) -> int:
+        """How many bytes messages may take: the configured limit, less if the disk has not that much to give."""
+        disk = os.statvfs(self.path.parent)
+        room = disk.f_bavail * disk.f_frsize - self.min_free_bytes
+        allocated = int(self._db.execute("PRAGMA page_count").fetchone()[0]) * PAGE_BYTES
+        return min(self.max_bytes, allocated + max(room, 0))

@@ -1,0 +1,66 @@
+"""Topic names: `reid/v1/<site>/<node>/...`, built and parsed in one place."""
+
+from dataclasses import dataclass
+
+from edge_runtime.contract.errors import ConfigError, PublishError
+
+ROOT = ("reid", "v1")
+_NODE_LEAVES = ("status", "birth", "gap", "metrics")
+_CAMERA_LEAVES = ("status", "track")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a topic says: who speaks, and of which kind the message is. `camera` and `space` are None where absent."""
+
+    site: str
+    node: str
+    camera: str | None
+    leaf: str
+    space: str | None = None
+
+
+def check_name(name: str, *, what: str) -> str:
+    """Return `name` if it may be one level of a topic.
+
+    Raises:
+        ConfigError: it is empty, or holds `+`, `#`, `/` or NUL.
+    """
+    found = [repr(sign) for sign in "+#/\0" if sign in name]
+    if not name or found:
+        fault = f"it holds {', '.join(found)}" if found else "it is empty"
+        raise ConfigError(f"{what} {name!r} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
+    return name
+
+
+def node_topic(site: str, node: str, *, leaf: str) -> str:
+    """The topic of a message about a whole node: `status`, `birth`, `gap` or `metrics`."""
+    return "/".join((*ROOT, check_name(site, what="site"), check_name(node, what="node"), leaf))
+
+
+def camera_topic(site: str, node: str, *, camera: str, leaf: str) -> str:
+    """The topic of a message about one camera: `status` or `track`."""
+    return f"{node_topic(site, node, leaf=check_name(camera, what='camera'))}/{leaf}"
+
+
+def descriptor_topic(site: str, node: str, *, camera: str, space: str) -> str:
+    """The topic of one camera's descriptors of one space."""
+    return f"{camera_topic(site, node, camera=camera, leaf='descriptor')}/{check_name(space, what='space')}"
+
+
+def parse_topic(topic: str) -> Topic:
+    """Take a topic apart.
+
+    Raises:
+        PublishError: it is none of ours.
+    """
+    levels = topic.split("/")
+    if tuple(levels[:2]) == ROOT and all(levels):
+        match levels[2:]:
+            case [site, node, leaf] if leaf in _NODE_LEAVES:
+                return Topic(site, node, None, leaf)
+            case [site, node, camera, leaf] if leaf in _CAMERA_LEAVES:
+                return Topic(site, node, camera, leaf)
+            case [site, node, camera, "descriptor", space]:
+                return Topic(site, node, camera, "descriptor", space)
+    raise PublishError(f"{topic!r} is no topic of this system: expected {'/'.join(ROOT)}/<site>/<node>/...")
