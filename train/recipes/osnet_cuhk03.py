@@ -6,7 +6,7 @@ Command: python train/run.py osnet_cuhk03 --data DIR --weights imagenet.pth
 Expected: the figures below are the paper's, on the original images. The copy of the data matters: images that were
 made smaller give lower scores.
 Differs: the paper gives no momentum for its SGD; 0.9 is ours. `demo` is no row of the paper: it is the small network
-that the demo runs, trained from scratch on a machine without a GPU, in two steps: `demo_small` at a quarter of the pixels,
+that the demo runs, trained from scratch without a GPU, in two steps: `demo_small` at a quarter of the pixels,
 then `demo --weights` of that at full size with the triplet loss and the cosine schedule that the paper's supplement
 (section B) recommends. Batch-hard triplets from random weights pull all descriptors to one point, hence the order.
 """
