@@ -173,7 +173,8 @@ def _network_flags(trt: Any) -> int:
 def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
     """Fill the network from the file. The parser must outlive the build."""
     parser = trt.OnnxParser(network, tensorrt_log())
-    if hasattr(trt, "OnnxParserFlag"):  # without it 8.x runs instance norms in a plug-in library that may be missing
+    # Without this 8.6 runs instance norms in a plug-in library that may be missing.
+    if hasattr(getattr(trt, "OnnxParserFlag", None), "NATIVE_INSTANCENORM"):
         parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
     if not parser.parse(path.read_bytes()):
         raise ExportError(

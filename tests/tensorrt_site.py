@@ -69,7 +69,7 @@ class SiteUnavailableError(Exception):
 
 def builder_site() -> Path:
     """A folder whose `tensorrt` parses and builds. About 150 MB are downloaded the first time."""
-    return _make_once(f"tensorrt-rtx/{PYTHON}", _fill_builder_site)
+    return _make_once(f"tensorrt-rtx/{RTX}-{PYTHON}", _fill_builder_site)
 
 
 def bindings_site(package: str) -> Path:
