@@ -1,0 +1,168 @@
+"""INT8 networks by static quantisation."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from calibration import select_images
+from calibration.image_list import ImageList, images_digest, write_image_list
+from calibration.quantization_plan import mean_pools_to_convolutions, steps_left_in_float
+from calibration.quantize import main
+from edge_runtime.contract.errors import DataError, ExportError
+from edge_runtime.contract.manifest import file_sha256, read_manifest
+from edge_runtime.engine.engine import open_engine
+from tests.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_graph, write_market_folder, write_tiny_network
+
+Quantise = Callable[..., Path]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Colour patterns in Market-1501's layout."""
+    return write_market_folder(tmp_path / "patterns")
+
+
+@pytest.fixture
+def quantised(tmp_path: Path, data: Path) -> Quantise:
+    """A function that quantises the tiny network through the command and returns the new file."""
+    model = write_tiny_network(tmp_path)
+    images = tmp_path / "list.json"
+    assert select_images.main([str(data), "--output", str(images), "--count", "20"]) == 0
+
+    def quantise(activations: str, *, name: str = "int8.onnx", model: Path = model) -> Path:
+        output = tmp_path / name
+        common = ["--calibration", str(images), "--data", str(data), "--activations", activations]
+        assert main([str(model), *common, "--output", str(output)]) == 0
+        return output
+
+    return quantise
+
+
+def _nodes(model: onnx.ModelProto, op_type: str) -> list[onnx.NodeProto]:
+    return [node for node in model.graph.node if node.op_type == op_type]
+
+
+def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+
+
+def test_gates_and_stream_sums_are_found_without_their_names() -> None:
+    """What lies between a global pool and a product by a sigmoid is a gate; the last pool and the residual are not."""
+    model = tiny_graph()
+    expected = {"stream_sum"}
+    for stream in "ab":
+        expected |= {f"{stream}_pool", f"gate_{stream}", f"{stream}_sigmoid", f"{stream}_multiply"}
+    assert set(steps_left_in_float(model)) == expected
+
+
+def test_a_mean_pool_as_a_convolution_is_exact() -> None:
+    """A quarter is a power of two, so only the order of summation can differ."""
+    before, after = tiny_graph(), mean_pools_to_convolutions(tiny_graph())
+    assert not _nodes(after, "AveragePool")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    evaluate = onnx.reference.ReferenceEvaluator
+    np.testing.assert_allclose(
+        evaluate(after).run(None, {"pixels": pixels})[0], evaluate(before).run(None, {"pixels": pixels})[0], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("change", [{"kernel_shape": [3, 3]}, {"strides": [1, 1]}, {"pads": [1, 1, 1, 1]}])
+def test_other_mean_pools_stay(change: dict[str, list[int]]) -> None:
+    """Only non-overlapping 2x2 windows are a plain depthwise convolution by 1/4."""
+    model = tiny_graph()
+    pool = _nodes(model, "AveragePool")[0]
+    settings = {"kernel_shape": [2, 2], "strides": [2, 2]} | change
+    pool.CopyFrom(helper.make_node("AveragePool", list(pool.input), list(pool.output), name=pool.name, **settings))
+    assert len(_nodes(mean_pools_to_convolutions(model), "AveragePool")) == 1
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_descriptors_stay_close_to_float32(quantised: Quantise, tmp_path: Path, activations: str) -> None:
+    """8 bits are enough for a network calibrated on images of the same kind."""
+    pixels = np.random.default_rng(0).integers(60, 200, (8, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    with open_engine(tmp_path / "tiny.onnx") as before, open_engine(quantised(activations)) as after:
+        cosines = (before.describe(pixels) * after.describe(pixels)).sum(axis=1)
+    assert cosines.min() > 0.99
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_the_same_inputs_give_the_same_bytes(quantised: Quantise, activations: str) -> None:
+    """An engine can be made again and checked by digest."""
+    first, second = quantised(activations, name="1.onnx"), quantised(activations, name="2.onnx")
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_gate_and_sum_stay_in_float(quantised: Quantise, activations: str) -> None:
+    """No quantised tensor enters or leaves a gate's layers or the sum of streams."""
+    model = onnx.load(quantised(activations))
+    touched = {name for node in _nodes(model, "QuantizeLinear") for name in node.input}
+    for name in ("a_pooled", "a_gate_in", "a_gate", "a_gated", "b_gated"):
+        assert name not in touched
+
+
+@pytest.mark.parametrize("activations", ["uint8", "int8"])
+def test_weights_have_one_symmetric_scale_per_channel(quantised: Quantise, activations: str) -> None:
+    """One scale for all channels destroys small networks; a zero point would cost a correction per product."""
+    model = onnx.load(quantised(activations))
+    constants = _constants(model)
+    scales = [array for name, array in constants.items() if name.startswith("stem_w") and name.endswith("scale")]
+    points = [array for name, array in constants.items() if name.startswith("stem_w") and name.endswith("zero_point")]
+    assert [array.shape for array in scales] == [(8,)]
+    assert [(array.dtype, array.any()) for array in points] == [(np.dtype(np.int8), False)]
+
+
+def test_int8_follows_the_rules_of_tensorrt(quantised: Quantise) -> None:
+    """Signed everywhere, zero points 0, no integer biases, a Q/DQ pair at each input, none between step and ReLU."""
+    model = onnx.load(quantised("int8"))
+    constants = _constants(model)
+    for node in (*_nodes(model, "QuantizeLinear"), *_nodes(model, "DequantizeLinear")):
+        assert constants[node.input[2]].dtype == np.int8
+        assert not constants[node.input[2]].any()
+    assert not any(tensor.data_type == TensorProto.INT32 for tensor in model.graph.initializer)
+    assert len(_nodes(model, "QuantizeLinear")) == len(_nodes(model, "DequantizeLinear"))
+    convolution_outputs = {node.output[0] for node in _nodes(model, "Conv")}
+    relus = [node for node in _nodes(model, "Relu") if not node.name.startswith("block")]
+    assert all(node.input[0] in convolution_outputs for node in relus)
+
+
+def test_uint8_gives_onnx_runtime_what_it_is_fast_with(quantised: Quantise) -> None:
+    """Activations are unsigned, and ReLUs of quantised steps vanish into their range."""
+    model = onnx.load(quantised("uint8"))
+    constants = _constants(model)
+    assert {str(constants[node.input[2]].dtype) for node in _nodes(model, "QuantizeLinear")} == {"uint8"}
+    assert not _nodes(model, "Relu")
+
+
+def test_the_manifest_says_where_the_ranges_came_from(quantised: Quantise, tmp_path: Path) -> None:
+    """Calibration, precision and parent can be read years later."""
+    manifest = read_manifest(quantised("uint8"))
+    assert manifest.build.precision == "int8"
+    assert manifest.artefact.parent_sha256 == file_sha256(tmp_path / "tiny.onnx")
+    assert manifest.calibration is not None
+    assert manifest.calibration.image_list_sha256 == file_sha256(tmp_path / "list.json")
+    assert (manifest.calibration.count, manifest.calibration.split) == (20, "bounding_box_train")
+
+
+def test_an_int8_network_is_not_quantised_again(quantised: Quantise) -> None:
+    """Only float32 can be the parent."""
+    model = quantised("uint8")
+    with pytest.raises(ExportError, match=r"expected a float32 ONNX file, found .*onnx in int8"):
+        quantised("uint8", name="twice.onnx", model=model)
+
+
+def test_a_damaged_image_leaves_no_file(quantised: Quantise, data: Path, tmp_path: Path) -> None:
+    """A list made from damaged images by other means is found out while reading."""
+    quantised("uint8")
+    for image in (data / "bounding_box_train").iterdir():
+        image.write_bytes(image.read_bytes()[:-100])
+    old = ImageList.model_validate_json((tmp_path / "list.json").read_bytes())
+    damaged = old.model_copy(update={"images_sha256": images_digest(data, old.images)})
+    write_image_list(damaged, tmp_path / "list.json")
+    with pytest.raises(DataError, match=r"calibration image .*\.jpg cannot be decoded"):
+        quantised("uint8", name="broken.onnx")
+    assert not list(tmp_path.glob("broken*"))
