@@ -149,6 +149,13 @@ def _check_precision(model: Any, precision: Precision, *, path: Path) -> None:
     found = "int8" if _holds_int8(model) else "fp16" if _holds_half(model) else "fp32"
     if found != precision:
         raise ExportError(f"{path} holds a network in {found}, but {precision} was asked for; {_HOW_TO_GET[precision]}")
+    zero_points = {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input[2:]}
+    unsigned = any(w.name in zero_points and w.data_type == onnx.TensorProto.UINT8 for w in model.graph.initializer)
+    if unsigned:
+        raise ExportError(
+            f"{path} is quantised for ONNX Runtime (uint8 activations), and TensorRT takes int8 ones only; "
+            "quantise the float32 file again with calibration/quantize.py --activations int8"
+        )
 
 
 def _open_builder(trt: Any) -> Any:

@@ -10,12 +10,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.engine.cuda import driver_unavailable
 from export.tensorrt_builder import build_plan, tensorrt_unavailable
 from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
+from tests.tiny_network import write_market_folder, write_tiny_network
 
 pytestmark = pytest.mark.timeout(900)  # the first run downloads about 150 MB
 
@@ -110,26 +110,14 @@ def write_network(path: Path, *, precision: str = "fp32", activation: str = "Rel
     return path
 
 
-class Noise(CalibrationDataReader):  # type: ignore[misc]
-    """Two batches of noise to find ranges with."""
-
-    def __init__(self) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (2, 4, 64, 32, 3)).astype(np.uint8)
-        self._batches = iter([{"pixels": batch} for batch in images])
-
-    def get_next(self) -> Any:
-        """The next batch, or None."""
-        return next(self._batches, None)
-
-
-def quantise(path: Path) -> Path:
-    """Write a network with Q/DQ nodes around its convolutions, as TensorRT wants them."""
-    quantised = path.with_name("int8.onnx")
-    quantize_static(
-        path, quantised, Noise(), per_channel=True, op_types_to_quantize=["Conv"],
-        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8,
-        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False},
-    )  # fmt: skip
+def quantise(path: Path, *, activations: str) -> Path:
+    """Quantise a network as a user does, with colour patterns to find ranges with."""
+    data, images, quantised = path.parent / "patterns", path.parent / "list.json", path.with_name("int8.onnx")
+    write_market_folder(data)
+    select = ["calibration/select_images.py", str(data), "--output", str(images), "--count", "8"]
+    options = ["--calibration", str(images), "--data", str(data), "--activations", activations]
+    for command in (select, ["calibration/quantize.py", str(path), "--output", str(quantised), *options]):
+        subprocess.run([sys.executable, *command], cwd=ROOT, check=True, timeout=120)
     return quantised
 
 
@@ -157,8 +145,8 @@ def test_an_exported_osnet_builds(tensorrt_site: Path, osnet: Path, name: str, p
 
 
 def test_a_quantised_osnet_builds(tensorrt_site: Path, osnet: Path) -> None:
-    """OSNet with Q/DQ nodes, per-channel weights and symmetric ranges passes TensorRT's parser and builder."""
-    path = quantise(osnet / "osnet.onnx")
+    """What calibration/quantize.py writes for TensorRT passes its parser and builder."""
+    path = quantise(osnet / "osnet.onnx", activations="int8")
     done = build(tensorrt_site, path, precision="int8")
     assert done.returncode == 0, done.stderr
 
@@ -212,6 +200,13 @@ def test_precision_comes_from_the_file(tmp_path: Path, held: str, asked: Any) ->
     path = write_network(tmp_path / "small.onnx", precision=held)
     with pytest.raises(ExportError, match=f"holds a network in {held}, but {asked} was asked for"):
         build_plan(path, precision=asked, batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
+
+
+def test_a_network_quantised_for_onnx_runtime_is_refused(tmp_path: Path) -> None:
+    """Activations in uint8 are not for TensorRT; the sentence says how to quantise instead."""
+    path = quantise(write_tiny_network(tmp_path), activations="uint8")
+    with pytest.raises(ExportError, match=r"quantised for ONNX Runtime .*quantize\.py --activations int8"):
+        build_plan(path, precision="int8", batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
 
 
 def test_batch_sizes_must_be_in_order(tmp_path: Path) -> None:
