@@ -42,7 +42,7 @@ class HogDetector:
     Source: Dalal and Triggs, CVPR 2005.
     """
 
-    sure_score = 0.6
+    sure_score = 0.4
     _WINDOW_PX = (128, 64)
     _PERSON_PX = 96
     _PYRAMID_STEP = 1.2
@@ -70,9 +70,9 @@ class HogDetector:
             groupThreshold=0,
         )
         boxes = self._tighten(np.asarray(windows, np.float32).reshape(-1, 4) / np.float32(self._zoom))
-        return best_detections(
-            boxes, np.ravel(scores).astype(np.float32), overlap=self._overlap, frame_shape=frame.shape
-        )
+        sureness = np.ravel(scores).astype(np.float32)
+        found = best_detections(boxes, sureness, overlap=self._overlap, frame_shape=frame.shape)
+        return [detection for detection in found if not any(_holds_better(detection, other) for other in found)]
 
     def _tighten(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Take the margin off (left, top, width, height). Returns (N, 4) as (left, top, right, bottom)."""
@@ -112,3 +112,15 @@ def best_detections(
         if right - left >= _SMALLEST_BOX_PX and bottom - top >= _SMALLEST_BOX_PX:
             detections.append(Detection((left, top, right, bottom), float(scores[index])))
     return detections
+
+
+def _holds_better(large: Detection, small: Detection) -> bool:
+    """Whether a box merely surrounds a surer one of less than half its size, as large HOG windows often do."""
+    left, top, right, bottom = large.box
+    centre_x, centre_y = (small.box[0] + small.box[2]) / 2, (small.box[1] + small.box[3]) / 2
+    holds = left < centre_x < right and top < centre_y < bottom
+    return holds and small.score > large.score and 2 * _area(small.box) < _area(large.box)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

@@ -36,7 +36,7 @@ class SourceStatus:
     """A snapshot of a source: its state, why, and its counters since the start.
 
     `reconnecting` is also the state before the first frame. `ended` and `disabled` are final: a file was played to
-    its end, or a fault that no retry can heal.
+    its end, or a fault that no retry can heal. `reconnects` counts how often frames came back after a loss.
     """
 
     state: State

@@ -149,9 +149,10 @@ class Player:
     def _fault(self, message: Any) -> PlaybackError:
         """Turn an error of the bus into a sentence part without credentials."""
         error, debug = message.parse_error()
-        detail = (debug or "").strip().splitlines()[-1:]
-        is_plain = detail and not detail[0].startswith("../")  # otherwise it names a line of GStreamer's source
-        text = f"{error.message} {detail[0]}" if is_plain else str(error.message)
+        detail = ((debug or "").strip().splitlines() or [""])[-1]
+        text = str(error.message)
+        if detail and not detail.startswith("../"):  # otherwise it names a line of GStreamer's source
+            text = detail if detail.startswith(text) else f"{text} {detail}"
         refused = error.matches(Gst.ResourceError.quark(), Gst.ResourceError.NOT_AUTHORIZED)
         for secret in (self._address.location, self._address.password):
             text = text.replace(secret, "...") if secret else text
