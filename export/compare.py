@@ -7,17 +7,13 @@ from pathlib import Path
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from export.comparison import TOLERANCES, Tolerance, as_table, compare, open_test_data
+from export.comparison import add_tolerance_options, as_table, compare, open_test_data, tolerance_of
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print both models' scores. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    usual = TOLERANCES[read_manifest(arguments.model).build.precision]
-    tolerance = Tolerance(
-        rank1=usual.rank1 if arguments.rank1_points is None else arguments.rank1_points,
-        mean_ap=usual.mean_ap if arguments.map_points is None else arguments.map_points,
-    )
+    tolerance = tolerance_of(arguments, read_manifest(arguments.model).build.precision)
     comparison = compare(arguments.parent, arguments.model, open_test_data(arguments.data))
     print(as_table(comparison))
     excess = comparison.excess(tolerance)
@@ -35,13 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parent", type=Path, help="the float32 ONNX file, its manifest beside it")
     parser.add_argument("model", type=Path, help="the ONNX file or engine made from it, its manifest beside it")
     parser.add_argument("--data", type=Path, required=True, help="data set in Market-1501's layout, with query images")
-    limits = ", ".join(f"{name} {limit.rank1:g} / {limit.mean_ap:g}" for name, limit in TOLERANCES.items())
-    parser.add_argument(
-        "--rank1-points",
-        type=float,
-        help=f"percentage points of rank-1 that may be lost (default by precision, rank-1 / mAP: {limits})",
-    )
-    parser.add_argument("--map-points", type=float, help="percentage points of mAP that may be lost")
+    add_tolerance_options(parser)
     return parser
 
 

@@ -1,5 +1,6 @@
 """A model against the one it was made from: how far descriptors moved, and what that costs in retrieval."""
 
+import argparse
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,26 @@ def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelit
 def open_test_data(folder: Path) -> ReidData:
     """A data set in Market-1501's layout, under its folder's name."""
     return read_market_layout(folder, name=folder.resolve().name)
+
+
+def add_tolerance_options(parser: argparse.ArgumentParser) -> None:
+    """Let the user say how much a model may lose."""
+    limits = ", ".join(f"{name} {limit.rank1:g} / {limit.mean_ap:g}" for name, limit in TOLERANCES.items())
+    parser.add_argument(
+        "--rank1-points",
+        type=float,
+        help=f"percentage points of rank-1 that may be lost (default by precision, rank-1 / mAP: {limits})",
+    )
+    parser.add_argument("--map-points", type=float, help="percentage points of mAP that may be lost")
+
+
+def tolerance_of(arguments: argparse.Namespace, precision: Precision) -> Tolerance:
+    """The tolerance asked for with the options of `add_tolerance_options`."""
+    usual = TOLERANCES[precision]
+    return Tolerance(
+        rank1=usual.rank1 if arguments.rank1_points is None else arguments.rank1_points,
+        mean_ap=usual.mean_ap if arguments.map_points is None else arguments.map_points,
+    )
 
 
 def as_table(comparison: Comparison) -> str:

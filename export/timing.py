@@ -1,0 +1,42 @@
+"""Time several networks fairly: in one run, in random order, after a warm-up."""
+
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+Call = Callable[[], object]
+
+
+def interleave(calls: Mapping[str, Call], *, rounds: int, seed: int = 0) -> dict[str, NDArray[np.float64]]:
+    """Call everything once per round, in another order each round, so that a slow moment of the machine hits all.
+
+    Run single-threaded calls only: pools of several libraries spin and slow each other down.
+
+    Returns milliseconds by name, (rounds,) float64 each; three rounds of warm-up are left out.
+    """
+    warm_up = 3
+    order = list(calls)
+    random = Random(seed)
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(warm_up + rounds):
+        random.shuffle(order)
+        for name in order:
+            start = time.perf_counter()
+            calls[name]()
+            samples[name].append(1000 * (time.perf_counter() - start))
+    return {name: np.array(values[warm_up:]) for name, values in samples.items()}
+
+
+def cpu_name() -> str:
+    """The processor's model name, as the system states it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
