@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
+from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
-from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.engine.engine import Backend
 from edge_runtime.link.topics import check_name
 
@@ -52,22 +52,12 @@ class Engine(_Strict):
 
     model: Path
     backend: Backend = "auto"
-    threads: Annotated[int, Field(ge=1, le=64)] = 1
 
 
 class Detector(_Strict):
-    """What finds people: `hog` needs no file, `yolox` a YOLOX ONNX file."""
+    """What finds people: a YOLOX ONNX file, or without one OpenCV's HOG detector, which needs no download."""
 
-    kind: Literal["hog", "yolox"] = "hog"
     model: Path | None = None
-    smallest_person_px: Annotated[int, Field(ge=32, le=1000)] = 77
-    """For `hog`: people smaller than this are not found; a larger number is faster."""
-
-    @model_validator(mode="after")
-    def _model_goes_with_kind(self) -> "Detector":
-        if (self.kind == "yolox") != (self.model is not None):
-            raise ValueError("`model` names a YOLOX file: give it with kind yolox, and only then")
-        return self
 
 
 class Descriptors(_Strict):
@@ -118,6 +108,8 @@ class Config(_Strict):
     broker: Broker
     spool: Spool
     health: Health = Health()
+    cpu_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """CPU threads for the detector, and as many for an engine that runs on the CPU."""
 
     @model_validator(mode="after")
     def _camera_ids_differ(self) -> "Config":

@@ -29,12 +29,12 @@ def normalise(descriptors: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     rows = np.asarray(descriptors, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, np.float32(1e-12))
+    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)), np.float32)
 
 
 def cosine_distance(queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 - cosine for L2-normalised rows. queries: (Q, D), gallery: (G, D). Returns (Q, G) float32 in [0, 2]."""
-    return np.clip(1.0 - queries @ gallery.T, 0.0, 2.0).astype(np.float32, copy=False)
+    return np.asarray(np.clip(1.0 - queries @ gallery.T, 0.0, 2.0), np.float32)
 
 
 def encode(descriptor: NDArray[np.float32], *, codec: Codec) -> EncodedDescriptor:
@@ -63,4 +63,4 @@ def decode(encoded: EncodedDescriptor) -> NDArray[np.float32]:
             f"but {len(encoded.data)} came; the message is damaged"
         )
     numbers = np.frombuffer(encoded.data, dtype).astype(np.float32) * np.float32(encoded.scale)
-    return normalise(numbers[None])[0]
+    return np.asarray(normalise(numbers[None])[0], np.float32)

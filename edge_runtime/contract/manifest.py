@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from edge_runtime.contract.errors import ManifestError
 
-SCHEMA = 1
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -141,7 +140,7 @@ class Terms(_Strict):
 class Manifest(_Strict):
     """Everything a user of an artefact relies on. Field by field: see the classes above."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     model_id: str = Field(pattern=r"^[a-z0-9_]+-[a-z0-9_]+-[0-9a-f]{8}$")
     architecture: str
     weights_sha256: str = Sha256

@@ -1,0 +1,205 @@
+"""The daemon beside the camera: finds people, describes each, sends descriptors to an MQTT broker and loses none."""
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import cv2
+from pydantic import JsonValue
+
+from edge_runtime.camera.detector import Detector, open_detector
+from edge_runtime.camera.source import Source
+from edge_runtime.camera.tracker import Tracker
+from edge_runtime.config import Config, json_schema, read_config
+from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
+from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.lane import Lane
+from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.health import HealthServer
+from edge_runtime.link.publisher import LinkSettings, Publisher
+from edge_runtime.link.spool import Spool
+from edge_runtime.service import Service
+from edge_runtime.vitals import Vitals
+
+logger = logging.getLogger(__name__)
+
+_FLUSH_S = 2.0
+_EXAMPLES = """\
+example:
+  reid-edge --config site.yaml --check     look whether configuration, model and files are in order
+  reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
+
+A configuration of one camera:
+  site: shop
+  node: gateway-1
+  cameras: [{id: entrance, source: "rtsp://user:password@10.0.0.7/stream1"}]
+  engine: {model: osnet_x0_25.onnx}
+  broker: {host: broker.example, port: 8883, ca_file: ca.pem, user_file: user, password_file: password}
+  spool: {path: /var/lib/reid-edge/spool.sqlite}
+All settings with their meaning: reid-edge --schema
+
+exit code: 0 asked to stop, 1 a fault (restart me), 2 configuration, manifest or engine are wrong (do not)
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    started_s = time.monotonic()
+    arguments = _parse(argv)
+    if arguments.schema:
+        print(json_schema())
+        return 0
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        return _run(arguments, started_s)
+    except (ConfigError, ManifestError, EngineError) as error:
+        logger.error("%s", error)
+        return 2
+    except ReidError as error:
+        logger.error("%s", error)
+        return 1
+    except Exception:
+        logger.exception("the daemon failed")
+        return 1
+
+
+def run() -> None:
+    """The installed command `reid-edge`."""
+    sys.exit(main())
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="reid-edge", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, help="the configuration, a YAML file")
+    parser.add_argument("--check", action="store_true", help="check configuration, model and files, then end")
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, then end")
+    parser.add_argument("--summary", type=Path, help="write what was done to this JSON file at the end")
+    arguments = parser.parse_args(argv)
+    if arguments.config is None and not arguments.schema:
+        parser.error("--config FILE is needed")
+    return arguments
+
+
+def _run(arguments: argparse.Namespace, started_s: float) -> int:
+    config = read_config(arguments.config)
+    cv2.setNumThreads(config.cpu_threads)
+    with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
+        detector = open_detector(config.detector.model)
+        if arguments.check:
+            print(f"{arguments.config}: in order; {engine.manifest.model_id} would run on {engine.backend}")
+            return 0
+        with _stop_on_signals() as stop, _spool(config) as spool, _link(config, spool, engine) as publisher:
+            lanes = [_lane(config, index, detector, engine) for index in range(len(config.cameras))]
+            service = Service(lanes, engine=engine, publisher=publisher, started_s=started_s)
+            try:
+                with _health(config, Vitals(service, publisher)):
+                    service.run(stop)
+            finally:
+                for lane in lanes:
+                    lane.source.close()
+                publisher.stop(_FLUSH_S)
+                _say_goodbye(service, engine, arguments.summary)
+    return 0
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _spool(config: Config) -> Spool:
+    return Spool(
+        config.spool.path,
+        node=config.node,
+        max_bytes=int(config.spool.max_mib * 2**20),
+        max_age_s=config.spool.max_age_h * 3600,
+        min_free_bytes=int(config.spool.min_free_mib * 2**20),
+    )
+
+
+@contextlib.contextmanager
+def _link(config: Config, spool: Spool, engine: Engine) -> Iterator[Publisher]:
+    settings = LinkSettings(BrokerSettings(**dict(config.broker)), site=config.site, node=config.node)
+    node_card: dict[str, JsonValue] = {
+        "cameras": [camera.id for camera in config.cameras],
+        "engine": engine.backend,
+        "machine": platform.machine(),
+        "system": platform.platform(),
+        "cpu_threads": config.cpu_threads,
+    }
+    publisher = Publisher(settings, spool, node_card=node_card, manifests=[engine.manifest])
+    publisher.start()
+    yield publisher
+
+
+def _lane(config: Config, index: int, detector: Detector, engine: Engine) -> Lane:
+    camera = config.cameras[index]
+    return Lane(
+        Source(camera.source, camera_id=camera.id),
+        detector=detector,
+        tracker=Tracker(sure_score=detector.sure_score),
+        manifest=engine.manifest,
+        codec=config.descriptors.codec,
+        every_s=config.descriptors.every_s,
+        max_fps=camera.max_fps,
+    )
+
+
+@contextlib.contextmanager
+def _health(config: Config, vitals: Vitals) -> Iterator[None]:
+    """Answer /healthz, /readyz and /metrics meanwhile, unless the port is 0."""
+    if config.health.port == 0:
+        yield
+        return
+    server = HealthServer(
+        title=f"reid-edge {config.site}/{config.node}",
+        liveness=vitals.liveness,
+        readiness=vitals.readiness,
+        figures=vitals.figures,
+        host=config.health.host,
+        port=config.health.port,
+    )
+    try:
+        yield
+    finally:
+        server.close()
+
+
+def _say_goodbye(service: Service, engine: Engine, path: Path | None) -> None:
+    summary = service.summary()
+    logger.info(
+        "stopped: %d frames, %d tracks, %d descriptors, %d messages delivered, %d wait in the spool",
+        summary.frames,
+        summary.tracks,
+        summary.descriptors,
+        summary.delivered,
+        summary.waiting,
+    )
+    if path is None:
+        return
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(asdict(summary) | {"engine": engine.backend}, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,174 @@
+"""The daemon's loop: cameras -> people -> one batch through the engine -> the link. It is given its parts."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from edge_runtime.contract.errors import StreamError
+from edge_runtime.engine.engine import Engine
+from edge_runtime.lane import Lane, Sighting
+from edge_runtime.link.messages import CameraStatus, Message
+from edge_runtime.link.publisher import Publisher
+
+logger = logging.getLogger(__name__)
+
+_IDLE_S = 0.005
+_STATUS_S = 1.0
+_METRICS_S = 30.0
+_STUCK_S = 30.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did, over all cameras. Latency is from capture to the broker's acknowledgement, of live messages."""
+
+    frames: int
+    frames_dropped: int
+    people: int
+    tracks: int
+    descriptors: int
+    delivered: int
+    waiting: int
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    resident_mib: float
+    start_to_first_message_s: float | None
+
+
+class Service:
+    """Runs until it is asked to stop or every camera has ended. The parts stay their owner's, to be closed after.
+
+    started_s: monotonic time at which the process began, for `start_to_first_message_s`.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], *, engine: Engine, publisher: Publisher, started_s: float) -> None:
+        self.lanes = tuple(lanes)
+        self._engine = engine
+        self._publisher = publisher
+        self._started_s = started_s
+        self._first_message_s: float | None = None
+        self._told: dict[str, CameraStatus] = {}
+        self._disabled: list[str] = []
+        self._moved_s = time.monotonic()
+        self._status_s = 0.0
+        self._metrics_s = time.monotonic() + _METRICS_S
+
+    def run(self, stop: threading.Event) -> None:
+        """Look, describe and publish until `stop` is set or every camera has ended.
+
+        Raises:
+            StreamError: a camera was disabled and none is left; or, after the end, one of several was.
+            PublishError: messages could not be spooled.
+            EngineError: the engine failed.
+        """
+        for lane in self.lanes:
+            self._start(lane)
+        running = [lane for lane in self.lanes if lane.camera_id not in self._told]
+        while running and not stop.is_set():
+            self._moved_s = time.monotonic()
+            has_seen = self._step(running)
+            running = [lane for lane in running if not self._has_ended(lane)]
+            self._tell()
+            if not has_seen:
+                stop.wait(_IDLE_S)
+        for lane in running:
+            self._publish(lane, lane.end())
+        if self._disabled:
+            raise StreamError("; ".join(self._disabled))
+
+    def is_moving(self) -> bool:
+        """Whether the loop came round recently; one that did not is stuck."""
+        return time.monotonic() - self._moved_s < _STUCK_S
+
+    def live_cameras(self) -> int:
+        """How many cameras give frames now."""
+        return sum(lane.source.status().state == "live" for lane in self.lanes)
+
+    def summary(self) -> Summary:
+        """What was done so far."""
+        counts = [lane.counts for lane in self.lanes]
+        facts = self._publisher.facts()
+        return Summary(
+            frames=sum(count.frames for count in counts),
+            frames_dropped=sum(lane.source.status().dropped for lane in self.lanes),
+            people=sum(count.people for count in counts),
+            tracks=sum(count.tracks for count in counts),
+            descriptors=sum(count.descriptors for count in counts),
+            delivered=facts.counts.delivered,
+            waiting=facts.waiting,
+            latency_p50_ms=facts.counts.latency_p50_ms,
+            latency_p95_ms=facts.counts.latency_p95_ms,
+            resident_mib=resident_mib(),
+            start_to_first_message_s=self._first_message_s,
+        )
+
+    def _start(self, lane: Lane) -> None:
+        try:
+            lane.source.start()
+        except StreamError as error:
+            self._disable(lane, error)
+
+    def _step(self, lanes: Sequence[Lane]) -> bool:
+        """Look through every camera once. Returns whether any had a frame."""
+        sightings: list[tuple[Lane, Sighting]] = []
+        for lane in lanes:
+            try:
+                sighting = lane.look()
+            except StreamError as error:
+                self._disable(lane, error)
+                continue
+            if sighting is not None:
+                sightings.append((lane, sighting))
+        if not sightings:
+            return False
+        descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
+        ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
+        for (lane, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
+            self._publish(lane, lane.report(sighting, rows))
+        return True
+
+    def _has_ended(self, lane: Lane) -> bool:
+        state = lane.source.status().state
+        if state not in ("ended", "disabled"):
+            return False
+        self._publish(lane, lane.end())
+        return True
+
+    def _publish(self, lane: Lane, messages: Sequence[Message]) -> None:
+        if messages:
+            self._publisher.publish(lane.camera_id, messages)
+            self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
+
+    def _disable(self, lane: Lane, error: StreamError) -> None:
+        self._disabled.append(f"camera {lane.camera_id}: {error}")
+        self._tell_camera(lane, CameraStatus(state="disabled", why=str(error)))
+
+    def _tell(self) -> None:
+        """Tell the broker how the cameras are, when that changes, and the figures now and then."""
+        now_s = time.monotonic()
+        if now_s >= self._status_s:
+            self._status_s = now_s + _STATUS_S
+            for lane in self.lanes:
+                status = lane.source.status()
+                state = "disabled" if status.state == "ended" else status.state
+                self._tell_camera(lane, CameraStatus(state=state, why=status.reason))
+        if now_s >= self._metrics_s:
+            self._metrics_s = now_s + _METRICS_S
+            self._publisher.publish_metrics(asdict(self.summary()))
+
+    def _tell_camera(self, lane: Lane, status: CameraStatus) -> None:
+        if self._told.get(lane.camera_id) != status:
+            self._told[lane.camera_id] = status
+            self._publisher.publish_camera_status(lane.camera_id, status)
+
+
+def resident_mib() -> float:
+    """Memory of this process that is in RAM now, in MiB."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
