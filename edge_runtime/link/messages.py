@@ -29,7 +29,6 @@ from pydantic import (
 from edge_runtime.contract.descriptor import Codec, EncodedDescriptor
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.contract.manifest import Manifest, Precision
-from edge_runtime.contract.preprocess import Box
 
 
 def _from_base64(value: object) -> object:
@@ -160,10 +159,14 @@ class GapMessage(_Strict):
 
 
 class NodeStatus(_Strict):
-    """Retained: is the node there. `next_seq` is the number after the last one given out, unknown to a last will."""
+    """Retained: is the node there, and which numbers it has still to send; a last will cannot know them.
+
+    `next_seq` follows the last number given out; `oldest_seq` is the first that waits, or `next_seq` if none does.
+    """
 
     state: Literal["online", "stopped", "offline"]
     boot: Boot
+    oldest_seq: Unsigned | None
     next_seq: Unsigned | None
 
 
@@ -229,8 +232,8 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reid/v1", **schema}
 
 
-def normalise_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> NormalisedBox:
-    """Turn a box in pixels into fractions of the frame, cut off at its edges."""
+def normalise_box(box: tuple[float, float, float, float], *, frame_height_px: int, frame_width_px: int) -> NormalisedBox:
+    """Turn a box (left, top, right, bottom) in pixels into fractions of the frame, cut off at its edges."""
     left, right = (min(max(x / frame_width_px, 0.0), 1.0) for x in (box[0], box[2]))
     top, bottom = (min(max(y / frame_height_px, 0.0), 1.0) for y in (box[1], box[3]))
     return left, top, right, bottom

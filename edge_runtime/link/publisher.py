@@ -228,8 +228,14 @@ class Publisher:
         return self._delivery
 
     def _status(self, state: str) -> bytes:
-        next_seq = None if state == "offline" else self.spool.next_seq
-        status = NodeStatus.model_validate({"state": state, "boot": self.spool.boot, "next_seq": next_seq})
+        is_known = state != "offline"
+        fields = {
+            "state": state,
+            "boot": self.spool.boot,
+            "oldest_seq": self.spool.oldest() if is_known else None,
+            "next_seq": self.spool.next_seq if is_known else None,
+        }
+        status = NodeStatus.model_validate(fields)
         return status.model_dump_json().encode()
 
     def _report(self, fault: str) -> None:

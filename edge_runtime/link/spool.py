@@ -201,6 +201,12 @@ class Spool:
             rows = int(self._transact(lambda: self._db.execute("SELECT count(*) FROM message").fetchone()[0]))
             return max(0, rows - len(self._delivered))
 
+    def oldest(self) -> int:
+        """The lowest number that waits, or the next to be given out if none does."""
+        with self._mutex:
+            row = self._transact(lambda: self._db.execute("SELECT min(seq) FROM message").fetchone())
+            return self.next_seq if row[0] is None else int(row[0])
+
     def used_bytes(self) -> int:
         """How much of the disk the messages take."""
         return self._transact(self._used_bytes)

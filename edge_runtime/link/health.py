@@ -1,0 +1,164 @@
+"""What a node says of itself over HTTP: /healthz, /readyz, /metrics for Prometheus, and a page for people at /."""
+
+import html
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from edge_runtime.contract.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+_TEXT = "text/plain; charset=utf-8"
+_METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold: its name, whether it does, and what a person should know of it."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number for Prometheus. Figures of one name share kind and help, and differ in their labels.
+
+    The name of a counter ends in `_total`; units are base units (seconds, bytes).
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class HealthServer:
+    """Answers in threads of its own from construction until `close`; the callables must bear that.
+
+    liveness: checks of /healthz, 200 if all hold, 503 otherwise: should this process be restarted?
+    readiness: likewise for /readyz: does it do its work?
+    figures: what /metrics shows.
+    port: 0 takes a free one; `port` then tells which.
+
+    Raises:
+        ConfigError: host and port cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        title: str,
+        liveness: Callable[[], Sequence[Check]],
+        readiness: Callable[[], Sequence[Check]],
+        figures: Callable[[], Sequence[Figure]],
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self._title, self._liveness, self._readiness, self._figures = title, liveness, readiness, figures
+        self._registry = CollectorRegistry()
+        self._registry.register(_Collector(figures))
+        try:
+            self._server = ThreadingHTTPServer((host, port), self._make_handler())
+        except (OSError, OverflowError) as error:
+            raise ConfigError(f"health cannot be served on {host}:{port}: {error}; choose another port") from error
+        self._server.daemon_threads = True
+        self.port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _answer(self, path: str) -> tuple[int, str, bytes]:
+        """The status, content type and body for a path."""
+        match path.partition("?")[0]:
+            case "/healthz":
+                return _verdict(self._liveness())
+            case "/readyz":
+                return _verdict(self._readiness())
+            case "/metrics":
+                return 200, _METRICS_TEXT, generate_latest(self._registry)
+            case "/":
+                return 200, "text/html; charset=utf-8", self._page().encode()
+        return 404, _TEXT, b"there are /, /healthz, /readyz and /metrics\n"
+
+    def _page(self) -> str:
+        checks = [*self._liveness(), *self._readiness()]
+        rows = [(check.name, "yes" if check.ok else "NO", check.detail) for check in checks]
+        rows += [(_labelled(figure), f"{figure.value:g}", figure.help) for figure in self._figures()]
+        cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+        title = html.escape(self._title)
+        return (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
+            "<style>body{font-family:sans-serif}td{padding:.2em 1em}</style>\n"
+            f"<h1>{title}</h1>\n<table>\n{cells}\n</table></html>\n"
+        )
+
+    def _make_handler(self) -> type[BaseHTTPRequestHandler]:
+        answer = self._answer
+
+        class Handler(BaseHTTPRequestHandler):
+            timeout = 5.0
+
+            def do_GET(self) -> None:
+                try:
+                    status, content_type, body = answer(self.path)
+                except Exception:
+                    # A figure or check that fails must be seen, and must not end the server's thread.
+                    logger.exception("health of %s cannot be told", self.path)
+                    status, content_type, body = 500, _TEXT, b"failed, see the log\n"
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Cache-Control", "no-store")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing: a probe asks every few seconds."""
+
+        return Handler
+
+
+class _Collector:
+    """Shows figures to Prometheus as they are at the moment of asking."""
+
+    def __init__(self, figures: Callable[[], Sequence[Figure]]) -> None:
+        self._figures = figures
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing: names are known only once there are figures."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """One family of samples per name."""
+        families: dict[str, Metric] = {}
+        for figure in self._figures():
+            family = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+            metric = families.setdefault(figure.name, family(figure.name, figure.help, labels=list(figure.labels)))
+            metric.add_metric(list(figure.labels.values()), figure.value)  # type: ignore[attr-defined]
+        return iter(families.values())
+
+
+def _verdict(checks: Sequence[Check]) -> tuple[int, str, bytes]:
+    lines = [f"{'ok' if check.ok else 'FAILED'} {check.name} {check.detail}".rstrip() for check in checks]
+    status = 200 if all(check.ok for check in checks) else 503
+    return status, _TEXT, ("\n".join(lines) + "\n").encode()
+
+
+def _labelled(figure: Figure) -> str:
+    labels = ", ".join(f"{name}={value}" for name, value in figure.labels.items())
+    return f"{figure.name} ({labels})" if labels else figure.name

@@ -1,0 +1,199 @@
+"""Subscribe to camera nodes; verify, decode and print what they say; end with an account of what arrived.
+
+Example, in a second terminal while a node runs:
+
+    python edge_runtime/listen.py localhost:1883 --until-stopped
+
+prints one line per message and, at the end, how many arrived, how large they were, and whether any are missing.
+Exit code: 0 all is well, 1 something was refused or is missing or the broker cannot be reached, 2 wrong arguments.
+"""
+
+import argparse
+import json
+import logging
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
+from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.messages import DescriptorMessage, Message
+from edge_runtime.link.reception import Accepted, Event, Noted, Reception, Refused, Summary
+from edge_runtime.link.topics import ROOT, check_name
+
+logger = logging.getLogger(__name__)
+
+_SESSION_S = 24 * 3600
+_QUIET_S = 0.5
+_RECONNECT_S = 1.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    arguments = _parse(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    ending = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ending.set())
+    try:
+        return _listen(arguments, ending)
+    except ConfigError as error:
+        print(f"listen: {error}", file=sys.stderr)
+        return 2
+    except ReidError as error:
+        print(f"listen: {error}", file=sys.stderr)
+        return 1
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    description, _, epilog = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="listen.py", description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("broker", nargs="?", default="localhost:1883", help="HOST:PORT of the broker (%(default)s)")
+    parser.add_argument("--site", default="+", help="only this site's nodes")
+    parser.add_argument("--node", default="+", help="only this node")
+    parser.add_argument("--space", help="refuse descriptors of any other space (16 hexadecimal digits)")
+    parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="end after this time")
+    parser.add_argument("--until-stopped", action="store_true", help="end when all nodes heard of are gone")
+    parser.add_argument("--json", action="store_true", help="print each message as one line of JSON")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the account at the end as JSON")
+    parser.add_argument("--session", metavar="NAME", help="let the broker keep messages under this name while away")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="TLS: certificate of the authority to trust")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="TLS: our certificate")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="TLS: the key of our certificate")
+    parser.add_argument("--user-file", type=Path, metavar="FILE", help="file that holds the user's name")
+    parser.add_argument("--password-file", type=Path, metavar="FILE", help="file that holds the password")
+    return parser.parse_args(argv)
+
+
+def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
+    settings, topics = _broker_settings(arguments), _topics(arguments)
+    reception = Reception(arguments.space)
+    client_id = arguments.session or f"listen-{secrets.token_hex(4)}"
+    session_s = _SESSION_S if arguments.session else 0
+    deadline = time.monotonic() + arguments.duration_s if arguments.duration_s is not None else float("inf")
+    has_connected = False
+    while not ending.is_set() and time.monotonic() < deadline:
+        try:
+            connection = Connection(settings, client_id=client_id, session_s=session_s)
+            try:
+                connection.subscribe(topics)
+                has_connected = True
+                _receive(connection, reception, arguments, ending=ending, deadline=deadline)
+                break
+            finally:
+                connection.close()
+        except PublishError as error:
+            if not has_connected:
+                raise
+            logger.warning("%s; trying again", error)
+            ending.wait(_RECONNECT_S)
+    for event in reception.finish():
+        _print(event, is_json=arguments.json)
+    return _conclude(reception.summary(), arguments.summary)
+
+
+def _receive(
+    connection: Connection,
+    reception: Reception,
+    arguments: argparse.Namespace,
+    *,
+    ending: threading.Event,
+    deadline: float,
+) -> None:
+    """Take messages until it is time to end.
+
+    Raises:
+        PublishError: the connection is lost.
+    """
+    quiet_since = time.monotonic()
+    while not ending.is_set() and time.monotonic() < deadline:
+        _, received = connection.step(min(0.2, max(0.0, deadline - time.monotonic())))
+        for payload in received:
+            quiet_since = time.monotonic()
+            for event in reception.take(payload):
+                _print(event, is_json=arguments.json)
+        is_quiet = time.monotonic() - quiet_since > _QUIET_S
+        if arguments.until_stopped and is_quiet and reception.has_ended():
+            return
+
+
+def _print(event: Event, *, is_json: bool) -> None:
+    match event:
+        case Accepted(topic, message, payload_bytes):
+            if is_json:
+                print(json.dumps({"topic": asdict(topic), "message": message.model_dump(mode="json")}), flush=True)
+            else:
+                print(f"{topic.site}/{topic.node}/{topic.camera}  {_line(message, payload_bytes)}", flush=True)
+        case Refused(topic, why):
+            logger.error("refused %s: %s", topic, why)
+        case Noted(topic, text):
+            logger.info("%s: %s", topic, text)
+
+
+def _line(message: Message, payload_bytes: int) -> str:
+    what = message.kind if isinstance(message, DescriptorMessage) else message.event
+    vector = f"{message.descriptor.length} {message.descriptor.codec}" if message.descriptor else "no descriptor"
+    age = "historical" if message.historical else f"{(message.publish_ns - message.capture_ns) / 1e6:.0f} ms"
+    return f"seq {message.seq}  track {message.track}  {what} of {message.crops}  {vector}  {payload_bytes} B  {age}"
+
+
+def _conclude(summary: Summary, file: Path | None) -> int:
+    text = json.dumps(asdict(summary), indent=2)
+    if file:
+        try:
+            file.write_text(text + "\n")
+        except OSError as error:
+            raise ConfigError(f"cannot write the summary to {file}: {error.strerror}") from error
+    for line in _account(summary):
+        print(line, file=sys.stderr)
+    return 0 if summary.is_complete and not summary.refused else 1
+
+
+def _account(summary: Summary) -> list[str]:
+    lines = [f"{summary.descriptors} descriptors and {summary.tracks} tracks in {summary.messages} messages"]
+    if summary.bytes_per_descriptor is not None:
+        lines.append(f"{summary.bytes_per_descriptor:.0f} bytes per descriptor message")
+    if summary.latency_p50_ms is not None:
+        lines.append(f"capture to publish: p50 {summary.latency_p50_ms:.0f} ms, p95 {summary.latency_p95_ms:.0f} ms")
+    lines.append(f"{summary.historical} historical, {summary.doubles} doubles dropped, {summary.refused} refused")
+    for node in summary.nodes:
+        if node.first is None:
+            lines.append(f"{node.node}: no messages")
+        elif not node.missing:
+            lines.append(f"{node.node}: sequence {node.first} to {node.last} complete")
+        for hole in node.missing:
+            why = f"dropped by the node: {hole.why}" if hole.why else "the node gave no reason"
+            lines.append(f"{node.node}: {hole.first} to {hole.last} missing, {why}")
+    return lines
+
+
+def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
+    host, colon, port = arguments.broker.rpartition(":")
+    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ConfigError(f"the broker is given as HOST:PORT, found {arguments.broker!r}; try localhost:1883")
+    return BrokerSettings(
+        host=host,
+        port=int(port),
+        ca_file=arguments.ca,
+        certificate_file=arguments.certificate,
+        key_file=arguments.key,
+        user_file=arguments.user_file,
+        password_file=arguments.password_file,
+    )
+
+
+def _topics(arguments: argparse.Namespace) -> list[str]:
+    names = [("site", arguments.site), ("node", arguments.node)]
+    levels = [name if name == "+" else check_name(name, what=what) for what, name in names]
+    return ["/".join((*ROOT, *levels, "#"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What tests of the device side may start: brokers, and the secrets they ask for."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.edge_runtime.mqtt_broker import Broker, Secrets, make_secrets
+
+MakeBroker = Callable[[list[str]], Broker]
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[MakeBroker]:
+    """Make and start brokers with configuration lines of one's own; they end with the test."""
+    brokers: list[Broker] = []
+
+    def make(lines: list[str]) -> Broker:
+        folder = tmp_path / f"broker-{len(brokers)}"
+        folder.mkdir()
+        brokers.append(Broker(folder, lines=lines))
+        brokers[-1].start()
+        return brokers[-1]
+
+    yield make
+    for broker in brokers:
+        broker.stop()
+
+
+@pytest.fixture
+def broker(make_broker: MakeBroker) -> Broker:
+    """A broker that lets everybody in."""
+    return make_broker(["allow_anonymous true"])
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
+    """Certificates of an authority of our own, and a user with a password."""
+    return make_secrets(tmp_path_factory.mktemp("secrets"))
