@@ -2,30 +2,34 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Call = Callable[[], object]
+Name = TypeVar("Name", bound=Hashable)
 
 
-def interleave(calls: Mapping[str, Call], *, rounds: int, seed: int = 0) -> dict[str, NDArray[np.float64]]:
-    """Call everything once per round, in another order each round, so that a slow moment of the machine hits all.
+def interleave(calls: Mapping[Name, Call], *, rounds: int, seed: int = 0) -> dict[Name, NDArray[np.float64]]:
+    """Time everything once per round, in another order each round, so that a slow moment of the machine hits all.
 
-    Run single-threaded calls only: pools of several libraries spin and slow each other down.
+    Each timed call follows an untimed one, so that caches are as warm as in steady service. Give single-threaded calls
+    only: pools of several libraries spin and slow each other down.
 
     Returns milliseconds by name, (rounds,) float64 each; three rounds of warm-up are left out.
     """
     warm_up = 3
     order = list(calls)
     random = Random(seed)
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples: dict[Name, list[float]] = {name: [] for name in calls}
     for _ in range(warm_up + rounds):
         random.shuffle(order)
         for name in order:
+            calls[name]()
             start = time.perf_counter()
             calls[name]()
             samples[name].append(1000 * (time.perf_counter() - start))
