@@ -232,7 +232,9 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reid/v1", **schema}
 
 
-def normalise_box(box: tuple[float, float, float, float], *, frame_height_px: int, frame_width_px: int) -> NormalisedBox:
+def normalise_box(
+    box: tuple[float, float, float, float], *, frame_height_px: int, frame_width_px: int
+) -> NormalisedBox:
     """Turn a box (left, top, right, bottom) in pixels into fractions of the frame, cut off at its edges."""
     left, right = (min(max(x / frame_width_px, 0.0), 1.0) for x in (box[0], box[2]))
     top, bottom = (min(max(y / frame_height_px, 0.0), 1.0) for y in (box[1], box[3]))

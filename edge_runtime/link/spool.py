@@ -95,7 +95,7 @@ class Spool:
 
     path: the file; its folder is made if missing.
     node: whose numbers these are; a file of another node is refused.
-    max_bytes: how much of the disk messages may take (the WAL adds up to 4 MiB).
+    max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
     max_age_s: messages older than this by the wall clock are erased.
     min_free_bytes: the file does not grow into this much of the disk's free space.
 

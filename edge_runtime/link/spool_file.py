@@ -10,12 +10,14 @@ from pathlib import Path
 from edge_runtime.contract.errors import ConfigError, PublishError
 
 PAGE_BYTES = 4096
+WAL_BYTES = 1 << 20
 PRAGMAS = (
     f"page_size = {PAGE_BYTES}",
     "journal_mode = WAL",
     "synchronous = FULL",
     "secure_delete = ON",
-    "journal_size_limit = 4194304",
+    f"wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}",
+    f"journal_size_limit = {WAL_BYTES}",
 )
 
 

@@ -29,10 +29,8 @@ def start_node(broker: Broker, folder: Path) -> "subprocess.Popen[str]":
 def test_a_node_killed_in_mid_publish_loses_no_number(broker: Broker, tmp_path: Path) -> None:
     """After five SIGKILLs and restarts the listener has every number of the node, and has dropped the doubles."""
     summary_file = tmp_path / "summary.json"
-    listen = [sys.executable, str(ROOT / "edge_runtime" / "listen.py"), f"127.0.0.1:{broker.port}"]
-    with subprocess.Popen(
-        [*listen, "--until-stopped", "--summary", str(summary_file)], stdout=subprocess.DEVNULL
-    ) as listener:
+    listen = [sys.executable, str(ROOT / "edge_runtime" / "listen.py"), f"127.0.0.1:{broker.port}", "--until-stopped"]
+    with subprocess.Popen([*listen, "--summary", str(summary_file)], stdout=subprocess.DEVNULL) as listener:
         wait_for(lambda: "SUBSCRIBE" in broker.log.read_text())
         for _ in range(KILLS):
             node = start_node(broker, tmp_path)

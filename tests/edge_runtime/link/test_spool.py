@@ -1,0 +1,283 @@
+"""The spool: numbers, limits, and what a full or broken disk does to it."""
+
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.link.spool import Entry, Gap, Spool, Worth
+from tests.conftest import ROOT
+from tests.edge_runtime.link.samples import open_spool
+
+EVERYTHING = {"first": 0, "stop": 1 << 62, "limit": 1 << 30}
+
+
+def entries(count: int, *, worth: Worth = Worth.CROP, size: int = 1400, topic: str = "t") -> list[Entry]:
+    """Messages of random bytes, so that nothing compresses or repeats."""
+    return [Entry(topic, os.urandom(size), worth) for _ in range(count)]
+
+
+def numbers(spool: Spool) -> list[int]:
+    """What waits."""
+    return [row.seq for row in spool.pending(**EVERYTHING)]
+
+
+def test_what_is_appended_comes_back_in_order(spool: Spool) -> None:
+    """Topic, payload and boot are kept as they are; numbers count from 0."""
+    some = entries(5)
+    assert spool.append(some) == range(5)
+    rows = spool.pending(**EVERYTHING)
+    assert [(row.seq, row.topic, row.payload, row.boot) for row in rows] == [
+        (seq, entry.topic, entry.payload, spool.boot) for seq, entry in enumerate(some)
+    ]
+
+
+def test_pending_can_be_asked_in_parts(spool: Spool) -> None:
+    """A stretch of numbers, a limit, and topics to leave out."""
+    spool.append(entries(5, topic="a"))
+    spool.append(entries(5, topic="b"))
+    assert [row.seq for row in spool.pending(first=2, stop=8, limit=4)] == [2, 3, 4, 5]
+    assert [row.seq for row in spool.pending(first=0, stop=8, limit=9, without_topics=["a"])] == [5, 6, 7]
+
+
+def test_numbers_are_never_used_again(tmp_path: Path) -> None:
+    """Not after everything was acknowledged, and not in the next run, which has another boot."""
+    with open_spool(tmp_path) as spool:
+        first_boot = spool.boot
+        spool.append(entries(7))
+        spool.acknowledge(range(7))
+        assert spool.count() == 0
+    with open_spool(tmp_path) as spool:
+        assert spool.append(entries(1)) == range(7, 8)
+        assert spool.boot != first_boot
+        assert not spool.gaps()
+
+
+def test_crops_are_dropped_before_track_ends_and_the_oldest_first(tmp_path: Path) -> None:
+    """When there is no room, what is worth least goes first; what went is a gap, joined where numbers adjoin."""
+    with open_spool(tmp_path, max_bytes=160 << 10) as spool:
+        spool.append(entries(10))
+        spool.append(entries(10, worth=Worth.TRACK_END))
+        spool.append(entries(10, worth=Worth.TRACK))
+        spool.append(entries(100))
+        kept = numbers(spool)
+        assert set(range(10, 30)) <= set(kept), "tracks outlive crops"
+        crops = [seq for seq in kept if seq >= 30]
+        assert crops == list(range(crops[0], 130)), "the newest crops stay"
+        assert spool.gaps() == [Gap(0, 9, "overflow"), Gap(30, crops[0] - 1, "overflow")]
+        assert spool.dropped["overflow"] == 130 - len(kept)
+        assert spool.used_bytes() <= 160 << 10
+
+
+def test_a_crop_does_not_push_out_a_track_end(tmp_path: Path) -> None:
+    """A message that finds only worthier ones is refused in one sentence, and they stay."""
+    with open_spool(tmp_path, max_bytes=60 << 10) as spool:
+        spool.append(entries(10, worth=Worth.TRACK_END))
+        spool.max_bytes = spool.used_bytes()
+        before = numbers(spool)
+        with pytest.raises(PublishError, match="no room"):
+            spool.append(entries(1))
+        assert numbers(spool) == before
+
+
+def test_the_file_stays_within_its_limit(tmp_path: Path) -> None:
+    """However much is appended, the file does not outgrow `max_bytes`."""
+    with open_spool(tmp_path, max_bytes=200 << 10) as spool:
+        for _ in range(100):
+            spool.append(entries(10))
+        assert 100 << 10 < spool.used_bytes() <= 200 << 10
+    assert spool.path.stat().st_size <= 200 << 10
+
+
+def test_a_gap_that_grew_is_reported_again(tmp_path: Path) -> None:
+    """An acknowledgement of a gap that is longer by now does not make it forgotten."""
+    with open_spool(tmp_path, max_bytes=60 << 10) as spool:
+        spool.append(entries(40))
+        (gap,) = spool.gaps()
+        spool.append(entries(10))
+        spool.acknowledge_gap(gap)
+        (longer,) = spool.gaps()
+        assert longer.last > gap.last
+        spool.acknowledge_gap(longer)
+        assert not spool.gaps()
+
+
+def test_old_messages_are_erased_from_the_disk(tmp_path: Path) -> None:
+    """After `max_age_s` a message is a gap of reason `age`, and its bytes are nowhere in the files."""
+    secret = b"descriptor of a person" * 20
+    with open_spool(tmp_path) as spool:
+        spool.append([Entry("t", secret, Worth.TRACK_END)])
+    assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
+    with open_spool(tmp_path, max_age_s=0.0) as spool:
+        spool.tidy()
+        assert spool.gaps() == [Gap(0, 0, "age")]
+        assert spool.dropped["age"] == 1
+    assert not any(secret in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_only_the_owner_can_read_it(spool: Spool) -> None:
+    """Descriptors of people are nobody else's business."""
+    spool.append(entries(1))
+    files = [path for path in spool.path.parent.iterdir() if path.suffix != ".seq"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+
+
+@pytest.mark.parametrize("damage", ["header", "middle"])
+def test_a_damaged_file_is_put_aside_and_numbers_go_on(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No number is given out twice, the loss is a gap, the damaged file is kept, and a message says so."""
+    with open_spool(tmp_path) as spool:
+        given_out = spool.append(entries(300)).stop
+        path = spool.path
+    content = bytearray(path.read_bytes())
+    start = 0 if damage == "header" else 4096
+    content[start : start + 8192] = os.urandom(8192)
+    path.write_bytes(content)
+    with caplog.at_level(logging.ERROR), open_spool(tmp_path) as spool:
+        assert "is damaged" in caplog.text
+        assert spool.damages == 1
+        assert spool.append(entries(1)).start >= given_out
+        assert spool.gaps() == [Gap(0, spool.next_seq - 2, "lost")]
+    assert path.with_name("spool.sqlite.corrupt").read_bytes() == content
+    with open_spool(tmp_path) as spool:
+        assert spool.damages == 0
+        assert spool.count() == 1
+
+
+def test_damage_while_running_costs_no_new_message(spool: Spool) -> None:
+    """The message that meets the damage is stored in the new file, under the very next number."""
+    spool.append(entries(500))
+    with sqlite3.connect(spool.path) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    other.close()
+    with spool.path.open("r+b") as file:
+        for page in range(1, 260):
+            file.seek(page * 4096)
+            file.write(os.urandom(4096))
+    # Pages in memory hide the damage until they are needed again.
+    spool._db.execute("PRAGMA cache_size = 0")
+    spool.append(entries(1))
+    assert spool.damages == 1
+    assert numbers(spool) == [500]
+    assert spool.gaps() == [Gap(0, 499, "lost")]
+
+
+def test_a_deleted_file_does_not_bring_numbers_back(tmp_path: Path) -> None:
+    """The number beside the spool outlives it."""
+    with open_spool(tmp_path) as spool:
+        given_out = spool.append(entries(3)).stop
+    spool.path.unlink()
+    with open_spool(tmp_path) as spool:
+        assert spool.next_seq >= given_out
+
+
+def test_an_old_damaged_file_is_erased(tmp_path: Path) -> None:
+    """What was put aside holds descriptors too, and goes when they would have."""
+    damaged = tmp_path / "spool.sqlite.corrupt"
+    damaged.write_bytes(b"x")
+    os.utime(damaged, (0, 0))
+    with open_spool(tmp_path):
+        assert not damaged.exists()
+
+
+def test_a_full_database_is_one_sentence_and_loses_nothing(spool: Spool) -> None:
+    """SQLite's own `full` leaves what was spooled, and the next append works when there is room again."""
+    spool.append(entries(20))
+    pages = spool._db.execute("PRAGMA page_count").fetchone()[0]
+    spool._db.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(PublishError, match=r"cannot be written: database or disk is full; free some space"):
+        spool.append(entries(50))
+    assert numbers(spool) == list(range(20))
+    spool._db.execute("PRAGMA max_page_count = 1000000")
+    assert spool.append(entries(1)) == range(20, 21)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four mebibytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)], capture_output=True)
+    if mounted.returncode != 0:
+        # Not everybody may mount; the test above then has to do.
+        pytest.skip("needs the right to mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_loses_nothing_and_heals(small_disk: Path) -> None:
+    """Somebody fills the disk: new messages are refused, old ones stay and can be acknowledged, space heals it."""
+    with open_spool(small_disk) as spool:
+        stored = spool.append(entries(20))
+        (small_disk / "hog").write_bytes(b"x" * free_bytes(small_disk))
+        with pytest.raises(PublishError, match="free some space"):
+            spool.append(entries(10, size=20_000))
+        assert numbers(spool) == list(stored)
+        spool.acknowledge([0, 1])
+        assert spool.count() == 18
+        (small_disk / "hog").unlink()
+        spool.tidy()
+        assert spool.append(entries(1)) == range(20, 21)
+        assert numbers(spool) == list(range(2, 21))
+
+
+def free_bytes(folder: Path) -> int:
+    """How much fits on a disk."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def test_a_disk_that_is_almost_full_is_not_filled(small_disk: Path) -> None:
+    """`min_free_bytes` of the disk stay free: the spool drops its oldest instead, with reason `disk`."""
+    with open_spool(small_disk, min_free_bytes=2 << 20) as spool:
+        for _ in range(400):
+            spool.append(entries(5))
+        assert free_bytes(small_disk) >= 700 << 10, "the write-ahead log comes on top"
+        assert spool.dropped["disk"] > 0
+        assert {gap.why for gap in spool.gaps()} == {"disk"}
+        assert numbers(spool)[-1] == 1999
+
+
+def test_a_second_process_is_refused(spool: Spool) -> None:
+    """Two processes of one node would throw each other off the broker: the second one is told, and ends."""
+    with pytest.raises(ConfigError, match="held by another process"):
+        open_spool(spool.path.parent)
+
+
+def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
+    """SIGKILL gives the spool free, with everything that `append` had returned for."""
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from tests.edge_runtime.link.samples import open_spool\n"
+        "from tests.edge_runtime.link.test_spool import entries\n"
+        "open_spool(Path(sys.argv[1])).append(entries(9)); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    with open_spool(tmp_path) as spool:
+        assert numbers(spool) == list(range(9))
+
+
+def test_a_spool_of_another_node_is_refused(tmp_path: Path) -> None:
+    """Its numbers are not ours."""
+    open_spool(tmp_path).close()
+    with pytest.raises(ConfigError, match="belongs to node 'cam', not to 'other'"):
+        Spool(tmp_path / "spool.sqlite", node="other", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0)
+
+
+@pytest.mark.parametrize("place", ["file/spool.sqlite", "folder"])
+def test_a_place_that_cannot_be_written_is_a_mistake_in_the_settings(tmp_path: Path, place: str) -> None:
+    """A folder under a file, or a folder in the file's place, is said in one sentence."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ConfigError, match="writable"):
+        Spool(tmp_path / place, node="cam", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0)

@@ -1,0 +1,45 @@
+"""Topics: what is built can be parsed, and no name can change a topic's meaning."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.link.topics import Topic, camera_topic, descriptor_topic, node_topic, parse_topic
+
+NAMES = st.text(st.characters(exclude_characters="+#/\0", exclude_categories=("Cs",)), min_size=1)
+
+
+@given(NAMES, NAMES, NAMES, NAMES)
+def test_a_topic_can_be_taken_apart_again(site: str, node: str, camera: str, space: str) -> None:
+    """Parsing gives the parts it was built of."""
+    assert parse_topic(descriptor_topic(site, node, camera=camera, space=space)) == Topic(
+        site, node, camera, "descriptor", space
+    )
+    for leaf in ("status", "track"):
+        assert parse_topic(camera_topic(site, node, camera=camera, leaf=leaf)) == Topic(site, node, camera, leaf)
+    for leaf in ("status", "birth", "gap", "metrics"):
+        assert parse_topic(node_topic(site, node, leaf=leaf)) == Topic(site, node, None, leaf)
+
+
+@pytest.mark.parametrize("name", ["", "a+", "#", "a/b", "a\0"])
+def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
+    """In every place, with the name in the sentence."""
+    for build in (
+        lambda: node_topic(name, "n", leaf="status"),
+        lambda: node_topic("s", name, leaf="status"),
+        lambda: camera_topic("s", "n", camera=name, leaf="track"),
+        lambda: descriptor_topic("s", "n", camera="c", space=name),
+    ):
+        with pytest.raises(ConfigError, match="cannot be part of an MQTT topic"):
+            build()
+
+
+@pytest.mark.parametrize(
+    "topic",
+    ["", "reid", "reid/v2/s/n/status", "reid/v1/s/n/other", "reid/v1/s/n/c/other", "reid/v1//n/status", "reid/v1/s/n"],
+)
+def test_a_foreign_topic_is_refused(topic: str) -> None:
+    """What is not ours is not guessed at."""
+    with pytest.raises(PublishError, match="no topic of this system"):
+        parse_topic(topic)
