@@ -51,18 +51,19 @@ class Vitals:
 
     def _link_figures(self) -> list[Figure]:
         facts = self._publisher.facts()
+        counts = facts.counts
         figures = [
             Figure("reid_broker_connected", "gauge", "1 while the broker is there", facts.is_connected),
-            Figure("reid_messages_spooled_total", "counter", "messages put into the spool", facts.counts.spooled),
-            Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", facts.counts.delivered),
-            Figure("reid_messages_refused_total", "counter", "messages the broker refused", facts.counts.refused),
+            Figure("reid_messages_spooled_total", "counter", "messages put into the spool", counts.spooled),
+            Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", counts.delivered),
+            Figure("reid_messages_refused_total", "counter", "messages the broker refused", counts.refused),
             Figure("reid_messages_waiting", "gauge", "messages in the spool", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
         for reason, count in facts.dropped.items():
             labels = {"reason": reason}
             figures.append(Figure("reid_messages_dropped_total", "counter", "messages given up", count, labels))
-        for quantile, latency_ms in (("0.5", facts.counts.latency_p50_ms), ("0.95", facts.counts.latency_p95_ms)):
+        for quantile, latency_ms in (("0.5", counts.latency_p50_ms), ("0.95", counts.latency_p95_ms)):
             if latency_ms is not None:
                 what = "capture to acknowledgement, live messages"
                 figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))

@@ -1,0 +1,74 @@
+# Two commands for a new user, each does its own set-up: `make demo` and `make test`.
+#   make demo                      the daemon on a sample clip, a broker and a listener, all on this machine
+#   make demo PRECISION=int8       the same with the INT8 engine
+#   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
+#   make test                      everything that can be tested without a GPU
+#   make lint                      formatter, linter, types and the import rule (part of `make test`)
+#   make bench                     engines against PyTorch on this machine
+
+PYTHON ?= python3
+PRECISION ?= fp32
+DURATION ?= 45
+VENV := .venv
+BIN := $(VENV)/bin
+CLIP := .cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi
+SOURCE ?= $(CLIP)
+
+RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-dev libcairo2-dev mosquitto \
+	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav \
+	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
+TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 git
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
+	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
+
+test: lint $(CLIP)
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/test.done
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/test.done
+	@$(BIN)/python benchmarks/latency.py
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info
+
+# Installs what is missing and says so first; asks for sudo only when it is needed.
+define install_packages
+	@missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
+		echo "Installing system packages with '$$as_root apt-get install':" $$missing; \
+		$$as_root apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+$(VENV)/runtime.done: pyproject.toml
+	$(call install_packages,$(RUNTIME_PACKAGES))
+	@echo "Setting up $(VENV) (Python packages, without torch)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[runtime,cpu,gstreamer]'
+	@touch $@
+
+$(VENV)/test.done: $(VENV)/runtime.done pyproject.toml tests/constraints.txt
+	$(call install_packages,$(TEST_PACKAGES))
+	@echo "Adding torch and the tools of the tests to $(VENV)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c tests/constraints.txt \
+		-e '.[runtime,cpu,gstreamer,export,train,dev]'
+	@touch $@
+
+# OpenCV's sample of pedestrians, out of the distribution's own package; nothing is installed.
+$(CLIP):
+	@echo "Fetching the sample clip from the package opencv-doc"
+	@mkdir -p .cache/opencv-doc
+	@cd .cache && { apt-get download -qq opencv-doc 2>/dev/null || \
+		{ $$([ "$$(id -u)" = 0 ] || echo sudo) apt-get update -qq && apt-get download -qq opencv-doc; }; }
+	@dpkg -x .cache/opencv-doc_*.deb .cache/opencv-doc
+	@touch $@

@@ -1,0 +1,169 @@
+"""The whole path on one machine: a throw-away broker, the daemon on a clip or camera, a listener, and a summary.
+
+Example: make demo, or after the set-up: python edge_runtime/demo.py --source clip.avi --precision int8
+Exit code: 0 when descriptors arrived and none is missing, else 1.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
+from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.script import run
+
+_HERE = Path(__file__).resolve().parent
+_MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
+_STOP_S = 10.0
+# Measured by benchmarks/latency.py; see benchmarks/records/.
+_INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than in float32; INT8 is for TensorRT"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parse(argv)
+    model = _HERE / "models" / _MODELS[arguments.precision]
+    manifest = read_manifest(model)
+    print(f"{arguments.source} -> {manifest.model_id} ({arguments.precision}) -> broker, for {arguments.seconds:g} s")
+    if arguments.precision == "int8":
+        print(f"note: {_INT8_NOTE}")
+    with tempfile.TemporaryDirectory(prefix="reid-edge-demo-") as name:
+        folder = Path(name)
+        port = _free_port()
+        _write_config(folder, arguments, model, port)
+        broker = _start_broker(folder, port)
+        try:
+            daemon, heard = _run(folder, port, arguments.seconds)
+        finally:
+            broker.terminate()
+            broker.wait()
+    _print_summary(daemon, heard, manifest)
+    return 0 if heard["descriptors"] and heard["is_complete"] and not daemon["waiting"] else 1
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--source", required=True, help="a file, rtsp://..., v4l2:///dev/video0 or csi://0")
+    parser.add_argument("--precision", choices=tuple(_MODELS), default="fp32", help="which engine (default: fp32)")
+    parser.add_argument("--seconds", type=float, default=45.0, help="how long to run (default: 45)")
+    return parser.parse_args(argv)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_config(folder: Path, arguments: argparse.Namespace, model: Path, port: int) -> None:
+    source = arguments.source if "://" in arguments.source else str(Path(arguments.source).resolve())
+    settings = {
+        "site": "demo",
+        "node": "this-machine",
+        "cameras": [{"id": "camera", "source": source}],
+        "engine": {"model": str(model)},
+        "broker": {"host": "127.0.0.1", "port": port},
+        "spool": {"path": "spool.sqlite"},
+        "health": {"port": 0},
+    }
+    (folder / "site.yaml").write_text(yaml.safe_dump(settings))
+
+
+def _start_broker(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if program is None:
+        raise ConfigError("the demo needs the MQTT broker mosquitto; `make demo` installs it")
+    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    with (folder / "broker.log").open("wb") as log:
+        broker = subprocess.Popen([program, "-c", str(folder / "broker.conf")], stdout=log, stderr=log)
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return broker
+        time.sleep(0.05)
+    broker.kill()
+    raise PublishError(f"mosquitto did not start: {(folder / 'broker.log').read_text().strip()}")
+
+
+def _run(folder: Path, port: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run listener and daemon. Returns the daemon's summary and the listener's."""
+    listener = _start(folder, "listen.py", f"127.0.0.1:{port}", "--until-stopped", "--summary", "heard.json")
+    daemon = _start(folder, "daemon.py", "--config", "site.yaml", "--summary", "daemon.json")
+    try:
+        _wait(daemon, seconds)
+        daemon.send_signal(signal.SIGTERM)
+        code = daemon.wait(_STOP_S)
+        if code:
+            raise StreamError(f"the daemon ended with exit code {code}: {_last_line(folder / 'daemon.py.log')}")
+        listener.wait(_STOP_S)
+    except subprocess.TimeoutExpired as error:
+        raise PublishError(f"{error.cmd[1]} did not end within {_STOP_S:g} s") from error
+    finally:
+        daemon.kill()
+        listener.kill()
+    return json.loads((folder / "daemon.json").read_text()), json.loads((folder / "heard.json").read_text())
+
+
+def _start(folder: Path, script: str, *arguments: str) -> subprocess.Popen[bytes]:
+    with (folder / f"{script}.log").open("wb") as log:
+        return subprocess.Popen([sys.executable, str(_HERE / script), *arguments], cwd=folder, stdout=log, stderr=log)
+
+
+def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait until the time is over or the daemon has ended, showing how far it is."""
+    started = time.monotonic()
+    while daemon.poll() is None and (elapsed := time.monotonic() - started) < seconds:
+        if sys.stdout.isatty():
+            print(f"\r{elapsed:3.0f} of {seconds:.0f} s", end="", flush=True)
+        time.sleep(0.25)
+    if sys.stdout.isatty():
+        print("\r", end="")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest) -> None:
+    p50, p95 = daemon["latency_p50_ms"], daemon["latency_p95_ms"]
+    rows = {
+        "frames": f"{daemon['frames']} looked at, {daemon['frames_dropped']} replaced by newer ones",
+        "people": f"{daemon['people']} sightings, {daemon['tracks']} tracks",
+        "descriptors received": f"{heard['descriptors']} of {daemon['descriptors']} made",
+        "bytes per descriptor": "-" if not heard["descriptors"] else f"{heard['bytes_per_descriptor']:.0f} per message",
+        "capture to PUBACK": "-" if p50 is None else f"p50 {p50:.0f} ms, p95 {p95:.0f} ms",
+        "sequence": "complete" if heard["is_complete"] else "NOT COMPLETE",
+        "engine": f"{daemon['engine']}, {manifest.build.precision}",
+        "accuracy": _accuracy(manifest),
+        "start to first message": _seconds(daemon["start_to_first_message_s"]),
+        "memory": f"{daemon['resident_mib']:.0f} MiB resident",
+    }
+    for name, value in rows.items():
+        print(f"  {name:24}{value}")
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def _accuracy(manifest: Manifest) -> str:
+    found = manifest.evidence
+    if found is None:
+        return "not measured"
+    return f"rank-1 {found.rank1.value:.3f}, mAP {found.mean_ap.value:.3f} on {found.data_set} (from its manifest)"
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
