@@ -187,16 +187,16 @@ class Source:
             if not self._paced:
                 self._changed.wait_for(lambda: self._newest is None or self._stop.is_set())
             self._dropped += self._newest is not None
-            self._newest = (self._frames, sample)
-            self._frames += 1
             if self._state != "live":
                 self._go_live()
+            self._newest = (self._frames, sample)
+            self._frames += 1
             self._changed.notify_all()
 
     def _go_live(self) -> None:
         """Note, and say once, that frames come (again). The caller holds the lock."""
         self._state, self._reason = "live", ""
-        if self._lost_at_s is not None:
+        if self._frames > 0 and self._lost_at_s is not None:
             logger.info("camera %s back after %.0f s", self.camera_id, time.monotonic() - self._lost_at_s)
             self._reconnects += 1
         else:
@@ -208,7 +208,7 @@ class Source:
         self._set_state(state, reason)
         if self._lost_at_s is None:
             self._lost_at_s = time.monotonic()
-            logger.warning("camera %s lost: %s", self.camera_id, reason)
+            logger.warning("camera %s %s: %s", self.camera_id, "lost" if self._frames else "not reached yet", reason)
 
     def _end(self, position_ns: int | None, duration_ns: int | None) -> str | None:
         """Handle the regular end of a stream. Returns the fault that it is for a camera; None for a whole file.

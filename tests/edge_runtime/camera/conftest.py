@@ -1,0 +1,62 @@
+"""What tests of the camera side may use: clips made on the spot, and a real RTSP camera."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.camera.player import Gst
+from tests.edge_runtime.rtsp_camera import RtspCamera
+
+MakeClip = Callable[..., Path]
+MakeCamera = Callable[..., RtspCamera]
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> MakeClip:
+    """Make a video file of a test picture and return its path."""
+
+    def make(
+        name: str = "clip.avi",
+        *,
+        frames: int = 20,
+        fps: int = 10,
+        size: str = "width=160,height=120",
+        picture: str = "pattern=smpte",
+        encoder: str = "pngenc ! avimux",
+    ) -> Path:
+        path = tmp_path / name
+        run_pipeline(
+            f"videotestsrc num-buffers={frames} {picture} ! video/x-raw,format=RGB,{size},framerate={fps}/1 ! "
+            f'videoconvert ! {encoder} ! filesink location="{path}"'
+        )
+        return path
+
+    return make
+
+
+def run_pipeline(text: str) -> None:
+    """Run a GStreamer pipeline to its end, 30 s at most."""
+    Gst.init(None)
+    pipeline = Gst.parse_launch(text)
+    pipeline.set_state(Gst.State.PLAYING)
+    kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR
+    message = pipeline.get_bus().timed_pop_filtered(30 * Gst.SECOND, kinds)
+    pipeline.set_state(Gst.State.NULL)
+    assert message is not None
+    assert message.type == Gst.MessageType.EOS
+
+
+@pytest.fixture
+def make_camera() -> Iterator[MakeCamera]:
+    """Make RTSP cameras with options of one's own and start them; they end with the test."""
+    cameras: list[RtspCamera] = []
+
+    def make(*options: str) -> RtspCamera:
+        cameras.append(RtspCamera(*options))
+        cameras[-1].start()
+        return cameras[-1]
+
+    yield make
+    for camera in cameras:
+        camera.kill()

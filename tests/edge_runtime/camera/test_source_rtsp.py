@@ -1,0 +1,159 @@
+"""A source over a real RTSP camera that is unplugged, frozen, locked, and plugged in again."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from edge_runtime.camera.frame import Frame, SourceStatus
+from edge_runtime.camera.player import Gst
+from edge_runtime.camera.source import Source
+from edge_runtime.contract.errors import StreamError
+from tests.edge_runtime.camera.conftest import MakeCamera, MakeClip
+from tests.edge_runtime.rtsp_camera import free_port
+
+
+def wait_for(source: Source, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0) -> SourceStatus:
+    """Wait until the source's status is as wanted."""
+    deadline_s = time.monotonic() + timeout_s
+    while not is_reached(status := source.status()):
+        assert time.monotonic() < deadline_s, f"still {status} after {timeout_s} s"
+        time.sleep(0.01)
+    return status
+
+
+def read_until(source: Source, is_wanted: Callable[[Frame], bool], *, timeout_s: float = 20.0) -> Frame:
+    """Read frames until one is as wanted."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        frame = source.read(1.0)
+        if frame is not None and is_wanted(frame):
+            return frame
+    raise AssertionError(f"no such frame within {timeout_s} s: {source.status()}")
+
+
+def test_frames_flow_again_after_the_camera_was_unplugged(
+    make_camera: MakeCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A camera that comes back is used again within 10 s, and its loss and return are one log line each."""
+    caplog.set_level(logging.INFO)
+    camera = make_camera()
+    with Source(camera.uri, camera_id="gate") as source:
+        source.wait_until_live(15.0)
+        camera.kill()
+        wait_for(source, lambda status: status.state == "reconnecting")
+        time.sleep(3.0)  # several tries fail meanwhile
+        seen = source.status().frames
+        camera.start()
+        status = wait_for(source, lambda status: status.frames > seen, timeout_s=10.0)
+        assert status.state == "live"
+        assert status.reconnects == 1
+    assert [message.split(":")[0] for message in caplog.messages[:2]] == ["camera gate live", "camera gate lost"]
+    assert len(caplog.messages) == 3
+    assert caplog.messages[2].startswith("camera gate back after ")
+
+
+def test_a_camera_that_hangs_is_stalled_and_comes_back(make_camera: MakeCamera) -> None:
+    """Open connections without frames are noticed: first stalled, then given up and tried again."""
+    camera = make_camera()
+    with Source(camera.uri, camera_id="gate", stall_s=0.7) as source:
+        source.wait_until_live(15.0)
+        camera.freeze()
+        wait_for(source, lambda status: status.state == "stalled")
+        wait_for(source, lambda status: status.state == "reconnecting")
+        camera.thaw()
+        wait_for(source, lambda status: status.state == "live" and status.reconnects == 1)
+
+
+def test_a_camera_that_is_not_there_yet_is_waited_for(
+    make_camera: MakeCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason is told once; the source goes on trying, because a camera may start later than its node."""
+    caplog.set_level(logging.INFO)
+    camera = make_camera()
+    camera.kill()
+    with Source(camera.uri, camera_id="gate") as source:
+        with pytest.raises(StreamError, match=r"expected a first frame of rtsp://.* within 1 s, found none: .*connect"):
+            source.wait_until_live(1.0)
+        assert source.read() is None
+        assert source.status().state == "reconnecting"
+        camera.start()
+        source.wait_until_live(10.0)
+        assert source.status().reconnects == 0
+    assert [message.split(":")[0] for message in caplog.messages] == ["camera gate not reached yet", "camera gate live"]
+
+
+def test_a_stream_that_ends_is_connected_again(make_camera: MakeCamera, make_clip: MakeClip) -> None:
+    """A camera never ends: when it closes the stream in good order it is called again."""
+    camera = make_camera("--clip", str(make_clip(frames=30)))
+    with Source(camera.uri, camera_id="gate") as source:
+        status = wait_for(source, lambda status: status.state == "reconnecting" and status.frames > 0)
+        assert status.reason == "the camera ended the stream"
+        wait_for(source, lambda status: status.reconnects == 1)
+
+
+def test_times_are_the_cameras_own_when_it_tells_them(make_camera: MakeCamera) -> None:
+    """Before the first sender report a frame has its arrival time, then the camera's; both lie near now."""
+    with Source(make_camera().uri, camera_id="gate") as source:
+        first = read_until(source, lambda frame: True)
+        now_ns = time.time_ns()
+        assert first.time_source == "arrival"
+        assert now_ns - first.uncertainty_ns <= first.capture_ns <= now_ns
+        if Gst.version() < (1, 22):
+            return  # rtspsrc cannot tell the camera's time: arrival is all there is
+        told = read_until(source, lambda frame: frame.time_source == "rtcp-ntp")
+        assert abs(told.capture_ns - time.time_ns()) < 5e9
+        assert told.monotonic_ns <= time.monotonic_ns()
+        distance_ns = abs(told.capture_ns - time.time_ns() + time.monotonic_ns() - told.monotonic_ns)
+        assert told.uncertainty_ns == pytest.approx(distance_ns, abs=5e6)  # two pairs of clock readings apart
+
+
+def test_a_slow_reader_of_a_camera_sees_the_newest_frame(make_camera: MakeCamera) -> None:
+    """However long the reader was away, the next frame is the newest, and the others were dropped and counted."""
+    with Source(make_camera().uri, camera_id="gate") as source:
+        count = wait_for(source, lambda status: status.frames >= 20).frames
+        frame = source.read()
+        assert frame is not None
+        assert frame.index >= count - 1
+        assert source.status().dropped >= 19
+
+
+@pytest.mark.parametrize("credentials", ["", "bob:wr0ng@", "bob:@"])
+def test_wrong_credentials_are_final_and_never_shown(
+    make_camera: MakeCamera, caplog: pytest.LogCaptureFixture, credentials: str
+) -> None:
+    """A refused password is not tried again, and appears in no log, status or error."""
+    caplog.set_level(logging.DEBUG)
+    camera = make_camera("--user", "bob", "--password", "s3cret")
+    with Source(f"rtsp://{credentials}{camera.address}", camera_id="gate") as source:
+        with pytest.raises(
+            StreamError, match=r"refuses the user or password given: .*correct the credentials"
+        ) as caught:
+            source.wait_until_live(15.0)
+        status = source.status()
+    assert status.state == "disabled"
+    assert not any(secret in f"{caught.value} {status} {caplog.text}" for secret in ("bob", "wr0ng"))
+
+
+def test_right_credentials_open_the_camera(make_camera: MakeCamera, caplog: pytest.LogCaptureFixture) -> None:
+    """User and password are taken from the URI, percent-decoded, and are not logged."""
+    caplog.set_level(logging.DEBUG)
+    camera = make_camera("--user", "bob", "--password", "s3 cr/et@")
+    with Source(f"rtsp://bob:s3%20cr%2Fet%40@{camera.address}", camera_id="gate") as source:
+        source.wait_until_live(15.0)
+    assert caplog.messages == [f"camera gate live: rtsp://{camera.address}"]
+
+
+def test_closing_does_not_wait_for_a_camera_that_never_answers() -> None:
+    """A host that takes the connection and stays silent does not hold `close` up for more than 2 s."""
+    with socket.create_server(("127.0.0.1", free_port())) as silent:
+        source = Source(f"rtsp://127.0.0.1:{silent.getsockname()[1]}/camera", camera_id="silent")
+        source.start()
+        assert source.read(0.5) is None
+        started_s = time.monotonic()
+        source.close()
+        assert time.monotonic() - started_s < 2.0
+        assert "camera-silent" not in [thread.name for thread in threading.enumerate()]
