@@ -16,7 +16,9 @@ from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import (
     Artefact,
     Build,
+    Descriptor,
     Fidelity,
+    Input,
     Manifest,
     Precision,
     manifest_path,
@@ -63,7 +65,7 @@ def export(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
         _check_half_precision(deployed)
     partial = path.with_name(path.name + ".partial")
     try:
-        _write_onnx(deployed, partial, source.manifest)
+        write_onnx(deployed, partial, input_=source.manifest.input, descriptor=source.manifest.descriptor)
         manifest = _prove(source, partial, precision=precision, data=data)
         os.replace(partial, path)
     finally:
@@ -75,21 +77,23 @@ def export(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     return manifest
 
 
-def _write_onnx(deployed: DeployedNetwork, path: Path, manifest: Manifest) -> None:
-    spec, descriptor = manifest.input, manifest.descriptor
-    pixels = torch.zeros((1, spec.height_px, spec.width_px, 3), dtype=torch.uint8)
-    batch = {spec.tensor: {0: "batch"}, descriptor.tensor: {0: "batch"}}
+def write_onnx(deployed: DeployedNetwork, path: Path, *, input_: Input, descriptor: Descriptor) -> None:
+    """Write a deployed network as an ONNX file whose batch is dynamic, and check the file."""
+    pixels = torch.zeros((1, input_.height_px, input_.width_px, 3), dtype=torch.uint8)
+    batch = {input_.tensor: {0: "batch"}, descriptor.tensor: {0: "batch"}}
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
+        # Instance norms compare channels, height and width, which are fixed.
+        warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", module=r"torch\.nn\.")
         torch.onnx.export(
             deployed,
             (pixels,),
             str(path),
             dynamo=False,
             opset_version=OPSET,
-            input_names=[spec.tensor],
+            input_names=[input_.tensor],
             output_names=[descriptor.tensor],
             dynamic_axes=batch,
         )
