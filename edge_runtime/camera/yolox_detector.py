@@ -72,7 +72,7 @@ class YoloxDetector:
         try:
             (output,) = self._session.run(None, {self._input: pixels})
         except _REFUSALS as error:
-            raise EngineError(f"ONNX Runtime could not run the person detector: {error}") from error
+            raise EngineError(f"ONNX Runtime could not run the person detector: {_first_line(error)}") from error
         return np.asarray(output[0], np.float32)
 
     def _check_output(self, path: Path) -> None:
@@ -102,7 +102,8 @@ def _open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
         raise EngineError(
-            f"ONNX Runtime cannot read {path} as a network: {error}; the file is damaged or no ONNX file, copy it again"
+            f"ONNX Runtime cannot read {path} as a network: {_first_line(error)}; "
+            "the file is damaged or no ONNX file, copy it again"
         ) from error
 
 
@@ -128,3 +129,7 @@ def _grids(height_px: int, width_px: int) -> tuple[NDArray[np.float32], NDArray[
         cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
         strides.append(np.full((rows.size, 1), stride))
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0]
