@@ -11,6 +11,7 @@ Exit code: 0 all is well, 1 something was refused or is missing or the broker ca
 import argparse
 import json
 import logging
+import os
 import secrets
 import signal
 import sys
@@ -47,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except ReidError as error:
         print(f"listen: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain of it once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -145,14 +150,13 @@ def _line(message: Message, payload_bytes: int) -> str:
 
 
 def _conclude(summary: Summary, file: Path | None) -> int:
-    text = json.dumps(asdict(summary), indent=2)
-    if file:
-        try:
-            file.write_text(text + "\n")
-        except OSError as error:
-            raise ConfigError(f"cannot write the summary to {file}: {error.strerror}") from error
     for line in _account(summary):
         print(line, file=sys.stderr)
+    if file:
+        try:
+            file.write_text(json.dumps(asdict(summary), indent=2) + "\n")
+        except OSError as error:
+            raise ConfigError(f"cannot write the summary to {file}: {error.strerror}") from error
     return 0 if summary.is_complete and not summary.refused else 1
 
 

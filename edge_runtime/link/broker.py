@@ -204,7 +204,9 @@ class Connection:
             self._refusal = reason if reason.is_failure else None
 
         def on_disconnect(_client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
-            self._lost = str(reason)
+            # paho's word for a socket that was closed without a DISCONNECT tells nobody anything.
+            said = "the other end closed it" if str(reason) == "Unspecified error" else str(reason)
+            self._lost = self._lost or said
 
         def on_publish(_client: object, _data: object, mid: int, reason: Any, _properties: object) -> None:
             self._acknowledged.append(Acknowledged(mid, str(reason) if reason.is_failure else None))

@@ -54,6 +54,7 @@ class Delivery:
         self._backlog_next = 0
         self._sent: dict[int, _Sent] = {}
         self._resting: dict[str, float] = {}
+        self._refused: set[str] = set()
         self._tidy_at = self._tokens_at = time.monotonic()
         self._tokens = 1.0
 
@@ -96,7 +97,7 @@ class Delivery:
 
     def _tidy(self) -> None:
         now = time.monotonic()
-        self._tokens = min(self._tokens + (now - self._tokens_at) * self._backlog_per_s, self._backlog_per_s)
+        self._tokens = min(self._tokens + (now - self._tokens_at) * self._backlog_per_s, max(1.0, self._backlog_per_s))
         self._tokens_at = now
         if now < self._tidy_at:
             return
@@ -176,6 +177,9 @@ class Delivery:
         if answer.refusal is not None:
             self._rest(sent.topic, answer.refusal)
             return None
+        if sent.topic in self._refused:
+            self._refused.remove(sent.topic)
+            logger.info("the broker %s takes messages of %s again", self.connection.settings, sent.topic)
         if sent.gap:
             self._spool.acknowledge_gap(sent.gap)
         if sent.row is None:
@@ -188,13 +192,8 @@ class Delivery:
 
     def _rest(self, topic: str, refusal: str) -> None:
         self._tally.add_refused()
-        if topic not in self._resting:
-            logger.error(
-                "the broker %s refuses messages of %s: %s; check its access list. They are kept in the spool, "
-                "trying again in %.0f s",
-                self.connection.settings,
-                topic,
-                refusal,
-                self._refused_retry_s,
-            )
+        if topic not in self._refused:
+            sentence = "the broker %s refuses messages of %s: %s; check its access list. What is spooled is kept"
+            logger.error(sentence, self.connection.settings, topic, refusal)
+        self._refused.add(topic)
         self._resting[topic] = time.monotonic() + self._refused_retry_s

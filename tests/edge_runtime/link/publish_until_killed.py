@@ -1,6 +1,6 @@
 """A node that publishes a few descriptors every few milliseconds until it is killed, or stopped by SIGTERM.
 
-Run by tests as `python -m tests.edge_runtime.link.publish_until_killed PORT FOLDER`.
+Run by tests as `python -m tests.edge_runtime.link.publish_until_killed PORT FOLDER WILL_DELAY_S`.
 """
 
 import signal
@@ -13,11 +13,12 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from tests.edge_runtime.link.samples import MANIFEST, open_spool, publish
 
 
-def main(port: int, folder: Path) -> None:
+def main(port: int, folder: Path, will_delay_s: int) -> None:
     """Publish for ever; say `ready` once the first messages are spooled."""
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    settings = LinkSettings(BrokerSettings("127.0.0.1", port), "lab", "cam", will_delay_s=4, backlog_per_s=2000.0)
+    broker = BrokerSettings("127.0.0.1", port)
+    settings = LinkSettings(broker, "lab", "cam", will_delay_s=will_delay_s, backlog_per_s=2000.0)
     with open_spool(folder) as spool:
         publisher = Publisher(settings, spool, node_card={}, manifests=[MANIFEST])
         publisher.start()
@@ -29,4 +30,4 @@ def main(port: int, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -129,11 +129,11 @@ def test_a_refused_publish_keeps_its_row(
     publisher = make_publisher(broker.settings, refused_retry_s=0.3)
     publish(publisher, 30)
     publisher.publish("door", [track_message()])
-    wait_for(lambda: publisher.facts().counts.refused >= 40)
+    wait_for(lambda: publisher.facts().counts.refused > 20)
     assert spool.count() == 30, "the track is allowed, the descriptors are not"
     said = [record.getMessage() for record in caplog.records if "refuses messages" in record.getMessage()]
-    assert said
-    assert all(f"{NODE}/door/descriptor/{SPACE}: Not authorized" in sentence for sentence in said)
+    assert len(said) == 1
+    assert f"{NODE}/door/descriptor/{SPACE}: Not authorized" in said[0]
     rules.write_text(f"{others}topic write {NODE}/+/descriptor/+\n")
     broker.reload()
     wait_for(lambda: spool.count() == 0)
@@ -276,6 +276,7 @@ def test_a_gap_is_reported_and_then_forgotten(
     broker: Broker, make_publisher: MakePublisher, subscribe: Subscribe, tmp_path: Path
 ) -> None:
     """What the spool had to drop is told to the other end, which can then say what is missing and why."""
+    subscribe(broker.settings, session="keeper").close()
     with open_spool(tmp_path / "small", max_bytes=80 << 10) as small:
         broker.stop()
         settings = LinkSettings(broker.settings, "lab", "cam", reconnect_max_s=0.5, backlog_per_s=500.0)
@@ -285,7 +286,7 @@ def test_a_gap_is_reported_and_then_forgotten(
         dropped = small.dropped["overflow"]
         assert dropped > 0
         broker.start()
-        subscriber = subscribe(broker.settings)
+        subscriber = subscribe(broker.settings, session="keeper")
         wait_for(lambda: small.count() == 0 and not small.gaps())
         wait_for(lambda: len(subscriber.numbers()) == 300 - dropped)
         publisher.stop(1.0)
@@ -320,3 +321,24 @@ def test_names_that_cannot_be_in_a_topic_are_refused(spool: Spool) -> None:
     settings = LinkSettings(BrokerSettings("localhost", 1883), "lab", "a/b")
     with pytest.raises(ConfigError, match="a/b"):
         Publisher(settings, spool, node_card={}, manifests=[])
+
+
+def test_a_second_client_of_our_name_costs_a_reconnection_only(
+    broker: Broker, make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When another client takes our session over, the log says that we were put out, and we come back."""
+    publisher = make_publisher(broker.settings)
+    wait_for(lambda: publisher.facts().is_connected)
+    Connection(broker.settings, client_id="cam", session_s=0).close()
+    wait_for(lambda: publisher.facts().counts.connections == 2)
+    # Later mosquittos say "Session taken over" before they close.
+    assert any(said in caplog.text for said in ("the other end closed it", "Session taken over"))
+
+
+def test_a_slow_backlog_still_moves(broker: Broker, make_publisher: MakePublisher, spool: Spool) -> None:
+    """Less than one old message per second is slow, not never."""
+    broker.stop()
+    publisher = make_publisher(broker.settings, backlog_per_s=0.9)
+    publish(publisher, 2)
+    broker.start()
+    wait_for(lambda: spool.count() == 0)

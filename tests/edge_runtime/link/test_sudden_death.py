@@ -17,9 +17,10 @@ from tests.edge_runtime.mqtt_broker import Broker
 KILLS = 5
 
 
-def start_node(broker: Broker, folder: Path) -> "subprocess.Popen[str]":
+def start_node(broker: Broker, folder: Path, *, will_delay_s: int = 10) -> "subprocess.Popen[str]":
     """Start a node and wait until it has spooled something."""
-    command = [sys.executable, "-m", "tests.edge_runtime.link.publish_until_killed", str(broker.port), str(folder)]
+    script = "tests.edge_runtime.link.publish_until_killed"
+    command = [sys.executable, "-m", script, str(broker.port), str(folder), str(will_delay_s)]
     node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert node.stdout is not None
     assert node.stdout.readline() == "ready\n"
@@ -53,7 +54,7 @@ def test_a_node_killed_in_mid_publish_loses_no_number(broker: Broker, tmp_path: 
 def test_the_last_will_says_offline(broker: Broker, tmp_path: Path, subscribe: Callable[..., Subscriber]) -> None:
     """A killed node is `offline`, retained, once the will's delay is over; its spool tells which run it was."""
     subscriber = subscribe(broker.settings)
-    node = start_node(broker, tmp_path)
+    node = start_node(broker, tmp_path, will_delay_s=1)
     wait_for(lambda: subscriber.numbers())
     node.kill()
     node.communicate()
