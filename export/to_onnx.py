@@ -85,7 +85,8 @@ def write_onnx(deployed: DeployedNetwork, path: Path, *, input_: Input, descript
         # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
-        # Instance norms compare channels, height and width, which are fixed.
+        # Instance norms use each image's own statistics, as they should, and compare sizes that are fixed.
+        warnings.filterwarnings("ignore", "ONNX export mode is set to .* operator 'instance_norm'", UserWarning)
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", module=r"torch\.nn\.")
         torch.onnx.export(
             deployed,
