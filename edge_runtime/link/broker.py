@@ -22,6 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 
+_GOODBYE_S = 1.0
 _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
 
 
@@ -184,8 +185,9 @@ class Connection:
     def close(self) -> None:
         """Say goodbye, so that the broker does not publish the last will."""
         self._client.disconnect()
+        deadline = time.monotonic() + _GOODBYE_S
         with contextlib.suppress(PublishError):
-            while self._client.want_write():
+            while self._client.want_write() and time.monotonic() < deadline:
                 self._step(0.1)
         self.abandon()
 

@@ -70,26 +70,32 @@ class Delivery:
         self._send_backlog()
         if self._backlog_next < self._horizon:
             patience_s = min(patience_s, 1.0 / self._backlog_per_s)
-        acknowledged, _ = self.connection.step(patience_s)
-        delivered = [row for answer in acknowledged if (row := self._settle(answer)) is not None]
-        if delivered:
-            self._spool.acknowledge(delivered)
+        self._take_answers(patience_s)
 
     def is_finished(self) -> bool:
         """Whether the broker has everything."""
         return not self._sent and not self._spool.count() and not self._spool.gaps()
 
     def say_last(self, topic: str, payload: bytes, *, timeout_s: float) -> None:
-        """Publish a last retained word and wait for the answer to it and to all that is under way.
+        """Wait for the answers to all that is under way, then publish a last retained word and wait for its answer.
 
         Raises:
             PublishError: the connection is gone.
         """
-        self._publish_status(topic, payload, is_retained=True)
         deadline = time.monotonic() + timeout_s
-        while self._sent and time.monotonic() < deadline:
-            acknowledged, _ = self.connection.step(deadline - time.monotonic())
-            self._spool.acknowledge([seq for answer in acknowledged if (seq := self._settle(answer)) is not None])
+        self._wait_for_answers(deadline)
+        self._publish_status(topic, payload, is_retained=True)
+        self._wait_for_answers(deadline)
+
+    def _take_answers(self, patience_s: float) -> None:
+        acknowledged, _ = self.connection.step(patience_s)
+        delivered = [seq for answer in acknowledged if (seq := self._settle(answer)) is not None]
+        if delivered:
+            self._spool.acknowledge(delivered)
+
+    def _wait_for_answers(self, deadline: float) -> None:
+        while self._sent and (left_s := deadline - time.monotonic()) > 0:
+            self._take_answers(left_s)
 
     @property
     def _room(self) -> int:

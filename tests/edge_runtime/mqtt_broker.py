@@ -64,9 +64,20 @@ class Broker:
     def stop(self) -> None:
         """Stop it; it writes what it holds to its file."""
         if self._process is not None:
+            self.resume()
             self._process.terminate()
             self._process.wait(10)
             self._process = None
+
+    def pause(self) -> None:
+        """Let it hang: connections stay, nothing is answered."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def reload(self) -> None:
         """Make it read its access list anew."""

@@ -342,3 +342,32 @@ def test_a_slow_backlog_still_moves(broker: Broker, make_publisher: MakePublishe
     publish(publisher, 2)
     broker.start()
     wait_for(lambda: spool.count() == 0)
+
+
+def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time(
+    make_broker: MakeBroker, make_publisher: MakePublisher, subscribe: Subscribe, spool: Spool
+) -> None:
+    """The broker's receive maximum is kept, statuses and last word included; else it would put us out."""
+    broker = make_broker(["allow_anonymous true", "max_inflight_messages 1"])
+    subscriber = subscribe(broker.settings)
+    publisher = make_publisher(broker.settings)
+    publisher.publish_camera_status("door", CameraStatus(state="live", why=""))
+    publish(publisher, 30)
+    assert publisher.stop(10.0) == 0
+    wait_for(lambda: subscriber.reception.has_ended())
+    assert sorted(subscriber.numbers()) == list(range(30))
+    assert publisher.facts().counts.connections == 1
+
+
+def test_a_broker_that_hangs_does_not_hold_up_the_end(
+    broker: Broker, make_publisher: MakePublisher, spool: Spool
+) -> None:
+    """`stop` keeps its time beside a broker that takes the connection and then says nothing."""
+    publisher = make_publisher(broker.settings)
+    wait_for(lambda: publisher.facts().is_connected)
+    broker.pause()
+    publish(publisher, 50)
+    began = time.monotonic()
+    assert publisher.stop(0.5) == 50
+    assert time.monotonic() - began < 5.0
+    broker.resume()
