@@ -1,0 +1,44 @@
+"""The latency benchmark's record and table; nothing here asserts a speed."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from benchmarks.latency import main
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.manifest import file_sha256
+from tests.small_osnet import export_small_osnet
+from tests.tiny_network import write_tiny_network
+
+
+def test_the_record_holds_what_a_reader_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Device, versions, commit, digests, and median, p95 and ratio of each network at batch 1 and 8."""
+    model = export_small_osnet(tmp_path)
+    record_path = tmp_path / "record.json"
+    assert main([str(model), "--rounds", "5", "--output", str(record_path)]) == 0
+    record = json.loads(record_path.read_text())
+    assert record["device"]
+    assert {"python", "torch", "onnxruntime", "numpy"} <= set(record["versions"])
+    assert (record["architecture"], record["input"], record["threads"]) == ("osnet_x0_25", [64, 32], 1)
+    eager, engine = record["networks"]
+    assert eager["weights"].startswith("random")
+    assert engine["sha256"] == file_sha256(model)
+    assert {(timing["name"], timing["batch"]) for timing in record["timings"]} == {
+        (name, batch) for name in ("PyTorch eager", "osnet.onnx") for batch in (1, 8)
+    }
+    medians = {(timing["name"], timing["batch"]): timing["median_ms"] for timing in record["timings"]}
+    for timing in record["timings"]:
+        assert timing["p95_ms"] >= timing["median_ms"] > 0
+        ratio = medians["PyTorch eager", timing["batch"]] / timing["median_ms"]
+        assert math.isclose(timing["times_eager"], ratio, rel_tol=0.02)
+    assert "osnet.onnx" in capsys.readouterr().out
+
+
+def test_engines_of_several_architectures_are_refused(tmp_path: Path) -> None:
+    """A ratio to the eager form of another network would mean nothing."""
+    (tmp_path / "osnet").mkdir()
+    model = export_small_osnet(tmp_path / "osnet")
+    with pytest.raises(ConfigError, match="one architecture"):
+        main([str(model), str(write_tiny_network(tmp_path)), "--output", str(tmp_path / "record.json")])
