@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
     if not paths:
         raise ConfigError("expected engines in edge_runtime/models, found none; give the paths of ONNX files")
+    if arguments.rounds < 1:
+        raise ConfigError(f"expected at least 1 round, found --rounds {arguments.rounds}")
     torch.set_num_threads(1)
     with ExitStack() as stack:
         engines = {path.name: stack.enter_context(open_engine(path, threads=1)) for path in paths}

@@ -86,6 +86,9 @@ def images_digest(data: Path, images: Iterable[str]) -> str:
         try:
             content = (data / image).read_bytes()
         except OSError as error:
-            raise DataError(f"cannot read the calibration image {data / image}: {error.strerror}") from error
+            raise DataError(
+                f"cannot read the calibration image {data / image}: {error.strerror}; "
+                "give the folder of the data set that the list was made from"
+            ) from error
         digest.update(f"{image} {hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()

@@ -64,6 +64,8 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
             "quantise the file that export/to_onnx.py wrote"
         )
     images = read_image_list(image_list, data)
+    if not output.parent.is_dir() or output.is_dir():
+        raise ExportError(f"cannot write {output}: expected a file name in a folder that exists; give another --output")
     partial = output.with_name(output.name + ".partial")
     try:
         opset = _quantize_file(model, partial, _Images(images, data, parent.input), activations)

@@ -39,6 +39,8 @@ def select(data: Path, *, count: int, seed: int) -> ImageList:
         DataError: no training split, too few images, or a chosen image is damaged.
     """
     groups = _training_images(data)
+    if not groups:
+        raise DataError(f"expected images such as 0002_c1s1_000451_03.jpg in {data / SPLIT}, found none")
     available = sum(len(images) for cameras in groups.values() for images in cameras.values())
     if not 0 < count <= available:
         raise DataError(f"expected --count from 1 to the {available} training images of {data}, found {count}")

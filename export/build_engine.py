@@ -60,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         data=arguments.data,
     )
     output = arguments.output or _usual_output(request)
+    if output.is_dir():
+        raise ExportError(f"expected the name of a file to write, found the folder {output}; give another --output")
     if output.exists() and output.samefile(arguments.model):
         raise ExportError(f"the engine would replace the model it is built from, {output}; give another --output")
     with _folder_beside(output) as name:

@@ -155,6 +155,13 @@ def test_an_int8_network_is_not_quantised_again(quantised: Quantise) -> None:
         quantised("uint8", name="twice.onnx", model=model)
 
 
+@pytest.mark.parametrize("name", ["nowhere/int8.onnx", "patterns"])
+def test_an_output_that_cannot_be_written_is_refused_first(quantised: Quantise, name: str) -> None:
+    """Before minutes of calibration: a folder that is missing, or a folder instead of a file."""
+    with pytest.raises(ExportError, match="give another --output"):
+        quantised("uint8", name=name)
+
+
 def test_a_damaged_image_leaves_no_file(quantised: Quantise, data: Path, tmp_path: Path) -> None:
     """A list made from damaged images by other means is found out while reading."""
     quantised("uint8")

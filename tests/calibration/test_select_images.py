@@ -71,6 +71,14 @@ def test_a_folder_without_training_images_is_refused(tmp_path: Path) -> None:
         select(tmp_path, count=5, seed=0)
 
 
+def test_an_empty_training_folder_is_refused(tmp_path: Path) -> None:
+    """Names of another layout are not guessed at."""
+    (tmp_path / "bounding_box_train").mkdir()
+    (tmp_path / "bounding_box_train" / "portrait.jpg").touch()
+    with pytest.raises(DataError, match=r"expected images such as 0002_c1s1_000451_03\.jpg in .*, found none"):
+        select(tmp_path, count=5, seed=0)
+
+
 @pytest.mark.parametrize("count", [0, -1, 25])
 def test_more_images_than_there_are_are_refused(data: Path, count: int) -> None:
     """A shorter list than asked for would be a silent repair."""

@@ -154,6 +154,12 @@ def test_the_model_is_not_overwritten(model: Path, images: Path, data: Path) -> 
     assert model.read_bytes() == before
 
 
+def test_a_folder_as_output_is_refused_first(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+    """Before minutes of building."""
+    with pytest.raises(ExportError, match="expected the name of a file to write, found the folder"):
+        _build(model, images, data, "--output", str(tmp_path))
+
+
 def test_a_damaged_model_is_refused(model: Path, images: Path, data: Path) -> None:
     """Truncated: its manifest's digest no longer agrees."""
     model.write_bytes(model.read_bytes()[:1000])
