@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
         raise ExportError(f"the engine would replace the model it is built from, {output}; give another --output")
     with _folder_beside(output) as name:
         candidate = Path(name) / output.name
-        manifest = _build(request, candidate)
+        manifest = build_candidate(request, candidate)
         comparison = compare(request.parent, candidate, data)
         print(as_table(comparison))
         excess = comparison.excess(tolerance)
@@ -90,7 +90,7 @@ def _choose_backend(wanted: str) -> str:
     return "onnxruntime"
 
 
-def _build(request: Request, candidate: Path) -> Manifest:
+def build_candidate(request: Request, candidate: Path) -> Manifest:
     """Write the engine and a manifest without evidence. Returns that manifest."""
     with tempfile.TemporaryDirectory() as folder:
         network = _network(request, Path(folder))

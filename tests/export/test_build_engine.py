@@ -1,5 +1,7 @@
 """ONNX file to accepted engine."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from edge_runtime.engine.engine import open_engine
 from export.build_engine import main
 from export.tensorrt_builder import tensorrt_unavailable
 from tests.small_osnet import export_small_osnet
+from tests.tensorrt_site import ROOT, environment
 from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_market_folder, write_tiny_network
 
 # Few patterns and a network that was never trained: scores jump, and are not what these tests are about.
@@ -88,6 +91,35 @@ def test_without_tensorrt_asking_for_it_is_an_error(model: Path, images: Path, d
     """An explicit wish is never repaired in silence."""
     with pytest.raises(ExportError, match=r"TensorRT is not available: .*--backend onnxruntime"):
         _build(model, images, data, "--backend", "tensorrt")
+
+
+BUILD = """
+import sys
+from pathlib import Path
+from export.build_engine import Request, build_candidate
+
+model, images, data, candidate = map(Path, sys.argv[1:])
+build_candidate(Request(model, model, "int8", "tensorrt", images, data), candidate)
+"""
+
+
+@pytest.mark.timeout(900)  # the first run downloads about 150 MB
+def test_tensorrt_gets_signed_int8_and_its_device_is_written_down(
+    tensorrt_site: Path, model: Path, images: Path, data: Path, tmp_path: Path
+) -> None:
+    """Quantised for TensorRT and built by a real builder, up to the comparison, which needs a GPU."""
+    candidate = tmp_path / "tiny.engine"
+    done = subprocess.run(
+        [sys.executable, "-c", BUILD, *map(str, (model, images, data, candidate))],
+        env=environment(tensorrt_site), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    manifest = read_manifest(candidate)
+    assert (manifest.artefact.kind, manifest.artefact.parent_sha256) == ("engine", file_sha256(model))
+    assert (manifest.build.backend, manifest.build.precision) == ("tensorrt", "int8")
+    assert manifest.build.tensorrt is not None
+    assert manifest.build.tensorrt.startswith("11.")
+    assert manifest.calibration is not None
 
 
 def test_an_engine_that_loses_too_much_is_not_written(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
