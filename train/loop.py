@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
@@ -151,10 +152,10 @@ class Trainer:
         ]
         total = torch.stack(identity).mean()
         if losses.triplet_weight:
-            triplets = [
-                batch_hard_triplet(embeddings.float(), labels, margin=losses.triplet_margin)
-                for embeddings in output.embeddings
-            ]
+            embeddings = [rows.float() for rows in output.embeddings]
+            if losses.triplet_on_unit_length:
+                embeddings = [functional.normalize(rows) for rows in embeddings]
+            triplets = [batch_hard_triplet(rows, labels, margin=losses.triplet_margin) for rows in embeddings]
             total = total + losses.triplet_weight * torch.stack(triplets).mean()
         return total
 

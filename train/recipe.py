@@ -30,11 +30,16 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Losses:
-    """Weights and constants of the objective. triplet_margin None means the soft margin."""
+    """Weights and constants of the objective.
+
+    triplet_margin None means the soft margin. triplet_on_unit_length measures triplets between L2-normalised
+    embeddings, as retrieval by cosine does; raw ones can all shrink to one point when training starts from nothing.
+    """
 
     label_smoothing: float = 0.1
     triplet_weight: float = 0.0
     triplet_margin: float | None = 0.3
+    triplet_on_unit_length: bool = False
 
 
 @dataclass(frozen=True)
