@@ -14,7 +14,9 @@ from edge_runtime.contract.errors import StreamError
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_FIRST_FRAME_S = 20.0  # a camera may send a key frame only every 10 s
+_FIRST_CAMERA_FRAME_S = 20.0  # a camera may send a key frame only every 10 s
+# decodebin of GStreamer 1.22 sometimes swallows the error of a damaged file; then only silence tells.
+_FIRST_FILE_FRAME_S = 5.0
 _RETRY_FIRST_S = 1.0
 _SHORT_NS, _SHORT_SHARE = 1_000_000_000, 0.1  # a file that lacks more than both of its end was cut off
 # What an arrival time cannot know: exposure, encoding and network for rtsp, exposure and transfer for the others.
@@ -167,7 +169,7 @@ class Source:
         A frame that repeats the time stamp of the one before is no sign of life: its camera is frozen.
         """
         position_ns: int | None = None
-        last_s, limit_s = time.monotonic(), _FIRST_FRAME_S
+        last_s, limit_s = time.monotonic(), _FIRST_CAMERA_FRAME_S if self._is_camera() else _FIRST_FILE_FRAME_S
         while not self._stop.is_set():
             sample = player.next_sample(_POLL_S)
             if player.is_over:
@@ -175,7 +177,7 @@ class Source:
             if sample is not None and (sample.position_ns is None or sample.position_ns != position_ns):
                 self._offer(sample)
                 position_ns, last_s, limit_s = sample.position_ns, time.monotonic(), 2 * self._stall_s
-            elif time.monotonic() - last_s > limit_s and (self._is_camera() or limit_s == _FIRST_FRAME_S):
+            elif time.monotonic() - last_s > limit_s and (self._is_camera() or self._frames == 0):
                 return f"no new frame for {limit_s:g} s"
             elif time.monotonic() - last_s > self._stall_s and self._state == "live":
                 self._lose("stalled", f"no new frame for {self._stall_s:g} s")
