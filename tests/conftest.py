@@ -1,5 +1,6 @@
 """What every test may use: the shared data beside the project, where it exists."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the shared data folder beside the project")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cuhk03(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real CUHK03, new protocol, detected boxes, unpacked."""
+    folder = tmp_path_factory.mktemp("cuhk03")
+    subprocess.run(["tar", "-xJf", shared_data / "cuhk03_np_detected.tar.xz", "-C", folder], check=True)
+    return folder / "cuhk03_np_detected"

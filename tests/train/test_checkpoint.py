@@ -1,0 +1,82 @@
+"""Checkpoints load strictly, and what is wrong with one is listed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge_runtime.contract.errors import CheckpointError
+from train.checkpoint import load_weights, read_weights, save, start_from, weights_sha256
+from train.models.catalog import build
+
+
+def test_weights_survive_saving_with_wrapper_and_prefix(tmp_path: Path) -> None:
+    """Public checkpoints sit under 'state_dict' and may carry `module.` before each name."""
+    network = build("osnet_x0_25", classes=5)
+    wrapped = {"state_dict": {f"module.{key}": value for key, value in network.state_dict().items()}, "epoch": 3}
+    save(wrapped, tmp_path / "model.pth")
+    other = build("osnet_x0_25", classes=5)
+    load_weights(other, read_weights(tmp_path / "model.pth"), source=tmp_path / "model.pth")
+    assert weights_sha256(other.state_dict()) == weights_sha256(network.state_dict())
+
+
+def test_the_digest_follows_every_weight_but_the_classifier() -> None:
+    """Two classifiers on one network describe people alike."""
+    network = build("osnet_x0_25", classes=5)
+    before = weights_sha256(network.state_dict())
+    with torch.no_grad():
+        network.get_parameter("classifier.bias").add_(1)
+    assert weights_sha256(network.state_dict()) == before
+    with torch.no_grad():
+        network.get_parameter("conv5.conv.weight")[0, 0] += 1e-6
+    assert weights_sha256(network.state_dict()) != before
+
+
+def test_weights_of_another_network_are_refused_with_the_list(tmp_path: Path) -> None:
+    """Missing and unknown names and other shapes are told apart."""
+    path = tmp_path / "ibn.pth"
+    save({"state_dict": build("osnet_ibn_x0_5", classes=5).state_dict()}, path)
+    with pytest.raises(
+        CheckpointError, match=r"missing: .*conv1\.bn\.running_mean.*unknown: .*conv2\.0\.IN.*shape: .*instead of"
+    ):
+        load_weights(build("osnet_x0_25", classes=5), read_weights(path), source=path)
+
+
+def test_fine_tuning_keeps_a_fresh_classifier(tmp_path: Path) -> None:
+    """Weights come from the file, the classifier has the new data set's size."""
+    source = build("osnet_x0_25", classes=5)
+    save({"state_dict": source.state_dict()}, tmp_path / "model.pth")
+    network = build("osnet_x0_25", classes=9)
+    start_from(network, tmp_path / "model.pth")
+    assert torch.equal(network.get_parameter("conv1.conv.weight"), source.get_parameter("conv1.conv.weight"))
+    assert len(network.get_parameter("classifier.bias")) == 9
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    """No traceback of the unpickler."""
+    (tmp_path / "model.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"model\.pth is not a checkpoint"):
+        read_weights(tmp_path / "model.pth")
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:
+    """A pickle that calls a function is refused, not executed."""
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (Path.touch, (str(tmp_path / "executed"),))
+
+    torch.save({"state_dict": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(CheckpointError):
+        read_weights(tmp_path / "evil.pth")
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.shared_data
+def test_a_public_zoo_checkpoint_loads_strictly(shared_data: Path) -> None:
+    """OSNet x0.25 of the Torchreid zoo, trained on MSMT17 with 1,041 classes; a wrong network refuses it."""
+    path = shared_data / "osnet_x0_25_msmt17.pth"
+    load_weights(build("osnet_x0_25", classes=1041), read_weights(path), source=path)
+    with pytest.raises(CheckpointError, match="belongs to another network"):
+        load_weights(build("osnet_ain_x0_25", classes=1041), read_weights(path), source=path)

@@ -1,0 +1,106 @@
+"""Training learns, goes on exactly where it stopped, and says in a sentence why it cannot go on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge_runtime.contract.errors import TrainingError
+from tests.market_folder import write_market_folder
+from train.data.datasets import ReidData, read_market_layout
+from train.data.loader import TrainingImages
+from train.loop import EpochReport, Trainer
+from train.models.catalog import build
+from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+
+RECIPE = Recipe(
+    name="small",
+    architecture="osnet_x0_25",
+    data_set="small",
+    height_px=64,
+    width_px=32,
+    batches=Batches(size=12, images_per_identity=3),
+    augmentation=Augmentation(flip=0.5, crop=0.5, erase=0.5, patch=0.1),
+    losses=Losses(triplet_weight=0.1),
+    optimiser=Optimiser("amsgrad", 0.003),
+    schedule=Schedule(epochs=4, shape="cosine", warm_up_epochs=1),
+    expected=Expected("test"),
+)
+CPU = torch.device("cpu")
+FILL = torch.tensor([124, 116, 104], dtype=torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> ReidData:
+    """Six people in two colours each, 36 training images."""
+    return read_market_layout(write_market_folder(tmp_path_factory.mktemp("data") / "small"), name="small")
+
+
+def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Trainer:
+    torch.manual_seed(seed)
+    network = build(recipe.architecture, classes=len(data.train_identities))
+    return Trainer(network, recipe, TrainingImages(data, recipe, device=CPU, fill=FILL), device=CPU, seed=seed)
+
+
+def test_training_learns(data: ReidData) -> None:
+    """The loss falls, the learning rate follows the schedule, every image counts once per epoch."""
+    reports: list[EpochReport] = []
+    trainer(data, RECIPE.variant("longer", schedule=Schedule(epochs=8, shape="cosine"))).run(after_epoch=reports.append)
+    assert [report.epoch for report in reports] == list(range(1, 9))
+    assert reports[-1].loss < 0.8 * reports[0].loss
+    assert reports[-1].accuracy > 0.5
+    assert reports[0].learning_rate > reports[-1].learning_rate > 0
+
+
+def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_path: Path) -> None:
+    """To the bit, on the CPU: weights, running statistics and reports."""
+    whole, straight_reports = trainer(data), []
+    whole.run(after_epoch=straight_reports.append)
+
+    class Stop(Exception):
+        pass
+
+    stopped, reports = trainer(data), []
+
+    def stop_after_two(report: EpochReport) -> None:
+        reports.append(report)
+        stopped.save(tmp_path / "resume.pth")
+        if report.epoch == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        stopped.run(after_epoch=stop_after_two)
+    resumed = trainer(data)
+    resumed.resume(tmp_path / "resume.pth")
+    resumed.run(after_epoch=reports.append)
+    assert [report.loss for report in reports] == [report.loss for report in straight_reports]
+    for (key, value), expected in zip(
+        resumed.network.state_dict().items(), whole.network.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, expected), key
+
+
+def test_the_state_of_another_run_is_refused(data: ReidData, tmp_path: Path) -> None:
+    """Resuming with another seed would be neither run."""
+    trainer(data, seed=1).save(tmp_path / "resume.pth")
+    with pytest.raises(TrainingError, match="of recipe small with seed 1"):
+        trainer(data, seed=2).resume(tmp_path / "resume.pth")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(data: ReidData) -> None:
+    """With the epoch and the learning rate in the sentence."""
+    broken = RECIPE.variant("broken", optimiser=Optimiser("sgd", 1e30), schedule=Schedule(epochs=3, shape="cosine"))
+    with pytest.raises(TrainingError, match=r"the loss became \w+ in epoch \d; lower the learning rate"):
+        trainer(data, broken).run(after_epoch=lambda report: None)
+
+
+def test_only_the_classifier_learns_at_first(data: ReidData) -> None:
+    """Fine-tuning freezes the rest, running statistics included."""
+    recipe = RECIPE.variant(
+        "frozen", schedule=Schedule(epochs=1, shape="cosine", classifier_only_epochs=1), needs_weights=True
+    )
+    frozen = trainer(data, recipe)
+    before = {key: value.clone() for key, value in frozen.network.state_dict().items()}
+    frozen.run(after_epoch=lambda report: None)
+    changed = {key for key, value in frozen.network.state_dict().items() if not torch.equal(value, before[key])}
+    assert changed == {"classifier.weight", "classifier.bias"}
