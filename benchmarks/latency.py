@@ -81,9 +81,7 @@ def _common_manifest(engines: dict[str, Engine]) -> Manifest:
     manifests = [engine.manifest for engine in engines.values()]
     architectures = {(manifest.architecture, manifest.input) for manifest in manifests}
     if len(architectures) > 1:
-        raise ConfigError(
-            f"expected engines of one architecture and input size, found {len(architectures)} in {list(engines)}"
-        )
+        raise ConfigError(f"expected engines of one architecture and input size, found several: {', '.join(engines)}")
     return manifests[0]
 
 
@@ -114,22 +112,27 @@ def _describe_engine(name: str, engine: Engine) -> Network:
 
 
 def _time(engines: dict[str, Engine], eager: nn.Module, *, manifest: Manifest, rounds: int) -> list[Timing]:
-    """Engines take uint8 pixels and normalise; eager gets normalised float32 images, which is less work."""
+    """Time the same job for all: uint8 crops in, L2-normalised descriptors out."""
     random = np.random.default_rng(0)
+    spec = manifest.input
+    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
     calls: dict[tuple[str, int], Call] = {}
     for batch in _BATCHES:
-        crops = random.integers(0, 256, (batch, manifest.input.height_px, manifest.input.width_px, 3), dtype=np.uint8)
-        images = torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2))).float() / 127.5 - 1
-        calls[_EAGER, batch] = partial(_run_eager, eager, images)
+        crops = random.integers(0, 256, (batch, spec.height_px, spec.width_px, 3), dtype=np.uint8)
+        calls[_EAGER, batch] = partial(_describe_eagerly, eager, crops, mean=mean, std=std)
         for name, engine in engines.items():
             calls[name, batch] = partial(engine.describe, crops)
     samples = interleave(calls, rounds=rounds)
     return [_timing(*key, values, samples[_EAGER, key[1]]) for key, values in samples.items()]
 
 
-def _run_eager(network: nn.Module, images: torch.Tensor) -> None:
+def _describe_eagerly(
+    network: nn.Module, crops: NDArray[np.uint8], *, mean: torch.Tensor, std: torch.Tensor
+) -> torch.Tensor:
+    """The usual way in PyTorch: planes first, normalised, network, L2."""
     with torch.inference_mode():
-        network(images)
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous().float().sub_(mean).div_(std)
+        return nn.functional.normalize(network(images))
 
 
 def _timing(name: str, batch: int, values: NDArray[np.float64], eager: NDArray[np.float64]) -> Timing:
@@ -159,6 +162,7 @@ def _record(manifest: Manifest, networks: list[Network], *, timings: list[Timing
         },
         "architecture": manifest.architecture,
         "input": [manifest.input.height_px, manifest.input.width_px],
+        "job": "uint8 crops to L2-normalised descriptors",
         "threads": 1,
         "rounds": rounds,
         "method": "one process, random order per round, one warm call before each timed one; ratios of medians",
