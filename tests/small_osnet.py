@@ -56,7 +56,7 @@ def write_public_checkpoint(folder: Path) -> Path:
     return path
 
 
-def export_small_osnet(folder: Path) -> Path:
-    """Write `osnet.onnx` and `osnet_fp16.onnx` with their manifests. Returns the first one's path."""
-    assert main([str(write_public_checkpoint(folder)), "--output", str(folder), "--half", *FACTS]) == 0
+def export_small_osnet(folder: Path, *options: str) -> Path:
+    """Write `osnet.onnx` and its manifest, with `--half` also `osnet_fp16.onnx`. Returns the first one's path."""
+    assert main([str(write_public_checkpoint(folder)), "--output", str(folder), *options, *FACTS]) == 0
     return folder / "osnet.onnx"

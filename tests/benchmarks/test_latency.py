@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.latency import main
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import file_sha256
+from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
 from tests.small_osnet import export_small_osnet
 from tests.tiny_network import write_tiny_network
 
@@ -38,7 +38,8 @@ def test_the_record_holds_what_a_reader_needs(tmp_path: Path, capsys: pytest.Cap
 
 def test_engines_of_several_architectures_are_refused(tmp_path: Path) -> None:
     """A ratio to the eager form of another network would mean nothing."""
-    (tmp_path / "osnet").mkdir()
-    model = export_small_osnet(tmp_path / "osnet")
-    with pytest.raises(ConfigError, match="one architecture"):
-        main([str(model), str(write_tiny_network(tmp_path)), "--output", str(tmp_path / "record.json")])
+    paths = [write_tiny_network(tmp_path, name=name) for name in ("one.onnx", "other.onnx")]
+    other = read_manifest(paths[1]).model_copy(update={"architecture": "another"})
+    write_manifest(other, paths[1])
+    with pytest.raises(ConfigError, match=r"one architecture and input size, found several: one\.onnx, other\.onnx"):
+        main([*map(str, paths), "--output", str(tmp_path / "record.json")])

@@ -161,7 +161,7 @@ def test_a_quantised_file_without_its_parent_is_refused(model: Path, images: Pat
 
 def test_half_precision_takes_the_file_beside_the_model(tmp_path: Path, data: Path) -> None:
     """`--fp16` uses what `to_onnx.py --half` wrote, known by its manifest and not by its name."""
-    model = export_small_osnet(tmp_path)
+    model = export_small_osnet(tmp_path, "--half")
     for suffix in ("", ".json"):
         (tmp_path / f"osnet_fp16.onnx{suffix}").rename(tmp_path / f"half.onnx{suffix}")
     assert main([str(model), "--fp16", "--data", str(data), *CPU, *ANY_LOSS]) == 0

@@ -23,7 +23,7 @@ from tests.tiny_network import write_market_folder
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint and its two ONNX files."""
     folder = tmp_path_factory.mktemp("exported")
-    export_small_osnet(folder)
+    export_small_osnet(folder, "--half")
     return folder
 
 
