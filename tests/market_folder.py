@@ -13,7 +13,7 @@ def write_market_folder(
 ) -> Path:
     """Write `images` JPEG files per identity, camera and split. size: (height, width) in pixels. Returns the folder.
 
-    An identity is a pair of colours, so that a network can learn it in seconds; test identities follow the training ones.
+    An identity is a pair of colours, so that a network learns it in seconds; test identities follow the training ones.
     """
     random = np.random.default_rng(0)
     for split in SPLITS:

@@ -57,7 +57,7 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_p
     whole, straight_reports = trainer(data), []
     whole.run(after_epoch=straight_reports.append)
 
-    class Stop(Exception):
+    class StoppedError(Exception):
         pass
 
     stopped, reports = trainer(data), []
@@ -66,9 +66,9 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_p
         reports.append(report)
         stopped.save(tmp_path / "resume.pth")
         if report.epoch == 2:
-            raise Stop
+            raise StoppedError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         stopped.run(after_epoch=stop_after_two)
     resumed = trainer(data)
     resumed.resume(tmp_path / "resume.pth")

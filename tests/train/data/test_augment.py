@@ -54,7 +54,9 @@ def test_erasing_fills_one_rectangle_of_the_announced_share() -> None:
 def test_a_patch_comes_from_another_image_of_the_batch() -> None:
     """With one image the pasted pixels are its own; with two, pixels of the other appear."""
     two = torch.stack([torch.zeros(3, 32, 16), torch.full((3, 32, 16), 200)]).to(torch.uint8)
-    seen = {tuple(random_patch(two, 1.0, torch.Generator().manual_seed(seed))[0].unique().tolist()) for seed in range(9)}
+    seen = {
+        tuple(random_patch(two, 1.0, torch.Generator().manual_seed(seed))[0].unique().tolist()) for seed in range(9)
+    }
     assert (0, 200) in seen
     assert seen <= {(0,), (0, 200), (200,)}
 
@@ -62,7 +64,5 @@ def test_a_patch_comes_from_another_image_of_the_batch() -> None:
 def test_a_seed_repeats_the_whole_chain() -> None:
     """Exact resume needs this."""
     settings = Augmentation(flip=0.5, crop=0.5, erase=0.5, patch=0.5)
-    first, second = (
-        augment(images(30), settings, torch.Generator().manual_seed(7), fill=FILL) for _ in range(2)
-    )
+    first, second = (augment(images(30), settings, torch.Generator().manual_seed(7), fill=FILL) for _ in range(2))
     assert torch.equal(first, second)

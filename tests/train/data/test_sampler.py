@@ -9,7 +9,7 @@ from train.data.sampler import identity_batches, shuffled_batches
 
 @given(st.lists(st.integers(1, 12), min_size=4, max_size=20), st.integers(0, 2**32 - 1))
 def test_identity_batches_are_p_times_k_and_use_every_image(counts: list[int], seed: int) -> None:
-    """4 identities x 3 images each, no identity twice in a batch; no image is drawn before the others had their turn."""
+    """4 identities x 3 images each, no identity twice in a batch; no image again before the others had their turn."""
     labels = np.repeat(np.arange(len(counts)), counts)
     batches = list(identity_batches(labels, identities=4, images=3, random=np.random.default_rng(seed)))
     assert batches

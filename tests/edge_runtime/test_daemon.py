@@ -1,0 +1,329 @@
+"""The daemon as an operator runs it: a real clip or camera, a real broker, and everything that goes wrong."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from tests.edge_runtime.link.samples import wait_for
+from tests.edge_runtime.mqtt_broker import Broker, Secrets, free_port
+from tests.edge_runtime.rtsp_camera import RtspCamera
+from tests.tiny_network import write_tiny_network
+
+CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
+
+
+@pytest.fixture(scope="session")
+def pedestrians() -> Path:
+    """OpenCV's sample of pedestrians, which `make test` fetches from the distribution."""
+    if not CLIP.exists():
+        pytest.skip("needs the sample clip that `make test` fetches")
+    return CLIP
+
+
+class Site:
+    """A folder with a configuration and a tiny network, and the daemons and listeners that run in it."""
+
+    def __init__(self, folder: Path, stack: ExitStack, *, port: int, source: str) -> None:
+        self.folder = folder
+        self._stack = stack
+        self.health_port = free_port()
+        write_tiny_network(folder)
+        self.settings: dict[str, Any] = {
+            "site": "lab",
+            "node": "gate",
+            "cameras": [{"id": "door", "source": source}],
+            "engine": {"model": "tiny.onnx"},
+            "descriptors": {"every_s": 0.1},
+            "broker": {"host": "127.0.0.1", "port": port},
+            "spool": {"path": "spool.sqlite"},
+            "health": {"port": self.health_port},
+        }
+
+    def daemon(self) -> "subprocess.Popen[str]":
+        """Start a daemon; it is killed at the end of the test if it still runs."""
+        (self.folder / "site.yaml").write_text(yaml.safe_dump(self.settings))
+        return self._script("daemon.py", "--config", "site.yaml", "--summary", "daemon.json")
+
+    def listener(self, broker: Broker) -> "subprocess.Popen[str]":
+        """Start a listener that writes heard.json when the node has stopped; returns once it listens."""
+        before = broker.log.read_text().count("SUBSCRIBE")
+        process = self._script(
+            "listen.py", f"127.0.0.1:{broker.port}", "--until-stopped", "--summary", "heard.json", "--session", "test"
+        )
+        wait_for(lambda: broker.log.read_text().count("SUBSCRIBE") > before)
+        return process
+
+    def heard(self) -> dict[str, Any]:
+        """The listener's account."""
+        return dict(json.loads((self.folder / "heard.json").read_text()))
+
+    def figure(self, name: str) -> float:
+        """One figure of the daemon's /metrics, 0 while the daemon does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=2) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+    def _script(self, name: str, *arguments: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(ROOT / "edge_runtime" / name), *arguments]
+        process = self._stack.enter_context(
+            subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        )
+        self._stack.callback(process.kill)
+        return process
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+    """Make a site; its processes end with the test."""
+    with ExitStack() as stack:
+
+        def make(source: object, *, port: int = 1) -> Site:
+            folder = tmp_path / "site"
+            folder.mkdir()
+            return Site(folder, stack, port=port, source=str(source))
+
+        yield make
+
+
+def stop(daemon: "subprocess.Popen[str]", *, code: int = 0) -> str:
+    """Ask a daemon to stop as systemd does. Returns its log."""
+    daemon.send_signal(signal.SIGTERM)
+    log, _ = daemon.communicate(timeout=5)
+    assert daemon.returncode == code, log
+    return log
+
+
+def ends(daemon: "subprocess.Popen[str]", *, code: int) -> str:
+    """Wait until a daemon gives up. Returns the sentence it ended with, after checking that it is no traceback."""
+    log, _ = daemon.communicate(timeout=30)
+    assert daemon.returncode == code, log
+    assert "Traceback" not in log
+    sentences = [line for line in log.splitlines() if " ERROR " in line]
+    assert sentences, log
+    return sentences[-1]
+
+
+def test_people_of_a_clip_reach_the_listener(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
+    """Descriptors of several tracks arrive, SIGTERM ends the daemon within 5 s, nothing is left in the spool."""
+    site = make_site(pedestrians, port=broker.port)
+    listener, daemon = site.listener(broker), site.daemon()
+    wait_for(lambda: site.figure("reid_tracks_total") >= 3, timeout_s=40)
+    health = f"http://127.0.0.1:{site.health_port}"
+    assert urllib.request.urlopen(f"{health}/healthz").status == 200
+    assert urllib.request.urlopen(f"{health}/readyz").status == 200
+    stop(daemon)
+    assert listener.wait(15) == 0
+    done, heard = json.loads((site.folder / "daemon.json").read_text()), site.heard()
+    assert heard["is_complete"]
+    assert heard["descriptors"] == done["descriptors"] >= 10
+    assert heard["tracks"] >= done["tracks"] >= 3
+    assert (done["waiting"], heard["doubles"], heard["refused"]) == (0, 0, 0)
+
+
+def test_a_daemon_killed_in_mid_publish_loses_nothing(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
+    """Three SIGKILLs and restarts: the listener ends with every number of the node."""
+    site = make_site(pedestrians, port=broker.port)
+    site.settings["descriptors"]["every_s"] = 0
+    listener = site.listener(broker)
+    for _ in range(3):
+        daemon = site.daemon()
+        wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)
+        daemon.kill()
+        daemon.communicate()
+    daemon = site.daemon()
+    wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)
+    stop(daemon)
+    assert listener.wait(15) == 0
+    heard = site.heard()
+    assert heard["is_complete"]
+    assert heard["nodes"][0]["missing"] == []
+    assert heard["messages"] == heard["nodes"][0]["last"] + 1 > 20
+
+
+def test_a_broker_that_is_away_for_ten_seconds_costs_nothing(
+    make_site: MakeSite, pedestrians: Path, broker: Broker
+) -> None:
+    """The daemon goes on and stays ready; what was made meanwhile arrives later, marked historical."""
+    site = make_site(pedestrians, port=broker.port)
+    listener, daemon = site.listener(broker), site.daemon()
+    wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)
+    broker.stop()
+    before = site.figure("reid_messages_spooled_total")
+    time.sleep(10)
+    assert site.figure("reid_messages_spooled_total") > before
+    assert urllib.request.urlopen(f"http://127.0.0.1:{site.health_port}/readyz").status == 200
+    broker.start()
+    wait_for(lambda: site.figure("reid_broker_connected") == 1, timeout_s=40)
+    wait_for(lambda: site.figure("reid_messages_waiting") == 0, timeout_s=40)
+    stop(daemon)
+    assert listener.wait(15) == 0
+    heard = site.heard()
+    assert heard["is_complete"]
+    assert heard["historical"] > 0
+
+
+def test_a_camera_that_comes_back_is_watched_again(make_site: MakeSite, broker: Broker) -> None:
+    """Within 10 s after an RTSP server is back its frames flow; meanwhile the camera is not live."""
+    camera = RtspCamera()
+    camera.start()
+    try:
+        site = make_site(camera.uri, port=broker.port)
+        daemon = site.daemon()
+        wait_for(lambda: site.figure("reid_frames_total") > 5, timeout_s=30)
+        camera.kill()
+        wait_for(lambda: site.figure("reid_camera_live") == 0, timeout_s=15)
+        seen = site.figure("reid_frames_total")
+        camera.start()
+        wait_for(lambda: site.figure("reid_frames_total") > seen + 5, timeout_s=10)
+        log = stop(daemon)
+    finally:
+        camera.kill()
+    assert "camera door lost" in log
+    assert "camera door back after" in log
+
+
+def test_a_wrong_password_is_said_and_everything_is_spooled(
+    make_site: MakeSite, pedestrians: Path, make_broker: Callable[[list[str]], Broker], secrets: Secrets, tmp_path: Path
+) -> None:
+    """With the right password in the file the next run delivers all of it."""
+    broker = make_broker(["allow_anonymous false", f"password_file {secrets.password_file}"])
+    site = make_site(pedestrians, port=broker.port)
+    (site.folder / "password").write_text("wrong")
+    site.settings["broker"] |= {"user_file": str(secrets.user), "password_file": "password"}
+    daemon = site.daemon()
+    wait_for(lambda: site.figure("reid_messages_waiting") > 5, timeout_s=40)
+    log = stop(daemon)
+    assert log.count("Not authorized") + log.count("Bad user name or password") == 1
+    assert "kept in the spool" in log
+    site.settings["broker"]["password_file"] = str(secrets.password)
+    daemon = site.daemon()
+    wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)
+    stop(daemon)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one mebibyte that is almost full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    (folder / "hog").write_bytes(b"x" * 850_000)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_ends_the_daemon_and_keeps_what_was_spooled(
+    make_site: MakeSite, pedestrians: Path, full_disk: Path
+) -> None:
+    """One sentence, exit code 1; the numbers already given out are still there."""
+    site = make_site(pedestrians)
+    site.settings["spool"] = {"path": str(full_disk / "spool.sqlite"), "min_free_mib": 0}
+    site.settings["descriptors"]["every_s"] = 0
+    sentence = ends(site.daemon(), code=1)
+    assert "cannot be written: database or disk is full" in sentence
+    (full_disk / "hog").unlink()
+    (site.folder / "empty.avi").write_bytes(b"")
+    assert json.loads((site.folder / "daemon.json").read_text())["waiting"] > 0
+
+
+def test_all_faults_of_a_configuration_are_said_at_once(make_site: MakeSite, tmp_path: Path) -> None:
+    """Unknown key, wrong type and bad name, each with its place; exit code 2."""
+    site = make_site(tmp_path / "clip.avi")
+    site.settings |= {"sitee": "lab", "node": "a/b"}
+    site.settings["cameras"][0]["max_fps"] = "fast"
+    sentence = ends(site.daemon(), code=2)
+    for place in ("sitee: unknown key", "node: ", "cameras.0.max_fps: "):
+        assert place in sentence
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "expected"),
+    [
+        ("truncated model", 2, "is not the file its manifest describes"),
+        ("other digest", 2, "is not the file its manifest describes"),
+        ("no manifest", 2, "has no manifest"),
+        ("other TensorRT", 2, "TensorRT"),
+        ("missing video", 1, "expected a video file"),
+        ("missing camera", 1, "expected a camera at /dev/video99"),
+        ("corrupt video", 1, "clip.avi"),
+    ],
+)
+def test_what_cannot_work_ends_in_one_sentence(
+    make_site: MakeSite, tmp_path: Path, fault: str, code: int, expected: str
+) -> None:
+    """Exit code 2 where a restart cannot help, 1 where it might; never a traceback."""
+    clip = tmp_path / "clip.avi"
+    clip.write_bytes(np.random.default_rng(0).bytes(100_000))
+    site = make_site(clip)
+    model, manifest = site.folder / "tiny.onnx", site.folder / "tiny.onnx.json"
+    match fault:
+        case "truncated model":
+            model.write_bytes(model.read_bytes()[:-100])
+        case "other digest":
+            content = json.loads(manifest.read_text())
+            content["artefact"]["sha256"] = "0" * 64
+            manifest.write_text(json.dumps(content))
+        case "no manifest":
+            manifest.unlink()
+        case "other TensorRT":
+            content = json.loads(manifest.read_text())
+            content["artefact"]["kind"] = "engine"
+            content["build"] |= {"backend": "tensorrt", "tensorrt": "8.2.1", "gpu": "Orin", "compute_capability": "8.7"}
+            manifest.write_text(json.dumps(content))
+        case "missing video":
+            clip.unlink()
+        case "missing camera":
+            site.settings["cameras"][0]["source"] = "v4l2:///dev/video99"
+    assert expected in ends(site.daemon(), code=code)
+
+
+def test_one_broken_camera_does_not_stop_the_others(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
+    """The missing one is said at once and at the end, with exit code 1; the other is watched until then."""
+    site = make_site(pedestrians, port=broker.port)
+    site.settings["cameras"].append({"id": "gone", "source": "v4l2:///dev/video99"})
+    daemon = site.daemon()
+    wait_for(lambda: site.figure("reid_frames_total") > 5, timeout_s=30)
+    assert "camera gone: expected a camera at /dev/video99" in stop(daemon, code=1)
+
+
+def test_an_ended_file_ends_the_daemon_with_success(make_site: MakeSite, tmp_path: Path, broker: Broker) -> None:
+    """A clip without people is played to its end."""
+    writer = cv2.VideoWriter(str(tmp_path / "grey.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 160))
+    for _ in range(10):
+        writer.write(np.full((160, 160, 3), 128, np.uint8))
+    writer.release()
+    daemon = make_site(tmp_path / "grey.avi", port=broker.port).daemon()
+    log, _ = daemon.communicate(timeout=30)
+    assert daemon.returncode == 0, log
+    assert "ended: 10 frames" in log
+
+
+def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
+    """Configuration and model are looked at, nothing is started."""
+    site = make_site(tmp_path / "clip.avi")
+    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
+    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
+    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+    assert found.returncode == 0
+    assert "in order" in found.stdout
+    assert "onnxruntime" in found.stdout

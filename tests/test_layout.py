@@ -1,0 +1,87 @@
+"""The frame of the project: where packages come from, what importing them costs, and names that would hide others."""
+
+import ast
+import subprocess
+import sys
+from importlib import import_module, util
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("edge_runtime", "train", "export", "calibration")
+THIRD_PARTY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "tensorrt",
+    "pycuda",
+    "numpy",
+    "gi",
+    "paho",
+    "cv2",
+    "yaml",
+    "cbor2",
+    "tqdm",
+)
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_packages_come_from_this_checkout(name: str) -> None:
+    """The names are general; another distribution's `train` must not win."""
+    found = import_module(name).__file__
+    assert found is not None
+    assert Path(found).resolve() == ROOT / name / "__init__.py"
+
+
+@pytest.mark.parametrize(
+    "path", [p for p in SOURCES if p.name == "__init__.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_package_files_hold_a_docstring_and_nothing_else(path: Path) -> None:
+    """So importing a package loads no heavy library."""
+    body = ast.parse(path.read_text()).body
+    assert len(body) == 1
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_no_file_beside_a_script_hides_a_library() -> None:
+    """`python train/run.py` puts train/ first on the path: an `onnx.py` there would be imported for onnx."""
+    taken = set(sys.stdlib_module_names) | set(THIRD_PARTY)
+    hiding = [path for package in PACKAGES for path in (ROOT / package).glob("*.py") if path.stem in taken]
+    assert hiding == []
+
+
+def test_source_files_tell_one_story_each() -> None:
+    """At most about 400 lines."""
+    assert [path.name for path in SOURCES if len(path.read_text().splitlines()) > 400] == []
+
+
+@pytest.mark.parametrize(
+    "module", ["edge_runtime.daemon", "edge_runtime.listen", "export.build_engine", "calibration.quantize"]
+)
+def test_the_device_side_never_loads_torch(module: str) -> None:
+    """An engine is built, scored and run where torch is not installed."""
+    if util.find_spec("torch") is None:
+        pytest.fail("torch is not installed, so this test would prove nothing; use `make test`")
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "script",
+    sorted(
+        path.relative_to(ROOT)
+        for path in (*SOURCES, *(ROOT / "benchmarks").glob("*.py"))
+        if '\nif __name__ == "__main__":' in path.read_text()
+    ),
+    ids=str,
+)
+def test_every_script_teaches_itself(script: Path) -> None:
+    """--help works from any folder and shows an example."""
+    found = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, cwd="/", timeout=60
+    )
+    assert found.returncode == 0, found.stderr
+    assert "example" in found.stdout.lower()
