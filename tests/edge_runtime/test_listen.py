@@ -46,7 +46,8 @@ def start_listener(broker: Broker) -> Iterator[StartListener]:
                 subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             )
             stack.callback(process.kill)
-            wait_for(lambda: broker.log.read_text().count("SUBSCRIBE") > before)
+            wait_for(lambda: broker.log.read_text().count("SUBSCRIBE") > before or process.poll() is not None)
+            assert broker.log.read_text().count("SUBSCRIBE") > before, "it ended before it listened"
             return process
 
         yield start
