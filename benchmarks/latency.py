@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Manifest
+from edge_runtime.contract.manifest import Input, Manifest
 from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import Engine, open_engine
 from export.timing import Call, cpu_name, interleave
 from train.checkpoint import load_network
 from train.models.catalog import build
+from train.models.pixels import normalise_pixels
 
 ROOT = Path(__file__).resolve().parent.parent
 _BATCHES = (1, 8)
@@ -115,24 +116,21 @@ def _time(engines: dict[str, Engine], eager: nn.Module, *, manifest: Manifest, r
     """Time the same job for all: uint8 crops in, L2-normalised descriptors out."""
     random = np.random.default_rng(0)
     spec = manifest.input
-    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (spec.mean, spec.std))
     calls: dict[tuple[str, int], Call] = {}
     for batch in _BATCHES:
         crops = random.integers(0, 256, (batch, spec.height_px, spec.width_px, 3), dtype=np.uint8)
-        calls[_EAGER, batch] = partial(_describe_eagerly, eager, crops, mean=mean, std=std)
+        calls[_EAGER, batch] = partial(_describe_eagerly, eager, crops, input_=spec)
         for name, engine in engines.items():
             calls[name, batch] = partial(engine.describe, crops)
     samples = interleave(calls, rounds=rounds)
     return [_timing(*key, values, samples[_EAGER, key[1]]) for key, values in samples.items()]
 
 
-def _describe_eagerly(
-    network: nn.Module, crops: NDArray[np.uint8], *, mean: torch.Tensor, std: torch.Tensor
-) -> torch.Tensor:
+def _describe_eagerly(network: nn.Module, crops: NDArray[np.uint8], *, input_: Input) -> torch.Tensor:
     """The usual way in PyTorch: planes first, normalised, network, L2."""
     with torch.inference_mode():
-        images = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous().float().sub_(mean).div_(std)
-        return nn.functional.normalize(network(images))
+        planes = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
+        return nn.functional.normalize(network(normalise_pixels(planes, input_)))
 
 
 def _timing(name: str, batch: int, values: NDArray[np.float64], eager: NDArray[np.float64]) -> Timing:

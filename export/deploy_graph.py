@@ -19,7 +19,7 @@ Rewrite = Callable[[fx.GraphModule], None]
 class DeployedNetwork(nn.Module):
     """forward(pixels: (N, H, W, 3) uint8, RGB) gives descriptors (N, D) float32, not L2-normalised.
 
-    Normalisation is done in float32 and the descriptor comes out as float32 whatever the network's own precision.
+    The same function as `train.models.pixels`, in the order of steps that TensorRT asks for.
     """
 
     mean: Tensor
@@ -34,27 +34,41 @@ class DeployedNetwork(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         # TensorRT takes uint8 at a network's input only when a cast is the first thing that follows.
         images = (pixels.float().permute(0, 3, 1, 2) - self.mean) / self.std  # (N, 3, H, W)
-        descriptors: Tensor = self.network(images.to(next(self.network.parameters()).dtype))  # (N, D)
+        descriptors: Tensor = self.network(images)  # (N, D)
+        return descriptors
+
+
+class HalfPrecision(nn.Module):
+    """A network whose weights and arithmetic are float16, between float32 images and float32 descriptors."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, images: Tensor) -> Tensor:
+        descriptors: Tensor = self.network(images.half())
         return descriptors.float()
 
 
 def deploy(network: nn.Module, input_: Input) -> DeployedNetwork:
-    """Rewrite a trained network for inference; `network` itself stays as it is. Returns it in eval mode.
+    """Rewrite a trained network for inference, in eval mode; `network` itself stays as it is.
 
     input_: what the network takes; mean and std move into the graph.
     """
+    return DeployedNetwork(_rewritten(network), input_).eval()
+
+
+def deploy_in_half_precision(network: nn.Module, input_: Input) -> DeployedNetwork:
+    """`deploy`, in float16 but for pixels, normalisation and descriptor."""
+    return DeployedNetwork(HalfPrecision(_rewritten(network)), input_).eval()
+
+
+def _rewritten(network: nn.Module) -> fx.GraphModule:
     network = copy.deepcopy(network).eval()
     traced = fx.GraphModule(network, _GateTracer().trace(network))
     for rewrite in REWRITES:
         rewrite(traced)
-    return DeployedNetwork(traced, input_).eval()
-
-
-def deploy_in_half_precision(network: nn.Module, input_: Input) -> DeployedNetwork:
-    """`deploy`, with weights and arithmetic between the two ends in float16."""
-    deployed = deploy(network, input_)
-    deployed.network.half()
-    return deployed
+    return traced
 
 
 class _GateTracer(fx.Tracer):

@@ -32,6 +32,7 @@ from export.deploy_graph import DeployedNetwork, deploy, deploy_in_half_precisio
 from export.public_checkpoint import Facts, load_public_checkpoint
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images
+from train.models.pixels import PixelsToDescriptor
 from train.scoring import Describe
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
@@ -141,7 +142,7 @@ def _check_equal(found: Fidelity, precision: Precision) -> None:
 
 def _torch_describe(source: LoadedNetwork) -> Describe:
     """The checkpoint itself, unchanged, in float32."""
-    network = DeployedNetwork(source.network, source.manifest.input).eval()
+    network = PixelsToDescriptor(source.network, source.manifest.input).eval()
 
     def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -169,7 +170,9 @@ def _check_half_precision(deployed: DeployedNetwork) -> None:
     small = total = 0
     for name, weights in deployed.network.named_parameters():
         if not torch.isfinite(weights).all():
-            raise ExportError(f"the weights {name} exceed 65504, the largest float16 number; export without --half")
+            raise ExportError(
+                f"the weights {name.removeprefix('network.')} exceed 65504, the largest float16 number; export without --half"
+            )
         small += int(((weights != 0) & (weights.abs() < torch.finfo(torch.float16).tiny)).sum())
         total += weights.numel()
     if small:
