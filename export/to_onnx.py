@@ -171,7 +171,8 @@ def _check_half_precision(deployed: DeployedNetwork) -> None:
     for name, weights in deployed.network.named_parameters():
         if not torch.isfinite(weights).all():
             raise ExportError(
-                f"the weights {name.removeprefix('network.')} exceed 65504, the largest float16 number; export without --half"
+                f"the weights {name.removeprefix('network.')} exceed 65504, the largest float16 number; "
+                "export without --half"
             )
         small += int(((weights != 0) & (weights.abs() < torch.finfo(torch.float16).tiny)).sum())
         total += weights.numel()
