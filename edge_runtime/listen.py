@@ -79,6 +79,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
     settings, topics = _broker_settings(arguments), _topics(arguments)
+    file: Path | None = arguments.summary
+    if file and (not file.parent.is_dir() or file.is_dir()):
+        raise ConfigError(f"cannot write {file}: expected a file name in a folder that exists; give another --summary")
     reception = Reception(arguments.space)
     client_id = arguments.session or f"listen-{secrets.token_hex(4)}"
     session_s = _SESSION_S if arguments.session else 0
@@ -101,7 +104,7 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
             ending.wait(_RECONNECT_S)
     for event in reception.finish():
         _print(event, is_json=arguments.json)
-    return _conclude(reception.summary(), arguments.summary)
+    return _conclude(reception.summary(), file)
 
 
 def _receive(

@@ -182,6 +182,7 @@ def test_a_reader_that_goes_away_is_no_traceback(broker: Broker, start_listener:
         (["localhost:99999"], 2, "HOST:PORT"),
         (["localhost:1883", "--site", "a/b"], 2, "cannot be part of an MQTT topic"),
         (["localhost:1883", "--ca", "/absent"], 2, "/absent"),
+        (["localhost:1883", "--summary", "/absent/summary.json"], 2, "give another --summary"),
         ([f"127.0.0.1:{free_port()}"], 1, "cannot be reached"),
     ],
 )
