@@ -1,6 +1,8 @@
 """Does TensorRT run here? Build each ONNX file, run it beside ONNX Runtime, and print one JSON record, errors included.
 
 The crops are the first query images of `--data`, a data set in Market-1501's layout; without it they are noise.
+
+example: python benchmarks/tensorrt_smoke.py --data /data/cuhk03_np_detected > benchmarks/records/tensorrt_smoke.json
 """
 
 import argparse
