@@ -95,10 +95,17 @@ def compare_descriptions(
         np.concatenate([split.descriptors for split in one]), np.concatenate([split.descriptors for split in other])
     )
     before, after = evidence(score(*one), data), evidence(score(*other), data)
+    crossed = score(one[0], other[1])
     after = after.model_copy(
-        update={"to_parent": moved, "parent_rank1": before.rank1.value, "parent_mean_ap": before.mean_ap.value}
+        update={
+            "to_parent": moved,
+            "parent_rank1": before.rank1.value,
+            "parent_mean_ap": before.mean_ap.value,
+            "crossed_rank1": crossed.rank(1),
+            "crossed_mean_ap": crossed.mean_ap,
+        }
     )
-    return Comparison(parent=before, child=after, crossed=score(one[0], other[1]))
+    return Comparison(parent=before, child=after, crossed=crossed)
 
 
 def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelity:

@@ -116,7 +116,10 @@ class Fidelity(_Strict):
 
 
 class Evidence(_Strict):
-    """Retrieval of this artefact, measured on its own descriptors."""
+    """Retrieval of this artefact, measured on its own descriptors.
+
+    crossed: queries described by the parent, gallery by this artefact, because a fleet mixes precisions.
+    """
 
     data_set: str
     protocol: str
@@ -128,6 +131,8 @@ class Evidence(_Strict):
     to_parent: Fidelity | None = None
     parent_rank1: float | None = None
     parent_mean_ap: float | None = None
+    crossed_rank1: float | None = None
+    crossed_mean_ap: float | None = None
 
 
 class Terms(_Strict):

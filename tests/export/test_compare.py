@@ -10,9 +10,18 @@ from onnx import numpy_helper
 
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import space_id, write_manifest
+from edge_runtime.engine.engine import open_engine
 from export.compare import main
 from export.comparison import Tolerance, compare, fidelity, open_test_data
-from tests.tiny_network import tiny_graph, tiny_manifest, write_market_folder, write_tiny_network
+from tests.tiny_network import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    tiny_graph,
+    tiny_manifest,
+    write_market_folder,
+    write_tiny_network,
+)
+from train.scoring import describe_test_split, score
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +59,22 @@ def test_a_model_loses_nothing_against_itself(parent: Path, data: Path) -> None:
     assert evidence.to_parent.largest_difference == 0
     assert evidence.parent_rank1 == comparison.parent.rank1.value
     assert comparison.crossed.mean_ap == pytest.approx(comparison.parent.mean_ap.value)
+
+
+def test_crossed_retrieval_asks_the_childs_gallery_with_the_parents_queries(
+    parent: Path, data: Path, tmp_path: Path
+) -> None:
+    """By hand: the parent's query descriptors against the blind child's gallery; it stands in the evidence."""
+    test_data = open_test_data(data)
+    blind = _blind(tmp_path)
+    comparison = compare(parent, blind, test_data)
+    with open_engine(parent) as one, open_engine(blind) as other:
+        query, _ = describe_test_split(one.describe, test_data, height_px=HEIGHT_PX, width_px=WIDTH_PX)
+        _, gallery = describe_test_split(other.describe, test_data, height_px=HEIGHT_PX, width_px=WIDTH_PX)
+    expected = score(query, gallery)
+    assert comparison.child.crossed_mean_ap == pytest.approx(expected.mean_ap)
+    assert comparison.child.crossed_rank1 == pytest.approx(expected.rank(1))
+    assert expected.mean_ap != pytest.approx(comparison.child.mean_ap.value)
 
 
 def test_an_equal_model_is_accepted(parent: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
