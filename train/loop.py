@@ -124,7 +124,7 @@ class Trainer:
             disable=None,
         )
         for batch in batches:
-            loss, correct = self._step(batch)
+            loss, correct = self._step(batch, epoch)
             loss_sum += loss * len(batch.labels)
             right += correct
             seen += len(batch.labels)
@@ -134,24 +134,24 @@ class Trainer:
         seconds = time.perf_counter() - started
         return EpochReport(epoch + 1, mean_loss, int(right) / seen, rate, seconds, seen / seconds)
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
         """One update. Returns the loss and how many images the first classifier got right."""
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
             output = self.network(normalise_pixels(batch.images, self._input))
-        loss = self._objective(output, batch.labels)
+        loss = self._objective(output, batch.labels, epoch)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
         return loss.detach(), (output.logits[0].argmax(dim=1) == batch.labels).sum()
 
-    def _objective(self, output: TrainingOutput, labels: Tensor) -> Tensor:
+    def _objective(self, output: TrainingOutput, labels: Tensor, epoch: int) -> Tensor:
         losses = self._recipe.losses
         identity = [
             label_smoothed_cross_entropy(logits.float(), labels, smoothing=losses.label_smoothing)
             for logits in output.logits
         ]
         total = torch.stack(identity).mean()
-        if losses.triplet_weight:
+        if losses.triplet_weight and epoch >= losses.triplet_from_epoch:
             embeddings = [rows.float() for rows in output.embeddings]
             if losses.triplet_on_unit_length:
                 embeddings = [functional.normalize(rows) for rows in embeddings]

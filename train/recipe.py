@@ -33,13 +33,15 @@ class Losses:
     """Weights and constants of the objective.
 
     triplet_margin None means the soft margin. triplet_on_unit_length measures triplets between L2-normalised
-    embeddings, as retrieval by cosine does; raw ones can all shrink to one point when training starts from nothing.
+    embeddings, as retrieval by cosine does. Before triplet_from_epoch (counted from 0) only cross entropy is used: from
+    random weights the hardest triplets pull all embeddings to one point.
     """
 
     label_smoothing: float = 0.1
     triplet_weight: float = 0.0
     triplet_margin: float | None = 0.3
     triplet_on_unit_length: bool = False
+    triplet_from_epoch: int = 0
 
 
 @dataclass(frozen=True)
