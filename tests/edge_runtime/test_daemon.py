@@ -127,6 +127,7 @@ def test_people_of_a_clip_reach_the_listener(make_site: MakeSite, pedestrians: P
     site = make_site(pedestrians, port=broker.port)
     listener, daemon = site.listener(broker), site.daemon()
     wait_for(lambda: site.figure("reid_tracks_total") >= 3, timeout_s=40)
+    wait_for(lambda: site.figure("reid_descriptors_total") >= 10, timeout_s=20)
     health = f"http://127.0.0.1:{site.health_port}"
     assert urllib.request.urlopen(f"{health}/healthz").status == 200
     assert urllib.request.urlopen(f"{health}/readyz").status == 200
