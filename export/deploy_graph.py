@@ -3,7 +3,7 @@
 import copy
 import operator
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, fx, nn
@@ -88,7 +88,7 @@ def fold_batch_norms(traced: fx.GraphModule) -> None:
         source = node.args[0]
         layer = modules.get(str(source.target)) if source.op == "call_module" else None
         if isinstance(layer, nn.Conv2d | nn.Linear) and len(source.users) == 1:
-            traced.set_submodule(str(source.target), _folded(layer, norm))
+            traced.add_submodule(str(source.target), _folded(layer, norm))
             node.replace_all_uses_with(source)
             traced.graph.erase_node(node)
     _finish(traced)
@@ -126,15 +126,14 @@ def stack_gates(traced: fx.GraphModule) -> None:
     for target, nodes in calls.items():
         gate = modules[target]
         assert isinstance(gate, ChannelGate)
-        traced.set_submodule(target, StackedGates(gate))
+        traced.add_submodule(target, StackedGates(gate))
         _call_once(traced.graph, target, nodes)
     _finish(traced)
 
 
-def _call_once(graph: fx.Graph, target: str, nodes: Iterable[fx.Node]) -> None:
+def _call_once(graph: fx.Graph, target: str, nodes: list[fx.Node]) -> None:
     """Replace calls of one module on several values by one call on all of them."""
-    first, *_ = nodes = list(nodes)
-    with graph.inserting_before(first):
+    with graph.inserting_before(nodes[0]):
         together = graph.call_module(target, (tuple(node.args[0] for node in nodes),))
         for position, node in enumerate(nodes):
             node.replace_all_uses_with(graph.call_function(operator.getitem, (together, position)))
