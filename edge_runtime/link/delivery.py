@@ -21,11 +21,14 @@ _TIDY_INTERVAL_S = 1.0
 
 @dataclass(frozen=True)
 class _Sent:
-    """What waits for the broker's answer: a row of the spool, a gap, or (neither) a status."""
+    """What waits for the broker's answer: a row of the spool, a gap, or (neither) a status.
+
+    capture_ns: of a live descriptor. A track's end is said long after its last capture, so its delay says nothing.
+    """
 
     topic: str
     row: Row | None = None
-    capture_ns: int = 0
+    capture_ns: int | None = None
     is_historical: bool = False
     gap: Gap | None = None
 
@@ -173,7 +176,8 @@ class Delivery:
             expiry_s=max(1, int(self._spool.max_age_s - (now_ns - row.created_ns) / 1e9)),
             user={"space": fields["space"], "boot": row.boot, "seq": str(row.seq), **codec},
         )
-        self._sent[number] = _Sent(row.topic, row, fields["capture_ns"], is_historical)
+        is_timed = topics.parse_topic(row.topic).leaf == "descriptor" and not is_historical
+        self._sent[number] = _Sent(row.topic, row, fields["capture_ns"] if is_timed else None, is_historical)
 
     def _settle(self, answer: Acknowledged) -> int | None:
         """Take the broker's answer to one message; return the number of the row that may go."""
@@ -190,10 +194,8 @@ class Delivery:
             self._spool.acknowledge_gap(sent.gap)
         if sent.row is None:
             return None
-        if sent.is_historical:
-            self._tally.add_delivered_historical()
-        else:
-            self._tally.add_delivered((time.time_ns() - sent.capture_ns) / 1e6)
+        latency_ms = None if sent.capture_ns is None else (time.time_ns() - sent.capture_ns) / 1e6
+        self._tally.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
         return sent.row.seq
 
     def _rest(self, topic: str, refusal: str) -> None:

@@ -58,7 +58,7 @@ class NodeSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """What arrived altogether. Latency is capture to publish by the node's own clock, of live messages."""
+    """What arrived altogether. Latency is capture to publish by the node's own clock, of live descriptors."""
 
     messages: int
     descriptors: int
@@ -214,10 +214,10 @@ class Reception:
     def _count(self, message: Message, payload_bytes: int) -> None:
         self._counts["messages"] += 1
         self._tracks.add(message.track)
-        if isinstance(message, DescriptorMessage):
-            self._counts["descriptors"] += 1
-            self._counts["bytes"] += payload_bytes
-        if message.historical:
-            self._counts["historical"] += 1
-        else:
+        self._counts["historical"] += message.historical
+        if not isinstance(message, DescriptorMessage):
+            return
+        self._counts["descriptors"] += 1
+        self._counts["bytes"] += payload_bytes
+        if not message.historical:
             self._latencies_ms.append((message.publish_ns - message.capture_ns) / 1e6)

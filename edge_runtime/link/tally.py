@@ -10,7 +10,7 @@ _LATENCIES_KEPT = 4096
 
 @dataclass(frozen=True)
 class Counts:
-    """Totals since the start. Latencies are capture to PUBACK of the latest live messages; None before the first."""
+    """Totals since the start. Latencies are capture to PUBACK of the latest live descriptors; None before the first."""
 
     spooled: int
     delivered: int
@@ -44,17 +44,13 @@ class Tally:
         with self._mutex:
             self._refused += 1
 
-    def add_delivered(self, latency_ms: float) -> None:
-        """Count a live message that the broker has."""
+    def add_delivered(self, *, is_historical: bool = False, latency_ms: float | None = None) -> None:
+        """Count a message that the broker has; latency_ms where it says something."""
         with self._mutex:
             self._delivered += 1
-            self._latencies_ms.append(latency_ms)
-
-    def add_delivered_historical(self) -> None:
-        """Count a message of the backlog that the broker has; its latency says nothing."""
-        with self._mutex:
-            self._delivered += 1
-            self._delivered_historical += 1
+            self._delivered_historical += is_historical
+            if latency_ms is not None:
+                self._latencies_ms.append(latency_ms)
 
     def counts(self) -> Counts:
         """The totals as they are now."""

@@ -22,10 +22,10 @@ def test_nothing_has_no_percentile() -> None:
 def test_backlog_counts_as_delivered_but_has_no_latency() -> None:
     """An hour in the spool says nothing about the link."""
     tally = Tally()
-    tally.add_delivered_historical()
+    tally.add_delivered(is_historical=True)
     counts = tally.counts()
     assert (counts.delivered, counts.delivered_historical, counts.latency_p50_ms) == (1, 1, None)
-    tally.add_delivered(12.0)
+    tally.add_delivered(latency_ms=12.0)
     assert tally.counts().latency_p95_ms == 12.0
 
 
@@ -33,6 +33,6 @@ def test_memory_is_bounded() -> None:
     """Only the latest latencies are kept."""
     tally = Tally()
     for latency_ms in [1e6] * 10 + [1.0] * 5000:
-        tally.add_delivered(latency_ms)
+        tally.add_delivered(latency_ms=latency_ms)
     assert tally.counts().latency_p95_ms == 1.0
     assert len(tally._latencies_ms) <= 4096
