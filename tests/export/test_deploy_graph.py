@@ -103,6 +103,14 @@ def test_normalisation_is_that_of_the_manifest() -> None:
         torch.testing.assert_close(found[channel], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_normalisation_works_on_whole_rows(tmp_path: Path) -> None:
+    """Mean and std are stored once per pixel of a row: three numbers at a time took a fifth of an INT8 network's time."""
+    model = _export(deploy(calibrated("osnet_x0_25"), INPUT), tmp_path / "deployed.onnx")
+    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    [subtract], [divide] = ([node for node in model.graph.node if node.op_type == name] for name in ("Sub", "Div"))
+    assert shapes[subtract.input[1]] == shapes[divide.input[1]] == [1, 3, 1, WIDTH_PX]
+
+
 class _Norms(nn.Module):
     """One norm that can be folded, and one that cannot, because its convolution is read twice."""
 
