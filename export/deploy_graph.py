@@ -28,8 +28,8 @@ class DeployedNetwork(nn.Module):
     def __init__(self, network: nn.Module, input_: Input) -> None:
         super().__init__()
         self.network = network
-        # One image row per channel, because in INT8 graphs ONNX Runtime puts channels last before these two steps, where
-        # constants of one number per channel make it work three numbers at a time: a fifth of the network's time.
+        # One image row per channel: in INT8 graphs ONNX Runtime puts channels last before these two steps, where
+        # one number per channel would make it work three numbers at a time, a fifth of the network's time.
         row = (1, 3, 1, input_.width_px)
         self.register_buffer("mean", 255 * torch.tensor(input_.mean).view(1, 3, 1, 1).expand(row).contiguous())
         self.register_buffer("std", 255 * torch.tensor(input_.std).view(1, 3, 1, 1).expand(row).contiguous())

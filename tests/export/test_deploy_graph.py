@@ -104,7 +104,7 @@ def test_normalisation_is_that_of_the_manifest() -> None:
 
 
 def test_normalisation_works_on_whole_rows(tmp_path: Path) -> None:
-    """Mean and std are stored once per pixel of a row: three numbers at a time took a fifth of an INT8 network's time."""
+    """Mean and std are stored per pixel of a row: three numbers at a time took a fifth of an INT8 network's time."""
     model = _export(deploy(calibrated("osnet_x0_25"), INPUT), tmp_path / "deployed.onnx")
     shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
     [subtract], [divide] = ([node for node in model.graph.node if node.op_type == name] for name in ("Sub", "Div"))
