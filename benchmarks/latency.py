@@ -18,10 +18,10 @@ from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Manifest
-from edge_runtime.contract.provenance import commit, now
+from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import Engine, open_engine
-from export.timing import Call, cpu_name, interleave
+from export.timing import Call, interleave
 from train.checkpoint import load_network
 from train.models.catalog import build
 from train.models.pixels import normalise_pixels

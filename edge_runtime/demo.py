@@ -21,6 +21,7 @@ import yaml
 
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
 
 _HERE = Path(__file__).resolve().parent
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
             broker.terminate()
             broker.wait()
     _print_summary(daemon, heard, manifest)
+    if arguments.record is not None:
+        _write_record(arguments, daemon, heard, manifest)
     return 0 if heard["descriptors"] and heard["is_complete"] and not daemon["waiting"] else 1
 
 
@@ -57,6 +60,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", required=True, help="a file, rtsp://..., v4l2:///dev/video0 or csi://0")
     parser.add_argument("--precision", choices=tuple(_MODELS), default="fp32", help="which engine (default: fp32)")
     parser.add_argument("--seconds", type=float, default=45.0, help="how long to run (default: 45)")
+    parser.add_argument("--record", type=Path, help="write the figures to this JSON file, with machine and commit")
     return parser.parse_args(argv)
 
 
@@ -152,6 +156,25 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], manifest: Mani
     }
     for name, value in rows.items():
         print(f"  {name:24}{value}")
+
+
+def _write_record(
+    arguments: argparse.Namespace, daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest
+) -> None:
+    record = {
+        "benchmark": "demo",
+        "created": now(),
+        "commit": commit(),
+        "device": cpu_name(),
+        "cores": os.cpu_count(),
+        "source": Path(arguments.source).name,
+        "seconds": arguments.seconds,
+        "model": manifest.model_id,
+        "precision": manifest.build.precision,
+        "daemon": daemon,
+        "listener": heard,
+    }
+    arguments.record.write_text(json.dumps(record, indent=2) + "\n")
 
 
 def _seconds(value: float | None) -> str:

@@ -21,12 +21,12 @@ from edge_runtime.contract.manifest import (
     read_manifest,
     write_manifest,
 )
-from edge_runtime.contract.provenance import describe_file, successor
+from edge_runtime.contract.provenance import cpu_name, describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
 from export.comparison import Comparison, add_tolerance_options, as_table, compare, open_test_data, tolerance_of
 from export.tensorrt_builder import build_plan, tensorrt_unavailable
-from export.timing import cpu_name, interleave
+from export.timing import interleave
 
 _WORKSPACE_MIB = 512
 _TIMING_CACHE = "tensorrt_timing.cache"

@@ -1,9 +1,7 @@
 """Time several networks fairly: in one run, in random order, after a warm-up."""
 
-import platform
 import time
 from collections.abc import Callable, Hashable, Mapping
-from pathlib import Path
 from random import Random
 from typing import TypeVar
 
@@ -34,13 +32,3 @@ def interleave(calls: Mapping[Name, Call], *, rounds: int, seed: int = 0) -> dic
             calls[name]()
             samples[name].append(1000 * (time.perf_counter() - start))
     return {name: np.array(values[warm_up:]) for name, values in samples.items()}
-
-
-def cpu_name() -> str:
-    """The processor's model name, as the system states it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -13,7 +13,7 @@ import torch
 
 from edge_runtime.contract import manifest as contract
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, now
+from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
 from train import checkpoint
 from train.curves import draw_curves
@@ -196,7 +196,7 @@ def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace,
         "commit": commit(),
         "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "cpu_threads": torch.get_num_threads(),
     }
     partial = folder / "settings.json.partial"

@@ -1,5 +1,6 @@
-"""Where an artefact comes from: the commit and the moment it was made, and the artefact it was made from."""
+"""Where an artefact comes from: the commit, machine and moment it was made, and the artefact it was made from."""
 
+import platform
 import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,6 +25,16 @@ def commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return UNKNOWN_COMMIT
     return described.stdout.strip()
+
+
+def cpu_name() -> str:
+    """The processor's model name, as the system states it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def now() -> str:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from edge_runtime.contract.manifest import Build, Manifest, read_manifest, write_manifest
-from edge_runtime.contract.provenance import commit, describe_file, now, successor
+from edge_runtime.contract.provenance import commit, cpu_name, describe_file, now, successor
 from tests.tiny_network import write_tiny_network
 
 
@@ -27,3 +27,8 @@ def test_a_successor_keeps_the_space_and_names_its_parent(tmp_path: Path) -> Non
     assert (child.space_id, child.model_id) == (parent.space_id, parent.model_id)
     assert child.artefact.parent_sha256 == parent.artefact.sha256
     assert child.artefact.file == "child.onnx"
+
+
+def test_the_processor_has_a_name() -> None:
+    """A record without the device is worth nothing."""
+    assert cpu_name()
