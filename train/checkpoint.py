@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"expected a checkpoint at {path}, found no file") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, LookupError) as error:
         raise CheckpointError(f"{path} is not a checkpoint that can be read; is it complete?") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"expected a dictionary of weights in {path}, found {type(content).__name__}")

@@ -127,6 +127,15 @@ def test_wrong_facts_are_refused(
     assert not list((tmp_path / "models").glob("*"))
 
 
+@pytest.mark.parametrize("content", [b"", b"root:x:0:0:root:/root:/bin/bash\n", b"\x80\x02K", b"PK\x03\x04 cut short"])
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Whatever the reader stumbles over, the user reads one sentence."""
+    path = tmp_path / "foreign.pth"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"foreign\.pth is not a checkpoint that can be read"):
+        main([str(path), "--output", str(tmp_path / "models"), *FACTS])
+
+
 def test_a_rewrite_that_changes_descriptors_is_found(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
