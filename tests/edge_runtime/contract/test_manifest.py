@@ -1,0 +1,118 @@
+"""The manifest is strict, belongs to one file, and names the space in which descriptors may be compared."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_runtime.contract.errors import ManifestError
+from edge_runtime.contract.manifest import (
+    Descriptor,
+    Input,
+    Part,
+    file_sha256,
+    manifest_path,
+    read_manifest,
+    space_id,
+    write_manifest,
+)
+from tests.tiny_network import write_tiny_network
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small model with its manifest."""
+    return write_tiny_network(tmp_path)
+
+
+def change(model: Path, **changes: Any) -> None:
+    content = json.loads(manifest_path(model).read_text())
+    manifest_path(model).write_text(json.dumps(content | changes))
+
+
+def test_a_manifest_survives_writing_and_reading(model: Path) -> None:
+    """And leaves no half-written file behind."""
+    manifest = read_manifest(model)
+    write_manifest(manifest, model)
+    assert read_manifest(model) == manifest
+    assert sorted(path.name for path in model.parent.iterdir()) == ["tiny.onnx", "tiny.onnx.json"]
+
+
+def test_another_file_under_the_same_name_is_refused(model: Path) -> None:
+    """One flipped bit is enough."""
+    data = bytearray(model.read_bytes())
+    data[100] ^= 1
+    model.write_bytes(data)
+    with pytest.raises(ManifestError, match=r"expected SHA-256 [0-9a-f]{64}, found [0-9a-f]{64}"):
+        read_manifest(model)
+
+
+def test_all_faults_are_listed(model: Path) -> None:
+    """An unknown key, a missing one and a wrong value, each by its name."""
+    content = json.loads(manifest_path(model).read_text())
+    del content["recipe"]
+    content["artefact"]["colour"] = "blue"
+    content["input"]["height_px"] = -1
+    manifest_path(model).write_text(json.dumps(content))
+    with pytest.raises(ManifestError) as caught:
+        read_manifest(model)
+    for name in ("recipe", "artefact.colour", "input.height_px"):
+        assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"space_id": "0" * 16}, "space_id does not follow"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"created": None}, "created"),
+    ],
+)
+def test_a_manifest_that_contradicts_itself_is_refused(model: Path, changes: dict[str, Any], reason: str) -> None:
+    """Derived fields are checked, not believed."""
+    change(model, **changes)
+    with pytest.raises(ManifestError, match=reason):
+        read_manifest(model)
+
+
+def test_missing_files_are_told_apart(model: Path) -> None:
+    """No model, no manifest, no JSON."""
+    with pytest.raises(ManifestError, match=r"cannot read .*nothing\.onnx"):
+        read_manifest(model.with_name("nothing.onnx"))
+    manifest_path(model).write_text("not json")
+    with pytest.raises(ManifestError, match="not a valid manifest"):
+        read_manifest(model)
+    manifest_path(model).unlink()
+    with pytest.raises(ManifestError, match=r"expected tiny\.onnx\.json beside it"):
+        read_manifest(model)
+
+
+def test_parts_fill_the_descriptor() -> None:
+    """PLR-OSNet: 2,048 local and 512 global."""
+    parts = (Part(name="local", length=2048), Part(name="global", length=512))
+    assert Descriptor(length=2560, parts=parts).length == 2560
+    with pytest.raises(ValueError, match="add up to 2560, not to length 2561"):
+        Descriptor(length=2561, parts=parts)
+
+
+def test_a_space_changes_with_weights_input_and_output_but_not_with_tensor_names() -> None:
+    """Precision and file format are not part of it, so a fleet may mix them."""
+    input_ = Input(height_px=256, width_px=128)
+    output = Descriptor(length=512, parts=(Part(name="global", length=512),))
+    base = space_id("a" * 64, input_, output)
+    assert space_id("a" * 64, input_.model_copy(update={"tensor": "x"}), output) == base
+    others = {
+        space_id("b" * 64, input_, output),
+        space_id("a" * 64, Input(height_px=128, width_px=64), output),
+        space_id("a" * 64, Input(height_px=256, width_px=128, mean=(0.5, 0.5, 0.5)), output),
+        space_id("a" * 64, input_, Descriptor(length=512, parts=(Part(name="local", length=512),))),
+    }
+    assert len(others | {base}) == 5
+
+
+def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
+    """SHA-256 of 'abc', as its standard gives it."""
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert file_sha256(tmp_path / "abc") == expected
