@@ -54,13 +54,13 @@ $(VENV)/runtime.done: pyproject.toml
 	$(call install_packages,$(RUNTIME_PACKAGES))
 	@echo "Setting up $(VENV) (Python packages, without torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[runtime,cpu,gstreamer]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[runtime,cpu,gstreamer]'
 	@touch $@
 
 $(VENV)/test.done: $(VENV)/runtime.done pyproject.toml tests/constraints.txt
 	$(call install_packages,$(TEST_PACKAGES))
 	@echo "Adding torch and the tools of the tests to $(VENV)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c tests/constraints.txt \
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -c tests/constraints.txt \
 		-e '.[runtime,cpu,gstreamer,export,train,dev]'
 	@touch $@
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import commit, cpu_name, now
@@ -36,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parse(argv)
     model = _HERE / "models" / _MODELS[arguments.precision]
     manifest = read_manifest(model)
-    print(f"{arguments.source} -> {manifest.model_id} ({arguments.precision}) -> broker, for {arguments.seconds:g} s")
+    camera = parse_address(arguments.source).name
+    print(f"{camera} -> {manifest.model_id} ({arguments.precision}) -> broker, for {arguments.seconds:g} s")
     if arguments.precision == "int8":
         print(f"note: {_INT8_NOTE}")
     with tempfile.TemporaryDirectory(prefix="reid-edge-demo-") as name:
@@ -102,6 +104,7 @@ def _start_broker(folder: Path, port: int) -> subprocess.Popen[bytes]:
 
 def _run(folder: Path, port: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run listener and daemon. Returns the daemon's summary and the listener's."""
+    log = folder / "daemon.py.log"
     listener = _start(folder, "listen.py", f"127.0.0.1:{port}", "--until-stopped", "--summary", "heard.json")
     daemon = _start(folder, "daemon.py", "--config", "site.yaml", "--summary", "daemon.json")
     try:
@@ -109,14 +112,17 @@ def _run(folder: Path, port: int, seconds: float) -> tuple[dict[str, Any], dict[
         daemon.send_signal(signal.SIGTERM)
         code = daemon.wait(_STOP_S)
         if code:
-            raise StreamError(f"the daemon ended with exit code {code}: {_last_line(folder / 'daemon.py.log')}")
+            raise StreamError(f"the daemon ended with exit code {code}: {_last(log, ' ERROR ')}")
         listener.wait(_STOP_S)
     except subprocess.TimeoutExpired as error:
         raise PublishError(f"{error.cmd[1]} did not end within {_STOP_S:g} s") from error
     finally:
         daemon.kill()
         listener.kill()
-    return json.loads((folder / "daemon.json").read_text()), json.loads((folder / "heard.json").read_text())
+    done = json.loads((folder / "daemon.json").read_text())
+    if not done["frames"]:
+        raise StreamError(f"no frame came within {seconds:g} s: {_last(log, ' WARNING ')}")
+    return done, json.loads((folder / "heard.json").read_text())
 
 
 def _start(folder: Path, script: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -135,9 +141,10 @@ def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
         print("\r", end="")
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return lines[-1] if lines else "it said nothing"
+def _last(log: Path, level: str) -> str:
+    """The last sentence of that level in a daemon's log."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if level in line]
+    return lines[-1].partition(level)[2] if lines else "the daemon said nothing"
 
 
 def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest) -> None:
@@ -167,7 +174,7 @@ def _write_record(
         "commit": commit(),
         "device": cpu_name(),
         "cores": os.cpu_count(),
-        "source": Path(arguments.source).name,
+        "source": Path(parse_address(arguments.source).name).name,
         "seconds": arguments.seconds,
         "model": manifest.model_id,
         "precision": manifest.build.precision,
