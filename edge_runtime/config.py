@@ -1,19 +1,27 @@
 """The daemon's configuration: one YAML file, read whole; every fault is reported with its place."""
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.engine.engine import Backend
 from edge_runtime.link.topics import check_name
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 def _name(value: str) -> str:
@@ -23,15 +31,27 @@ def _name(value: str) -> str:
         raise ValueError(str(error)) from error
 
 
-def _source(value: str) -> str:
+def _absolute(path: Path, info: ValidationInfo) -> Path:
+    """The path counted from the configuration file's folder, which is the context of the validation."""
+    folder: Any = info.context
     try:
-        parse_address(value)
+        return Path(folder, path.expanduser())
+    except RuntimeError as error:
+        raise ValueError(f"{path} is in the home of a user who has none; write the whole path") from error
+
+
+def _source(value: str, info: ValidationInfo) -> str:
+    try:
+        address = parse_address(value)
     except StreamError as error:
         raise ValueError(str(error)) from error
+    if address.scheme == "file":
+        return str(_absolute(Path(address.location), info))
     return value
 
 
 Name = Annotated[str, AfterValidator(_name)]
+FilePath = Annotated[Path, AfterValidator(_absolute)]
 
 
 class _Strict(BaseModel):
@@ -39,7 +59,7 @@ class _Strict(BaseModel):
 
 
 class Camera(_Strict):
-    """One camera: `source` is file:///path, a path, rtsp://host/path, v4l2:///dev/video0 or csi://0."""
+    """One camera: `source` is a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0."""
 
     id: Name
     source: Annotated[str, AfterValidator(_source)]
@@ -47,17 +67,28 @@ class Camera(_Strict):
     """Frames looked at per second, at most; newer frames replace those not looked at in time."""
 
 
+def _distinct(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
+    # Not `min_length`: pydantic counts valid cameras only, and would report a faulty one as missing, too.
+    if not cameras:
+        raise ValueError("expected at least one camera, found none")
+    ids = [camera.id for camera in cameras]
+    twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+    if twice:
+        raise ValueError(f"each camera needs an id of its own, found twice: {', '.join(twice)}")
+    return cameras
+
+
 class Engine(_Strict):
     """The network that describes people: an ONNX file or a TensorRT plan with its manifest beside it."""
 
-    model: Path
+    model: FilePath
     backend: Backend = "auto"
 
 
 class Detector(_Strict):
     """What finds people: a YOLOX ONNX file, or without one OpenCV's HOG detector, which needs no download."""
 
-    model: Path | None = None
+    model: FilePath | None = None
 
 
 class Descriptors(_Strict):
@@ -71,21 +102,33 @@ class Descriptors(_Strict):
 class Broker(_Strict):
     """The MQTT broker. `ca_file` turns TLS on; user and password lie in a file each."""
 
-    host: str
+    host: Annotated[str, Field(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    user_file: Path | None = None
-    password_file: Path | None = None
+    ca_file: FilePath | None = None
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+    user_file: FilePath | None = None
+    password_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _files_belong_together(self) -> "Broker":
+        # Without this a certificate would be left unused and the link unencrypted, with no word about it.
+        for name, needed in (
+            ("certificate_file", "ca_file"),
+            ("key_file", "certificate_file"),
+            ("password_file", "user_file"),
+        ):
+            if getattr(self, name) and not getattr(self, needed):
+                raise ValueError(f"{name} is of no use without {needed}, add it")
+        return self
 
 
 class Spool(_Strict):
     """The outgoing queue on disk and its limits. Messages older than `max_age_h` are erased."""
 
-    path: Path
+    path: FilePath
     max_mib: Annotated[float, Field(gt=0)] = 512.0
-    max_age_h: Annotated[float, Field(gt=0)] = 72.0
+    max_age_h: Annotated[float, Field(gt=0, le=87_600)] = 72.0
     min_free_mib: Annotated[float, Field(ge=0)] = 64.0
 
 
@@ -101,7 +144,7 @@ class Config(_Strict):
 
     site: Name
     node: Name
-    cameras: Annotated[tuple[Camera, ...], Field(min_length=1)]
+    cameras: Annotated[tuple[Camera, ...], AfterValidator(_distinct)]
     engine: Engine
     detector: Detector = Detector()
     descriptors: Descriptors = Descriptors()
@@ -111,14 +154,6 @@ class Config(_Strict):
     cpu_threads: Annotated[int, Field(ge=1, le=64)] = 1
     """CPU threads for the detector, and as many for an engine that runs on the CPU."""
 
-    @model_validator(mode="after")
-    def _camera_ids_differ(self) -> "Config":
-        ids = [camera.id for camera in self.cameras]
-        twice = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-        if twice:
-            raise ValueError(f"each camera needs an id of its own, found twice: {', '.join(twice)}")
-        return self
-
 
 def read_config(path: Path) -> Config:
     """Read and check a configuration file.
@@ -127,17 +162,18 @@ def read_config(path: Path) -> Config:
         ConfigError: unreadable, not YAML, or any setting is unknown, missing or wrong; all faults are listed.
     """
     try:
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.load(path.read_bytes(), _UniqueKeys)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}; name a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not YAML: {_yaml_fault(error)}; correct it") from error
+    if settings is None:
+        raise ConfigError(f"{path} is empty; reid-edge --help shows a configuration")
     try:
-        config = Config.model_validate(settings)
+        return Config.model_validate(settings, context=path.resolve().parent)
     except ValidationError as error:
         faults = "; ".join(f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors(include_url=False))
-        raise ConfigError(f"{path} has {error.error_count()} faults: {faults}") from error
-    return _absolute(config, folder=path.resolve().parent)
+        raise ConfigError(f"{path} has faults ({error.error_count()}): {faults}") from error
 
 
 def json_schema() -> str:
@@ -145,29 +181,36 @@ def json_schema() -> str:
     return json.dumps(Config.model_json_schema(), indent=2)
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key may stand only once in a mapping, as the standard says; PyYAML silently takes the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """See `yaml.composer.Composer`."""
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.composer.ComposerError(None, None, "this key stands there twice", key.start_mark)
+            seen.add(key.value)
+        return node
+
+
+def _yaml_fault(error: Exception) -> str:
+    """What is wrong and where. The text of the file is not repeated: a camera's address may hold a password."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"position {error.position}: {error.reason}"
+    return "a number or date that is none"
+
+
 def _place(location: tuple[str | int, ...]) -> str:
-    return ".".join(map(str, location)) or "file"
+    # A key that is no word is a misplaced value, perhaps an address with a password.
+    return ".".join(str(part) if re.fullmatch(r"\w+", str(part)) else "..." for part in location) or "file"
 
 
 def _reason(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return "unknown key, remove it or correct its spelling"
-    return str(error["msg"])
-
-
-def _absolute(config: Config, *, folder: Path) -> Config:
-    """The same settings with every path counted from `folder`."""
-
-    def moved(model: BaseModel) -> BaseModel:
-        changes: dict[str, Any] = {}
-        for name in type(model).model_fields:
-            value = getattr(model, name)
-            if isinstance(value, Path):
-                changes[name] = folder / value.expanduser()
-            elif isinstance(value, BaseModel):
-                changes[name] = moved(value)
-        return model.model_copy(update=changes)
-
-    moved_config = moved(config)
-    assert isinstance(moved_config, Config)
-    return moved_config
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -33,11 +33,13 @@ class Address:
 def parse_address(uri: str) -> Address:
     """Take a URI apart: `file:///path`, a plain path, `rtsp://` or `rtsps://`, `v4l2:///dev/video0`, `csi://0`.
 
+    A relative path with a colon in it is written with `./` before it.
+
     Raises:
         StreamError: none of these.
     """
     scheme, separator, rest = uri.partition("://")
-    if not separator:
+    if not separator and not re.match(r"\s*\w+:", uri):
         return _file(uri)
     if scheme in ("rtsp", "rtsps"):
         return _rtsp(uri)
@@ -47,10 +49,10 @@ def parse_address(uri: str) -> Address:
         return Address("v4l2", rest, uri)
     if scheme == "csi" and re.fullmatch(r"\d{1,2}", rest):
         return Address("csi", rest, uri)
-    # What follows the scheme may hold a password, so it is not repeated.
+    # What follows the scheme may hold a password, so it is not repeated; nor is `rtsp:/user:password@...` a path.
     raise StreamError(
         f"expected file:///path, a path, rtsp://host/path, v4l2:///dev/video0 or csi://0 as a source, found "
-        f"{scheme}://...; correct the camera's address"
+        f"{uri.partition(':')[0]}:...; correct the camera's address"
     )
 
 

@@ -29,7 +29,9 @@ def write(folder: Path, **changes: Any) -> Path:
 
 def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> None:
     """A service starts in `/`."""
-    config = read_config(write(tmp_path, detector={"model": "yolox.onnx"}))
+    cameras = [{"id": str(index), "source": source} for index, source in enumerate(("clip.avi", "/clips/clip.avi"))]
+    config = read_config(write(tmp_path, detector={"model": "yolox.onnx"}, cameras=cameras))
+    assert [camera.source for camera in config.cameras] == [str(tmp_path / "clip.avi"), "/clips/clip.avi"]
     assert config.engine.model == tmp_path / "models/osnet.onnx"
     assert config.detector.model == tmp_path / "yolox.onnx"
     assert config.spool.path == Path("/var/lib/reid-edge/spool.sqlite")
@@ -43,10 +45,18 @@ def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> 
         ({"cameras": [{"id": "door", "source": "gopher://x"}]}, "cameras.0.source: "),
         ({"cameras": [{"id": "a/b", "source": "clip.avi"}]}, "cameras.0.id: "),
         ({"cameras": [{"id": "door", "source": "a.avi"}] * 2}, "found twice: door"),
+        ({"cameras": [{"id": "door", "rtsp://me:secret@x": 1}]}, "cameras.0....: unknown key"),
+        ({"cameras": [{"id": "door", "source": "rtsp:/me:secret@10.0.0.7/stream"}]}, "found rtsp:..."),
         ({"broker": {"host": "localhost", "port": 70000}}, "broker.port: "),
+        ({"broker": {"host": ""}}, "broker.host: "),
+        ({"broker": {"host": "x", "certificate_file": "a.pem"}}, "certificate_file is of no use without ca_file"),
+        ({"broker": {"host": "x", "ca_file": "ca.pem", "key_file": "a.key"}}, "without certificate_file"),
+        ({"broker": {"host": "x", "password_file": "password"}}, "password_file is of no use without user_file"),
         ({"broker": {"host": "localhost", "password": "secret"}}, "broker.password: unknown key"),
         ({"descriptors": {"codec": "f64"}}, "descriptors.codec: "),
         ({"spool": {"path": "x", "max_mib": 0}}, "spool.max_mib: "),
+        ({"spool": {"path": "x", "max_age_h": 2e6}}, "spool.max_age_h: "),
+        ({"spool": {"path": "~nobody-here/x"}}, "spool.path: "),
     ],
 )
 def test_each_fault_is_said_with_its_place(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
@@ -59,7 +69,7 @@ def test_each_fault_is_said_with_its_place(tmp_path: Path, changes: dict[str, An
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
     """Nobody wants to start a daemon five times."""
-    with pytest.raises(ConfigError, match=r"3 faults: .*site.*;.*engine.*;.*sittes"):
+    with pytest.raises(ConfigError, match=r"faults \(3\): .*site.*;.*engine.*;.*sittes"):
         read_config(write(tmp_path, site=7, engine={}, sittes="shop"))
 
 
@@ -68,12 +78,48 @@ def test_files_that_are_no_configuration_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the configuration"):
         read_config(tmp_path / "nothing.yaml")
     path = tmp_path / "site.yaml"
-    path.write_text("site: [")
-    with pytest.raises(ConfigError, match=r"is not YAML: .*line 1"):
+    path.write_text("")
+    with pytest.raises(ConfigError, match="is empty"):
         read_config(path)
     path.write_text("just text")
     with pytest.raises(ConfigError, match="file: "):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("site: [", "line 1"),
+        ("site:\tshop\n\tnode: gate", "line 1, column 6"),
+        ("cameras:\n- {id: door, source: [rtsp://me:secret@x", "line 2"),
+        ("cameras:\n- source: rtsp://me:secret@x: y", "line 2"),
+        ("site: shop\nnode: gate\nsite: secret", "line 3, column 1: this key stands there twice"),
+        ("site: 2026-13-45", "number or date"),
+        ("site: \0", "position 6"),
+    ],
+)
+def test_faults_of_yaml_are_said_without_the_text(tmp_path: Path, text: str, place: str) -> None:
+    """The text may hold a camera's password."""
+    path = tmp_path / "site.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="is not YAML: ") as caught:
+        read_config(path)
+    assert place in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_one_faulty_camera_is_one_fault(tmp_path: Path) -> None:
+    """A list of one that is wrong is not said to be empty as well."""
+    with pytest.raises(ConfigError, match=r"faults \(1\)"):
+        read_config(write(tmp_path, cameras=[{"id": "door", "source": "clip.avi", "max_fps": 0}]))
+
+
+def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
+    """Through YAML's anchors; a key that is set anew does not stand there twice."""
+    settings = yaml.safe_dump({key: value for key, value in SETTINGS.items() if key != "cameras"})
+    path = tmp_path / "site.yaml"
+    path.write_text(settings + "cameras: [&a {id: door, source: clip.avi, max_fps: 3}, {<<: *a, id: gate}]")
+    assert [(camera.id, camera.max_fps) for camera in read_config(path).cameras] == [("door", 3), ("gate", 3)]
 
 
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
