@@ -19,13 +19,14 @@ class Augmentation:
     """Random changes of training images; each number is the probability that an image is changed.
 
     flip: mirror. crop: enlarge by an eighth and cut back to size at a random place. erase: grey out a random rectangle.
-    patch: paste a rectangle of another image of the batch.
+    patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast.
     """
 
     flip: float = 0.5
     crop: float = 0.0
     erase: float = 0.0
     patch: float = 0.0
+    colour: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class Recipe:
             faults.append(f"steps {schedule.steps} must rise and lie below {schedule.epochs} epochs")
         if schedule.classifier_only_epochs and not self.needs_weights:
             faults.append("training the classifier alone makes sense only from trained weights")
-        for name in ("flip", "crop", "erase", "patch"):
+        for name in ("flip", "crop", "erase", "patch", "colour"):
             if not 0 <= getattr(self.augmentation, name) <= 1:
                 faults.append(f"{name} is a probability, found {getattr(self.augmentation, name)}")
         return faults

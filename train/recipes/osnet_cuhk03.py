@@ -51,8 +51,9 @@ _DEMO = _DEMO_SMALL.variant(
     "osnet_cuhk03:demo",
     height_px=256,
     width_px=128,
+    augmentation=Augmentation(flip=0.5, crop=0.5, patch=0.3, erase=0.3, colour=1.0),
     losses=Losses(triplet_weight=1.0, triplet_on_unit_length=True),
-    schedule=Schedule(epochs=40, shape="cosine", warm_up_epochs=2),
+    schedule=Schedule(epochs=45, shape="cosine", warm_up_epochs=2),
     needs_weights=True,
 )
 

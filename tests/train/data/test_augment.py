@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.data.augment import augment, random_crop, random_erase, random_flip, random_patch
+from train.data.augment import augment, random_colour, random_crop, random_erase, random_flip, random_patch
 from train.recipe import Augmentation
 
 FILL = torch.tensor([10, 20, 30], dtype=torch.uint8)
@@ -22,7 +22,7 @@ def erase(batch: Tensor, probability: float, random: torch.Generator) -> Tensor:
     return random_erase(batch, probability, random, fill=FILL)
 
 
-@pytest.mark.parametrize("change", [random_flip, random_crop, random_patch, erase])
+@pytest.mark.parametrize("change", [random_flip, random_crop, random_patch, random_colour, erase])
 def test_each_change_happens_with_its_probability(change: Callable[..., Tensor]) -> None:
     """Never at 0, always at 1, about a third of the time at a third; shape and type stay."""
     batch = images()
@@ -59,6 +59,15 @@ def test_a_patch_comes_from_another_image_of_the_batch() -> None:
     }
     assert (0, 200) in seen
     assert seen <= {(0,), (0, 200), (200,)}
+
+
+def test_colour_jitter_stays_within_its_limits() -> None:
+    """A uniform grey image has no contrast to change, so only brightness moves it, by a fifth at most."""
+    grey = torch.full((100, 3, 8, 4), 100, dtype=torch.uint8)
+    changed = random_colour(grey, 1.0, torch.Generator().manual_seed(2))
+    assert (changed == changed[:, :1, :1, :1]).all()
+    assert 80 <= changed.min() < 85
+    assert 115 < changed.max() <= 120
 
 
 def test_a_seed_repeats_the_whole_chain() -> None:
