@@ -1,9 +1,14 @@
 """What every test may use: the shared data beside the project, where it exists."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+# The tests' networks are tiny. Torch's threads would wait for each other by spinning: beside one busy core a run of two
+# seconds took half a minute. Set before anything imports torch; the subprocesses of tests inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 
