@@ -7,7 +7,9 @@ from edge_runtime.contract.errors import ReidError
 
 
 def run(main: Callable[[], int]) -> int:
-    """Call the script's `main` and return its exit code: 1 after a ReidError, 130 after Ctrl-C.
+    """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 130 after Ctrl-C.
+
+    An OSError that nobody gave a better sentence is a file or folder the user may not read or write, or a full disk.
 
     Use it as `if __name__ == "__main__": sys.exit(run(main))`.
     """
@@ -15,6 +17,9 @@ def run(main: Callable[[], int]) -> int:
         return main()
     except ReidError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("error: stopped by the user", file=sys.stderr)

@@ -1,5 +1,7 @@
 """How entry scripts end."""
 
+from pathlib import Path
+
 import pytest
 
 from edge_runtime.contract.errors import DataError
@@ -19,6 +21,16 @@ def test_a_reid_error_is_one_sentence_and_exit_code_1(capsys: pytest.CaptureFixt
 
     assert run(main) == 1
     assert capsys.readouterr().err == "error: the folder x is empty; give a folder of images\n"
+
+
+def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever a script meets a missing permission or a full disk, the user reads which file and why."""
+
+    def main() -> int:
+        return len(tmp_path.read_bytes())
+
+    assert run(main) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
 
 
 def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
