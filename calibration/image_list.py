@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from edge_runtime.contract.errors import DataError
 
@@ -34,10 +34,17 @@ class ImageList(BaseModel):
     @field_validator("images")
     @classmethod
     def _only_training_images(cls, images: tuple[str, ...]) -> tuple[str, ...]:
-        strays = [image for image in images if Path(image).parts[0] != SPLIT or ".." in Path(image).parts]
+        strays = [image for image in images if Path(image).parts[:1] != (SPLIT,) or ".." in Path(image).parts]
         if strays or not images:
-            raise ValueError(f"expected images of {SPLIT} only, found {strays[0] if strays else 'none'}")
+            raise ValueError(f"expected images of {SPLIT} only, found {repr(strays[0]) if strays else 'none'}")
         return images
+
+    @model_validator(mode="after")
+    def _counts_agree(self) -> "ImageList":
+        counts = {len(self.images), sum(self.identities.values()), sum(self.cameras.values())}
+        if counts != {self.count}:
+            raise ValueError(f"the count is {self.count}, but the list holds {len(self.images)} images")
+        return self
 
 
 def read_image_list(path: Path, data: Path) -> ImageList:
@@ -72,6 +79,7 @@ def write_image_list(images: ImageList, path: Path) -> None:
         partial.write_text(images.model_dump_json(indent=2) + "\n")
         os.replace(partial, path)
     except OSError as error:
+        partial.unlink(missing_ok=True)
         raise DataError(f"cannot write the calibration list {path}: {error.strerror}; give another --output") from error
 
 

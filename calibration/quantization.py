@@ -12,6 +12,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from tqdm import tqdm
 
 from calibration.image_list import ImageList, read_image_list
+from calibration.network_file import read_network
 from calibration.quantization_plan import mean_pools_to_convolutions, steps_left_in_float
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import (
@@ -64,8 +65,7 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
             "quantise the file that export/to_onnx.py wrote"
         )
     images = read_image_list(image_list, data)
-    if not output.parent.is_dir() or output.is_dir():
-        raise ExportError(f"cannot write {output}: expected a file name in a folder that exists; give another --output")
+    _check_output(output, model)
     partial = output.with_name(output.name + ".partial")
     try:
         opset = _quantize_file(model, partial, _Images(images, data, parent.input), activations)
@@ -91,9 +91,16 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
     return manifest
 
 
+def _check_output(output: Path, model: Path) -> None:
+    if not output.parent.is_dir() or output.is_dir():
+        raise ExportError(f"cannot write {output}: expected a file name in a folder that exists; give another --output")
+    if output.exists() and output.samefile(model):
+        raise ExportError(f"the INT8 network would replace the float32 one, {output}; give another --output")
+
+
 def _quantize_file(model: Path, output: Path, images: "_Images", activations: Activations) -> int:
     """Write the quantised network. Returns its opset."""
-    network = mean_pools_to_convolutions(onnx.load(model))
+    network = mean_pools_to_convolutions(read_network(model))
     add_pre_process_metadata(network)  # shapes are inferred and batch norms folded: nothing is left for its own pass
     quantize_static(
         network,
@@ -121,9 +128,9 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, images: ImageList, data: Path, input_: Input) -> None:
         self._paths = [data / image for image in images.images]
         self._input = input_
-        self._chunks = iter(
-            tqdm(range(0, len(self._paths), _CHUNK), desc="calibration", unit=f" x {_CHUNK} images", leave=False)
-        )
+        starts = range(0, len(self._paths), _CHUNK)
+        unit = f" x {_CHUNK} images"
+        self._chunks = iter(tqdm(starts, desc="calibration", unit=unit, leave=False, disable=None))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """The next chunk by tensor name, or None at the end."""

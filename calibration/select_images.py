@@ -70,10 +70,14 @@ def _training_images(data: Path) -> Groups:
             f"give the folder that holds {SPLIT}"
         )
     folder = data / SPLIT
-    if not folder.is_dir():
-        raise DataError(f"expected the training images in {folder}, which is missing; give the folder that holds it")
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise DataError(
+            f"expected the training images in {folder}, which is missing; give the folder that holds it"
+        ) from error
     groups: Groups = defaultdict(lambda: defaultdict(list))
-    for path in sorted(folder.iterdir()):
+    for path in paths:
         match = _NAME.match(path.name)
         if match and int(match["identity"]) > 0:
             groups[match["identity"]][match["camera"]].append(path)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from calibration.network_file import read_network
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
@@ -88,7 +88,7 @@ def build_plan(
         ExportError: no TensorRT or GPU; a file that is damaged, holds another precision, or an unsupported operator.
     """
     batch = Batch(batch_min, batch_opt, batch_max)
-    model = _read_onnx(onnx_path)
+    model = read_network(onnx_path)
     _check_precision(model, precision, path=onnx_path)
     trt, device = _open_tensorrt()
     builder = _open_builder(trt)
@@ -123,18 +123,6 @@ def _open_tensorrt() -> tuple[Any, Device | None]:
         return load_tensorrt(), None if driver_unavailable() else read_device()
     except EngineError as error:
         raise ExportError(f"cannot build a TensorRT engine: {error}; or build with --backend onnxruntime") from error
-
-
-def _read_onnx(path: Path) -> Any:
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except OSError as error:
-        raise ExportError(f"cannot read {path}: {error.strerror}; give the path of an ONNX file") from error
-    except DecodeError as error:
-        raise ExportError(f"{path} is not a whole ONNX file ({error}); export it again") from error
-    if not model.graph.node:
-        raise ExportError(f"{path} is not a whole ONNX file (its graph is empty); export it again")
-    return model
 
 
 def _holds_half(model: Any) -> bool:
@@ -272,7 +260,7 @@ def _show_progress(trt: Any, config: Any) -> None:
 
         def phase_start(self, name: str, parent: str | None, steps: int) -> None:
             if parent is None:
-                self._bars[name] = tqdm(total=steps, desc=name, leave=False)
+                self._bars[name] = tqdm(total=steps, desc=name, leave=False, disable=None)
 
         def step_complete(self, name: str, step: int) -> bool:
             if name in self._bars:

@@ -13,9 +13,16 @@ from calibration.image_list import ImageList, images_digest, write_image_list
 from calibration.quantization_plan import mean_pools_to_convolutions, steps_left_in_float
 from calibration.quantize import main
 from edge_runtime.contract.errors import DataError, ExportError
-from edge_runtime.contract.manifest import file_sha256, read_manifest
+from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
-from tests.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_graph, write_market_folder, write_tiny_network
+from tests.tiny_network import (
+    HEIGHT_PX,
+    WIDTH_PX,
+    tiny_graph,
+    tiny_manifest,
+    write_market_folder,
+    write_tiny_network,
+)
 
 Quantise = Callable[..., Path]
 
@@ -160,6 +167,31 @@ def test_an_output_that_cannot_be_written_is_refused_first(quantised: Quantise, 
     """Before minutes of calibration: a folder that is missing, or a folder instead of a file."""
     with pytest.raises(ExportError, match="give another --output"):
         quantised("uint8", name=name)
+
+
+def test_the_float32_network_is_not_overwritten(quantised: Quantise, tmp_path: Path) -> None:
+    """It is the parent: without it the loss cannot be measured."""
+    before = (tmp_path / "tiny.onnx").read_bytes()
+    with pytest.raises(ExportError, match="would replace the float32 one"):
+        quantised("uint8", name="tiny.onnx")
+    assert (tmp_path / "tiny.onnx").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"plain text", b"\x08\x08"])
+def test_a_file_that_is_no_network_is_refused(quantised: Quantise, tmp_path: Path, content: bytes) -> None:
+    """A manifest that was made for the bytes does not make them a network."""
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(content)
+    write_manifest(tiny_manifest(path), path)
+    with pytest.raises(ExportError, match=r"foreign\.onnx is not a whole ONNX file"):
+        quantised("uint8", model=path)
+    assert not list(tmp_path.glob("int8*"))
+
+
+def test_no_progress_bar_is_drawn_into_a_log(quantised: Quantise, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bars are for terminals."""
+    quantised("uint8")
+    assert "calibration:" not in capsys.readouterr().err
 
 
 def test_a_damaged_image_leaves_no_file(quantised: Quantise, data: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +121,32 @@ def test_a_list_with_a_test_image_is_refused(data: Path, tmp_path: Path) -> None
     path.write_text(path.read_text().replace("bounding_box_train/", "query/", 1))
     with pytest.raises(DataError, match="expected images of bounding_box_train only"):
         read_image_list(path, data)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": [""]}, "expected images of bounding_box_train only, found ''"),
+        ({"images": []}, "expected images of bounding_box_train only, found none"),
+        ({"count": 512}, "the count is 512, but the list holds 5 images"),
+    ],
+)
+def test_a_list_that_contradicts_itself_is_refused(
+    data: Path, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    """The manifest repeats its count, so it must be true."""
+    path = _list(data, tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(DataError, match=message):
+        read_image_list(path, data)
+
+
+def test_a_list_that_cannot_be_written_leaves_nothing(data: Path, tmp_path: Path) -> None:
+    """A folder in the place of the file."""
+    (tmp_path / "list.json").mkdir()
+    with pytest.raises(DataError, match=r"cannot write the calibration list .*list\.json"):
+        _list(data, tmp_path)
+    assert not (tmp_path / "list.json.partial").exists()
 
 
 def test_a_missing_or_foreign_list_is_refused(data: Path, tmp_path: Path) -> None:
