@@ -1,6 +1,6 @@
 """The daemon's loop: cameras -> people -> one batch through the engine -> the link. It is given its parts."""
 
-import logging
+import contextlib
 import os
 import threading
 import time
@@ -14,8 +14,6 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.lane import Lane, Sighting
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
-
-logger = logging.getLogger(__name__)
 
 _IDLE_S = 0.005
 _STATUS_S = 1.0
@@ -53,7 +51,6 @@ class Service:
         self._started_s = started_s
         self._first_message_s: float | None = None
         self._told: dict[str, CameraStatus] = {}
-        self._disabled: list[str] = []
         self._moved_s = time.monotonic()
         self._status_s = 0.0
         self._metrics_s = time.monotonic() + _METRICS_S
@@ -62,24 +59,26 @@ class Service:
         """Look, describe and publish until `stop` is set or every camera has ended.
 
         Raises:
-            StreamError: a camera was disabled and none is left; or, after the end, one of several was.
+            StreamError: after the end: a camera was disabled, from the start or on the way.
             PublishError: messages could not be spooled.
             EngineError: the engine failed.
         """
         for lane in self.lanes:
-            self._start(lane)
-        running = [lane for lane in self.lanes if lane.camera_id not in self._told]
+            with contextlib.suppress(StreamError):  # its status says so, too; the others go on
+                lane.source.start()
+        running = list(self.lanes)
         while running and not stop.is_set():
             self._moved_s = time.monotonic()
-            has_seen = self._step(running)
+            has_seen = self._step(running, stop)
             running = [lane for lane in running if not self._has_ended(lane)]
             self._tell()
             if not has_seen:
                 stop.wait(_IDLE_S)
         for lane in running:
             self._publish(lane, lane.end())
-        if self._disabled:
-            raise StreamError("; ".join(self._disabled))
+        states = [(lane.camera_id, lane.source.status()) for lane in self.lanes]
+        if faults := [f"camera {id_}: {status.reason}" for id_, status in states if status.state == "disabled"]:
+            raise StreamError("; ".join(faults))
 
     def is_moving(self) -> bool:
         """Whether the loop came round recently; one that did not is stuck."""
@@ -107,23 +106,15 @@ class Service:
             start_to_first_message_s=self._first_message_s,
         )
 
-    def _start(self, lane: Lane) -> None:
-        try:
-            lane.source.start()
-        except StreamError as error:
-            self._disable(lane, error)
-
-    def _step(self, lanes: Sequence[Lane]) -> bool:
+    def _step(self, lanes: Sequence[Lane], stop: threading.Event) -> bool:
         """Look through every camera once. Returns whether any had a frame."""
         sightings: list[tuple[Lane, Sighting]] = []
         for lane in lanes:
-            try:
-                sighting = lane.look()
-            except StreamError as error:
-                self._disable(lane, error)
-                continue
-            if sighting is not None:
-                sightings.append((lane, sighting))
+            if stop.is_set():
+                break  # to look at a large picture takes seconds, which add up over the cameras
+            with contextlib.suppress(StreamError):  # its status says so, too
+                if sighting := lane.look():
+                    sightings.append((lane, sighting))
         if not sightings:
             return False
         descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
@@ -133,10 +124,10 @@ class Service:
         return True
 
     def _has_ended(self, lane: Lane) -> bool:
-        state = lane.source.status().state
-        if state not in ("ended", "disabled"):
+        if lane.source.status().state not in ("ended", "disabled"):
             return False
         self._publish(lane, lane.end())
+        self._tell_camera(lane)
         return True
 
     def _publish(self, lane: Lane, messages: Sequence[Message]) -> None:
@@ -144,24 +135,21 @@ class Service:
             self._publisher.publish(lane.camera_id, messages)
             self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
 
-    def _disable(self, lane: Lane, error: StreamError) -> None:
-        self._disabled.append(f"camera {lane.camera_id}: {error}")
-        self._tell_camera(lane, CameraStatus(state="disabled", why=str(error)))
-
     def _tell(self) -> None:
         """Tell the broker how the cameras are, when that changes, and the figures now and then."""
         now_s = time.monotonic()
         if now_s >= self._status_s:
             self._status_s = now_s + _STATUS_S
             for lane in self.lanes:
-                status = lane.source.status()
-                state = "disabled" if status.state == "ended" else status.state
-                self._tell_camera(lane, CameraStatus(state=state, why=status.reason))
+                self._tell_camera(lane)
         if now_s >= self._metrics_s:
             self._metrics_s = now_s + _METRICS_S
             self._publisher.publish_metrics(asdict(self.summary()))
 
-    def _tell_camera(self, lane: Lane, status: CameraStatus) -> None:
+    def _tell_camera(self, lane: Lane) -> None:
+        source = lane.source.status()
+        state = "disabled" if source.state == "ended" else source.state
+        status = CameraStatus(state=state, why=source.reason)
         if self._told.get(lane.camera_id) != status:
             self._told[lane.camera_id] = status
             self._publisher.publish_camera_status(lane.camera_id, status)

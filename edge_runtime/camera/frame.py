@@ -17,7 +17,8 @@ class Frame:
     pixels: (H, W, 3) uint8, RGB. `index` counts the frames received since the source was started, so a gap shows
     frames that were dropped. `capture_ns` is UTC and comes from `time_source`; it is true to within `uncertainty_ns`:
     - `file`: the start of playing plus the frame's time stamp in the file; exact by definition
-    - `rtcp-ntp`: the camera's own clock; the uncertainty is its distance from the arrival
+    - `rtcp-ntp`: the camera's own clock, where it is no further from the arrival than that can be wrong; the
+      uncertainty is that distance
     - `arrival`: when the decoded frame reached us; the uncertainty bounds what network, buffering and decoding take
     `monotonic_ns` is the same moment on this device's monotonic clock; use it to measure durations.
     """

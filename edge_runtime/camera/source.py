@@ -64,8 +64,11 @@ class Source:
         Raises:
             StreamError: the file or the device is not there.
         """
-        if self._address.scheme in ("file", "v4l2"):
+        try:
             _check_is_there(self._address)
+        except StreamError as error:
+            self._disable(error)
+            raise
         self._thread.start()
 
     def read(self, timeout_s: float = 0.0) -> Frame | None:
@@ -123,9 +126,7 @@ class Source:
         try:
             self._play_through_faults()
         except StreamError as error:
-            self._error = error
-            self._set_state("disabled", str(error))
-            logger.error("camera %s disabled: %s", self.camera_id, error)
+            self._disable(error)
 
     def _play_through_faults(self) -> None:
         failures = 0
@@ -233,6 +234,13 @@ class Source:
         logger.info("camera %s ended: %d frames of %s", self.camera_id, self._frames, name)
         return None
 
+    def _disable(self, error: StreamError) -> None:
+        """Give up for good, and say why."""
+        with self._changed:
+            self._error = error
+            self._set_state("disabled", str(error))
+        logger.error("camera %s disabled: %s", self.camera_id, error)
+
     def _set_state(self, state: State, reason: str) -> None:
         with self._changed:
             self._state, self._reason = state, reason
@@ -272,9 +280,11 @@ def _capture_time(address: Address, sample: Sample) -> tuple[int, TimeSource, in
     arrival_ns = time.time_ns() - time.monotonic_ns() + sample.monotonic_ns
     if address.scheme == "file":
         return arrival_ns, "file", 0
-    if sample.ntp_ns is not None:
+    uncertainty_ns = _ARRIVAL_UNCERTAINTY_NS[address.scheme]
+    # A camera whose clock was never set counts from 1970, or from 1900: then its word is worse than the arrival.
+    if sample.ntp_ns is not None and abs(arrival_ns - sample.ntp_ns) <= uncertainty_ns:
         return sample.ntp_ns, "rtcp-ntp", abs(arrival_ns - sample.ntp_ns)
-    return arrival_ns, "arrival", _ARRIVAL_UNCERTAINTY_NS[address.scheme]
+    return arrival_ns, "arrival", uncertainty_ns
 
 
 def _check_is_there(address: Address) -> None:

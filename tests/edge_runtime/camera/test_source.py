@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.camera import source as source_module
 from edge_runtime.camera.frame import Frame, SourceStatus
+from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.camera.player import Sample
 from edge_runtime.camera.source import Source, retry_delay_s
 from edge_runtime.contract.errors import StreamError
@@ -81,6 +82,16 @@ def test_a_paced_file_plays_like_a_camera(make_clip: MakeClip) -> None:
         frames = [(time.monotonic_ns(), frame) for frame in iter(lambda: source.read(10.0), None)]
     assert all(now_ns >= frame.monotonic_ns - 5e6 for now_ns, frame in frames)
     assert frames[-1][0] - frames[0][1].monotonic_ns >= 0.99e9
+
+
+@pytest.mark.parametrize(("wrong_by_s", "expected"), [(0.4, "rtcp-ntp"), (3600, "arrival"), (4e9, "arrival")])
+def test_a_camera_whose_clock_is_wrong_is_not_believed(wrong_by_s: float, expected: str) -> None:
+    """A clock that was never set says 1970, or even a time before it, which no message could carry."""
+    sample = Sample(None, 0, time.monotonic_ns(), time.time_ns() - int(wrong_by_s * 1e9))
+    address = parse_address("rtsp://10.0.0.7/stream")
+    capture_ns, time_source, uncertainty_ns = source_module._capture_time(address, sample)
+    assert time_source == expected
+    assert abs(time.time_ns() - capture_ns) <= uncertainty_ns + 1e9
 
 
 def test_a_frame_cannot_be_changed(make_clip: MakeClip) -> None:

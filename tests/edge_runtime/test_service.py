@@ -1,0 +1,210 @@
+"""The daemon's loop with cameras that do as they are told, a real spool, and an engine of a few lines."""
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime import service as service_module
+from edge_runtime.camera.source import Source
+from edge_runtime.contract.errors import EngineError, StreamError
+from edge_runtime.engine.engine import Engine
+from edge_runtime.lane import Lane
+from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.messages import CameraStatus, decode_json, decode_message
+from edge_runtime.link.publisher import LinkSettings, Publisher
+from edge_runtime.service import Service
+from edge_runtime.vitals import Vitals
+from tests.edge_runtime.link.samples import DESCRIPTOR, MANIFEST, open_spool, wait_for
+from tests.edge_runtime.scripted import ScriptedDetector, ScriptedSource, scripted_lane
+
+ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
+
+
+class MeanEngine(Engine):
+    """Describes a crop by the mean of its pixels, and counts its calls."""
+
+    backend = "mean"
+
+    def __init__(self) -> None:
+        super().__init__(MANIFEST)
+        self.batches: list[int] = []
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.batches.append(len(crops))
+        means = crops.reshape(len(crops), -1).mean(axis=1)
+        return np.stack([means, *[np.ones(len(crops))] * (DESCRIPTOR.length - 1)], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    """A link whose broker is away: what is said stays in the spool and in the outbox."""
+    with open_spool(tmp_path) as spool:
+        settings = LinkSettings(BrokerSettings("127.0.0.1", 1), site="lab", node="cam")
+        yield Publisher(settings, spool, node_card={}, manifests=[MANIFEST])
+
+
+def make_service(publisher: Publisher, lanes: list[Lane], engine: Engine | None = None) -> Service:
+    """A service that has just begun."""
+    return Service(lanes, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
+
+
+def run(service: Service, *, until: Callable[[], object]) -> None:
+    """Run a service until something holds, then ask it to stop."""
+    stop, faults = threading.Event(), []
+
+    def work() -> None:
+        try:
+            service.run(stop)
+        except StreamError as error:
+            faults.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        wait_for(until)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert not thread.is_alive()
+    if faults:
+        raise faults[0]
+
+
+def statuses(publisher: Publisher) -> dict[str, CameraStatus]:
+    """What the broker will be told of each camera."""
+    told = {}
+    while entry := publisher._outbox.take():
+        topic, payload, _ = entry
+        if topic.endswith("/status"):
+            told[topic.split("/")[-2]] = decode_json(payload, CameraStatus)
+    return told
+
+
+def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: Publisher) -> None:
+    """Three people of two cameras cost one call; each message goes under its own camera's topic."""
+    engine = MeanEngine()
+    lanes = [
+        scripted_lane(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
+        scripted_lane(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
+    ]
+    service = make_service(publisher, lanes, engine)
+    run(service, until=lambda: service.summary().frames >= 4)
+    assert engine.batches == [3]
+    rows = publisher.spool.pending(first=0, stop=100, limit=100)
+    cameras = [row.topic.split("/")[4] for row in rows if "descriptor" in row.topic]
+    assert cameras == ["door", "hall", "hall"]
+    ends = [decode_message(row.payload, leaf="track") for row in rows if row.topic.endswith("/track")]
+    assert [message.event for message in ends if hasattr(message, "event")].count("end") == 3
+
+
+def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -> None:
+    """Its people are ended, the others go on, and the end of the run names it, though no look failed."""
+    dead, alive = ScriptedSource("door"), ScriptedSource("hall")
+    rare = scripted_lane(dead, ScriptedDetector(ANN), max_fps=0.001)
+    service = make_service(publisher, [rare, scripted_lane(alive, ScriptedDetector())])
+
+    def both_have_gone_on() -> bool:
+        if dead.frames >= 1 and rare.counts.descriptors >= 1 and dead.told == "live":
+            dead.told = "disabled"
+            alive.frames = 0
+        return dead.told == "disabled" and alive.frames > 20
+
+    with pytest.raises(StreamError, match=r"^camera door: unplugged$"):
+        run(service, until=both_have_gone_on)
+    assert statuses(publisher)["door"] == CameraStatus(state="disabled", why="unplugged")
+    last = decode_message(publisher.spool.pending(first=2, stop=100, limit=100)[-1].payload, leaf="track")
+    assert last.model_dump()["event"] == "end"
+
+
+def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
+    """It is not told to be reconnecting, which nobody tries."""
+    gone = Source(str(tmp_path / "gone.avi"), camera_id="gone")
+    alive = ScriptedSource("hall")
+    service = make_service(publisher, [scripted_lane(source, ScriptedDetector()) for source in (gone, alive)])
+    with pytest.raises(StreamError, match=r"^camera gone: expected a video file at .*gone.avi, found nothing"):
+        run(service, until=lambda: alive.frames > 20)
+    told = statuses(publisher)
+    assert told["gone"].state == "disabled"
+    assert "found nothing" in told["gone"].why
+    assert told["hall"].state == "live"
+    assert service.live_cameras() == 1
+
+
+def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None:
+    """Without a fault."""
+    source = ScriptedSource()
+    source.told = "ended"
+    make_service(publisher, [scripted_lane(source, ScriptedDetector())]).run(threading.Event())
+    assert statuses(publisher)["door"].state == "disabled"
+
+
+def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) -> None:
+    """Large pictures of many cameras take long to look through."""
+    stop = threading.Event()
+
+    class Stopping(ScriptedDetector):
+        def detect(self, frame: object) -> list[object]:  # type: ignore[override]
+            stop.set()
+            return []
+
+    second = ScriptedDetector()
+    lanes = [scripted_lane(ScriptedSource("a"), Stopping()), scripted_lane(ScriptedSource("b"), second)]
+    make_service(publisher, lanes).run(stop)
+    assert second.looks == 0
+
+
+def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The health server answers from its own thread; the process should then be restarted."""
+    monkeypatch.setattr(service_module, "_STUCK_S", 0.2)
+    go_on = threading.Event()
+
+    class Hanging(ScriptedDetector):
+        def detect(self, frame: object) -> list[object]:  # type: ignore[override]
+            go_on.wait(20)
+            return []
+
+    service = make_service(publisher, [scripted_lane(ScriptedSource(), Hanging())])
+    vitals = Vitals(service, publisher)
+    assert [check.ok for check in vitals.liveness()] == [True]
+
+    def is_told() -> bool:
+        if all(check.ok for check in vitals.liveness()):
+            return False
+        go_on.set()
+        return True
+
+    run(service, until=is_told)
+
+
+def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
+    """What was spooled before is kept."""
+
+    class Failing(MeanEngine):
+        def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            if self.batches:
+                raise EngineError("out of memory")
+            return super()._run(crops)
+
+    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector(ANN))], Failing())
+    with pytest.raises(EngineError, match="out of memory"):
+        service.run(threading.Event())
+    assert publisher.spool.count() == 2
+
+
+def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publisher: Publisher) -> None:
+    """Messages are kept meanwhile; without a camera there is nothing to keep."""
+    source = ScriptedSource()
+    service = make_service(publisher, [scripted_lane(source, ScriptedDetector(ANN))])
+    run(service, until=lambda: service.summary().descriptors >= 2)
+    vitals = Vitals(service, publisher)
+    assert {check.name: check.ok for check in vitals.readiness()} == {"cameras": True, "link": True}
+    figures = {figure.name: figure.value for figure in vitals.figures()}
+    summary = service.summary()
+    assert figures["reid_descriptors_total"] == summary.descriptors >= 2
+    assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
+    source.told = "stalled"
+    assert {check.name: check.ok for check in vitals.readiness()} == {"cameras": False, "link": True}
