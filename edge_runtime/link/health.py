@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -68,10 +69,9 @@ class HealthServer:
         self._registry = CollectorRegistry()
         self._registry.register(_Collector(figures))
         try:
-            self._server = ThreadingHTTPServer((host, port), self._make_handler())
+            self._server = _Server((host, port), self._make_handler())
         except (OSError, OverflowError) as error:
             raise ConfigError(f"health cannot be served on {host}:{port}: {error}; choose another port") from error
-        self._server.daemon_threads = True
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
@@ -131,6 +131,17 @@ class HealthServer:
                 """Say nothing: a probe asks every few seconds."""
 
         return Handler
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Bind without asking for our own host name, as HTTPServer does: with no name server that takes long."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: the handler tells faults of ours, and a client that hangs up in mid-answer is none."""
 
 
 class _Collector:

@@ -1,6 +1,7 @@
 """Health over HTTP, asked as a probe, a Prometheus and a person would."""
 
 import socket
+import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -127,3 +128,31 @@ def test_a_port_that_cannot_be_had_is_said(port: int | None) -> None:
         taken.listen()
         with pytest.raises(ConfigError, match="choose another port"):
             HealthServer(title="x", liveness=list, readiness=list, figures=list, port=port or taken.getsockname()[1])
+
+
+def test_a_client_that_hangs_up_is_no_event(
+    server: HealthServer, node: Node, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback in the log, and the next one is answered."""
+    node.figures = [Figure(f"reid_{n}_total", "counter", "x" * 1000, n) for n in range(5000)]
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close with a reset
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            client.recv(1)
+    assert get(server, "/healthz")[0] == 200
+    server.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_the_name_service_is_not_asked(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one, as on a camera's own network, the start would wait for it."""
+
+    def ask(*_: object) -> str:
+        raise AssertionError("asked")
+
+    for name in ("getfqdn", "gethostbyaddr"):
+        monkeypatch.setattr(socket, name, ask)
+    everything: list[Figure] = []
+    server = HealthServer(title="x", liveness=list, readiness=list, figures=lambda: everything, host="0.0.0.0")
+    server.close()
