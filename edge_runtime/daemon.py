@@ -24,7 +24,7 @@ from edge_runtime.config import Config, json_schema, read_config
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.lane import Lane
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker import BrokerSettings, check_files
 from edge_runtime.link.health import HealthServer
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 _FLUSH_S = 2.0
 _EXAMPLES = """\
 example:
-  reid-edge --config site.yaml --check     look whether configuration, model and files are in order
+  reid-edge --config site.yaml --check     look whether configuration, models and the broker's files are in order
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
 
 A configuration of one camera:
@@ -61,7 +61,8 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        return _run(arguments, started_s)
+        with _stop_on_signals() as stop:
+            return _run(arguments, stop, started_s)
     except (ConfigError, ManifestError, EngineError) as error:
         logger.error("%s", error)
         return 2
@@ -83,7 +84,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         prog="reid-edge", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, help="the configuration, a YAML file")
-    parser.add_argument("--check", action="store_true", help="check configuration, model and files, then end")
+    parser.add_argument("--check", action="store_true", help="look whether the files are in order, then end")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, then end")
     parser.add_argument("--summary", type=Path, help="write what was done to this JSON file at the end")
     arguments = parser.parse_args(argv)
@@ -92,38 +93,58 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _run(arguments: argparse.Namespace, started_s: float) -> int:
+def _run(arguments: argparse.Namespace, stop: threading.Event, started_s: float) -> int:
     config = read_config(arguments.config)
+    _check_summary(arguments.summary)
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
-        detector = open_detector(config.detector.model)
+        detector = open_detector(config.detector.model, threads=config.cpu_threads)
+        link = LinkSettings(BrokerSettings(**dict(config.broker)), site=config.site, node=config.node)
         if arguments.check:
+            check_files(link.broker)
             print(f"{arguments.config}: in order; {engine.manifest.model_id} would run on {engine.backend}")
             return 0
-        with _stop_on_signals() as stop, _spool(config) as spool, _link(config, spool, engine) as publisher:
+        with _spool(config) as spool:
+            publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
             lanes = [_lane(config, index, detector, engine) for index in range(len(config.cameras))]
             service = Service(lanes, engine=engine, publisher=publisher, started_s=started_s)
-            try:
-                with _health(config, Vitals(service, publisher)):
-                    service.run(stop)
-            finally:
-                for lane in lanes:
-                    lane.source.close()
-                publisher.stop(_FLUSH_S)
-                _say_goodbye(service, engine, arguments.summary)
+            with _health(config, Vitals(service, publisher)):
+                publisher.start()
+                try:
+                    return _watch(service, stop)
+                finally:
+                    for lane in lanes:
+                        lane.source.close()
+                    publisher.stop(_FLUSH_S)
+                    _say_goodbye(service, engine, arguments.summary)
+
+
+def _watch(service: Service, stop: threading.Event) -> int:
+    """Run until the end. Returns the exit code: what fails now has worked before, so a restart may help."""
+    try:
+        service.run(stop)
+    except ReidError as error:
+        logger.error("%s", error)
+        return 1
     return 0
 
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    """An event that SIGTERM and SIGINT set. Once all is done they are ignored, so that the exit code stays as it is."""
+    stop, numbers = threading.Event(), (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        signal.signal(number, lambda *_: stop.set())
     try:
         yield stop
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _check_summary(path: Path | None) -> None:
+    if path and (path.is_dir() or not path.parent.is_dir()):
+        raise ConfigError(f"cannot write {path}: expected a file name in a folder that exists; give another --summary")
 
 
 def _spool(config: Config) -> Spool:
@@ -136,19 +157,14 @@ def _spool(config: Config) -> Spool:
     )
 
 
-@contextlib.contextmanager
-def _link(config: Config, spool: Spool, engine: Engine) -> Iterator[Publisher]:
-    settings = LinkSettings(BrokerSettings(**dict(config.broker)), site=config.site, node=config.node)
-    node_card: dict[str, JsonValue] = {
+def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
+    return {
         "cameras": [camera.id for camera in config.cameras],
         "engine": engine.backend,
         "machine": platform.machine(),
         "system": platform.platform(),
         "cpu_threads": config.cpu_threads,
     }
-    publisher = Publisher(settings, spool, node_card=node_card, manifests=[engine.manifest])
-    publisher.start()
-    yield publisher
 
 
 def _lane(config: Config, index: int, detector: Detector, engine: Engine) -> Lane:
@@ -197,8 +213,11 @@ def _say_goodbye(service: Service, engine: Engine, path: Path | None) -> None:
     if path is None:
         return
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(asdict(summary) | {"engine": engine.backend}, indent=2) + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(json.dumps(asdict(summary) | {"engine": engine.backend}, indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError as error:
+        logger.error("cannot write the summary %s: %s", path, error.strerror)
 
 
 if __name__ == "__main__":

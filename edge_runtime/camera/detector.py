@@ -81,8 +81,10 @@ class HogDetector:
         return np.concatenate([centres - halves, centres + halves], axis=1)
 
 
-def open_detector(model: Path | None) -> Detector:
-    """Make the HOG detector, or with a model file the YOLOX detector.
+def open_detector(model: Path | None, *, threads: int = 1) -> Detector:
+    """Make the HOG detector, or with a model file the YOLOX detector on so many CPU threads.
+
+    HOG takes as many as OpenCV is set to take.
 
     Raises:
         EngineError: the file is not a YOLOX detector that ONNX Runtime can run.
@@ -91,7 +93,7 @@ def open_detector(model: Path | None) -> Detector:
         return HogDetector()
     from edge_runtime.camera.yolox_detector import YoloxDetector  # a device with HOG needs no ONNX Runtime
 
-    return YoloxDetector(model)
+    return YoloxDetector(model, threads=threads)
 
 
 def best_detections(

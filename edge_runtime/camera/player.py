@@ -22,10 +22,9 @@ try:
     gi.require_version("GstVideo", "1.0")
     from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: F401 - GstApp gives the appsink its methods
 except (ImportError, ValueError) as error:
-    raise StreamError(
-        f"GStreamer 1.x and its Python bindings are needed to read a camera, and were not found ({error}); "
-        "install gir1.2-gst-plugins-base-1.0 and PyGObject"
-    ) from error
+    _missing: Exception | None = error  # told by the first Player: an error while importing would be a traceback
+else:
+    _missing = None
 
 _NTP_TO_UNIX_S = 2_208_988_800  # from 1900 to 1970, RFC 5905
 _LATEST_ARRIVAL_NS = 5_000_000_000  # a live frame's time stamp further from now than this is not believed
@@ -73,8 +72,13 @@ class Player:
         """Start playing.
 
         Raises:
-            StreamError: GStreamer lacks an element, or the address needs hardware that is not here.
+            StreamError: GStreamer is missing or lacks an element, or the address needs hardware that is not here.
         """
+        if _missing:
+            raise StreamError(
+                f"GStreamer 1.x and its Python bindings are needed to read a camera, and were not found ({_missing}); "
+                "install gir1.2-gst-plugins-base-1.0 and PyGObject"
+            ) from _missing
         Gst.init(None)
         self._address = address
         text = pipeline_text(address, hardware=_has_jetson_elements(), paced=paced)

@@ -1,6 +1,7 @@
 """The daemon as an operator runs it: a real clip or camera, a real broker, and everything that goes wrong."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,14 +14,17 @@ from typing import Any
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import numpy_helper
 
+from edge_runtime.contract.manifest import write_manifest
 from tests.conftest import ROOT
 from tests.edge_runtime.link.samples import wait_for
 from tests.edge_runtime.mqtt_broker import Broker, Secrets, free_port
 from tests.edge_runtime.rtsp_camera import RtspCamera
-from tests.tiny_network import write_tiny_network
+from tests.tiny_network import LENGTH, tiny_manifest, write_tiny_network
 
 CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 
@@ -40,6 +44,7 @@ class Site:
         self.folder = folder
         self._stack = stack
         self.health_port = free_port()
+        self.summary = "daemon.json"
         write_tiny_network(folder)
         self.settings: dict[str, Any] = {
             "site": "lab",
@@ -55,7 +60,7 @@ class Site:
     def daemon(self) -> "subprocess.Popen[str]":
         """Start a daemon; it is killed at the end of the test if it still runs."""
         (self.folder / "site.yaml").write_text(yaml.safe_dump(self.settings))
-        return self._script("daemon.py", "--config", "site.yaml", "--summary", "daemon.json")
+        return self._script("daemon.py", "--config", "site.yaml", "--summary", self.summary)
 
     def listener(self, broker: Broker) -> "subprocess.Popen[str]":
         """Start a listener that writes heard.json when the node has stopped; returns once it listens."""
@@ -264,13 +269,15 @@ def test_all_faults_of_a_configuration_are_said_at_once(make_site: MakeSite, tmp
         ("other digest", 2, "is not the file its manifest describes"),
         ("no manifest", 2, "has no manifest"),
         ("other TensorRT", 2, "TensorRT"),
+        ("summary without folder", 2, "cannot write nowhere/daemon.json"),
+        ("no GStreamer", 1, "GStreamer 1.x and its Python bindings are needed"),
         ("missing video", 1, "expected a video file"),
         ("missing camera", 1, "expected a camera at /dev/video99"),
         ("corrupt video", 1, "clip.avi"),
     ],
 )
 def test_what_cannot_work_ends_in_one_sentence(
-    make_site: MakeSite, tmp_path: Path, fault: str, code: int, expected: str
+    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, code: int, expected: str
 ) -> None:
     """Exit code 2 where a restart cannot help, 1 where it might; never a traceback."""
     clip = tmp_path / "clip.avi"
@@ -295,6 +302,11 @@ def test_what_cannot_work_ends_in_one_sentence(
             clip.unlink()
         case "missing camera":
             site.settings["cameras"][0]["source"] = "v4l2:///dev/video99"
+        case "summary without folder":
+            site.summary = "nowhere/daemon.json"
+        case "no GStreamer":
+            (site.folder / "gi.py").write_text("raise ImportError('no gi here')")
+            monkeypatch.setenv("PYTHONPATH", str(site.folder))
     assert expected in ends(site.daemon(), code=code)
 
 
@@ -319,6 +331,36 @@ def test_an_ended_file_ends_the_daemon_with_success(make_site: MakeSite, tmp_pat
     assert "ended: 10 frames" in log
 
 
+def test_an_engine_that_fails_while_running_is_a_fault(make_site: MakeSite, pedestrians: Path) -> None:
+    """Exit code 1: it has worked before, so a restart may help; what was spooled stays."""
+    site = make_site(pedestrians)
+    path = site.folder / "tiny.onnx"
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "whole"
+    model.graph.initializer.append(numpy_helper.from_array(np.full(LENGTH, 10**6), "outside"))
+    model.graph.node.append(onnx.helper.make_node("Gather", ["whole", "outside"], ["descriptor"], axis=1))
+    onnx.save(model, path)
+    write_manifest(tiny_manifest(path), path)
+    assert "failed on" in ends(site.daemon(), code=1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_moment_ends_it_in_peace(make_site: MakeSite, pedestrians: Path, number: int) -> None:
+    """While it starts, and once more while it ends."""
+    site = make_site(pedestrians)
+    (site.folder / "tiny.onnx.json").rename(site.folder / "manifest")
+    os.mkfifo(site.folder / "tiny.onnx.json")
+    daemon = site.daemon()
+    with (site.folder / "tiny.onnx.json").open("w") as pipe:  # opens when the daemon has come to read the manifest
+        daemon.send_signal(number)
+        pipe.write((site.folder / "manifest").read_text())
+    for _ in range(100):
+        daemon.send_signal(number)
+        time.sleep(0.01)
+    log, _ = daemon.communicate(timeout=5)
+    assert (daemon.returncode, "Traceback" in log) == (0, False), log
+
+
 def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     """Configuration and model are looked at, nothing is started."""
     site = make_site(tmp_path / "clip.avi")
@@ -328,3 +370,8 @@ def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     assert found.returncode == 0
     assert "in order" in found.stdout
     assert "onnxruntime" in found.stdout
+    site.settings["broker"] |= {"user_file": "user", "password_file": "password"}
+    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
+    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+    assert found.returncode == 2
+    assert "it holds the broker's user or password" in found.stderr
