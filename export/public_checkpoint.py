@@ -3,23 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 
 from edge_runtime.contract.errors import ExportError
-from edge_runtime.contract.manifest import (
-    Artefact,
-    Build,
-    Descriptor,
-    Input,
-    Manifest,
-    Part,
-    Terms,
-    file_sha256,
-    space_id,
-)
-from edge_runtime.contract.provenance import commit, now
-from train.checkpoint import LoadedNetwork, class_count, load_weights, read_weights, weights_sha256
+from edge_runtime.contract.manifest import Input, Terms
+from train.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, load_weights, read_weights
 from train.models.catalog import build
 
 
@@ -45,25 +33,14 @@ def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
     state = read_weights(path)
     network = build(facts.architecture, classes=class_count(state, source=path))
     load_weights(network, state, source=path)
-    network.eval()
-    weights = weights_sha256(state)
     try:
-        input_ = Input(height_px=facts.height_px, width_px=facts.width_px)
-        with torch.inference_mode():
-            length = network(torch.zeros(1, 3, facts.height_px, facts.width_px)).shape[1]
-        descriptor = Descriptor(length=length, parts=(Part(name="global", length=length),))
-        manifest = Manifest(
-            model_id=f"{facts.architecture}-{facts.data_set}-{weights[:8]}",
+        manifest = checkpoint_manifest(
+            path,
+            network.eval(),
             architecture=facts.architecture,
-            weights_sha256=weights,
+            data_set=facts.data_set,
             recipe="none: public checkpoint",
-            commit=commit(),
-            created=now(),
-            space_id=space_id(weights, input_, descriptor),
-            input=input_,
-            descriptor=descriptor,
-            artefact=Artefact(kind="checkpoint", file=path.name, sha256=file_sha256(path)),
-            build=Build(backend="torch", precision="fp32"),
+            input_=Input(height_px=facts.height_px, width_px=facts.width_px),
             terms=Terms(weights=facts.licence, training_data=facts.licence),
         )
     except ValidationError as error:
@@ -71,5 +48,10 @@ def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
         raise ExportError(
             f"these facts make no manifest: {'.'.join(map(str, fault['loc']))}: {fault['msg']}; "
             "a data set's name holds only a-z, 0-9 and _, sizes are positive"
+        ) from error
+    except RuntimeError as error:  # too small for its pools, or too large for this machine's memory
+        raise ExportError(
+            f"{facts.architecture} cannot take images of {facts.height_px} x {facts.width_px} pixels here; "
+            "give the height and width it was trained with"
         ) from error
     return LoadedNetwork(network, manifest)

@@ -11,7 +11,6 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
-from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import (
     Artefact,
@@ -32,8 +31,7 @@ from export.deploy_graph import DeployedNetwork, deploy, deploy_in_half_precisio
 from export.public_checkpoint import Facts, load_public_checkpoint
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images
-from train.models.pixels import PixelsToDescriptor
-from train.scoring import Describe
+from train.models.pixels import describe_with
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
 _PROOF_IMAGES = 16
@@ -110,7 +108,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     """
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
     manifest = successor(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
-    before = _torch_describe(source)
+    before = describe_with(source.network, source.manifest.input, device=torch.device("cpu"))  # itself, unchanged
     with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
         images = _proof_images(manifest, data)
         _check_equal(fidelity(before(images), engine.describe(images)), precision)
@@ -138,17 +136,6 @@ def _check_equal(found: Fidelity, precision: Precision) -> None:
             f"the {precision} ONNX file is not the checkpoint's network: expected a cosine of at least {least} between "
             f"their descriptors, found {found.cosine_min:.6f}; no file was written"
         )
-
-
-def _torch_describe(source: LoadedNetwork) -> Describe:
-    """The checkpoint itself, unchanged, in float32."""
-    network = PixelsToDescriptor(source.network, source.manifest.input).eval()
-
-    def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
-            return normalise(network(torch.from_numpy(images)).numpy())
-
-    return describe
 
 
 def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pickle
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,35 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contract.errors import CheckpointError
-from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.manifest import (
+    Artefact,
+    Build,
+    Descriptor,
+    Input,
+    Manifest,
+    Part,
+    Terms,
+    file_sha256,
+    read_manifest,
+    space_id,
+)
+from edge_runtime.contract.provenance import commit, now
 from train.models.catalog import build
 
 State = dict[str, Tensor]
 _CLASSIFIER = "classifier."
+# What torch's reader and unpickler were seen to raise on foreign and damaged files.
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +52,18 @@ class LoadedNetwork:
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically: a stop in the middle leaves the old file."""
+    """Write a checkpoint atomically: a stop in the middle leaves the old file.
+
+    Raises:
+        CheckpointError: it cannot be written.
+    """
     partial = path.with_name(path.name + ".partial")
-    torch.save(content, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(content, partial)
+        os.replace(partial, path)
+    except (RuntimeError, OSError) as error:  # torch's writer wraps what the system says
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}; is the folder there, writable, and the disk not full?") from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -43,7 +76,7 @@ def read(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"expected a checkpoint at {path}, found no file") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError, OSError, ValueError, LookupError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(f"{path} is not a checkpoint that can be read; is it complete?") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"expected a dictionary of weights in {path}, found {type(content).__name__}")
@@ -58,7 +91,7 @@ def read_weights(path: Path) -> State:
     """
     content = read(path)
     state = content.get("state_dict", content)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
         raise CheckpointError(f"{path} holds no weights; expected tensors by name, or those under 'state_dict'")
     return {key.removeprefix("module."): value for key, value in state.items()}
 
@@ -108,6 +141,39 @@ def load_network(path: Path) -> LoadedNetwork:
     network = build(manifest.architecture, classes=class_count(state, source=path))
     load_weights(network, state, source=path)
     return LoadedNetwork(network.eval(), manifest)
+
+
+def checkpoint_manifest(
+    path: Path, network: nn.Module, *, architecture: str, data_set: str, recipe: str, input_: Input, terms: Terms
+) -> Manifest:
+    """The manifest of a checkpoint file that holds the weights of `network`, which is in eval mode; without scores.
+
+    Raises:
+        ValidationError: a fact is not one a manifest can hold.
+    """
+    weights = weights_sha256(network.state_dict())
+    length = _descriptor_length(network, input_)
+    descriptor = Descriptor(length=length, parts=(Part(name="global", length=length),))
+    return Manifest(
+        model_id=f"{architecture}-{data_set}-{weights[:8]}",
+        architecture=architecture,
+        weights_sha256=weights,
+        recipe=recipe,
+        commit=commit(),
+        created=now(),
+        space_id=space_id(weights, input_, descriptor),
+        input=input_,
+        descriptor=descriptor,
+        artefact=Artefact(kind="checkpoint", file=path.name, sha256=file_sha256(path)),
+        build=Build(backend="torch", precision="fp32"),
+        terms=terms,
+    )
+
+
+def _descriptor_length(network: nn.Module, input_: Input) -> int:
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        return int(network(torch.zeros(1, 3, input_.height_px, input_.width_px, device=device)).shape[1])
 
 
 def class_count(state: State, *, source: Path) -> int:

@@ -5,18 +5,12 @@ import logging
 import sys
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from edge_runtime.contract.descriptor import normalise
-from edge_runtime.contract.manifest import Evidence, Input, read_manifest
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from train.checkpoint import load_network
-from train.data.datasets import ReidData, open_data
-from train.models.pixels import PixelsToDescriptor
-from train.scoring import Describe, describe_test_split, evidence, score
+from train.data.datasets import open_data
+from train.scoring import Describe, score_on
 
 _EXAMPLES = """\
 examples:
@@ -38,12 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     manifest = read_manifest(arguments.model)
     data = open_data(arguments.data_set, arguments.data)
     if manifest.artefact.kind == "checkpoint":
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        found, _ = score_network(load_network(arguments.model).network, data, manifest.input, device=device)
-        runs_on = f"PyTorch, {device}"
+        describe, runs_on = _open_checkpoint(arguments.model)
+        found = score_on(describe, data, manifest.input)
     else:
         with open_engine(arguments.model) as engine:
-            found = _score(engine.describe, data, manifest.input)
+            found = score_on(engine.describe, data, manifest.input)
             runs_on = engine.backend
     print(f"{manifest.model_id} in {manifest.build.precision} by {runs_on} on {data.name}:")
     for name, figure in (("rank-1", found.rank1), ("mAP", found.mean_ap), ("mINP", found.mean_inp)):
@@ -51,27 +44,20 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def score_network(
-    network: torch.nn.Module, data: ReidData, input_: Input, *, device: torch.device
-) -> tuple[Evidence, int]:
-    """Score a network in float32. Returns the evidence and the descriptor's length."""
-    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    pixels_to_descriptor = PixelsToDescriptor(network, input_)
-    length = 0
+def _open_checkpoint(path: Path) -> tuple[Describe, str]:
+    """A checkpoint's network as a function, and what runs it. Only this needs PyTorch, which a camera does not have."""
+    try:
+        import torch
+    except ImportError as error:
+        raise ConfigError(
+            f"{path} is a checkpoint, and scoring one needs PyTorch; install the extra `train`, or give its ONNX file"
+        ) from error
+    from train.checkpoint import load_network
+    from train.models.pixels import describe_with
 
-    def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        nonlocal length
-        with torch.inference_mode():
-            raw = pixels_to_descriptor(torch.from_numpy(images).to(device)).cpu().numpy()
-        length = raw.shape[1]
-        return normalise(raw)
-
-    return _score(describe, data, input_), length
-
-
-def _score(describe: Describe, data: ReidData, input_: Input) -> Evidence:
-    query, gallery = describe_test_split(describe, data, height_px=input_.height_px, width_px=input_.width_px)
-    return evidence(score(query, gallery), data)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded = load_network(path)
+    return describe_with(loaded.network, loaded.manifest.input, device=device), f"PyTorch, {device}"
 
 
 if __name__ == "__main__":

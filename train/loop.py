@@ -75,7 +75,7 @@ class Trainer:
                 report = self._epoch(self.finished_epochs)
                 self.finished_epochs += 1
                 after_epoch(report)
-        except torch.OutOfMemoryError as error:
+        except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
                 f"the memory of {self._device} is full at batch size {self._recipe.batches.size}; "
                 "use a smaller batch, a smaller network or a larger GPU"

@@ -13,17 +13,18 @@ import torch
 
 from edge_runtime.contract import manifest as contract
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import commit, cpu_name
 from edge_runtime.contract.script import run
 from train import checkpoint
 from train.curves import draw_curves
 from train.data.datasets import ReidData, open_data
 from train.data.loader import TrainingImages
-from train.evaluate import score_network
 from train.loop import EpochReport, Trainer, precision_for
 from train.models.catalog import build
+from train.models.pixels import describe_with
 from train.recipe import Recipe
 from train.recipes.catalog import all_recipes, find_recipe
+from train.scoring import score_on
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,14 @@ def main(argv: list[str] | None = None) -> int:
         _print_recipes()
         return 0
     recipe = _shortened(find_recipe(arguments.recipe), arguments.epochs)
-    if recipe.needs_weights and arguments.weights is None:
+    if not 0 <= arguments.seed < 2**32:
+        raise ConfigError(f"--seed must be from 0 to {2**32 - 1}, found {arguments.seed}")
+    if recipe.needs_weights and arguments.weights is None and not arguments.resume:
         raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
     data = open_data(recipe.data_set, arguments.data)
     folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
+    if arguments.resume:
+        _check_resumed(folder / "settings.json", recipe, arguments.weights)
     _train(recipe, data, folder, arguments)
     return 0
 
@@ -88,17 +93,18 @@ def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
         return recipe
     if epochs < 1:
         raise ConfigError(f"--epochs must be at least 1, found {epochs}")
-    schedule = recipe.schedule
+    schedule, losses = recipe.schedule, recipe.losses
     share = epochs / schedule.epochs
-    steps = tuple(sorted({max(1, round(step * share)) for step in schedule.steps} - {epochs}))
+    steps = {max(1, round(step * share)) for step in schedule.steps}
     changed = dataclasses.replace(
         schedule,
         epochs=epochs,
-        steps=tuple(step for step in steps if step < epochs),
+        steps=tuple(sorted(step for step in steps if step < epochs)),
         warm_up_epochs=round(schedule.warm_up_epochs * share),
         classifier_only_epochs=round(schedule.classifier_only_epochs * share),
     )
-    return recipe.variant(recipe.name, schedule=changed)
+    sooner = dataclasses.replace(losses, triplet_from_epoch=round(losses.triplet_from_epoch * share))
+    return recipe.variant(recipe.name, schedule=changed, losses=sooner)
 
 
 def _run_folder(output: Path, recipe: Recipe, *, seed: int, resumes: bool) -> Path:
@@ -108,8 +114,24 @@ def _run_folder(output: Path, recipe: Recipe, *, seed: int, resumes: bool) -> Pa
         raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --output")
     if resumes and not has_state:
         raise ConfigError(f"there is nothing to resume: expected {folder / 'resume.pth'}")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}; give another --output") from error
     return folder
+
+
+def _check_resumed(settings: Path, recipe: Recipe, weights: Path | None) -> None:
+    """Refuse options that say something else than the run was started with."""
+    started = json.loads(settings.read_text())
+    epochs = started["recipe"]["schedule"]["epochs"]
+    if epochs != recipe.schedule.epochs:
+        raise ConfigError(
+            f"the run in {settings.parent} was started for {epochs} epochs, not {recipe.schedule.epochs}; "
+            f"go on with --epochs {epochs}, or start anew with another --output"
+        )
+    if weights is not None and contract.file_sha256(weights) != started["weights"]:
+        raise ConfigError(f"the run in {settings.parent} was not started from {weights}; leave --weights out")
 
 
 def _device(wish: str) -> torch.device:
@@ -130,12 +152,15 @@ def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Nam
     trainer = Trainer(network, recipe, images, device=device, seed=arguments.seed)
     if arguments.resume:
         trainer.resume(folder / "resume.pth")
-    _write_settings(folder, recipe, arguments, device)
+    else:
+        _write_settings(folder, recipe, arguments, device)
+    log = folder / "log.jsonl"
+    _trim_log(log, finished_epochs=trainer.finished_epochs)
     logger.info("%s trains on %s (%s) into %s", recipe.name, device, precision_for(device), folder)
 
     def after_epoch(report: EpochReport) -> None:
-        with (folder / "log.jsonl").open("a") as log:
-            log.write(json.dumps(dataclasses.asdict(report)) + "\n")
+        with log.open("a") as file:
+            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
         trainer.save(folder / "resume.pth")
         logger.info(
             "epoch %d  loss %.3f  accuracy %.3f  rate %.2g  %.0f images/s",
@@ -147,8 +172,14 @@ def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Nam
         )
 
     trainer.run(after_epoch=after_epoch)
-    draw_curves(folder / "log.jsonl", folder / "curves.png")
+    draw_curves(log, folder / "curves.png")
     _finish(recipe, data, folder, network, input_, device)
+
+
+def _trim_log(log: Path, *, finished_epochs: int) -> None:
+    """Leave one line per finished epoch: a stop may have left that of an epoch that was not saved, or half a line."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    _replace(log, "".join(lines[:finished_epochs]))
 
 
 def _finish(
@@ -160,28 +191,20 @@ def _finish(
     device: torch.device,
 ) -> None:
     """Write the network, score it, and write its manifest."""
-    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     path = folder / "model.pth"
-    checkpoint.save({"state_dict": state}, path)
-    digest = checkpoint.weights_sha256(state)
-    evidence, length = score_network(network, data, input_, device=device)
-    descriptor = contract.Descriptor(length=length, parts=(contract.Part(name="global", length=length),))
-    manifest = contract.Manifest(
-        model_id=f"{recipe.architecture}-{data.name}-{digest[:8]}",
+    checkpoint.save({"state_dict": {k: value.cpu().contiguous() for k, value in network.state_dict().items()}}, path)
+    describe = describe_with(network, input_, device=device)
+    manifest = checkpoint.checkpoint_manifest(
+        path,
+        network,
         architecture=recipe.architecture,
-        weights_sha256=digest,
+        data_set=data.name,
         recipe=recipe.name,
-        commit=commit(),
-        created=now(),
-        space_id=contract.space_id(digest, input_, descriptor),
-        input=input_,
-        descriptor=descriptor,
-        artefact=contract.Artefact(kind="checkpoint", file=path.name, sha256=contract.file_sha256(path)),
-        build=contract.Build(backend="torch", precision="fp32"),
-        evidence=evidence,
+        input_=input_,
         terms=contract.Terms(weights=f"trained on {data.terms}", training_data=data.terms),
     )
-    contract.write_manifest(manifest, path)
+    evidence = score_on(describe, data, input_)
+    contract.write_manifest(manifest.model_copy(update={"evidence": evidence}), path)
     print(
         f"{path}: rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}, "
         f"mINP {evidence.mean_inp.value:.3f} on {data.name}"
@@ -199,9 +222,14 @@ def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "cpu_threads": torch.get_num_threads(),
     }
-    partial = folder / "settings.json.partial"
-    partial.write_text(json.dumps(settings, indent=2) + "\n")
-    os.replace(partial, folder / "settings.json")
+    _replace(folder / "settings.json", json.dumps(settings, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_runtime.contract.descriptor import cosine_distance
-from edge_runtime.contract.manifest import Evidence, Score
+from edge_runtime.contract.manifest import Evidence, Input, Score
 from train.data.datasets import ReidData, Sample, load_images
 from train.metrics import Interval, Retrieval, bootstrap, retrieval
 
@@ -66,6 +66,13 @@ def describe_test_split(
     query = describe_samples(describe, data.query, height_px=height_px, width_px=width_px, label="query")
     gallery = describe_samples(describe, data.gallery, height_px=height_px, width_px=width_px, label="gallery")
     return query, gallery
+
+
+def score_on(describe: Describe, data: ReidData, input_: Input) -> Evidence:
+    """Describe query and gallery of a data set at the network's input size, and score them."""
+    return evidence(
+        score(*describe_test_split(describe, data, height_px=input_.height_px, width_px=input_.width_px)), data
+    )
 
 
 def evidence(result: Retrieval, data: ReidData) -> Evidence:

@@ -114,6 +114,8 @@ def _public(exported: Path, folder: Path) -> Path:
         ("--architecture", "vgg", ConfigError, "unknown architecture 'vgg'"),
         ("--data-set", "My Set", ExportError, "these facts make no manifest: model_id"),
         ("--height", "-4", ExportError, "these facts make no manifest: height_px"),
+        ("--height", "8", ExportError, "cannot take images of 8 x 32 pixels"),
+        ("--height", "999999999", ExportError, "cannot take images of 999999999 x 32 pixels"),
     ],
 )
 def test_wrong_facts_are_refused(

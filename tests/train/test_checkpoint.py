@@ -1,6 +1,8 @@
 """Checkpoints load strictly, and what is wrong with one is listed."""
 
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -52,12 +54,39 @@ def test_fine_tuning_keeps_a_fresh_classifier(tmp_path: Path) -> None:
     assert len(network.get_parameter("classifier.bias")) == 9
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a checkpoint",
+        b"PK\x03\x04 cut",
+        b"hello world\n" * 50,
+        pickle.dumps({"a": 1}, 2)[:-3],
+        b"\x80\x02J\x01",
+    ],
+)
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     """No traceback of the unpickler."""
     (tmp_path / "model.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"model\.pth is not a checkpoint"):
         read_weights(tmp_path / "model.pth")
+
+
+@pytest.mark.parametrize("content", [{1: torch.zeros(2)}, {"state_dict": {1: torch.zeros(2)}}, {"state_dict": [1]}])
+def test_a_checkpoint_without_named_weights_is_refused(tmp_path: Path, content: dict[Any, Any]) -> None:
+    """Tensors by number are another program's file."""
+    torch.save(content, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match="holds no weights; expected tensors by name"):
+        read_weights(tmp_path / "model.pth")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """A missing folder, and a folder in the file's place, each in one sentence."""
+    (tmp_path / "model.pth").mkdir()
+    for path in (tmp_path / "model.pth", tmp_path / "nowhere" / "model.pth"):
+        with pytest.raises(CheckpointError, match=r"cannot write .*model\.pth"):
+            save({"state_dict": {}}, path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pth"]
 
 
 def test_a_checkpoint_cannot_run_code(tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """The commands `train/run.py` and `train/evaluate.py` as a researcher types them."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError
-from edge_runtime.contract.manifest import read_manifest
+from edge_runtime.contract.manifest import read_manifest, write_manifest
+from tests.conftest import ROOT
 from tests.market_folder import write_market_folder
+from tests.tiny_network import write_tiny_network
 from train import evaluate, run
 from train.checkpoint import save
 from train.data import datasets
 from train.models.catalog import build
+from train.recipes.catalog import find_recipe
 
 RECIPE = "osnet_cuhk03:scratch_x0_25"
 
@@ -56,6 +61,59 @@ def test_a_run_is_not_overwritten_and_nothing_is_resumed_from_nothing(data: Path
     assert run.main([*arguments, "--resume"]) == 0
 
 
+def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
+    """Options may not say something else than at the start; what a stop left in the log is dropped; settings stay."""
+    arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
+    assert run.main(arguments) == 0
+    folder = tmp_path / "osnet_cuhk03-scratch_x0_25-seed0"
+    with pytest.raises(ConfigError, match=r"was started for 1 epochs, not 2; go on with --epochs 1"):
+        run.main([*arguments[:-1], "2", "--resume"])
+    with pytest.raises(ConfigError, match="was not started from"):
+        run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
+    settings = (folder / "settings.json").read_bytes()
+    log = (folder / "log.jsonl").read_bytes()
+    (folder / "log.jsonl").write_bytes(log + b'{"epoch": 2, "lo')
+    assert run.main([*arguments, "--resume"]) == 0
+    assert (folder / "log.jsonl").read_bytes() == log
+    assert (folder / "settings.json").read_bytes() == settings
+
+
+def test_a_shorter_run_moves_every_step_in_proportion() -> None:
+    """A tenth of the epochs: steps, warm-up and the start of the triplet loss come ten times sooner."""
+    small, scratch = find_recipe("osnet_cuhk03:demo_small"), find_recipe("osnet_cuhk03:scratch")
+    short = run._shortened(small, small.schedule.epochs // 2)
+    assert short.losses.triplet_from_epoch == small.losses.triplet_from_epoch // 2
+    assert short.schedule.warm_up_epochs == small.schedule.warm_up_epochs // 2
+    assert run._shortened(scratch, 35).schedule.steps == (15, 22, 30)
+    assert run._shortened(scratch, 2).schedule.steps == (1,)
+
+
+EVALUATE_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from edge_runtime.contract.script import run
+from train import evaluate
+from train.data.datasets import read_market_layout
+evaluate.open_data = lambda name, folder: read_market_layout(folder, name=name)
+sys.exit(run(evaluate.main))
+"""
+
+
+def test_an_onnx_file_is_scored_without_torch(data: Path, tmp_path: Path) -> None:
+    """A camera has no PyTorch: ONNX files and engines do not need it, and a checkpoint says that it does."""
+    model = write_tiny_network(tmp_path)
+    command = [sys.executable, "-c", EVALUATE_WITHOUT_TORCH, str(model), "--data", str(data)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "by onnxruntime" in done.stdout
+    manifest = read_manifest(model)
+    artefact = manifest.artefact.model_copy(update={"kind": "checkpoint"})
+    write_manifest(manifest.model_copy(update={"artefact": artefact}), model)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {model} is a checkpoint, and scoring one needs PyTorch")
+
+
 def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: Path) -> None:
     """Missing weights, weights of another network, a wrong recipe, an empty folder, no epochs."""
     common = ["--data", str(data), "--output", str(tmp_path / "runs")]
@@ -68,6 +126,10 @@ def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: P
         run.main(["osnet", *common])
     with pytest.raises(ConfigError, match="at least 1"):
         run.main([RECIPE, *common, "--epochs", "0"])
+    with pytest.raises(ConfigError, match="--seed must be from 0 to 4294967295, found -1"):
+        run.main([RECIPE, *common, "--seed", "-1"])
+    with pytest.raises(ConfigError, match=r"cannot make the folder .*other\.pth"):
+        run.main([RECIPE, "--data", str(data), "--output", str(tmp_path / "other.pth")])
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="bounding_box_train, which is missing"):
         run.main([RECIPE, "--data", str(tmp_path / "empty")])

@@ -1,8 +1,13 @@
-"""From pixels to descriptors: the network with its normalisation in front, as the device will run it."""
+"""From pixels to descriptors: the network with its normalisation in front, as training has it."""
 
+from collections.abc import Callable
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import Input
 
 
@@ -13,15 +18,18 @@ def normalise_pixels(images: Tensor, input_: Input) -> Tensor:
     return (images.float() - mean) / std
 
 
-class PixelsToDescriptor(nn.Module):
-    """pixels: (N, H, W, 3) uint8, RGB -> (N, D) float32 descriptors, not L2-normalised."""
+def describe_with(
+    network: nn.Module, input_: Input, *, device: torch.device
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """The network as it was trained, in float32, as a function from images to descriptors (`train.scoring.Describe`).
 
-    def __init__(self, network: nn.Module, input_: Input) -> None:
-        super().__init__()
-        self.network = network
-        self._input = input_
+    The network is moved to the device and to eval mode.
+    """
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        images = normalise_pixels(pixels.permute(0, 3, 1, 2), self._input)  # (N, 3, H, W)
-        descriptor: Tensor = self.network(images)  # (N, D)
-        return descriptor
+    def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)  # (N, 3, H, W)
+            return normalise(network(normalise_pixels(pixels, input_)).cpu().numpy())  # (N, D)
+
+    return describe
