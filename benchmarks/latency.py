@@ -65,17 +65,26 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(f"expected at least 1 round, found --rounds {arguments.rounds}")
     torch.set_num_threads(1)
     with ExitStack() as stack:
-        engines = {path.name: stack.enter_context(open_engine(path, threads=1)) for path in paths}
+        engines = {name: stack.enter_context(open_engine(path, threads=1)) for name, path in _named(paths).items()}
         manifest = _common_manifest(engines)
+        output = arguments.output or ROOT / "benchmarks" / "records" / f"latency_{manifest.architecture}.json"
+        output.parent.mkdir(parents=True, exist_ok=True)
         eager, network = _open_eager(manifest, arguments.checkpoint)
         networks = [network, *(_describe_engine(name, engine) for name, engine in engines.items())]
         timings = _time(engines, eager, manifest=manifest, rounds=arguments.rounds)
     record = _record(manifest, networks, timings=timings, rounds=arguments.rounds)
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"latency_{manifest.architecture}.json"
     output.write_text(json.dumps(record, indent=2) + "\n")
     print(_table(networks, timings))
     print(f"{record['device']}, one thread; record: {output}")
     return 0
+
+
+def _named(paths: list[Path]) -> dict[str, Path]:
+    """The engines by file name, as table and record call them."""
+    named = {path.name: path for path in paths}
+    if len(named) < len(paths):
+        raise ConfigError(f"expected engines with different file names, found {', '.join(map(str, paths))}")
+    return named
 
 
 def _common_manifest(engines: dict[str, Engine]) -> Manifest:
@@ -94,6 +103,11 @@ def _open_eager(manifest: Manifest, checkpoint: Path | None) -> tuple[nn.Module,
         weights, digest = "random: speed does not depend on weights", None
     else:
         loaded = load_network(checkpoint)
+        if loaded.manifest.architecture != manifest.architecture:
+            raise ConfigError(
+                f"the engines are {manifest.architecture}, but {checkpoint} is {loaded.manifest.architecture}; "
+                "give the checkpoint they were exported from"
+            )
         module, weights, digest = loaded.network, checkpoint.name, loaded.manifest.artefact.sha256
     return module, Network(_EAGER, f"torch {torch.__version__} CPU", "fp32", weights, digest, None, None)
 

@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     precision: Precision = "int8" if arguments.int8 else "fp16"
     tolerance = tolerance_of(arguments, precision)
+    _check_calibration(arguments.model, arguments.calibration, precision)
     data = open_test_data(arguments.data)
     request = Request(
         model=arguments.model,
@@ -105,6 +106,20 @@ def build_candidate(request: Request, candidate: Path) -> Manifest:
     manifest = successor(made_from, artefact, build=build, calibration=made_from.calibration)
     write_manifest(manifest, candidate)
     return manifest
+
+
+def _check_calibration(model: Path, calibration: Path | None, precision: Precision) -> None:
+    """Refuse an image list that nothing would be calibrated with, but for the one a quantised model was made with."""
+    if calibration is None:
+        return
+    if precision != "int8":
+        raise ExportError(f"--calibration is for --int8 only: {precision} needs no image list; leave it out")
+    used = read_manifest(model).calibration
+    if used is not None and used.image_list_sha256 != file_sha256(calibration):
+        raise ExportError(
+            f"{model} is quantised already, with another image list than {calibration}; leave --calibration out, "
+            "or give the float32 file"
+        )
 
 
 def _network(request: Request, folder: Path) -> Path:

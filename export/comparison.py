@@ -1,6 +1,7 @@
 """A model against the one it was made from: how far descriptors moved, and what that costs in retrieval."""
 
 import argparse
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.errors import ConfigError, ExportError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Precision, Score, read_manifest
 from edge_runtime.engine.engine import open_engine
 from train.data.datasets import ReidData, read_market_layout
@@ -144,7 +145,13 @@ def add_tolerance_options(parser: argparse.ArgumentParser) -> None:
 
 
 def tolerance_of(arguments: argparse.Namespace, precision: Precision) -> Tolerance:
-    """The tolerance asked for with the options of `add_tolerance_options`."""
+    """The tolerance asked for with the options of `add_tolerance_options`.
+
+    Raises:
+        ConfigError: not a number, which no loss would exceed.
+    """
+    if any(math.isnan(points) for points in (arguments.rank1_points, arguments.map_points) if points is not None):
+        raise ConfigError("--rank1-points and --map-points take percentage points, found nan")
     usual = TOLERANCES[precision]
     return Tolerance(
         rank1=usual.rank1 if arguments.rank1_points is None else arguments.rank1_points,

@@ -149,6 +149,19 @@ def test_a_quantised_file_needs_no_list(model: Path, images: Path, data: Path, t
     assert read_manifest(engine).artefact.parent_sha256 == file_sha256(model)
 
 
+def test_an_image_list_that_would_not_be_used_is_refused(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+    """Half precision takes none, and a quantised file has its own; naming that one again does no harm."""
+    with pytest.raises(ExportError, match="--calibration is for --int8 only"):
+        main([str(model), "--fp16", "--calibration", str(images), "--data", str(data), *CPU])
+    quantised, other = tmp_path / "by_hand.onnx", tmp_path / "other.json"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    assert quantize.main([str(model), *options]) == 0
+    assert select_images.main([str(data), "--output", str(other), "--count", "5"]) == 0
+    with pytest.raises(ExportError, match=r"quantised already, with another image list than .*other\.json"):
+        _build(quantised, other, data)
+    assert _build(quantised, images, data) == 0
+
+
 def test_a_quantised_file_without_its_parent_is_refused(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
     """Without float32 there is nothing to measure the loss against."""
     quantised = tmp_path / "by_hand.onnx"

@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_runtime.contract.errors import DataError, ExportError
+from edge_runtime.contract.errors import ConfigError, DataError, ExportError
 from edge_runtime.contract.manifest import space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
 from export.compare import main
@@ -97,6 +97,13 @@ def test_the_tolerance_can_be_set(parent: Path, data: Path, tmp_path: Path) -> N
     """A user may accept a worse model knowingly."""
     options = ["--data", str(data), "--rank1-points", "100", "--map-points", "100"]
     assert main([str(parent), str(_blind(tmp_path)), *options]) == 0
+
+
+@pytest.mark.parametrize("option", ["--rank1-points", "--map-points"])
+def test_a_tolerance_that_is_no_number_is_refused(parent: Path, data: Path, tmp_path: Path, option: str) -> None:
+    """Nothing is larger than nan: every model would pass."""
+    with pytest.raises(ConfigError, match="take percentage points, found nan"):
+        main([str(parent), str(_blind(tmp_path)), "--data", str(data), option, "nan"])
 
 
 def test_other_spaces_are_not_compared(parent: Path, data: Path, tmp_path: Path) -> None:
