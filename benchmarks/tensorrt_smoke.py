@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ReidError
-from edge_runtime.contract.manifest import Build, Fidelity, Manifest, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Fidelity, Manifest, read_manifest, write_manifest
 from edge_runtime.contract.provenance import commit, describe_file, now, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
@@ -100,15 +100,7 @@ def _run_beside_onnxruntime(path: Path, built: BuiltPlan, *, manifest: Manifest,
         plan.write_bytes(built.plan)
         artefact = describe_file(plan, parent=manifest, kind="engine", opset=None)
         artefact = artefact.model_copy(update={"batch_min": 1, "batch_opt": 8, "batch_max": 32})
-        build = Build(
-            backend="tensorrt",
-            precision=manifest.build.precision,
-            tensorrt=built.tensorrt,
-            cuda=built.cuda,
-            gpu=built.gpu,
-            compute_capability=built.compute_capability,
-            l4t=built.l4t,
-        )
+        build = built.build(manifest.build.precision, kept_higher=manifest.build.kept_higher)
         write_manifest(successor(manifest, artefact, build=build), plan)
         with open_engine(path) as reference, open_engine(plan) as engine:
             return fidelity(reference.describe(crops), engine.describe(crops))

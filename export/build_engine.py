@@ -149,16 +149,7 @@ def _build_with_tensorrt(request: Request, network: Path, candidate: Path) -> tu
         timing_cache=request.model.with_name(_TIMING_CACHE),
     )
     candidate.write_bytes(built.plan)
-    build = Build(
-        backend="tensorrt",
-        precision=request.precision,
-        kept_higher=made_from.build.kept_higher,
-        tensorrt=built.tensorrt,
-        cuda=built.cuda,
-        gpu=built.gpu,
-        compute_capability=built.compute_capability,
-        l4t=built.l4t,
-    )
+    build = built.build(request.precision, kept_higher=made_from.build.kept_higher)
     return build, describe_file(candidate, parent=made_from, kind="engine", opset=batch.opset)
 
 

@@ -15,7 +15,7 @@ import onnx
 
 from calibration.network_file import read_network
 from edge_runtime.contract.errors import EngineError, ExportError
-from edge_runtime.contract.manifest import Precision
+from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
 from edge_runtime.engine.tensorrt_library import load_tensorrt, tensorrt_log
 
@@ -42,6 +42,19 @@ class BuiltPlan:
     gpu: str | None
     compute_capability: str | None
     l4t: str | None
+
+    def build(self, precision: Precision, *, kept_higher: tuple[str, ...] = ()) -> Build:
+        """The entry in the engine's manifest."""
+        return Build(
+            backend="tensorrt",
+            precision=precision,
+            kept_higher=kept_higher,
+            tensorrt=self.tensorrt,
+            cuda=self.cuda,
+            gpu=self.gpu,
+            compute_capability=self.compute_capability,
+            l4t=self.l4t,
+        )
 
 
 @dataclass(frozen=True)

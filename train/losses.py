@@ -9,7 +9,7 @@ def label_smoothed_cross_entropy(logits: Tensor, labels: Tensor, *, smoothing: f
     """Cross entropy against (1 - e) one-hot + e / C.
 
     logits: (N, C). labels: (N,) int64. Returns the mean over the batch.
-    Source: Szegedy et al., CVPR 2016, section 7; e = 0.1 in all four papers' code.
+    Source: Szegedy et al., CVPR 2016, section 7; OSNet, section 4.1.
     """
     return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
 

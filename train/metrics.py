@@ -36,7 +36,8 @@ class Retrieval:
     def mean_inp(self) -> float:
         """Mean inverse negative penalty over valid queries.
 
-        Source: Ye et al., TPAMI 2021, section 3.3: right images / rank of the last right image.
+        Source: Ye et al., "Deep Learning for Person Re-identification: A Survey and Outlook", TPAMI 2021, section 4.1:
+        right images / rank of the last right image.
         """
         return float(self.inverse_negative_penalty.mean())
 

@@ -52,7 +52,7 @@ class Conv1x1Linear(nn.Module):
 
 
 class LightConv3x3(nn.Module):
-    """Lite 3x3: a linear pointwise convolution, then a depthwise one, BN, ReLU. Source: section 3.1, figure 2(b)."""
+    """Lite 3x3: a linear pointwise convolution, then a depthwise one, BN, ReLU. Source: section 3.1, figure 3."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class ChannelGate(nn.Module):
 class OSBlock(nn.Module):
     """Omni-scale residual block: four streams of 1 to 4 Lite layers, gated and summed.
 
-    Source: section 3.2, figure 4; `with_instance_norm` is section 3.4: IN after the residual sum, before ReLU.
+    Source: section 3.2, figure 4(b); `with_instance_norm`: supplement A, IN after the residual sum, before ReLU.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, with_instance_norm: bool = False) -> None:
@@ -149,7 +149,7 @@ class OSNetHead(nn.Module):
 class OSNet(OSNetHead):
     """OSNet at any width; `with_instance_norm` makes OSNet-IBN.
 
-    IBN: IN replaces the stem's BN and is added in both blocks of conv2 (section 3.4).
+    IBN: IN is in conv1 and conv2 (supplement A): it replaces the stem's BN and is added in both blocks of conv2.
     """
 
     def __init__(self, *, width: float, classes: int, with_instance_norm: bool = False) -> None:
