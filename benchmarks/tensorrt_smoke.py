@@ -22,9 +22,9 @@ from edge_runtime.contract.manifest import Fidelity, Manifest, read_manifest, wr
 from edge_runtime.contract.provenance import commit, describe_file, now, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from export.comparison import fidelity, open_test_data
+from export.comparison import fidelity
 from export.tensorrt_builder import BuiltPlan, build_plan
-from train.data.datasets import load_images
+from train.data.datasets import load_images, open_folder
 
 MODELS = Path(__file__).resolve().parent.parent / "edge_runtime" / "models"
 CROPS = 64
@@ -91,7 +91,7 @@ def _crops(manifest: Manifest, data: Path | None) -> NDArray[np.uint8]:
     height, width = manifest.input.height_px, manifest.input.width_px
     if data is None:
         return np.random.default_rng(0).integers(0, 256, (CROPS, height, width, 3), dtype=np.uint8)
-    return load_images(open_test_data(data).query[:CROPS], height_px=height, width_px=width)
+    return load_images(open_folder(data).query[:CROPS], height_px=height, width_px=width)
 
 
 def _run_beside_onnxruntime(path: Path, built: BuiltPlan, *, manifest: Manifest, crops: NDArray[np.uint8]) -> Fidelity:

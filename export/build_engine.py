@@ -24,9 +24,10 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.provenance import cpu_name, describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from export.comparison import Comparison, add_tolerance_options, as_table, compare, open_test_data, tolerance_of
+from export.comparison import Comparison, add_tolerance_options, as_table, compare, tolerance_of
 from export.tensorrt_builder import build_plan, tensorrt_unavailable
 from export.timing import interleave
+from train.data.datasets import open_folder
 
 _WORKSPACE_MIB = 512
 _TIMING_CACHE = "tensorrt_timing.cache"
@@ -51,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     precision: Precision = "int8" if arguments.int8 else "fp16"
     tolerance = tolerance_of(arguments, precision)
     _check_calibration(arguments.model, arguments.calibration, precision)
-    data = open_test_data(arguments.data)
+    data = open_folder(arguments.data)
     request = Request(
         model=arguments.model,
         parent=_relative(arguments.model, "fp32"),

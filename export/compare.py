@@ -7,14 +7,15 @@ from pathlib import Path
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from export.comparison import add_tolerance_options, as_table, compare, open_test_data, tolerance_of
+from export.comparison import add_tolerance_options, as_table, compare, tolerance_of
+from train.data.datasets import open_folder
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print both models' scores. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     tolerance = tolerance_of(arguments, read_manifest(arguments.model).build.precision)
-    comparison = compare(arguments.parent, arguments.model, open_test_data(arguments.data))
+    comparison = compare(arguments.parent, arguments.model, open_folder(arguments.data))
     print(as_table(comparison))
     excess = comparison.excess(tolerance)
     if excess:

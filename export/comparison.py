@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import ConfigError, ExportError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Precision, Score, read_manifest
 from edge_runtime.engine.engine import open_engine
-from train.data.datasets import ReidData, read_market_layout
+from train.data.datasets import ReidData
 from train.metrics import Retrieval
 from train.scoring import Describe, describe_test_split, evidence, score
 
@@ -126,11 +126,6 @@ def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelit
         largest_difference=float(np.abs(parent - child).max()),
         images=len(parent),
     )
-
-
-def open_test_data(folder: Path) -> ReidData:
-    """A data set in Market-1501's layout, under its folder's name."""
-    return read_market_layout(folder, name=folder.resolve().name)
 
 
 def add_tolerance_options(parser: argparse.ArgumentParser) -> None:

@@ -26,11 +26,11 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
-from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity, open_test_data
+from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity
 from export.deploy_graph import DeployedNetwork, deploy, deploy_in_half_precision
 from export.public_checkpoint import Facts, load_public_checkpoint
 from train.checkpoint import LoadedNetwork, load_network
-from train.data.datasets import ReidData, load_images
+from train.data.datasets import ReidData, load_images, open_folder
 from train.models.pixels import describe_with
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the ONNX file or files. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     source = _open_checkpoint(arguments)
-    data = open_test_data(arguments.data) if arguments.data else None
+    data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)
     stem = arguments.checkpoint.stem
     export(source, arguments.output / f"{stem}.onnx", precision="fp32", data=data)

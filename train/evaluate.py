@@ -9,7 +9,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from train.data.datasets import open_data
+from train.data.datasets import open_folder
 from train.scoring import Describe, score_on
 
 _EXAMPLES = """\
@@ -25,12 +25,11 @@ def main(argv: list[str] | None = None) -> int:
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path, help="checkpoint (.pth), ONNX file or engine, with its manifest beside it")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set, in its published layout")
-    parser.add_argument("--data-set", default="cuhk03_np_detected", help="which data set it is (default: %(default)s)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of a data set in Market-1501's layout")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     manifest = read_manifest(arguments.model)
-    data = open_data(arguments.data_set, arguments.data)
+    data = open_folder(arguments.data)
     if manifest.artefact.kind == "checkpoint":
         describe, runs_on = _open_checkpoint(arguments.model)
         found = score_on(describe, data, manifest.input)

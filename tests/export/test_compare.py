@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import ConfigError, DataError, ExportError
 from edge_runtime.contract.manifest import space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
 from export.compare import main
-from export.comparison import Tolerance, compare, fidelity, open_test_data
+from export.comparison import Tolerance, compare, fidelity
 from tests.tiny_network import (
     HEIGHT_PX,
     WIDTH_PX,
@@ -21,6 +21,7 @@ from tests.tiny_network import (
     write_market_folder,
     write_tiny_network,
 )
+from train.data.datasets import open_folder
 from train.scoring import describe_test_split, score
 
 
@@ -50,7 +51,7 @@ def _blind(folder: Path) -> Path:
 
 def test_a_model_loses_nothing_against_itself(parent: Path, data: Path) -> None:
     """Same scores, cosine 1, no difference; the evidence names data, counts and parent's scores."""
-    comparison = compare(parent, parent, open_test_data(data))
+    comparison = compare(parent, parent, open_folder(data))
     assert comparison.lost == Tolerance(rank1=0, mean_ap=0)
     evidence = comparison.child
     assert (evidence.data_set, evidence.queries, evidence.gallery) == ("patterns", 12, 24)
@@ -65,7 +66,7 @@ def test_crossed_retrieval_asks_the_childs_gallery_with_the_parents_queries(
     parent: Path, data: Path, tmp_path: Path
 ) -> None:
     """By hand: the parent's query descriptors against the blind child's gallery; it stands in the evidence."""
-    test_data = open_test_data(data)
+    test_data = open_folder(data)
     blind = _blind(tmp_path)
     comparison = compare(parent, blind, test_data)
     with open_engine(parent) as one, open_engine(blind) as other:

@@ -93,8 +93,6 @@ import sys
 sys.modules["torch"] = None
 from edge_runtime.contract.script import run
 from train import evaluate
-from train.data.datasets import read_market_layout
-evaluate.open_data = lambda name, folder: read_market_layout(folder, name=name)
 sys.exit(run(evaluate.main))
 """
 

@@ -77,6 +77,18 @@ def open_data(name: str, folder: Path) -> ReidData:
     return data
 
 
+def open_folder(folder: Path) -> ReidData:
+    """Read any data set in the layout of Market-1501, to score on; it is called as its folder is.
+
+    A folder that is called as a published data set must hold all of it: scores on a part would look better.
+
+    Raises:
+        DataError: see `open_data` and `read_market_layout`.
+    """
+    name = folder.resolve().name
+    return open_data(name, folder) if name in _PUBLISHED else read_market_layout(folder, name=name)
+
+
 def read_market_layout(folder: Path, *, name: str, terms: str = "not stated") -> ReidData:
     """Read any data set in the layout of Market-1501: `0002_c1s1_000451_03.jpg` is identity 2 at camera 1.
 

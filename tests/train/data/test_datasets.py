@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.contract.errors import DataError
 from tests.market_folder import write_market_folder
-from train.data.datasets import load_images, open_data, read_market_layout
+from train.data.datasets import load_images, open_data, open_folder, read_market_layout
 
 
 @pytest.fixture
@@ -34,6 +34,14 @@ def test_an_incomplete_copy_is_refused_with_the_published_count(folder: Path) ->
     """CUHK03 has 7,365 training images."""
     with pytest.raises(DataError, match=r"has 7365 train images, found 8 .*incomplete or another version"):
         open_data("cuhk03_np_detected", folder)
+
+
+def test_a_part_of_a_published_data_set_is_not_scored_under_its_name(folder: Path) -> None:
+    """Half a gallery is easier to search; a folder of another name is a data set of its own."""
+    assert open_folder(folder).name == "data"
+    part = folder.rename(folder.with_name("cuhk03_np_detected"))
+    with pytest.raises(DataError, match="incomplete or another version"):
+        open_folder(part)
 
 
 def test_a_missing_split_an_empty_one_and_a_foreign_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
