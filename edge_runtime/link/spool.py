@@ -125,7 +125,8 @@ class Spool:
     def append(self, entries: Sequence[Entry]) -> range:
         """Store messages, all or none, and return their numbers. They are on the disk when this returns.
 
-        Makes room by dropping what is worth less, or of equal worth and older; what is dropped becomes a gap.
+        Makes room by dropping what is worth less, or of equal worth and older; what is dropped becomes a gap. So does
+        a new message that finds only worthier ones.
 
         Raises:
             PublishError: the disk is full, or fails; nothing that was spooled before is lost.
@@ -136,7 +137,9 @@ class Spool:
             numbers = range(self.next_seq, self.next_seq + len(entries))
             self._reserve(numbers.stop)
             for seq, entry in zip(numbers, entries, strict=True):
-                self._make_room(len(entry.payload), entry.worth)
+                if why := self._make_room(len(entry.payload), entry.worth):
+                    self._drop([seq], why)
+                    continue
                 values = (seq, entry.worth, time.time_ns(), self.boot, entry.topic, entry.payload)
                 self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
@@ -317,7 +320,8 @@ class Spool:
         write_number(beside(self.path, ".seq"), mark)
         self._reserved = mark
 
-    def _make_room(self, size: int, worth: Worth) -> None:
+    def _make_room(self, size: int, worth: Worth) -> GapReason | None:
+        """Drop what is worth less than a message, or as much. Returns why that does not make room, if so."""
         needed = size + PAGE_BYTES
         while (limit := self._limit()) < self._used_bytes() + needed:
             why: GapReason = "overflow" if limit == self.max_bytes else "disk"
@@ -325,11 +329,14 @@ class Spool:
                 "SELECT seq FROM message WHERE worth <= ? ORDER BY worth, seq LIMIT ?", (worth, _SHED_AT_ONCE)
             ).fetchall()
             if not rows:
+                if self._db.execute("SELECT 1 FROM message LIMIT 1").fetchone():
+                    return why
                 raise PublishError(
-                    f"the spool {self.path} has no room for a message of {size} bytes: it may take {limit} bytes and "
-                    f"holds only what is worth more; free space on the disk, or raise the spool's limit"
+                    f"the spool {self.path} is empty and yet has no room for a message of {size} bytes: it may take "
+                    f"{limit} bytes; free space on the disk, or raise the spool's limit"
                 )
             self._drop([seq for (seq,) in rows], why)
+        return None
 
     def _drop_aged(self) -> None:
         oldest_ns = time.time_ns() - int(self.max_age_s * 1e9)

@@ -90,15 +90,26 @@ def test_younger_crops_are_dropped_before_older_tracks(tmp_path: Path) -> None:
         assert set(range(10)) < set(numbers(spool))
 
 
-def test_a_crop_does_not_push_out_a_track_end(tmp_path: Path) -> None:
-    """A message that finds only worthier ones is refused in one sentence, and they stay."""
+def test_a_crop_that_finds_only_track_ends_is_dropped_itself(tmp_path: Path) -> None:
+    """The worthier ones stay, its number becomes a gap, and the node goes on: a broker may be away for long."""
     with open_spool(tmp_path, max_bytes=60 << 10) as spool:
         spool.append(entries(10, worth=Worth.TRACK_END))
         spool.max_bytes = spool.used_bytes()
-        before = numbers(spool)
-        with pytest.raises(PublishError, match="no room"):
-            spool.append(entries(1))
-        assert numbers(spool) == before
+        assert spool.append(entries(2)) == range(10, 12)
+        assert numbers(spool) == list(range(10))
+        assert spool.gaps() == [Gap(10, 11, "overflow")]
+        assert spool.dropped["overflow"] == 2
+        assert spool.append(entries(1, worth=Worth.TRACK_END)) == range(12, 13)
+        assert numbers(spool)[-1] == 12
+
+
+def test_a_limit_below_one_message_is_one_sentence(tmp_path: Path) -> None:
+    """Dropping everything for ever would look like work."""
+    with (
+        open_spool(tmp_path, max_bytes=8 << 10) as spool,
+        pytest.raises(PublishError, match="is empty and yet has no room"),
+    ):
+        spool.append(entries(1))
 
 
 def test_the_file_stays_within_its_limit(tmp_path: Path) -> None:
