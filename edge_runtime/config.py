@@ -21,6 +21,7 @@ from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.engine.engine import Backend
+from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.topics import check_name
 
 
@@ -112,15 +113,15 @@ class Broker(_Strict):
 
     @model_validator(mode="after")
     def _files_belong_together(self) -> "Broker":
-        # Without this a certificate would be left unused and the link unencrypted, with no word about it.
-        for name, needed in (
-            ("certificate_file", "ca_file"),
-            ("key_file", "certificate_file"),
-            ("password_file", "user_file"),
-        ):
-            if getattr(self, name) and not getattr(self, needed):
-                raise ValueError(f"{name} is of no use without {needed}, add it")
+        try:
+            self.settings()
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return self
+
+    def settings(self) -> BrokerSettings:
+        """The same as the link takes it."""
+        return BrokerSettings(**dict(self))
 
 
 class Spool(_Strict):

@@ -24,7 +24,7 @@ from edge_runtime.config import Config, json_schema, read_config
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.lane import Lane
-from edge_runtime.link.broker import BrokerSettings, check_files
+from edge_runtime.link.broker import check_files
 from edge_runtime.link.health import HealthServer
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
@@ -99,7 +99,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, started_s: float)
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detector = open_detector(config.detector.model, threads=config.cpu_threads)
-        link = LinkSettings(BrokerSettings(**dict(config.broker)), site=config.site, node=config.node)
+        link = LinkSettings(config.broker.settings(), site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
             print(f"{arguments.config}: in order; {engine.manifest.model_id} would run on {engine.backend}")

@@ -12,6 +12,7 @@ import argparse
 import json
 import logging
 import os
+import re
 import secrets
 import signal
 import sys
@@ -79,6 +80,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
     settings, topics = _broker_settings(arguments), _topics(arguments)
+    if arguments.space and not re.fullmatch("[0-9a-f]{16}", arguments.space):
+        raise ConfigError(f"a space has 16 hexadecimal digits, found {arguments.space!r}; the node's birth names it")
     file: Path | None = arguments.summary
     if file and (not file.parent.is_dir() or file.is_dir()):
         raise ConfigError(f"cannot write {file}: expected a file name in a folder that exists; give another --summary")
@@ -183,7 +186,7 @@ def _account(summary: Summary) -> list[str]:
 
 def _broker_settings(arguments: argparse.Namespace) -> BrokerSettings:
     host, colon, port = arguments.broker.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
+    if not colon or not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise ConfigError(f"the broker is given as HOST:PORT, found {arguments.broker!r}; try localhost:1883")
     return BrokerSettings(
         host=host,

@@ -30,7 +30,11 @@ _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authori
 class BrokerSettings:
     """How to reach a broker. `ca_file` turns TLS on; the other files are read anew for each connection.
 
-    A user and password lie in a file each (surrounding white space is cut off); a client certificate needs its key.
+    A user and password lie in a file each (surrounding white space is cut off). `key_file` may be left out where the
+    certificate's file holds the key, too.
+
+    Raises:
+        ConfigError: a file is of no use without another one.
     """
 
     host: str
@@ -42,6 +46,16 @@ class BrokerSettings:
     password_file: Path | None = None
     keepalive_s: int = 20
     connect_timeout_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        # Otherwise a certificate without a CA would mean a link that is not encrypted, and no word about it.
+        for name, needed in (
+            ("certificate_file", "ca_file"),
+            ("key_file", "certificate_file"),
+            ("password_file", "user_file"),
+        ):
+            if getattr(self, name) and not getattr(self, needed):
+                raise ConfigError(f"the broker's {name} is of no use without {needed}; add it")
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -180,6 +180,9 @@ def test_a_reader_that_goes_away_is_no_traceback(broker: Broker, start_listener:
     [
         (["nowhere"], 2, "HOST:PORT"),
         (["localhost:99999"], 2, "HOST:PORT"),
+        (["localhost:\N{SUPERSCRIPT TWO}"], 2, "HOST:PORT"),
+        (["localhost:1883", "--space", "market"], 2, "16 hexadecimal digits"),
+        (["localhost:1883", "--certificate", "a.pem"], 2, "of no use without ca_file"),
         (["localhost:1883", "--site", "a/b"], 2, "cannot be part of an MQTT topic"),
         (["localhost:1883", "--ca", "/absent"], 2, "/absent"),
         (["localhost:1883", "--summary", "/absent/summary.json"], 2, "give another --summary"),

@@ -126,7 +126,7 @@ def test_a_port_that_cannot_be_had_is_said(port: int | None) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(ConfigError, match="choose another port"):
+        with pytest.raises(ConfigError, match="choose another address"):
             HealthServer(title="x", liveness=list, readiness=list, figures=list, port=port or taken.getsockname()[1])
 
 
