@@ -52,11 +52,12 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(f"--seed must be from 0 to {2**32 - 1}, found {arguments.seed}")
     if recipe.needs_weights and arguments.weights is None and not arguments.resume:
         raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
+    device = _device(arguments.device)
     data = open_data(recipe.data_set, arguments.data)
     folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
     if arguments.resume:
         _check_resumed(folder / "settings.json", recipe, arguments.weights)
-    _train(recipe, data, folder, arguments)
+    _train(recipe, data, folder, arguments, device)
     return 0
 
 
@@ -140,8 +141,7 @@ def _device(wish: str) -> torch.device:
     return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Namespace) -> None:
-    device = _device(arguments.device)
+def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Namespace, device: torch.device) -> None:
     torch.manual_seed(arguments.seed)
     network = build(recipe.architecture, classes=len(data.train_identities))
     if arguments.weights is not None and not arguments.resume:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest, write_manifest
@@ -128,6 +129,10 @@ def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: P
         run.main([RECIPE, *common, "--seed", "-1"])
     with pytest.raises(ConfigError, match=r"cannot make the folder .*other\.pth"):
         run.main([RECIPE, "--data", str(data), "--output", str(tmp_path / "other.pth")])
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="finds no CUDA device; use --device cpu"):
+            run.main([RECIPE, *common, "--device", "cuda"])
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["osnet_cuhk03-x0_25-seed0"]  # of the wrong weights
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="bounding_box_train, which is missing"):
         run.main([RECIPE, "--data", str(tmp_path / "empty")])
