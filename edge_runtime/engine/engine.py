@@ -33,7 +33,7 @@ class Engine(ABC):
         Returns (N, length) float32, each row of unit L2 length.
 
         Raises:
-            EngineError: crops of another shape or type, or the backend failed.
+            EngineError: crops of another shape or type, or the backend failed or gave what is no number.
         """
         spec = self.manifest.input
         expected = (spec.height_px, spec.width_px, 3)
@@ -46,6 +46,11 @@ class Engine(ABC):
         step = self.manifest.artefact.batch_max
         for start in range(0, len(crops), step):
             descriptors[start : start + step] = self._run(crops[start : start + step])
+        if not np.isfinite(descriptors).all():
+            raise EngineError(
+                f"{self.backend} gave descriptors with numbers that are not finite for {len(crops)} crops; "
+                "build the engine again, in float32 if this one is half precision"
+            )
         return normalise(descriptors)
 
     @abstractmethod

@@ -48,6 +48,17 @@ def test_the_number_of_threads_does_not_change_the_descriptors(model: Path, thre
         np.testing.assert_allclose(many.describe(_crops(count)), one.describe(_crops(count)), atol=1e-6)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_descriptor_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
+    """Half precision overflows; such a descriptor would be equal to nothing, and nobody would know."""
+    graph = tiny_graph()
+    bias = next(constant for constant in graph.graph.initializer if constant.name == "fc_b")
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(LENGTH, value, np.float32), "fc_b"))
+    path = _saved(tmp_path, graph)
+    with OnnxRuntimeEngine(path, tiny_manifest(path)) as engine, pytest.raises(EngineError, match="not finite"):
+        engine.describe(_crops(2))
+
+
 def test_the_backend_is_named(model: Path) -> None:
     """A user reads what runs the network."""
     with open_engine(model) as engine:
