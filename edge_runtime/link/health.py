@@ -71,9 +71,7 @@ class HealthServer:
         try:
             self._server = _Server((host, port), self._make_handler())
         except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"health cannot be served on {host}:{port}: {error}; choose another address"
-            ) from error
+            raise ConfigError(f"health cannot be served on {host}:{port}: {error}; choose another address") from error
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
         self._thread.start()
