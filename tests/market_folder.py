@@ -1,30 +1,33 @@
-"""Small data sets in Market-1501's layout whose people are coloured patterns."""
+"""Small data sets in Market-1501's layout, of colour patterns: no picture of a person is needed."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-SPLITS = ("bounding_box_train", "query", "bounding_box_test")
+
+def pattern(identity: int, *, camera: int, copy: int) -> NDArray[np.uint8]:
+    """A colour pattern (96, 48, 3) uint8, RGB, that is alike for one identity and a little different per picture."""
+    blocks = np.random.default_rng(identity).integers(0, 256, (6, 3, 3)).astype(np.uint8)
+    image = cv2.resize(blocks, (48, 96), interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    rng = np.random.default_rng([identity, camera, copy])
+    noisy = image * rng.uniform(0.8, 1.2) + rng.normal(0, 12, image.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
 
 
-def write_market_folder(
-    folder: Path, *, identities: int = 6, cameras: int = 2, images: int = 3, size: tuple[int, int] = (64, 32)
-) -> Path:
-    """Write `images` JPEG files per identity, camera and split. size: (height, width) in pixels. Returns the folder.
+def write_market_folder(root: Path, *, train: int = 4, test: int = 6, images: int = 3) -> Path:
+    """Write `images` JPEG files per identity and camera, of two; of test identities the first one is the query.
 
-    An identity is a pair of colours, so that a network learns it in seconds; test identities follow the training ones.
+    train, test: how many identities; those of the test follow those of the training. Returns `root`.
     """
-    random = np.random.default_rng(0)
-    for split in SPLITS:
-        (folder / split).mkdir(parents=True)
-        first = 1 if split == "bounding_box_train" else identities + 1
-        for identity in range(first, first + identities):
-            colours = np.random.default_rng(identity).integers(30, 226, (2, 3))
-            for camera in range(1, cameras + 1):
-                for number in range(1 if split == "query" else images):
-                    person = np.repeat(colours, size[0] // 2, axis=0)[:, None].repeat(size[1], axis=1)
-                    noisy = np.clip(person + random.normal(0, 12, person.shape), 0, 255).astype(np.uint8)
-                    name = f"{identity:04d}_c{camera}s1_{number:06d}_00.jpg"
-                    cv2.imwrite(str(folder / split / name), noisy)
-    return folder
+    for identity in range(1, train + test + 1):
+        for camera in (1, 2):
+            for copy in range(images):
+                split = "bounding_box_train" if identity <= train else "bounding_box_test"
+                if split == "bounding_box_test" and copy == 0:
+                    split = "query"
+                path = root / split / f"{identity:04d}_c{camera}s1_{copy:06d}_00.jpg"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(path), cv2.cvtColor(pattern(identity, camera=camera, copy=copy), cv2.COLOR_RGB2BGR))
+    return root

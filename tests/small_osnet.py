@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from export.to_onnx import main
-from tests.tiny_network import pattern
+from tests.market_folder import pattern
 from train.models.catalog import build
 
 HEIGHT_PX, WIDTH_PX = 64, 32

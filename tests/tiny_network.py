@@ -1,9 +1,8 @@
-"""A network of a few kilobytes with every part that export cares about, and images to feed it; made without torch."""
+"""A network of a few kilobytes with every part that export cares about; made without torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -114,26 +113,3 @@ def write_tiny_network(folder: Path, *, seed: int = 0, name: str = "tiny.onnx") 
     onnx.save(tiny_graph(seed=seed), path)
     write_manifest(tiny_manifest(path), path)
     return path
-
-
-def pattern(identity: int, *, camera: int, copy: int) -> NDArray[np.uint8]:
-    """A colour pattern (96, 48, 3) uint8, RGB, that is alike for one identity and a little different per picture."""
-    blocks = np.random.default_rng(identity).integers(0, 256, (6, 3, 3)).astype(np.uint8)
-    image = cv2.resize(blocks, (48, 96), interpolation=cv2.INTER_LINEAR).astype(np.float32)
-    rng = np.random.default_rng([identity, camera, copy])
-    noisy = image * rng.uniform(0.8, 1.2) + rng.normal(0, 12, image.shape)
-    return np.clip(noisy, 0, 255).astype(np.uint8)
-
-
-def write_market_folder(root: Path, *, train: int = 4, test: int = 6) -> Path:
-    """A data set of colour patterns in Market-1501's layout, two cameras; no picture of a person is needed."""
-    for identity in range(1, train + test + 1):
-        for camera in (1, 2):
-            for copy in range(3):
-                split = "bounding_box_train" if identity <= train else "bounding_box_test"
-                if split == "bounding_box_test" and copy == 0:
-                    split = "query"
-                path = root / split / f"{identity:04d}_c{camera}s1_{copy:06d}_00.jpg"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(path), cv2.cvtColor(pattern(identity, camera=camera, copy=copy), cv2.COLOR_RGB2BGR))
-    return root

@@ -15,12 +15,12 @@ from calibration.quantize import main
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
+from tests.market_folder import write_market_folder
 from tests.tiny_network import (
     HEIGHT_PX,
     WIDTH_PX,
     tiny_graph,
     tiny_manifest,
-    write_market_folder,
     write_tiny_network,
 )
 

@@ -10,7 +10,7 @@ import pytest
 from calibration.image_list import read_image_list
 from calibration.select_images import main, select
 from edge_runtime.contract.errors import DataError
-from tests.tiny_network import write_market_folder
+from tests.market_folder import write_market_folder
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ from edge_runtime.contract.manifest import file_sha256, read_manifest
 from edge_runtime.engine.engine import open_engine
 from export.build_engine import main
 from export.tensorrt_builder import tensorrt_unavailable
+from tests.market_folder import write_market_folder
 from tests.small_osnet import export_small_osnet
 from tests.tensorrt_site import ROOT, environment
-from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_market_folder, write_tiny_network
+from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 
 # Few patterns and a network that was never trained: scores jump, and are not what these tests are about.
 ANY_LOSS = ("--rank1-points", "100", "--map-points", "100")

@@ -13,12 +13,12 @@ from edge_runtime.contract.manifest import space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
 from export.compare import main
 from export.comparison import Tolerance, compare, fidelity
+from tests.market_folder import write_market_folder
 from tests.tiny_network import (
     HEIGHT_PX,
     WIDTH_PX,
     tiny_graph,
     tiny_manifest,
-    write_market_folder,
     write_tiny_network,
 )
 from train.data.datasets import open_folder

@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.engine.cuda import driver_unavailable
 from export.tensorrt_builder import build_plan, tensorrt_unavailable
+from tests.market_folder import write_market_folder
 from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
-from tests.tiny_network import write_market_folder, write_tiny_network
+from tests.tiny_network import write_tiny_network
 
 pytestmark = pytest.mark.timeout(900)  # the first run downloads about 150 MB
 

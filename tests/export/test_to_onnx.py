@@ -15,8 +15,8 @@ from edge_runtime.engine.engine import open_engine
 from export import deploy_graph
 from export.deploy_graph import DeployedNetwork
 from export.to_onnx import main
+from tests.market_folder import write_market_folder
 from tests.small_osnet import FACTS, HEIGHT_PX, WIDTH_PX, calibrated, export_small_osnet, write_public_checkpoint
-from tests.tiny_network import write_market_folder
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from edge_runtime.contract.errors import TrainingError
 from tests.market_folder import write_market_folder
 from train.data.datasets import ReidData, read_market_layout
 from train.data.loader import TrainingImages
-from train.loop import EpochReport, Trainer
+from train.loop import EpochReport, Trainer, precision_for
 from train.models.catalog import build
 from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
@@ -32,8 +32,8 @@ FILL = torch.tensor([124, 116, 104], dtype=torch.uint8)
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ReidData:
-    """Six people in two colours each, 36 training images."""
-    return read_market_layout(write_market_folder(tmp_path_factory.mktemp("data") / "small"), name="small")
+    """Six people in a colour pattern each, 36 training images."""
+    return read_market_layout(write_market_folder(tmp_path_factory.mktemp("data") / "small", train=6), name="small")
 
 
 def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Trainer:
@@ -78,6 +78,12 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_p
         resumed.network.state_dict().items(), whole.network.state_dict().values(), strict=True
     ):
         assert torch.equal(value, expected), key
+
+
+def test_a_torch_without_mkldnn_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a build does not even have the question that bfloat16 is asked with."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert precision_for(CPU) == torch.float32
 
 
 def test_the_state_of_another_run_is_refused(data: ReidData, tmp_path: Path) -> None:

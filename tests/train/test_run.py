@@ -25,8 +25,8 @@ RECIPE = "osnet_cuhk03:scratch_x0_25"
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small data set that passes for CUHK03: 16 people, 96 training images."""
-    folder = write_market_folder(tmp_path / "data", identities=16, images=3, size=(32, 16))
-    images = {"train": 96, "query": 32, "gallery": 96}
+    folder = write_market_folder(tmp_path / "data", train=16, test=16)
+    images = {"train": 96, "query": 32, "gallery": 64}
     published = datasets._Published("small", images, "made by the test")
     monkeypatch.setitem(datasets._PUBLISHED, "cuhk03_np_detected", published)
     return folder

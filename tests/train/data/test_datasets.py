@@ -14,7 +14,7 @@ from train.data.datasets import load_images, open_data, open_folder, read_market
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A complete small data set."""
-    return write_market_folder(tmp_path / "data", identities=2, images=2, size=(16, 8))
+    return write_market_folder(tmp_path / "data", train=2, test=2, images=2)
 
 
 def test_names_give_identity_and_camera_and_junk_is_kept_out_of_training(folder: Path) -> None:
