@@ -137,7 +137,7 @@ def _time(engines: dict[str, Engine], eager: nn.Module, *, manifest: Manifest, r
         for name, engine in engines.items():
             calls[name, batch] = partial(engine.describe, crops)
     samples = interleave(calls, rounds=rounds)
-    return [_timing(*key, values, samples[_EAGER, key[1]]) for key, values in samples.items()]
+    return [_timing(*key, values=values, eager=samples[_EAGER, key[1]]) for key, values in samples.items()]
 
 
 def _describe_eagerly(network: nn.Module, crops: NDArray[np.uint8], *, input_: Input) -> torch.Tensor:
@@ -147,7 +147,7 @@ def _describe_eagerly(network: nn.Module, crops: NDArray[np.uint8], *, input_: I
         return nn.functional.normalize(network(normalise_pixels(planes, input_)))
 
 
-def _timing(name: str, batch: int, values: NDArray[np.float64], eager: NDArray[np.float64]) -> Timing:
+def _timing(name: str, batch: int, *, values: NDArray[np.float64], eager: NDArray[np.float64]) -> Timing:
     median = float(np.median(values))
     return Timing(
         name=name,

@@ -68,7 +68,9 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
     _check_output(output, model)
     partial = output.with_name(output.name + ".partial")
     try:
-        opset = _quantize_file(model, partial, _Images(images, data, parent.input), activations)
+        opset = _quantize_file(
+            model, partial, images=_Images(images, data, input_=parent.input), activations=activations
+        )
         artefact = describe_file(partial, parent=parent, kind="onnx", opset=opset)
         os.replace(partial, output)
     except OSError as error:
@@ -98,7 +100,7 @@ def _check_output(output: Path, model: Path) -> None:
         raise ExportError(f"the INT8 network would replace the float32 one, {output}; give another --output")
 
 
-def _quantize_file(model: Path, output: Path, images: "_Images", activations: Activations) -> int:
+def _quantize_file(model: Path, output: Path, *, images: "_Images", activations: Activations) -> int:
     """Write the quantised network. Returns its opset."""
     network = mean_pools_to_convolutions(read_network(model))
     add_pre_process_metadata(network)  # shapes are inferred and batch norms folded: nothing is left for its own pass
@@ -125,7 +127,7 @@ def _quantize_file(model: Path, output: Path, images: "_Images", activations: Ac
 class _Images(CalibrationDataReader):  # type: ignore[misc]
     """Calibration images in small chunks, preprocessed as on the device, with a progress bar."""
 
-    def __init__(self, images: ImageList, data: Path, input_: Input) -> None:
+    def __init__(self, images: ImageList, data: Path, *, input_: Input) -> None:
         self._paths = [data / image for image in images.images]
         self._input = input_
         starts = range(0, len(self._paths), _CHUNK)

@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     precision: Precision = "int8" if arguments.int8 else "fp16"
     tolerance = tolerance_of(arguments, precision)
-    _check_calibration(arguments.model, arguments.calibration, precision)
+    _check_calibration(arguments.model, arguments.calibration, precision=precision)
     data = open_folder(arguments.data)
     request = Request(
         model=arguments.model,
@@ -109,7 +109,7 @@ def build_candidate(request: Request, candidate: Path) -> Manifest:
     return manifest
 
 
-def _check_calibration(model: Path, calibration: Path | None, precision: Precision) -> None:
+def _check_calibration(model: Path, calibration: Path | None, *, precision: Precision) -> None:
     """Refuse an image list that nothing would be calibrated with, but for the one a quantised model was made with."""
     if calibration is None:
         return

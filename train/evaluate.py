@@ -32,10 +32,10 @@ def main(argv: list[str] | None = None) -> int:
     data = open_folder(arguments.data)
     if manifest.artefact.kind == "checkpoint":
         describe, runs_on = _open_checkpoint(arguments.model)
-        found = score_on(describe, data, manifest.input)
+        found = score_on(describe, data, input_=manifest.input)
     else:
         with open_engine(arguments.model) as engine:
-            found = score_on(engine.describe, data, manifest.input)
+            found = score_on(engine.describe, data, input_=manifest.input)
             runs_on = engine.backend
     print(f"{manifest.model_id} in {manifest.build.precision} by {runs_on} on {data.name}:")
     for name, figure in (("rank-1", found.rank1), ("mAP", found.mean_ap), ("mINP", found.mean_inp)):

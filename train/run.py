@@ -56,8 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     data = open_data(recipe.data_set, arguments.data)
     folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
     if arguments.resume:
-        _check_resumed(folder / "settings.json", recipe, arguments.weights)
-    _train(recipe, data, folder, arguments, device)
+        _check_resumed(folder / "settings.json", recipe, weights=arguments.weights)
+    _train(recipe, data, folder=folder, device=device, arguments=arguments)
     return 0
 
 
@@ -122,7 +122,7 @@ def _run_folder(output: Path, recipe: Recipe, *, seed: int, resumes: bool) -> Pa
     return folder
 
 
-def _check_resumed(settings: Path, recipe: Recipe, weights: Path | None) -> None:
+def _check_resumed(settings: Path, recipe: Recipe, *, weights: Path | None) -> None:
     """Refuse options that say something else than the run was started with."""
     started = json.loads(settings.read_text())
     epochs = started["recipe"]["schedule"]["epochs"]
@@ -141,7 +141,9 @@ def _device(wish: str) -> torch.device:
     return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
 
 
-def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Namespace, device: torch.device) -> None:
+def _train(
+    recipe: Recipe, data: ReidData, *, folder: Path, device: torch.device, arguments: argparse.Namespace
+) -> None:
     torch.manual_seed(arguments.seed)
     network = build(recipe.architecture, classes=len(data.train_identities))
     if arguments.weights is not None and not arguments.resume:
@@ -153,7 +155,7 @@ def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Nam
     if arguments.resume:
         trainer.resume(folder / "resume.pth")
     else:
-        _write_settings(folder, recipe, arguments, device)
+        _write_settings(folder, recipe, device=device, arguments=arguments)
     log = folder / "log.jsonl"
     _trim_log(log, finished_epochs=trainer.finished_epochs)
     logger.info("%s trains on %s (%s) into %s", recipe.name, device, precision_for(device), folder)
@@ -173,7 +175,7 @@ def _train(recipe: Recipe, data: ReidData, folder: Path, arguments: argparse.Nam
 
     trainer.run(after_epoch=after_epoch)
     draw_curves(log, folder / "curves.png")
-    _finish(recipe, data, folder, network, input_, device)
+    _finish(network, folder / "model.pth", recipe=recipe, data=data, input_=input_, device=device)
 
 
 def _trim_log(log: Path, *, finished_epochs: int) -> None:
@@ -183,15 +185,15 @@ def _trim_log(log: Path, *, finished_epochs: int) -> None:
 
 
 def _finish(
+    network: torch.nn.Module,
+    path: Path,
+    *,
     recipe: Recipe,
     data: ReidData,
-    folder: Path,
-    network: torch.nn.Module,
     input_: contract.Input,
     device: torch.device,
 ) -> None:
     """Write the network, score it, and write its manifest."""
-    path = folder / "model.pth"
     checkpoint.save({"state_dict": {k: value.cpu().contiguous() for k, value in network.state_dict().items()}}, path)
     describe = describe_with(network, input_, device=device)
     manifest = checkpoint.checkpoint_manifest(
@@ -203,7 +205,7 @@ def _finish(
         input_=input_,
         terms=contract.Terms(weights=f"trained on {data.terms}", training_data=data.terms),
     )
-    evidence = score_on(describe, data, input_)
+    evidence = score_on(describe, data, input_=input_)
     contract.write_manifest(manifest.model_copy(update={"evidence": evidence}), path)
     print(
         f"{path}: rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}, "
@@ -211,7 +213,7 @@ def _finish(
     )
 
 
-def _write_settings(folder: Path, recipe: Recipe, arguments: argparse.Namespace, device: torch.device) -> None:
+def _write_settings(folder: Path, recipe: Recipe, *, device: torch.device, arguments: argparse.Namespace) -> None:
     settings = {
         "recipe": dataclasses.asdict(recipe),
         "seed": arguments.seed,

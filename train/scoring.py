@@ -68,7 +68,7 @@ def describe_test_split(
     return query, gallery
 
 
-def score_on(describe: Describe, data: ReidData, input_: Input) -> Evidence:
+def score_on(describe: Describe, data: ReidData, *, input_: Input) -> Evidence:
     """Describe query and gallery of a data set at the network's input size, and score them."""
     return evidence(
         score(*describe_test_split(describe, data, height_px=input_.height_px, width_px=input_.width_px)), data
