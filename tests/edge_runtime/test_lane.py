@@ -48,6 +48,20 @@ def test_a_track_starts_is_described_and_ends() -> None:
     assert {message.track for message in step(lane)}.isdisjoint({message.track for message in rest})
 
 
+def test_those_who_left_are_forgotten() -> None:
+    """A camera sees thousands of people a day, for months."""
+    detector = ScriptedDetector()
+    lane = scripted_lane(ScriptedSource(), detector)
+    for _ in range(5):
+        detector.boxes.append(ANN)
+        step(lane)
+        detector.boxes.clear()
+        for _ in range(15):
+            step(lane)
+    assert lane.counts.tracks == 5
+    assert not lane._people
+
+
 def test_a_track_that_is_not_confirmed_is_never_told() -> None:
     """What was seen twice, where three times are asked for, may have been a shadow."""
     detector = ScriptedDetector(ANN)
