@@ -129,7 +129,7 @@ class Trainer:
             loss_sum += loss * len(batch.labels)
             right += correct
             seen += len(batch.labels)
-        mean_loss = float(loss_sum) / max(seen, 1)
+        mean_loss = float(loss_sum) / seen
         if not math.isfinite(mean_loss):
             raise TrainingError(f"the loss became {mean_loss} in epoch {epoch + 1}; lower the learning rate {rate:g}")
         seconds = time.perf_counter() - started

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge_runtime.contract.errors import TrainingError
+from edge_runtime.contract.errors import DataError, TrainingError
 from tests.market_folder import write_market_folder
 from train.data.datasets import ReidData, read_market_layout
 from train.data.loader import TrainingImages
@@ -84,6 +84,14 @@ def test_a_torch_without_mkldnn_trains_in_float32(monkeypatch: pytest.MonkeyPatc
     """Such a build does not even have the question that bfloat16 is asked with."""
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert precision_for(CPU) == torch.float32
+
+
+@pytest.mark.parametrize("batches", [Batches(64), Batches(21, images_per_identity=3)])
+def test_too_few_images_for_a_batch_are_refused(data: ReidData, batches: Batches) -> None:
+    """36 images hold no batch of 64, and 6 people none of 7."""
+    recipe = RECIPE.variant("large", batches=batches, losses=Losses())
+    with pytest.raises(DataError, match=r"found too few: 36 of 6 identities"):
+        trainer(data, recipe)
 
 
 def test_the_state_of_another_run_is_refused(data: ReidData, tmp_path: Path) -> None:

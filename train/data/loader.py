@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from edge_runtime.contract.errors import DataError
 from train.data.augment import augment
 from train.data.datasets import ReidData, load_images
 from train.data.sampler import identity_batches, shuffled_batches
@@ -23,7 +24,11 @@ class Batch:
 
 
 class TrainingImages:
-    """All training images of a data set in memory: about 100 kB each at 256x128."""
+    """All training images of a data set in memory: about 100 kB each at 256x128.
+
+    Raises:
+        DataError: an image cannot be decoded, or there are too few for one batch.
+    """
 
     def __init__(self, data: ReidData, recipe: Recipe, *, device: torch.device, fill: Tensor) -> None:
         with tqdm(total=len(data.train), desc="reading images", unit="image", leave=False, disable=None) as bar:
@@ -33,6 +38,11 @@ class TrainingImages:
         self._images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)  # (N, 3, H, W), channels-last
         self._recipe = recipe
         self._fill = fill.to(device)
+        if not self.batches_per_epoch(seed=0):
+            raise DataError(
+                f"a batch of recipe {recipe.name} takes {recipe.batches.size} images, found too few: "
+                f"{len(data.train)} of {len(classes)} identities; use a larger data set or smaller batches"
+            )
 
     def epoch(self, number: int, *, seed: int) -> Iterator[Batch]:
         """The batches of one epoch; they depend on nothing but seed and epoch number."""

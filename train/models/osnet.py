@@ -83,6 +83,16 @@ class ChannelGate(nn.Module):
         return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
 
 
+Streams = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def aggregate(gate: ChannelGate, streams: Streams) -> Tensor:
+    """Sum of the gated streams. All: (N, C, H, W). Source: section 3.2, eq. (3)."""
+    a, b, c, d = streams
+    total: Tensor = gate(a) + gate(b) + gate(c) + gate(d)
+    return total
+
+
 class OSBlock(nn.Module):
     """Omni-scale residual block: four streams of 1 to 4 Lite layers, gated and summed.
 
@@ -102,19 +112,13 @@ class OSBlock(nn.Module):
         self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
         self.IN = instance_norm(out_channels) if with_instance_norm else None
 
-    def streams(self, x: Tensor) -> tuple[Tensor, ...]:
+    def streams(self, x: Tensor) -> Streams:
         """The four streams before their gates, each (N, mid, H, W)."""
         return self.conv2a(x), self.conv2b(x), self.conv2c(x), self.conv2d(x)
 
-    def aggregate(self, x: Tensor) -> Tensor:
-        """Sum of the gated streams, (N, mid, H, W)."""
-        a, b, c, d = self.streams(x)
-        total: Tensor = self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
-        return total
-
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(self.aggregate(self.conv1(x))) + shortcut
+        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x)))) + shortcut
         return torch.relu(out if self.IN is None else self.IN(out))
 
 

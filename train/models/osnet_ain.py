@@ -13,6 +13,8 @@ from train.models.osnet import (
     ConvLayer,
     LightConv3x3,
     OSNetHead,
+    Streams,
+    aggregate,
     initialise,
     instance_norm,
     stage_widths,
@@ -46,19 +48,14 @@ class AINBlock(nn.Module):
         self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
         self.IN = instance_norm(out_channels) if with_instance_norm else None
 
-    def streams(self, x: Tensor) -> tuple[Tensor, ...]:
+    def streams(self, x: Tensor) -> Streams:
         """The four streams before their gates, each (N, mid, H, W)."""
-        return tuple(stream(x) for stream in self.conv2)
-
-    def aggregate(self, x: Tensor) -> Tensor:
-        """Sum of the gated streams, (N, mid, H, W)."""
-        a, b, c, d = self.streams(x)
-        total: Tensor = self.gate(a) + self.gate(b) + self.gate(c) + self.gate(d)
-        return total
+        a, b, c, d = self.conv2
+        return a(x), b(x), c(x), d(x)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(self.aggregate(self.conv1(x)))
+        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x))))
         return torch.relu((out if self.IN is None else self.IN(out)) + shortcut)
 
 
