@@ -312,9 +312,9 @@ def test_properties_travel_with_a_message(broker: Broker, make_publisher: MakePu
     assert all(text in user for text in (f"space:{SPACE}", "codec:f16", f"boot:{spool.boot}", "seq:0"))
 
 
-@pytest.mark.parametrize("missing", ["ca_file", "password_file"])
+@pytest.mark.parametrize("missing", ["ca_file", "user_file"])
 def test_a_missing_file_is_said_before_anything_starts(spool: Spool, tmp_path: Path, missing: str) -> None:
-    """A CA or password file that is not there is a mistake in the settings."""
+    """A CA or user file that is not there is a mistake in the settings."""
     settings = BrokerSettings("localhost", 1883, **{missing: tmp_path / "absent"})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="absent"):
         Publisher(LinkSettings(settings, "lab", "cam"), spool, node_card={}, manifests=[])
