@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,23 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+MAY_SKIP = ("gpu", "shared_data")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--no-skips`: the test command has set everything up, so a skip would hide a missing part."""
+    parser.addoption("--no-skips", action="store_true", help=f"only tests marked {' or '.join(MAY_SKIP)} may skip")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip that is not allowed into a failure."""
+    report = yield
+    is_allowed = any(item.get_closest_marker(name) for name in MAY_SKIP)
+    if report.skipped and not is_allowed and item.config.getoption("--no-skips"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but --no-skips was given: {report.longrepr}"
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,9 @@ CACHE = ROOT / ".cache"
 PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 RTX = "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"
-# The versions that our code promises to work with.
+# The versions that our code promises to work with, as far as there are bindings for the running Python.
 PACKAGES = {
-    "8.6": "tensorrt-bindings==8.6.1",
+    **({"8.6": "tensorrt-bindings==8.6.1"} if sys.version_info < (3, 12) else {}),
     "10.3": "tensorrt-cu12-bindings==10.3.0",
     "10.16": "tensorrt-cu13-bindings==10.16.1.11",
     "11.4": "tensorrt-cu13-bindings==11.4.0.106",

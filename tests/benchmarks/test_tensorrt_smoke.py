@@ -12,6 +12,7 @@ from tests.tensorrt_site import ROOT
 from tests.tiny_network import write_tiny_network
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
 def test_a_machine_that_cannot_run_tensorrt_leaves_its_reason(tmp_path: Path) -> None:
     """An engine that could not be built or run is a finding: it stands in the record, and the exit code is 1."""

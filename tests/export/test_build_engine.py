@@ -76,6 +76,7 @@ def test_backend_and_speed_are_said_aloud(
     assert "tiny_int8_onnxruntime.onnx: int8, backend onnxruntime" in said
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(tensorrt_unavailable() is None, reason="TensorRT can build here")
 def test_without_tensorrt_auto_takes_onnx_runtime_and_says_why(
     model: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
@@ -87,6 +88,7 @@ def test_without_tensorrt_auto_takes_onnx_runtime_and_says_why(
     assert "): building for ONNX Runtime on the CPU" in said
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(tensorrt_unavailable() is None, reason="TensorRT can build here")
 def test_without_tensorrt_asking_for_it_is_an_error(model: Path, images: Path, data: Path) -> None:
     """An explicit wish is never repaired in silence."""

@@ -240,6 +240,7 @@ def test_without_tensorrt_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     assert "TensorRT cannot be imported" in said
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
 @pytest.mark.parametrize("package", PACKAGES.values())
 def test_each_version_says_that_it_cannot_start(tmp_path: Path, package: str) -> None:
@@ -253,6 +254,7 @@ def test_each_version_says_that_it_cannot_start(tmp_path: Path, package: str) ->
     assert said.endswith("build on the device, or with --backend onnxruntime")
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
 def test_without_a_driver_tensorrt_is_unavailable(tensorrt_site: Path) -> None:
     """A TensorRT that imports is of no use where there is no driver, and the reason says so."""

@@ -53,6 +53,7 @@ def test_a_driver_without_a_gpu_is_reported(tmp_path: Path) -> None:
     assert "refused: the NVIDIA driver answers CUDA error 100 to cuInit" in ask_driver(tmp_path, status=100)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
 def test_without_a_driver_nothing_starts() -> None:
     """No driver is one sentence that names what was looked for and what to do."""
