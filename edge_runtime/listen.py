@@ -66,7 +66,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--node", default="+", help="only this node")
     parser.add_argument("--space", help="refuse descriptors of any other space (16 hexadecimal digits)")
     parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="end after this time")
-    parser.add_argument("--until-stopped", action="store_true", help="end when all nodes heard of are gone")
+    parser.add_argument("--until-stopped", action="store_true", help="end when all nodes heard of have stopped")
     parser.add_argument("--json", action="store_true", help="print each message as one line of JSON")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="write the account at the end as JSON")
     parser.add_argument("--session", metavar="NAME", help="let the broker keep messages under this name while away")
@@ -96,7 +96,7 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
             try:
                 connection.subscribe(topics)
                 has_connected = True
-                _receive(connection, reception, arguments, ending=ending, deadline=deadline)
+                _receive(connection, reception, arguments=arguments, ending=ending, deadline=deadline)
                 break
             finally:
                 connection.close()
@@ -113,8 +113,8 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
 def _receive(
     connection: Connection,
     reception: Reception,
-    arguments: argparse.Namespace,
     *,
+    arguments: argparse.Namespace,
     ending: threading.Event,
     deadline: float,
 ) -> None:

@@ -128,7 +128,7 @@ class Reception:
                 yield from self.take(received)
 
     def has_ended(self) -> bool:
-        """Whether every node that was heard of has stopped or is offline, and there is one."""
+        """Whether every node that was heard of has stopped, and there is one. One that is offline will be back."""
         heard = [node for node in self._nodes.values() if node.boot]
         return bool(heard) and all(node.has_ended for node in heard)
 
@@ -167,7 +167,7 @@ class Reception:
         status = messages.decode_json(received.payload, NodeStatus)
         if status.state == "online":
             node.boot, node.has_ended = status.boot, False
-        elif not received.is_retained or status.boot == node.boot:
+        elif status.state == "stopped" and (not received.is_retained or status.boot == node.boot):
             # A retained one of another run was there before us.
             node.boot, node.has_ended = status.boot, True
         # What was due when a retained status was said may have gone to others.

@@ -133,6 +133,8 @@ def test_a_node_has_ended_when_it_says_so(reception: Reception) -> None:
     list(reception.take(status("online", oldest=0)))
     assert not reception.has_ended()
     list(reception.take(status("offline")))
+    assert not reception.has_ended(), "the broker was restarted, or the node will be"
+    list(reception.take(status("stopped", oldest=0)))
     assert reception.has_ended()
     list(reception.take(status("online", boot="2" * 16, oldest=0)))
     assert not reception.has_ended()
