@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from edge_runtime.camera.detector import Detector, open_detector
 from edge_runtime.camera.source import Source
 from edge_runtime.camera.tracker import Tracker
-from edge_runtime.config import Config, json_schema, read_config
+from edge_runtime.config import Camera, Config, json_schema, read_config
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.lane import Lane
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         with _stop_on_signals() as stop:
-            return _run(arguments, stop, started_s)
+            return _run(arguments, stop, started_s=started_s)
     except (ConfigError, ManifestError, EngineError) as error:
         logger.error("%s", error)
         return 2
@@ -93,7 +93,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     return arguments
 
 
-def _run(arguments: argparse.Namespace, stop: threading.Event, started_s: float) -> int:
+def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
     cv2.setNumThreads(config.cpu_threads)
@@ -106,7 +106,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, started_s: float)
             return 0
         with _spool(config) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
-            lanes = [_lane(config, index, detector, engine) for index in range(len(config.cameras))]
+            lanes = [_lane(camera, config=config, detector=detector, engine=engine) for camera in config.cameras]
             service = Service(lanes, engine=engine, publisher=publisher, started_s=started_s)
             with _health(config, Vitals(service, publisher)):
                 publisher.start()
@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, started_s: float)
                     for lane in lanes:
                         lane.source.close()
                     publisher.stop(_FLUSH_S)
-                    _say_goodbye(service, engine, arguments.summary)
+                    _say_goodbye(service, engine, path=arguments.summary)
 
 
 def _watch(service: Service, stop: threading.Event) -> int:
@@ -167,8 +167,7 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _lane(config: Config, index: int, detector: Detector, engine: Engine) -> Lane:
-    camera = config.cameras[index]
+def _lane(camera: Camera, *, config: Config, detector: Detector, engine: Engine) -> Lane:
     return Lane(
         Source(camera.source, camera_id=camera.id),
         detector=detector,
@@ -200,7 +199,7 @@ def _health(config: Config, vitals: Vitals) -> Iterator[None]:
         server.close()
 
 
-def _say_goodbye(service: Service, engine: Engine, path: Path | None) -> None:
+def _say_goodbye(service: Service, engine: Engine, *, path: Path | None) -> None:
     summary = service.summary()
     logger.info(
         "stopped: %d frames, %d tracks, %d descriptors, %d messages delivered, %d wait in the spool",

@@ -44,16 +44,16 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="reid-edge-demo-") as name:
         folder = Path(name)
         port = _free_port()
-        _write_config(folder, arguments, model, port)
+        _write_config(folder, arguments, model=model, port=port)
         broker = _start_broker(folder, port)
         try:
-            daemon, heard = _run(folder, port, arguments.seconds)
+            daemon, heard = _run(folder, port, seconds=arguments.seconds)
         finally:
             broker.terminate()
             broker.wait()
-    _print_summary(daemon, heard, manifest)
+    _print_summary(daemon, heard, manifest=manifest)
     if arguments.record is not None:
-        _write_record(arguments, daemon, heard, manifest)
+        _write_record(arguments, daemon=daemon, heard=heard, manifest=manifest)
     return 0 if heard["descriptors"] and heard["is_complete"] and not daemon["waiting"] else 1
 
 
@@ -72,7 +72,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _write_config(folder: Path, arguments: argparse.Namespace, model: Path, port: int) -> None:
+def _write_config(folder: Path, arguments: argparse.Namespace, *, model: Path, port: int) -> None:
     source = arguments.source if "://" in arguments.source else str(Path(arguments.source).resolve())
     settings = {
         "site": "demo",
@@ -102,7 +102,7 @@ def _start_broker(folder: Path, port: int) -> subprocess.Popen[bytes]:
     raise PublishError(f"mosquitto did not start: {(folder / 'broker.log').read_text().strip()}")
 
 
-def _run(folder: Path, port: int, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def _run(folder: Path, port: int, *, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run listener and daemon. Returns the daemon's summary and the listener's."""
     log = folder / "daemon.py.log"
     listener = _start(folder, "listen.py", f"127.0.0.1:{port}", "--until-stopped", "--summary", "heard.json")
@@ -147,7 +147,7 @@ def _last(log: Path, level: str) -> str:
     return lines[-1].partition(level)[2] if lines else "the daemon said nothing"
 
 
-def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest) -> None:
+def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: Manifest) -> None:
     p50, p95 = daemon["latency_p50_ms"], daemon["latency_p95_ms"]
     rows = {
         "frames": f"{daemon['frames']} looked at, {daemon['frames_dropped']} replaced by newer ones",

@@ -121,7 +121,7 @@ class Lane:
             if track.state == "confirmed":
                 said += self._follow(frame, track)
         for track, descriptor, crop in zip(sighting.described, descriptors, sighting.crops, strict=True):
-            said.append(self._describe(frame, track, descriptor, crop))
+            said.append(self._describe(frame, track, descriptor=descriptor, crop=crop))
         for track in sighting.tracks:
             if track.state == "ended":
                 said += self._end(track)
@@ -145,7 +145,7 @@ class Lane:
             length = self._manifest.descriptor.length
             person = self._people[track.id] = _Person(new_track_id(), np.zeros(length, np.float32))
             self._count(tracks=1)
-        person.last_seen = self._observation(person, frame, track)
+        person.last_seen = self._observation(person, frame=frame, track=track)
         if person.updated_ns and frame.monotonic_ns - person.updated_ns < _UPDATE_NS:
             return []
         event: Literal["start", "update"] = "update" if person.updated_ns else "start"
@@ -153,18 +153,18 @@ class Lane:
         return [self._track_message(event, person)]
 
     def _describe(
-        self, frame: Frame, track: Track, descriptor: NDArray[np.float32], crop: NDArray[np.uint8]
+        self, frame: Frame, track: Track, *, descriptor: NDArray[np.float32], crop: NDArray[np.uint8]
     ) -> DescriptorMessage:
         person = self._people[track.id]
         person.descriptor_sum += descriptor
         person.crops += 1
         person.described_ns = frame.monotonic_ns
         return DescriptorMessage(
-            **self._observation(person, frame, track),
+            **self._observation(person, frame=frame, track=track),
             kind="crop",
             crops=1,
             dispersion=0.0,
-            quality=_quality(frame, track, crop),
+            quality=_quality(frame, track, crop=crop),
             descriptor=Vector.of(encode(descriptor, codec=self._codec)),
         )
 
@@ -186,7 +186,7 @@ class Lane:
             descriptor=vector,
         )
 
-    def _observation(self, person: _Person, frame: Frame, track: Track) -> dict[str, Any]:
+    def _observation(self, person: _Person, *, frame: Frame, track: Track) -> dict[str, Any]:
         height, width = frame.pixels.shape[:2]
         return {
             "track": person.track_id,
@@ -210,7 +210,7 @@ class Lane:
         )
 
 
-def _quality(frame: Frame, track: Track, crop: NDArray[np.uint8]) -> Quality:
+def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
     left, top, right, bottom = track.box
     height, width = frame.pixels.shape[:2]
     on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
