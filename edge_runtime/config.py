@@ -46,6 +46,8 @@ def _source(value: str, info: ValidationInfo) -> str:
         address = parse_address(value)
     except StreamError as error:
         raise ValueError(str(error)) from error
+    if address.password is not None:
+        raise ValueError("it holds a password: put the whole address into a file of its own and name that source_file")
     if address.scheme == "file":
         return str(_absolute(Path(address.location), info))
     return value
@@ -60,12 +62,42 @@ class _Strict(BaseModel):
 
 
 class Camera(_Strict):
-    """One camera: `source` is a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0."""
+    """One camera: `source` is a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0.
+
+    An address with a password, rtsp://user:password@host/path, lies alone in the file `source_file` instead.
+    """
 
     id: Name
-    source: Annotated[str, AfterValidator(_source)]
+    source: Annotated[str, AfterValidator(_source)] | None = None
+    source_file: FilePath | None = None
     max_fps: PositiveFloat = 10.0
     """Frames looked at per second, at most; newer frames replace those not looked at in time."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> "Camera":
+        if (self.source is None) == (self.source_file is None):
+            raise ValueError("expected either source or source_file")
+        return self
+
+    def address(self) -> str:
+        """The source, from wherever it is given.
+
+        Raises:
+            ConfigError: `source_file` cannot be read, or holds no address.
+        """
+        if self.source_file is None:
+            assert self.source is not None
+            return self.source
+        try:
+            address = self.source_file.read_text().strip()
+            parse_address(address)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot read {self.source_file}: expected the address of camera {self.id} in it; name a readable file"
+            ) from error
+        except StreamError as error:
+            raise ConfigError(f"{self.source_file}: {error}") from error
+        return address
 
 
 def _distinct(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:

@@ -42,7 +42,7 @@ example:
 A configuration of one camera:
   site: shop
   node: gateway-1
-  cameras: [{id: entrance, source: "rtsp://user:password@10.0.0.7/stream1"}]
+  cameras: [{id: entrance, source_file: entrance.url}]     the file holds rtsp://user:password@10.0.0.7/stream1
   engine: {model: osnet_x0_25.onnx}
   broker: {host: broker.example, port: 8883, ca_file: ca.pem, user_file: user, password_file: password}
   spool: {path: /var/lib/reid-edge/spool.sqlite}
@@ -96,6 +96,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
+    sources = [Source(camera.address(), camera_id=camera.id) for camera in config.cameras]
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detector = open_detector(config.detector.model, threads=config.cpu_threads)
@@ -106,7 +107,10 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
             return 0
         with _spool(config) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
-            lanes = [_lane(camera, config=config, detector=detector, engine=engine) for camera in config.cameras]
+            lanes = [
+                _lane(camera, source, config=config, detector=detector, engine=engine)
+                for camera, source in zip(config.cameras, sources, strict=True)
+            ]
             service = Service(lanes, engine=engine, publisher=publisher, started_s=started_s)
             with _health(config, Vitals(service, publisher)):
                 publisher.start()
@@ -167,9 +171,9 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _lane(camera: Camera, *, config: Config, detector: Detector, engine: Engine) -> Lane:
+def _lane(camera: Camera, source: Source, *, config: Config, detector: Detector, engine: Engine) -> Lane:
     return Lane(
-        Source(camera.source, camera_id=camera.id),
+        source,
         detector=detector,
         tracker=Tracker(sure_score=detector.sure_score),
         manifest=engine.manifest,

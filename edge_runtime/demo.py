@@ -74,10 +74,11 @@ def _free_port() -> int:
 
 def _write_config(folder: Path, arguments: argparse.Namespace, *, model: Path, port: int) -> None:
     source = arguments.source if "://" in arguments.source else str(Path(arguments.source).resolve())
+    (folder / "source").write_text(source)
     settings = {
         "site": "demo",
         "node": "this-machine",
-        "cameras": [{"id": "camera", "source": source}],
+        "cameras": [{"id": "camera", "source_file": "source"}],
         "engine": {"model": str(model)},
         "broker": {"host": "127.0.0.1", "port": port},
         "spool": {"path": "spool.sqlite"},

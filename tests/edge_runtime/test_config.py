@@ -37,6 +37,20 @@ def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> 
     assert config.spool.path == Path("/var/lib/reid-edge/spool.sqlite")
 
 
+def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
+    """So that the configuration itself holds no secret; a missing file is said when the daemon starts."""
+    cameras = [{"id": "door", "source_file": "door.url"}]
+    [camera] = read_config(write(tmp_path, cameras=cameras)).cameras
+    with pytest.raises(ConfigError, match=r"door\.url: expected the address of camera door"):
+        camera.address()
+    (tmp_path / "door.url").write_text("gopher://user:secret@10.0.0.7/stream\n")
+    with pytest.raises(ConfigError, match=r"door\.url: expected .* found gopher:\.\.\.") as caught:
+        camera.address()
+    assert "secret" not in str(caught.value)
+    (tmp_path / "door.url").write_text("rtsp://user:secret@10.0.0.7/stream\n")
+    assert camera.address() == "rtsp://user:secret@10.0.0.7/stream"
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -53,6 +67,8 @@ def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> 
         ({"broker": {"host": "x", "ca_file": "ca.pem", "key_file": "a.key"}}, "without certificate_file"),
         ({"broker": {"host": "x", "password_file": "password"}}, "password_file is of no use without user_file"),
         ({"broker": {"host": "localhost", "password": "secret"}}, "broker.password: unknown key"),
+        ({"cameras": [{"id": "door", "source": "rtsp://u:secret@h/x"}]}, "cameras.0.source: "),
+        ({"cameras": [{"id": "door"}]}, "cameras.0: expected either source or source_file"),
         ({"descriptors": {"codec": "f64"}}, "descriptors.codec: "),
         ({"spool": {"path": "x", "max_mib": 0}}, "spool.max_mib: "),
         ({"spool": {"path": "x", "max_age_h": 2e6}}, "spool.max_age_h: "),
