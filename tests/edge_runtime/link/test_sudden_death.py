@@ -58,7 +58,7 @@ def test_the_last_will_says_offline(broker: Broker, tmp_path: Path, subscribe: C
     wait_for(lambda: subscriber.numbers())
     node.kill()
     node.communicate()
-    wait_for(lambda: subscriber.reception.has_ended())
+    wait_for(lambda: len(subscriber.payloads("reid/v1/lab/cam/status")) == 2)
     online, offline = (decode_json(text, NodeStatus) for text in subscriber.payloads("reid/v1/lab/cam/status"))
     assert offline == NodeStatus(state="offline", boot=online.boot, oldest_seq=None, next_seq=None)
 
