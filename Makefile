@@ -17,7 +17,7 @@ SOURCE ?= $(CLIP)
 RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-dev libcairo2-dev mosquitto \
 	gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav \
 	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
-TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 git
+TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-clients git
 
 .PHONY: demo test lint bench clean
 

@@ -100,7 +100,7 @@ def _open_eager(manifest: Manifest, checkpoint: Path | None) -> tuple[nn.Module,
     torch.manual_seed(0)
     if checkpoint is None:
         module = build(manifest.architecture, classes=1).eval()
-        weights, digest = "random: speed does not depend on weights", None
+        weights, digest = "random", None
     else:
         loaded = load_network(checkpoint)
         if loaded.manifest.architecture != manifest.architecture:
@@ -203,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "engines", type=Path, nargs="*", help="ONNX files of one network (default: all of edge_runtime/models)"
     )
-    parser.add_argument("--checkpoint", type=Path, help="weights for PyTorch eager (default: random ones, as fast)")
+    parser.add_argument("--checkpoint", type=Path, help="weights for PyTorch eager (default: random ones)")
     parser.add_argument("--rounds", type=int, default=100, help="timed calls of each (default: %(default)s)")
     parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/latency_ARCHITECTURE.json)")
     return parser
