@@ -50,7 +50,7 @@ define install_packages
 	fi
 endef
 
-$(VENV)/runtime.done: pyproject.toml
+$(VENV)/runtime.done: pyproject.toml Makefile
 	$(call install_packages,$(RUNTIME_PACKAGES))
 	@echo "Setting up $(VENV) (Python packages, without torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
