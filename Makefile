@@ -44,7 +44,7 @@ define install_packages
 	@missing=$$(for p in $(1); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ]; then as_root=; else as_root=sudo; fi; \
-		echo "Installing system packages with '$$as_root apt-get install':" $$missing; \
+		echo "Installing system packages with '$${as_root:+sudo }apt-get install':" $$missing; \
 		$$as_root apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $$as_root apt-get install -qq -y --no-install-recommends $$missing >/dev/null; \
 	fi
