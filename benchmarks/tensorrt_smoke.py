@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.errors import ReidError
+from edge_runtime.contract.errors import ConfigError, ReidError
 from edge_runtime.contract.manifest import Fidelity, Manifest, read_manifest, write_manifest
 from edge_runtime.contract.provenance import commit, describe_file, now, successor
 from edge_runtime.contract.script import run
@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("models", type=Path, nargs="*", default=sorted(MODELS.glob("*.onnx")), help="ONNX files")
     parser.add_argument("--data", type=Path, help="data set whose query images are the crops")
     arguments = parser.parse_args(argv)
+    if not arguments.models:
+        raise ConfigError(f"expected ONNX files in {MODELS}, found none; give their paths")
     trials = [try_model(path, data=arguments.data) for path in arguments.models]
     crops = "query images" if arguments.data else "noise"
     record = {"benchmark": "tensorrt_smoke", "created": now(), "commit": commit(), "machine": platform.machine()}

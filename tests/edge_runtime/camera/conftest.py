@@ -1,11 +1,14 @@
 """What tests of the camera side may use: clips made on the spot, and a real RTSP camera."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from edge_runtime.camera.frame import SourceStatus
 from edge_runtime.camera.player import Gst
+from edge_runtime.camera.source import Source
 from tests.edge_runtime.rtsp_camera import RtspCamera
 
 MakeClip = Callable[..., Path]
@@ -33,6 +36,15 @@ def make_clip(tmp_path: Path) -> MakeClip:
         return path
 
     return make
+
+
+def wait_for(source: Source, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0) -> SourceStatus:
+    """Wait until the source's status is as wanted."""
+    deadline_s = time.monotonic() + timeout_s
+    while not is_reached(status := source.status()):
+        assert time.monotonic() < deadline_s, f"still {status} after {timeout_s} s"
+        time.sleep(0.01)
+    return status
 
 
 def run_pipeline(text: str) -> None:

@@ -4,7 +4,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.camera.player import Sample
 from edge_runtime.camera.source import Source, retry_delay_s
 from edge_runtime.contract.errors import StreamError
-from tests.edge_runtime.camera.conftest import MakeClip, run_pipeline
+from tests.edge_runtime.camera.conftest import MakeClip, run_pipeline, wait_for
 
 
 def read_all(source: Source) -> list[Frame]:
@@ -27,15 +26,6 @@ def read_all(source: Source) -> list[Frame]:
     while (frame := source.read(10.0)) is not None:
         frames.append(frame)
     return frames
-
-
-def wait_for(source: Source, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0) -> SourceStatus:
-    """Wait until the source's status is as wanted."""
-    deadline_s = time.monotonic() + timeout_s
-    while not is_reached(status := source.status()):
-        assert time.monotonic() < deadline_s, f"still {status} after {timeout_s} s"
-        time.sleep(0.01)
-    return status
 
 
 def test_a_file_gives_every_frame_once_when_it_is_not_paced(make_clip: MakeClip) -> None:

@@ -8,21 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from edge_runtime.camera.frame import Frame, SourceStatus
+from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.player import Gst
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import StreamError
-from tests.edge_runtime.camera.conftest import MakeCamera, MakeClip
+from tests.edge_runtime.camera.conftest import MakeCamera, MakeClip, wait_for
 from tests.edge_runtime.rtsp_camera import free_port
-
-
-def wait_for(source: Source, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0) -> SourceStatus:
-    """Wait until the source's status is as wanted."""
-    deadline_s = time.monotonic() + timeout_s
-    while not is_reached(status := source.status()):
-        assert time.monotonic() < deadline_s, f"still {status} after {timeout_s} s"
-        time.sleep(0.01)
-    return status
 
 
 def read_until(source: Source, is_wanted: Callable[[Frame], bool], *, timeout_s: float = 20.0) -> Frame:
