@@ -17,7 +17,7 @@ from edge_runtime.contract.provenance import commit, cpu_name
 from edge_runtime.contract.script import run
 from train import checkpoint
 from train.curves import draw_curves
-from train.data.datasets import ReidData, open_data
+from train.data.datasets import ReidData, load_images, open_data
 from train.data.loader import TrainingImages
 from train.loop import EpochReport, Trainer, precision_for
 from train.models.catalog import build
@@ -54,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
     device = _device(arguments.device)
     data = open_data(recipe.data_set, arguments.data)
+    # Decoding the test images takes seconds; finding a broken one only when the training is over would cost the run.
+    load_images(data.query + data.gallery, height_px=8, width_px=4)
     folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
     if arguments.resume:
         _check_resumed(folder / "settings.json", recipe, weights=arguments.weights)

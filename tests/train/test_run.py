@@ -138,6 +138,15 @@ def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: P
         run.main([RECIPE, "--data", str(tmp_path / "empty")])
 
 
+def test_a_broken_test_image_is_said_before_training_starts(data: Path, tmp_path: Path) -> None:
+    """It is needed only at the end, but then the training would have been for nothing."""
+    broken = next((data / "query").glob("*.jpg"))
+    broken.write_bytes(broken.read_bytes()[:100])
+    with pytest.raises(DataError, match=broken.name):
+        run.main([RECIPE, "--data", str(data), "--output", str(tmp_path / "runs")])
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_list_shows_every_recipe_with_its_papers_scores(capsys: pytest.CaptureFixture[str]) -> None:
     """What a paper reports stands beside the recipe's name."""
     assert run.main(["--list"]) == 0
