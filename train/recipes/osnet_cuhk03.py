@@ -69,5 +69,6 @@ RECIPES = (
     _SCRATCH,
     *(_width(_SCRATCH, width) for width in ("x0_75", "x0_5", "x0_25")),
     _DEMO_SMALL,
+    _width(_DEMO_SMALL, "x1_0"),
     _DEMO,
 )
