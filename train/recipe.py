@@ -1,25 +1,36 @@
 """A recipe: everything a training run needs to know but the folder of the data. No torch here."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from edge_runtime.contract.errors import ConfigError
 
+Task = Literal["reid", "classification", "attributes"]
+
 
 @dataclass(frozen=True)
 class Batches:
-    """How batches are drawn: `size` shuffled images, or whole identities when `images_per_identity` is given."""
+    """How batches are drawn: `size` shuffled images, or whole identities when `images_per_identity` is given.
+
+    epoch: what one epoch passes over once, all images or all identities (`images_per_identity` images of each). The MGN
+    paper does not say; its public re-implementations take identities.
+    """
 
     size: int
     images_per_identity: int | None = None
+    epoch: Literal["images", "identities"] = "images"
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of training images; each number is the probability that an image is changed.
+    """Random changes of training images; each number but pad_px is the probability that an image is changed.
 
     flip: mirror. crop: enlarge by an eighth and cut back to size at a random place. erase: grey out a random rectangle.
     patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast.
+    pad_px: pad every image by so many black pixels and cut back to size at a random place; 0 for none.
+    scaled_crop: cut out a random part of 8 to 100 % of the area and enlarge it, as on ImageNet.
+    erased_to: `mean` is 0 after normalisation; `public_code` writes the channel means after normalisation.
     """
 
     flip: float = 0.5
@@ -27,47 +38,100 @@ class Augmentation:
     erase: float = 0.0
     patch: float = 0.0
     colour: float = 0.0
+    scaled_crop: float = 0.0
+    pad_px: int = 0
+    erased_to: Literal["mean", "public_code"] = "mean"
 
 
 @dataclass(frozen=True)
 class Losses:
-    """Weights and constants of the objective.
+    """Weights and constants of the objective: cross entropy on every logits, plus the weighted others.
 
-    triplet_margin None means the soft margin. triplet_on_unit_length measures triplets between L2-normalised
-    embeddings, as retrieval by cosine does. Before triplet_from_epoch (counted from 0) only cross entropy is used: from
-    random weights the hardest triplets pull all embeddings to one point.
+    over_branches: a loss that several branches have is their mean or their sum.
+    triplet_margin None means the soft margin. triplet_on: measure triplets on each embedding or on all of them side by
+    side. triplet_on_unit_length: L2-normalise them first, as retrieval by cosine does. Before triplet_from_epoch
+    (counted from 0) there are no triplets: from random weights the hardest ones pull all embeddings to one point.
+    centres: `frozen` are random points that never move, as in one public code. entropy_weight: how much a confident
+    prediction is penalised. mutual_weight: how much each of `Recipe.networks` learns from the others.
     """
 
     label_smoothing: float = 0.1
+    over_branches: Literal["mean", "sum"] = "mean"
     triplet_weight: float = 0.0
     triplet_margin: float | None = 0.3
+    triplet_on: Literal["each", "concatenation"] = "each"
     triplet_on_unit_length: bool = False
     triplet_from_epoch: int = 0
+    centre_weight: float = 0.0
+    centres: Literal["learned", "frozen"] = "learned"
+    centre_learning_rate: float = 0.5
+    entropy_weight: float = 0.0
+    mutual_weight: float = 0.0
 
 
 @dataclass(frozen=True)
 class Optimiser:
-    """The update rule; `learning_rate` is the highest of the run."""
+    """The update rule; `learning_rate` is the highest of the run.
 
-    name: Literal["sgd", "amsgrad"]
+    new_layers_learning_rate: that of all layers that pretrained weights do not fill; None means the same.
+    """
+
+    name: Literal["sgd", "adam", "amsgrad"]
     learning_rate: float
     weight_decay: float = 5e-4
     momentum: float = 0.9
+    nesterov: bool = False
+    new_layers_learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
 class Schedule:
     """How the learning rate moves over `epochs`.
 
-    steps: it is multiplied by 0.1 at each of these epochs. cosine: it falls to zero along a half cosine instead.
-    warm_up_epochs: it climbs linearly first. classifier_only_epochs: at first only the classifier trains.
+    steps: it is multiplied by `factor` at each of these epochs. cosine: it falls to zero along a half cosine instead.
+    warm_up_epochs: it climbs linearly first, from `warm_up_from` times its value; None starts one step above zero.
+    classifier_only_epochs: at first only the classifier trains.
     """
 
     epochs: int
     shape: Literal["steps", "cosine"]
     steps: tuple[int, ...] = ()
+    factor: float = 0.1
     warm_up_epochs: int = 0
+    warm_up_from: float | None = None
     classifier_only_epochs: int = 0
+
+
+@dataclass(frozen=True)
+class Dynamic:
+    """Pyramid's multi-loss dynamic training: which of its two losses and samplers the next step takes.
+
+    alpha: weight of the newest loss in its moving average. gamma: focusing exponent. delta: identity loss alone trains
+    while FL_triplet < delta * FL_identity. rule: see `train.dynamic_training`.
+    Source: Zheng et al., CVPR 2019, section 3.4, eq. (5) to (8), algorithm 1.
+    """
+
+    alpha: float = 0.25
+    gamma: float = 2.0
+    delta: float = 0.16
+    rule: Literal["paper", "public_code"] = "paper"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How the trained network is scored.
+
+    flip: the descriptor is that of the image plus that of its mirror. queries: one image, or the average or maximum over
+    all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several networks
+    trained together, which one is scored, or all with their descriptors side by side.
+    """
+
+    distance: Literal["cosine", "euclidean"] = "cosine"
+    flip: bool = False
+    queries: Literal["single", "average", "maximum"] = "single"
+    rerank: bool = False
+    precision_rule: Literal["rectangular", "trapezoid"] = "rectangular"
+    networks: Literal["first", "second", "ensemble"] = "first"
 
 
 @dataclass(frozen=True)
@@ -76,12 +140,25 @@ class Expected:
 
     source: str
     rank1: float | None = None
+    rank5: float | None = None
+    rank10: float | None = None
     mean_ap: float | None = None
+    top1_error: float | None = None
+    mean_accuracy: float | None = None
+    accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. `python train/run.py --list` shows them all."""
+    """One training run. `python train/run.py --list` shows them all.
+
+    test_set: where it differs from data_set (another domain). splits: trained and scored on so many random splits, of
+    which the mean is reported. networks: how many train together and teach each other. normalisation: mean and standard
+    deviation of the pixels. needs_weights: it starts from trained weights (`--weights FILE`).
+    """
 
     name: str
     architecture: str
@@ -94,31 +171,49 @@ class Recipe:
     optimiser: Optimiser
     schedule: Schedule
     expected: Expected
+    task: Task = "reid"
+    test_set: str | None = None
+    splits: int = 1
+    networks: int = 1
+    dynamic: Dynamic | None = None
+    evaluation: Evaluation = Evaluation()
+    resize: Literal["bilinear", "bicubic"] = "bilinear"
+    normalisation: Literal["imagenet", "data_set"] = "imagenet"
     needs_weights: bool = False
-    """True where the recipe starts from trained weights (`--weights FILE`)."""
 
     def __post_init__(self) -> None:
-        faults = list(self._faults())
+        faults = [*self._faults_of_losses(), *self._faults_of_schedule(), *self._faults_of_probabilities()]
         if faults:
             raise ConfigError(f"recipe {self.name}: " + "; ".join(faults))
 
-    def _faults(self) -> list[str]:
-        batches, schedule = self.batches, self.schedule
-        faults = []
-        if self.losses.triplet_weight and not batches.images_per_identity:
-            faults.append("a triplet loss needs images_per_identity, batches hold no pairs without it")
+    def _faults_of_losses(self) -> Iterator[str]:
+        batches, losses = self.batches, self.losses
+        if losses.triplet_weight and not (batches.images_per_identity or self.dynamic):
+            yield "a triplet loss needs images_per_identity, batches hold no pairs without it"
         if batches.images_per_identity and batches.size % batches.images_per_identity:
-            faults.append(f"batch size {batches.size} is no multiple of {batches.images_per_identity} per identity")
+            yield f"batch size {batches.size} is no multiple of {batches.images_per_identity} per identity"
+        if batches.epoch == "identities" and not batches.images_per_identity:
+            yield "an epoch over identities needs images_per_identity"
+        if self.dynamic and not (losses.triplet_weight and batches.images_per_identity):
+            yield "dynamic training switches between two losses and samplers; give triplet_weight and images_per_identity"
+        if (losses.mutual_weight > 0) != (self.networks > 1):
+            yield "mutual learning needs both mutual_weight and more than one network"
+        if self.evaluation.networks != "first" and self.networks == 1:
+            yield f"evaluation of {self.evaluation.networks} needs more than one network"
+
+    def _faults_of_schedule(self) -> Iterator[str]:
+        schedule = self.schedule
         if schedule.shape == "cosine" and schedule.steps:
-            faults.append("a cosine schedule takes no steps")
+            yield "a cosine schedule takes no steps"
         if list(schedule.steps) != sorted(set(schedule.steps)) or any(s >= schedule.epochs for s in schedule.steps):
-            faults.append(f"steps {schedule.steps} must rise and lie below {schedule.epochs} epochs")
+            yield f"steps {schedule.steps} must rise and lie below {schedule.epochs} epochs"
         if schedule.classifier_only_epochs and not self.needs_weights:
-            faults.append("training the classifier alone makes sense only from trained weights")
-        for name in ("flip", "crop", "erase", "patch", "colour"):
+            yield "training the classifier alone makes sense only from trained weights"
+
+    def _faults_of_probabilities(self) -> Iterator[str]:
+        for name in ("flip", "crop", "erase", "patch", "colour", "scaled_crop"):
             if not 0 <= getattr(self.augmentation, name) <= 1:
-                faults.append(f"{name} is a probability, found {getattr(self.augmentation, name)}")
-        return faults
+                yield f"{name} is a probability, found {getattr(self.augmentation, name)}"
 
     def variant(self, name: str, **changes: Any) -> "Recipe":
         """This recipe under another name with some fields replaced."""
