@@ -121,8 +121,8 @@ class Dynamic:
 class Evaluation:
     """How the trained network is scored.
 
-    flip: the descriptor is that of the image plus that of its mirror. queries: one image, or the average or maximum over
-    all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several networks
+    flip: the descriptor is that of the image plus that of its mirror. queries: one image, or the average or maximum
+    over all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several networks
     trained together, which one is scored, or all with their descriptors side by side.
     """
 
@@ -195,7 +195,7 @@ class Recipe:
         if batches.epoch == "identities" and not batches.images_per_identity:
             yield "an epoch over identities needs images_per_identity"
         if self.dynamic and not (losses.triplet_weight and batches.images_per_identity):
-            yield "dynamic training switches between two losses and samplers; give triplet_weight and images_per_identity"
+            yield "dynamic training needs triplet_weight and images_per_identity, it switches losses and samplers"
         if (losses.mutual_weight > 0) != (self.networks > 1):
             yield "mutual learning needs both mutual_weight and more than one network"
         if self.evaluation.networks != "first" and self.networks == 1:
