@@ -122,8 +122,8 @@ class Evaluation:
     """How the trained network is scored.
 
     flip: the descriptor is that of the image plus that of its mirror. queries: one image, or the average or maximum
-    over all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several networks
-    trained together, which one is scored, or all with their descriptors side by side.
+    over all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several
+    networks trained together, which one is scored, or all with their descriptors side by side.
     """
 
     distance: Literal["cosine", "euclidean"] = "cosine"
