@@ -2,9 +2,11 @@
 
 from edge_runtime.contract.errors import ConfigError
 from train.recipe import Recipe
-from train.recipes import osnet_cuhk03
+from train.recipes import osnet_cuhk03, reduced_cifar10, reduced_cuhk03
 
-_RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in (osnet_cuhk03,) for recipe in module.RECIPES}
+_MODULES = (osnet_cuhk03, reduced_cuhk03, reduced_cifar10)
+
+_RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 
 
 def all_recipes() -> tuple[Recipe, ...]:

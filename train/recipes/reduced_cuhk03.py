@@ -1,0 +1,63 @@
+"""Ours: small and short runs on CUHK03, to compare architectures on two CPU cores without ImageNet weights.
+
+OSNet x0.25 at 128x64 px, from scratch, by the scratch recipe of the OSNet paper with its 350 epochs and their steps
+cut to 20 epochs. Each variant changes one thing, so their differences may be held against the signs of the papers'
+ablations; the figures themselves are no paper's.
+
+Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et al., PLR-OSNet, 2020, tables IV to VII.
+Command: python train/run.py reduced_cuhk03 --data DIR
+         python train/run.py reduced_cuhk03:plr_osnet --data DIR
+Expected: nothing published; the variants name the row whose form they have.
+Differs: the width, the input size and the number of epochs. The variants of PLR-OSNet train like the others, on cross
+entropy alone; `plr_osnet_all_losses` and `all_losses` add its triplet and centre losses to PLR-OSNet and to OSNet, the
+triplets only after four epochs, because from random weights the hardest ones pull all embeddings to one point.
+"""
+
+from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+
+_OURS = Expected("ours")
+
+_PRIMARY = Recipe(
+    name="reduced_cuhk03",
+    architecture="osnet_x0_25",
+    data_set="cuhk03_np_detected",
+    height_px=128,
+    width_px=64,
+    batches=Batches(size=64),
+    augmentation=Augmentation(flip=0.5, crop=0.5, patch=0.5),
+    losses=Losses(),
+    optimiser=Optimiser("sgd", 0.065),
+    schedule=Schedule(epochs=20, shape="steps", steps=(9, 13, 17)),
+    expected=_OURS,
+)
+
+_ALL_LOSSES = _PRIMARY.variant(
+    "reduced_cuhk03:all_losses",
+    batches=Batches(size=64, images_per_identity=4),
+    losses=Losses(triplet_weight=1.0, triplet_margin=None, triplet_from_epoch=4, centre_weight=0.0005),
+)
+
+RECIPES = (
+    _PRIMARY,
+    # OSNet, table 5, models 2 to 11; model 1 is the recipe itself.
+    _PRIMARY.variant("reduced_cuhk03:full_conv", architecture="osnet_x0_25_full_conv"),
+    _PRIMARY.variant("reduced_cuhk03:same_depth", architecture="osnet_x0_25_same_depth"),
+    _PRIMARY.variant("reduced_cuhk03:concatenation", architecture="osnet_x0_25_concatenation"),
+    _PRIMARY.variant("reduced_cuhk03:addition", architecture="osnet_x0_25_addition"),
+    _PRIMARY.variant("reduced_cuhk03:separate_gates", architecture="osnet_x0_25_separate_gates"),
+    _PRIMARY.variant("reduced_cuhk03:stream_wise_gate", architecture="osnet_x0_25_stream_wise_gate"),
+    _PRIMARY.variant("reduced_cuhk03:fixed_gates", architecture="osnet_x0_25_fixed_gates"),
+    _PRIMARY.variant("reduced_cuhk03:t1", architecture="osnet_x0_25_t1"),
+    _PRIMARY.variant("reduced_cuhk03:t2", architecture="osnet_x0_25_t2"),
+    _PRIMARY.variant("reduced_cuhk03:t3", architecture="osnet_x0_25_t3"),
+    # OSNet, supplement A: instance normalisation.
+    _PRIMARY.variant("reduced_cuhk03:ibn", architecture="osnet_ibn_x0_25"),
+    # PLR-OSNet and its own ablations.
+    _PRIMARY.variant("reduced_cuhk03:plr_osnet", architecture="plr_osnet_x0_25"),
+    _PRIMARY.variant("reduced_cuhk03:plr_osnet_without_global", architecture="plr_osnet_without_global_x0_25"),
+    _PRIMARY.variant("reduced_cuhk03:plr_osnet_without_attention", architecture="plr_osnet_without_attention_x0_25"),
+    _PRIMARY.variant("reduced_cuhk03:plr_osnet_multiple_id", architecture="plr_osnet_multiple_id_x0_25"),
+    _PRIMARY.variant("reduced_cuhk03:plr_osnet_pooled_gate", architecture="plr_osnet_pooled_gate_x0_25"),
+    _ALL_LOSSES,
+    _ALL_LOSSES.variant("reduced_cuhk03:plr_osnet_all_losses", architecture="plr_osnet_x0_25"),
+)
