@@ -26,8 +26,9 @@ from edge_runtime.contract.manifest import (
 )
 from edge_runtime.contract.provenance import commit, now
 from train.models.catalog import build
+from train.models.weights import State, load_all_but_classifiers
+from train.models.weights import load_weights as load_weights
 
-State = dict[str, Tensor]
 _CLASSIFIER = "classifier."
 # What torch's reader and unpickler were seen to raise on foreign and damaged files.
 _UNREADABLE = (
@@ -96,37 +97,13 @@ def read_weights(path: Path) -> State:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def load_weights(network: nn.Module, state: State, *, source: Path) -> None:
-    """Load weights strictly: every name and shape must agree.
-
-    Raises:
-        CheckpointError: the weights belong to another network; what misses, is unknown or differs is listed.
-    """
-    own = network.state_dict()
-    missing = sorted(own.keys() - state.keys())
-    unknown = sorted(state.keys() - own.keys())
-    shapes = [
-        f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in sorted(own.keys() & state.keys())
-        if state[key].shape != own[key].shape
-    ]
-    if missing or unknown or shapes:
-        raise CheckpointError(
-            f"{source} belongs to another network: "
-            f"missing: {_listed(missing)}; unknown: {_listed(unknown)}; other shape: {_listed(shapes)}"
-        )
-    network.load_state_dict(state)
-
-
 def start_from(network: nn.Module, path: Path) -> None:
     """Load everything but the classifier, as fine-tuning does; the classifier keeps its random weights.
 
     Raises:
         CheckpointError: the weights belong to another network.
     """
-    own_classifier = {key: value for key, value in network.state_dict().items() if key.startswith(_CLASSIFIER)}
-    state = {key: value for key, value in read_weights(path).items() if not key.startswith(_CLASSIFIER)}
-    load_weights(network, {**state, **own_classifier}, source=path)
+    load_all_but_classifiers(network, read_weights(path), source=path)
 
 
 def load_network(path: Path) -> LoadedNetwork:
@@ -191,8 +168,3 @@ def weights_sha256(state: State) -> str:
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.numpy().tobytes())
     return digest.hexdigest()
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:8])
-    return (f"{shown} and {len(names) - 8} more" if len(names) > 8 else shown) or "nothing"
