@@ -6,15 +6,39 @@ from functools import partial
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
-from train.models.osnet import OSNet
+from train.models.osnet import OSNet, OSNetIBN
+from train.models.osnet_ablations import ABLATIONS, DesignedBlock, ablation
 from train.models.osnet_ain import OSNetAIN
+from train.models.osnet_attributes import OSNetAttributes
+from train.models.osnet_cifar import OSNetCifar
+
+Builder = Callable[..., nn.Module]
+"""Called with the keyword `classes`."""
 
 _WIDTHS = {"x1_0": 1.0, "x0_75": 0.75, "x0_5": 0.5, "x0_25": 0.25}
+# The smallest width, for machines on which the papers' own would take days.
+_SMALL = {"": 1.0, "_x0_25": 0.25}
+_PRIMARY = {
+    "osnet": OSNet,
+    "osnet_ibn": OSNetIBN,
+    "osnet_ain": OSNetAIN,
+    "osnet_attributes": OSNetAttributes,
+}
+_CIFAR: dict[str, Builder] = {
+    "osnet_cifar_78": OSNetCifar,
+    "osnet_cifar_210": partial(OSNetCifar, counts=(3, 8, 6)),
+    "osnet_cifar_78_t1": partial(OSNetCifar, block=partial(DesignedBlock, design=ABLATIONS["t1"])),
+    "osnet_cifar_78_addition": partial(OSNetCifar, block=partial(DesignedBlock, design=ABLATIONS["addition"])),
+}
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {
-    **{f"osnet_{name}": partial(OSNet, width=width) for name, width in _WIDTHS.items()},
-    **{f"osnet_ibn_{name}": partial(OSNet, width=width, with_instance_norm=True) for name, width in _WIDTHS.items()},
-    **{f"osnet_ain_{name}": partial(OSNetAIN, width=width) for name, width in _WIDTHS.items()},
+_BUILDERS: dict[str, Builder] = {
+    **{
+        f"{name}_{w}": partial(builder, width=width)
+        for name, builder in _PRIMARY.items()
+        for w, width in _WIDTHS.items()
+    },
+    **{f"osnet_{w}_{row}": partial(ablation, row, width=width) for row in ABLATIONS for w, width in _WIDTHS.items()},
+    **{f"{name}{w}": partial(builder, width=width) for name, builder in _CIFAR.items() for w, width in _SMALL.items()},
 }
 
 

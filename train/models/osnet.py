@@ -3,17 +3,26 @@
 Source: Zhou, Yang, Cavallaro, Xiang, "Omni-Scale Feature Learning for Person Re-Identification", ICCV 2019, section 3.
 Differs: the descriptor is taken after BN and ReLU of the last linear layer, as in the authors' code. Module names are
 those of that code too, so that its checkpoints load by name.
+
+To look inside, hang a forward hook on a named module: `conv4.1.gate.fc2` is in the last block; it runs once per stream,
+the shallowest first, and gives (N, C, 1, 1), the gating vector before its sigmoid (figure 5). `conv5` gives the last
+feature maps, (N, C, H/16, W/16) (figure 6).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from train.models.output import TrainingOutput
+from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
 
 Norm = Callable[[int], nn.Module]
+Block = Callable[[int, int], nn.Module]
+"""Builds a block from its numbers of input and output channels."""
 DESCRIPTOR_LENGTH = 512
 _STAGES = (64, 256, 384, 512)
 _STREAMS = 4
@@ -83,14 +92,15 @@ class ChannelGate(nn.Module):
         return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
 
 
-Streams = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-def aggregate(gate: ChannelGate, streams: Streams) -> Tensor:
+def aggregate(gate: ChannelGate, streams: Sequence[Tensor]) -> Tensor:
     """Sum of the gated streams. All: (N, C, H, W). Source: section 3.2, eq. (3)."""
-    a, b, c, d = streams
-    total: Tensor = gate(a) + gate(b) + gate(c) + gate(d)
-    return total
+    return added([gate(stream) for stream in streams])
+
+
+def added(streams: Sequence[Tensor]) -> Tensor:
+    """Plain sum of the streams."""
+    first, *others = streams
+    return sum(others, first)
 
 
 class OSBlock(nn.Module):
@@ -112,7 +122,7 @@ class OSBlock(nn.Module):
         self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
         self.IN = instance_norm(out_channels) if with_instance_norm else None
 
-    def streams(self, x: Tensor) -> Streams:
+    def streams(self, x: Tensor) -> tuple[Tensor, ...]:
         """The four streams before their gates, each (N, mid, H, W)."""
         return self.conv2a(x), self.conv2b(x), self.conv2c(x), self.conv2d(x)
 
@@ -128,14 +138,40 @@ def stage_widths(width: float) -> tuple[int, int, int, int]:
     return stem, first, second, third
 
 
+def stage(block: Block, in_channels: int, out_channels: int, *, count: int = 2) -> list[nn.Module]:
+    """Blocks of one stage; the first one changes the width."""
+    return [block(in_channels, out_channels), *(block(out_channels, out_channels) for _ in range(count - 1))]
+
+
+def transition(channels: int) -> nn.Sequential:
+    """1x1 convolution, BN, ReLU and 2x2 average pool between two stages."""
+    return nn.Sequential(ConvLayer(channels, channels, kernel=1), nn.AvgPool2d(2, stride=2))
+
+
 class OSNetHead(nn.Module):
     """The end that all OSNets share: global average pool, linear 512, BN, ReLU, classifier.
 
-    forward(maps (N, C, H, W)) gives (N, 512) in eval mode and a `TrainingOutput` in train mode.
+    Class scores of a network in eval mode are `network.classifier(network(images))`.
     """
 
     fc: nn.Sequential
     classifier: nn.Linear
+    descriptor_parts = (("global", DESCRIPTOR_LENGTH),)
+    """Name and length of the descriptor's parts, in order."""
+
+    @property
+    def backbone_modules(self) -> tuple[str, ...]:
+        """The children that pretrained weights fill: all that learn, but the classifier."""
+        children = self.named_children()
+        return tuple(name for name, child in children if name != CLASSIFIER and any(True for _ in child.parameters()))
+
+    def load_pretrained(self, state: State, *, source: Path) -> None:
+        """Load public weights of the same architecture; their classifier is ignored.
+
+        Raises:
+            CheckpointError: the weights belong to another network.
+        """
+        load_all_but_classifiers(self, state, source=source)
 
     def _add_head(self, channels: int, *, classes: int) -> None:
         self.fc = nn.Sequential(
@@ -143,28 +179,37 @@ class OSNetHead(nn.Module):
         )
         self.classifier = nn.Linear(DESCRIPTOR_LENGTH, classes)
 
+    def _pool(self, maps: Tensor) -> Tensor:
+        return maps.mean(dim=(2, 3))  # (N, C)
+
     def _describe(self, maps: Tensor) -> Tensor | TrainingOutput:
-        descriptor: Tensor = self.fc(maps.mean(dim=(2, 3)))  # (N, 512)
+        descriptor: Tensor = self.fc(self._pool(maps))  # (N, 512)
         if not self.training:
             return descriptor
         return TrainingOutput((self.classifier(descriptor),), (descriptor,))
 
 
 class OSNet(OSNetHead):
-    """OSNet at any width; `with_instance_norm` makes OSNet-IBN.
+    """OSNet at any width. Source: section 3.3, table 1.
 
-    IBN: IN is in conv1 and conv2 (supplement A): it replaces the stem's BN and is added in both blocks of conv2.
+    blocks: the kind of block in conv2, conv3 and conv4; they and the stem's norm make the variants.
     """
 
-    def __init__(self, *, width: float, classes: int, with_instance_norm: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        width: float,
+        classes: int,
+        blocks: tuple[Block, Block, Block] = (OSBlock, OSBlock, OSBlock),
+        stem_norm: Norm = nn.BatchNorm2d,
+    ) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
-        norm = instance_norm if with_instance_norm else nn.BatchNorm2d
-        self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=norm)
+        self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=stem_norm)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.conv2 = _stage(stem, first, with_instance_norm=with_instance_norm, shrinks=True)
-        self.conv3 = _stage(first, second, with_instance_norm=False, shrinks=True)
-        self.conv4 = _stage(second, third, with_instance_norm=False, shrinks=False)
+        self.conv2 = nn.Sequential(*stage(blocks[0], stem, first), transition(first))
+        self.conv3 = nn.Sequential(*stage(blocks[1], first, second), transition(second))
+        self.conv4 = nn.Sequential(*stage(blocks[2], second, third))
         self.conv5 = ConvLayer(third, third, kernel=1)
         self._add_head(third, classes=classes)
         initialise(self)
@@ -177,19 +222,15 @@ class OSNet(OSNetHead):
         return self._describe(self.conv5(self.conv4(x)))
 
 
-def _stage(in_channels: int, out_channels: int, *, with_instance_norm: bool, shrinks: bool) -> nn.Sequential:
-    blocks: list[nn.Module] = [
-        OSBlock(in_channels, out_channels, with_instance_norm=with_instance_norm),
-        OSBlock(out_channels, out_channels, with_instance_norm=with_instance_norm),
-    ]
-    if shrinks:
-        blocks.append(transition(out_channels))
-    return nn.Sequential(*blocks)
+class OSNetIBN(OSNet):
+    """OSNet with instance normalisation in conv1 and conv2: it replaces the stem's BN and is added in both blocks.
 
+    Source: supplement A.
+    """
 
-def transition(channels: int) -> nn.Sequential:
-    """1x1 convolution, BN, ReLU and 2x2 average pool between two stages."""
-    return nn.Sequential(ConvLayer(channels, channels, kernel=1), nn.AvgPool2d(2, stride=2))
+    def __init__(self, *, width: float, classes: int) -> None:
+        with_norm = partial(OSBlock, with_instance_norm=True)
+        super().__init__(width=width, classes=classes, blocks=(with_norm, OSBlock, OSBlock), stem_norm=instance_norm)
 
 
 def initialise(network: nn.Module) -> None:

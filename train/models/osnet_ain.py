@@ -13,7 +13,6 @@ from train.models.osnet import (
     ConvLayer,
     LightConv3x3,
     OSNetHead,
-    Streams,
     aggregate,
     initialise,
     instance_norm,
@@ -48,10 +47,9 @@ class AINBlock(nn.Module):
         self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
         self.IN = instance_norm(out_channels) if with_instance_norm else None
 
-    def streams(self, x: Tensor) -> Streams:
+    def streams(self, x: Tensor) -> tuple[Tensor, ...]:
         """The four streams before their gates, each (N, mid, H, W)."""
-        a, b, c, d = self.conv2
-        return a(x), b(x), c(x), d(x)
+        return tuple(stream(x) for stream in self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
