@@ -15,6 +15,7 @@ FILES = (
     "export/tensorrt_builder.py",
     "edge_runtime/engine/tensorrt_engine.py",
     "edge_runtime/engine/tensorrt_library.py",
+    "edge_runtime/engine/tensorrt_slot.py",
 )
 # What the variables of those files hold; a leading underscore does not count.
 HOLDERS = {
@@ -41,6 +42,12 @@ FEATURES = {
     "NetworkDefinitionCreationFlag.STRONGLY_TYPED": ("10.3", "10.16", "11.4"),
     "IProgressMonitor": ("10.3", "10.16", "11.4"),
     "IBuilderConfig.progress_monitor": ("10.3", "10.16", "11.4"),
+    "ICudaEngine.create_execution_context_without_device_memory": ("8.6",),
+    "ICudaEngine.device_memory_size": ("8.6",),
+    "ICudaEngine.device_memory_size_v2": ("10.3", "10.16", "11.4"),
+    "ExecutionContextAllocationStrategy": ("10.3", "10.16", "11.4"),
+    "ExecutionContextAllocationStrategy.USER_MANAGED": ("10.3", "10.16", "11.4"),
+    "IExecutionContext.set_device_memory": ("10.3", "10.16", "11.4"),
 }
 PRINT_MISSING = """
 import json, sys

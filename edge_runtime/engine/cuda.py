@@ -112,6 +112,10 @@ class Cuda:
         except self.driver.Error as error:
             raise EngineError(f"CUDA failed: {error}; restart the program, since such an error may last") from error
 
+    def free_memory_bytes(self) -> int:
+        """What is free on the device now; call it inside `with cuda.current():`."""
+        return int(self.driver.mem_get_info()[0])
+
     def release(self) -> None:
         """Give the context back, on the thread that made this object and after everything made in it is gone."""
         self._context.detach()

@@ -42,20 +42,21 @@ class Engine(ABC):
                 f"the engine takes uint8 crops of shape (N, {', '.join(map(str, expected))}), "
                 f"found {crops.dtype} {crops.shape}; crop with contract.preprocess"
             )
-        descriptors = np.empty((len(crops), self.manifest.descriptor.length), np.float32)
-        step = self.manifest.artefact.batch_max
-        for start in range(0, len(crops), step):
-            descriptors[start : start + step] = self._run(crops[start : start + step])
+        if len(crops) == 0:
+            return np.empty((0, self.manifest.descriptor.length), np.float32)
+        return self._normalised(self._run(crops))
+
+    def _normalised(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(descriptors).all():
             raise EngineError(
-                f"{self.backend} gave descriptors with numbers that are not finite for {len(crops)} crops; "
+                f"{self.backend} gave descriptors with numbers that are not finite for {len(descriptors)} crops; "
                 "build the engine again, in float32 if this one is half precision"
             )
         return normalise(descriptors)
 
     @abstractmethod
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run at most `batch_max` crops. Returns (N, length), not normalised."""
+        """Run any number of crops but none. Returns (N, length), not normalised."""
 
     def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Give back what the backend holds; the engine cannot be used afterwards."""
