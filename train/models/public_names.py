@@ -1,0 +1,154 @@
+"""Public checkpoints under other names: which of their weights go where, and which of them no network of ours uses."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from edge_runtime.contract.errors import CheckpointError
+from train.models.weights import State, load_weights
+
+Rename = tuple[str, str]
+"""A pattern that one of our names matches as a whole, and the public name it stands for."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names that one public program gives the weights of one of our networks.
+
+    program: whose names they are. family: beginning of the architectures that its weights fit. mark: a name that no
+    other program's files have. unused: beginnings of the names that hold nothing a descriptor needs.
+    """
+
+    program: str
+    family: str
+    mark: str
+    renames: tuple[Rename, ...]
+    unused: tuple[str, ...]
+
+
+_PLR_OSNET = Layout(
+    program="PLR-OSNet, its authors' code",
+    family="plr_osnet",
+    mark="attention_module1.pam.gamma",
+    renames=(
+        (r"conv1\.(.+)", r"layer0.0.\1"),
+        (r"conv2\.(.+)", r"layer1.\1"),
+        (r"conv3\.(.+)", r"layer2.\1"),
+        (r"attention([12])\.position\.(query|key)\.(.+)", r"attention_module\1.pam.\2_conv.\3"),
+        (r"attention([12])\.position\.(.+)", r"attention_module\1.pam.\2"),
+        (r"attention([12])\.gate\.(.+)", r"attention_module\1.se.\2"),
+        (r"local_branch\.conv4\.(.+)", r"layer30.\1"),
+        (r"local_branch\.conv5\.(.+)", r"layer40.\1"),
+        (r"global_branch\.conv4\.(.+)", r"layer31.0.\1"),
+        (r"global_branch\.conv5\.(.+)", r"layer41.0.\1"),
+        (r"global_head\.linear\.(.+)", r"fc2.\1"),
+        (r"local_head\.bn\.(.+)", r"bn1.\1"),
+        (r"global_head\.bn\.(.+)", r"bn2.\1"),
+    ),
+    unused=("classifier",),
+)
+
+
+def _mgn_renames(trunk: str) -> tuple[Rename, ...]:
+    """Both public MGNs number the layers of the shared trunk, and count a branch's blocks of conv4 from zero."""
+    return (
+        (r"shared\.conv1\.(.+)", rf"{trunk}.0.\1"),
+        (r"shared\.bn1\.(.+)", rf"{trunk}.1.\1"),
+        (r"shared\.layer1\.(.+)", rf"{trunk}.4.\1"),
+        (r"shared\.layer2\.(.+)", rf"{trunk}.5.\1"),
+        (r"shared\.layer3\.0\.(.+)", rf"{trunk}.6.\1"),
+        *(
+            (rf"branches\.{branch}\.layer3\.{block}\.(.+)", rf"p{branch + 1}.0.{block - 1}.\1")
+            for branch in range(3)
+            for block in range(1, 6)
+        ),
+        *((rf"branches\.{branch}\.layer4\.(.+)", rf"p{branch + 1}.1.\1") for branch in range(3)),
+    )
+
+
+_MGN_EIGHT_REDUCTIONS = Layout(
+    program="MGN, seathiefwang/MGN-pytorch",
+    family="mgn",
+    mark="backone.0.weight",
+    renames=(*_mgn_renames("backone"), (r"reductions\.(\d)\.(.+)", r"reduction_\1.\2")),
+    unused=("fc_id_",),
+)
+
+_MGN_ONE_REDUCTION = Layout(
+    program="MGN, GNAYUOHZ/ReID-MGN",
+    family="mgn",
+    mark="reduction.0.weight",
+    # One reduction serves all eight features there: each of ours becomes a copy of it.
+    renames=(*_mgn_renames("backbone"), (r"reductions\.\d\.(.+)", r"reduction.\1")),
+    unused=("fc_id_",),
+)
+
+_PYRAMID = Layout(
+    program="Pyramid, its authors' first release",
+    family="pyramid",
+    mark="pyramid_conv_list0.0.0.weight",
+    renames=(
+        (r"backbone\.\d\.(.+)", r"base.\1"),
+        (r"reductions\.(\d+)\.(.+)", r"pyramid_conv_list0.\1.\2"),
+    ),
+    # The second set of reductions and classifiers is in every file, and their forward never calls it.
+    unused=("pyramid_fc_list0.", "pyramid_conv_list1.", "pyramid_fc_list1."),
+)
+
+LAYOUTS = (_PLR_OSNET, _MGN_EIGHT_REDUCTIONS, _MGN_ONE_REDUCTION, _PYRAMID)
+
+
+def layout_of(state: State) -> Layout | None:
+    """The public program that wrote these weights; None when their names are no such program's."""
+    return next((layout for layout in LAYOUTS if layout.mark in state), None)
+
+
+def load_public(network: nn.Module, state: State, layout: Layout, *, source: Path) -> tuple[str, ...]:
+    """Fill all but the classifiers of a network from a public program's weights.
+
+    Returns what of the file was not used, one entry per beginning of names: "fc_id_ (16 entries)".
+
+    Raises:
+        CheckpointError: the weights belong to another network.
+    """
+    load_renamed(network, state, layout.renames, unused=layout.unused, source=source)
+    counts = {start: sum(name.startswith(start) for name in state) for start in layout.unused}
+    return tuple(f"{start} ({count} entries)" for start, count in counts.items() if count)
+
+
+def load_renamed(
+    network: nn.Module, state: State, renames: Sequence[Rename], *, unused: tuple[str, ...], source: Path
+) -> None:
+    """Fill a network from weights under other names; strict, but for what is named here.
+
+    Our weights that no rename matches keep their values. One public weight may fill several of ours. unused: beginnings
+    of public names that may be left over. The counter of batches that old files lack keeps its value too.
+
+    Raises:
+        CheckpointError: the weights belong to another network.
+    """
+    own = network.state_dict()
+    public = {key: _public_name(key, renames) for key in own}
+    kept = {
+        key: own[key]
+        for key, name in public.items()
+        if name is None or (name not in state and name.endswith("num_batches_tracked"))
+    }
+    filled = {key: state[name] for key, name in public.items() if name is not None and name in state}
+    used = set(public.values())
+    left = {name: value for name, value in state.items() if name not in used and not name.startswith(unused)}
+    clashing = sorted(left.keys() & own.keys())
+    if clashing:
+        raise CheckpointError(f"{source} belongs to another network: it holds {clashing[0]} under a name of ours")
+    load_weights(network, {**kept, **filled, **left}, source=source)
+
+
+def _public_name(key: str, renames: Sequence[Rename]) -> str | None:
+    for pattern, replacement in renames:
+        match = re.fullmatch(pattern, key)
+        if match:
+            return match.expand(replacement)
+    return None
