@@ -6,11 +6,14 @@ from functools import partial
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
+from train.models.mgn import MGN
 from train.models.osnet import OSNet, OSNetIBN
 from train.models.osnet_ablations import ABLATIONS, DesignedBlock, ablation
 from train.models.osnet_ain import OSNetAIN
 from train.models.osnet_attributes import OSNetAttributes
 from train.models.osnet_cifar import OSNetCifar
+from train.models.plr_osnet import PLROSNet
+from train.models.pyramid import TABLE_4_LEVELS, Pyramid
 
 Builder = Callable[..., nn.Module]
 """Called with the keyword `classes`."""
@@ -30,6 +33,36 @@ _CIFAR: dict[str, Builder] = {
     "osnet_cifar_78_t1": partial(OSNetCifar, block=partial(DesignedBlock, design=ABLATIONS["t1"])),
     "osnet_cifar_78_addition": partial(OSNetCifar, block=partial(DesignedBlock, design=ABLATIONS["addition"])),
 }
+_PLR_OSNET: dict[str, Builder] = {
+    "plr_osnet": PLROSNet,
+    "plr_osnet_without_global": partial(PLROSNet, with_global=False),
+    "plr_osnet_without_attention": partial(PLROSNet, with_attention=False),
+    "plr_osnet_multiple_id": partial(PLROSNet, multiple_id=True),
+    "plr_osnet_pooled_gate": partial(PLROSNet, pools_gate=True),
+}
+_MGN: dict[str, Builder] = {
+    "mgn": MGN,
+    "mgn_without_part3": partial(MGN, stripes=(1, 2)),
+    "mgn_with_part4": partial(MGN, stripes=(1, 2, 3, 4)),
+    "mgn_part2_4": partial(MGN, stripes=(1, 2, 4)),
+    "mgn_part3_4": partial(MGN, stripes=(1, 3, 4)),
+    "mgn_reduced_softmax": partial(MGN, reduced_softmax=True),
+    "mgn_single_global": partial(MGN, stripes=(1,)),
+    "mgn_single_part2": partial(MGN, stripes=(2,)),
+    "mgn_single_part3": partial(MGN, stripes=(3,)),
+    "mgn_resnet50": partial(MGN, stripes=(1,), reduced_softmax=True),
+    "mgn_resnet101": partial(MGN, stripes=(1,), reduced_softmax=True, depth=101),
+}
+_PYRAMID: dict[str, Builder] = {
+    "pyramid": Pyramid,
+    **{f"pyramid_{levels}": partial(Pyramid, levels=levels) for levels in TABLE_4_LEVELS},
+    "pyramid_f64": partial(Pyramid, length=64),
+    "pyramid_f256": partial(Pyramid, length=256),
+    "pyramid_r50": partial(Pyramid, depth=50),
+    **{f"pyramid_r50_{levels}": partial(Pyramid, depth=50, levels=levels) for levels in TABLE_4_LEVELS},
+    "pyramid_r50_f64": partial(Pyramid, depth=50, length=64),
+    "pyramid_r50_f256": partial(Pyramid, depth=50, length=256),
+}
 
 _BUILDERS: dict[str, Builder] = {
     **{
@@ -38,7 +71,13 @@ _BUILDERS: dict[str, Builder] = {
         for w, width in _WIDTHS.items()
     },
     **{f"osnet_{w}_{row}": partial(ablation, row, width=width) for row in ABLATIONS for w, width in _WIDTHS.items()},
-    **{f"{name}{w}": partial(builder, width=width) for name, builder in _CIFAR.items() for w, width in _SMALL.items()},
+    **{
+        f"{name}{w}": partial(builder, width=width)
+        for name, builder in (_CIFAR | _PLR_OSNET).items()
+        for w, width in _SMALL.items()
+    },
+    **_MGN,
+    **_PYRAMID,
 }
 
 
