@@ -1,7 +1,10 @@
-"""Losses of re-identification: label-smoothed cross entropy and batch-hard triplet."""
+"""The losses of the four papers, each a mean over the batch, and how those of several branches become one."""
+
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -36,3 +39,53 @@ def pairwise_distances(embeddings: Tensor) -> Tensor:
     squares = rows.square().sum(dim=1)
     squared = squares[:, None] + squares[None, :] - 2 * rows @ rows.T
     return squared.clamp(min=1e-12).sqrt()
+
+
+class CentreLoss(nn.Module):
+    """Mean squared distance of an embedding to the centre of its class.
+
+    learned: the centres are parameters. Their gradient carries the loss's weight in the objective; divide by it before
+    their optimiser's step, as the bag of tricks does, or they hardly move. Otherwise they are random points that stay.
+    Source: Wen et al., ECCV 2016, eq. (2); Luo et al., CVPRW 2019, section 3.6.
+    Differs: the mean over the batch, as in all re-identification code; Wen et al. take half the sum.
+    """
+
+    centres: Tensor
+
+    def __init__(self, classes: int, length: int, *, learned: bool) -> None:
+        super().__init__()
+        start = torch.randn(classes, length)
+        if learned:
+            self.centres = nn.Parameter(start)
+        else:
+            self.register_buffer("centres", start)
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """embeddings: (N, length). labels: (N,) int64."""
+        return (embeddings - self.centres[labels]).square().sum(dim=1).mean()
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Mean entropy of the predicted distributions; subtract it from the objective to penalise confidence.
+
+    logits: (N, C). Source: OSNet, supplement B; Pereyra et al., ICLR workshop 2017.
+    """
+    return -(logits.softmax(dim=1) * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def weighted_attribute_loss(logits: Tensor, targets: Tensor, *, positive_ratios: Tensor) -> Tensor:
+    """Binary cross entropy of every attribute, weighted by exp(-r_a): a rare attribute weighs more.
+
+    logits, targets: (N, A), targets 0 or 1. positive_ratios: (A,), r_a, the share of training images that have
+    attribute a. Returns the mean over all N x A.
+    Source: OSNet, section 4.2 ("weighted multi-label classification loss"), in the form of its public code.
+    Differs: Li et al., ACPR 2015, whom the paper cites, weight an absent attribute by exp(r_a).
+    """
+    weights = torch.exp(-positive_ratios.to(logits)).expand_as(logits)
+    return functional.binary_cross_entropy_with_logits(logits, targets.to(logits), weights)
+
+
+def over_branches(losses: Sequence[Tensor], *, rule: Literal["mean", "sum"]) -> Tensor:
+    """One loss from the same loss of several branches: their mean, as in public code, or the papers' plain sum."""
+    stacked = torch.stack(list(losses))
+    return stacked.mean() if rule == "mean" else stacked.sum()
