@@ -1,0 +1,53 @@
+"""How well attributes of people are recognised: the five usual figures. No torch here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AttributeScores:
+    """Shares of 1.
+
+    mean_accuracy (mA) averages over attributes, the mean of the shares of positives and of negatives that are
+    recognised; accuracy, precision and recall average over images; f1 is the harmonic mean of those two averages.
+    """
+
+    mean_accuracy: float
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def score_attributes(predicted: NDArray[np.bool_], actual: NDArray[np.bool_]) -> AttributeScores:
+    """Compare the attributes predicted for each image with those it has.
+
+    predicted, actual: (N, A) bool. A share of nothing counts 0 for an image (no attribute predicted: precision 0); an
+    attribute that all images have, or none, counts with the side it has.
+    Source: Li et al., IEEE TIP 2019 (RAP), section V; OSNet, section 4.2.
+    """
+    both = (predicted & actual).sum(axis=1)
+    precision = float(_share(both, predicted.sum(axis=1)).mean())
+    recall = float(_share(both, actual.sum(axis=1)).mean())
+    return AttributeScores(
+        mean_accuracy=float(accuracy_per_attribute(predicted, actual).mean()),
+        accuracy=float(_share(both, (predicted | actual).sum(axis=1)).mean()),
+        precision=precision,
+        recall=recall,
+        f1=2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+    )
+
+
+def accuracy_per_attribute(predicted: NDArray[np.bool_], actual: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Mean of the shares of positives and of negatives that are recognised, (A,); their mean is mA."""
+    positives, negatives = actual.sum(axis=0), (~actual).sum(axis=0)
+    right = _share((predicted & actual).sum(axis=0), positives) + _share((~predicted & ~actual).sum(axis=0), negatives)
+    sides: NDArray[np.int64] = np.add(positives > 0, negatives > 0, dtype=np.int64)
+    return _share(right, sides)
+
+
+def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
+    """part / whole, 0 where there is nothing to have a share of."""
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
