@@ -1,0 +1,79 @@
+"""Pyramid's dynamic training: after every step, which losses and which batch the next one takes."""
+
+import math
+from typing import Literal
+
+from train.recipe import Dynamic
+
+Phase = Literal["id", "both"]
+
+
+class Controller:
+    """Watches how fast identity and triplet loss fall and lets the identity loss train alone while it falls faster.
+
+    For each loss L, k is its moving average, p = min(k, k before) / k before says how little it fell, and
+    FL = -(1 - p)^gamma ln(p) weighs how much it still falls. A step is "id" where FL_triplet < delta FL_identity,
+    else "both".
+
+    One step, by either rule: draw a batch for `phase` ("id": random images, "both": identity-balanced), measure both
+    losses on it, and minimise what `observe` answers: the identity loss, or the plain sum of both.
+
+    Rule `paper`: k starts at the first loss, the first step is "id" (p_identity = 0, p_triplet = 1), and the phase of a
+    step is known before it. Source: Zheng et al., CVPR 2019, section 3.2.2, eq. (5) to (7), algorithm 1.
+    Differs: FL only switches. As the weight of a loss (eq. (8)) its 1e-6 to 1e-3 would stop training.
+    FL_triplet is compared with delta FL_identity without dividing: where both losses rose, 0 / 0, the step is "both".
+    Rule `public_code`: k starts at 0, the first p is 0.5 for both losses, batches are always identity-balanced, and the
+    phase of a step follows from its own losses.
+    """
+
+    def __init__(self, settings: Dynamic) -> None:
+        self._settings = settings
+        self._is_paper = settings.rule == "paper"
+        self._steps = 0
+        self._k_identity = self._k_triplet = 0.0  # k, eq. (5)
+        self._p_identity, self._p_triplet = (0.0, 1.0) if self._is_paper else (0.5, 0.5)  # p, eq. (6)
+
+    @property
+    def phase(self) -> Phase:
+        """What the batch of the next step is drawn for."""
+        return self._switch() if self._is_paper else "both"
+
+    def observe(self, identity_loss: float, triplet_loss: float) -> Phase:
+        """Take in both losses of a step, and answer which of them this step minimises."""
+        before = self.phase
+        self._k_identity, self._p_identity = self._follow(identity_loss, k=self._k_identity, p=self._p_identity)
+        self._k_triplet, self._p_triplet = self._follow(triplet_loss, k=self._k_triplet, p=self._p_triplet)
+        self._steps += 1
+        return before if self._is_paper else self._switch()
+
+    def state(self) -> dict[str, float]:
+        """What `restore` needs to go on from here."""
+        return {
+            "steps": self._steps,
+            "k_identity": self._k_identity,
+            "k_triplet": self._k_triplet,
+            "p_identity": self._p_identity,
+            "p_triplet": self._p_triplet,
+        }
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Go on where `state` was called."""
+        self._steps = int(state["steps"])
+        self._k_identity, self._k_triplet = state["k_identity"], state["k_triplet"]
+        self._p_identity, self._p_triplet = state["p_identity"], state["p_triplet"]
+
+    def _follow(self, loss: float, *, k: float, p: float) -> tuple[float, float]:
+        """The next k and p of one loss."""
+        before = loss if self._is_paper and self._steps == 0 else k
+        after = self._settings.alpha * loss + (1 - self._settings.alpha) * before
+        if before:
+            p = min(after, before) / before
+        return after, p
+
+    def _switch(self) -> Phase:
+        fl_identity, fl_triplet = self._focal(self._p_identity), self._focal(self._p_triplet)
+        return "id" if fl_triplet < self._settings.delta * fl_identity else "both"
+
+    def _focal(self, p: float) -> float:
+        """FL, eq. (7)."""
+        return (1 - p) ** self._settings.gamma * -math.log(p) if p else math.inf
