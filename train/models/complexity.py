@@ -4,19 +4,27 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+_NORMS = nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """Test-time cost: classifiers do not run in eval mode and are not counted.
+    """Test-time cost of one image: classifiers do not run in eval mode and are not counted.
 
     parameters: every parameter that runs, once (the paper's counter counts the shared gate four times).
-    mult_adds: one per weight application in convolutions and linear layers, plus one per bias addition; norms,
-    activations, pooling and element-wise products are left out. A layer that runs four times counts four times.
+    mult_adds: one per weight application in convolutions and linear layers, plus one per bias addition. A layer that
+        runs four times counts four times.
+    norm_mult_adds: one per output of a normalisation. The OSNet paper counts them for ImageNet (table 10) and full
+        convolutions (section 3.3), and leaves them out elsewhere; deployment folds them away.
+    attention_mult_adds: those of products of two activations, which the papers leave out.
     """
 
     parameters: int
     mult_adds: int
+    norm_mult_adds: int
+    attention_mult_adds: int
 
 
 def measure(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
@@ -24,23 +32,26 @@ def measure(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
 
     Source: OSNet paper, table 6, whose 16 figures this counter reproduces.
     """
-    mult_adds = 0
     used: dict[int, int] = {}
+    weighted = biases = norms = 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal mult_adds
+        nonlocal weighted, biases, norms
         used.update({id(p): p.numel() for p in module.parameters(recurse=False)})
         if isinstance(module, nn.Conv2d | nn.Linear):
-            mult_adds += output.numel() * (module.weight[0].numel() + (module.bias is not None))
+            weighted += output.numel() * module.weight[0].numel()
+            biases += output.numel() if module.bias is not None else 0
+        elif isinstance(module, _NORMS):
+            norms += output.numel()
 
     was_training = network.training
-    leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(count) for module in leaves]
+    hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
-        with torch.inference_mode():
+        with torch.no_grad(), FlopCounterMode(display=False) as products:
             network.eval()(torch.zeros(1, 3, height_px, width_px))
     finally:
         network.train(was_training)
         for hook in hooks:
             hook.remove()
-    return Complexity(sum(used.values()), mult_adds)
+    attention = products.get_total_flops() // 2 - weighted  # torch counts products only, two operations each
+    return Complexity(sum(used.values()), weighted + biases, norms, attention)

@@ -102,7 +102,7 @@ class Design:
     fusion: Callable[[int, int], Fusion] = UnifiedGate
 
 
-# Model 3's depth is not printed. Four keeps the largest scale and the network's depth, so only the mix of scales is gone.
+# The depth of model 3 is not printed. Four keeps the largest scale and the depth, so only the mix of scales is gone.
 ABLATIONS = {
     "full_conv": Design(layer=full_convolution),  # model 2
     "same_depth": Design(depths=(4, 4, 4, 4)),  # model 3
