@@ -24,9 +24,9 @@ __device__ struct Sample sample_at(int position, int count, int start, int size)
     return sample;
 }
 
-__device__ unsigned char to_byte(float value)
+__device__ float in_range(float value)
 {
-    return (unsigned char)(fminf(fmaxf(value, 0.0f), 255.0f) + 0.5f);
+    return fminf(fmaxf(value, 0.0f), 255.0f);
 }
 
 __device__ float between(float low, float high, float share)
@@ -48,20 +48,20 @@ __global__ void crop_rgb(const unsigned char *frame, int pitch, const int *boxes
     unsigned char *pixel = crops + (((long)blockIdx.z * height + y) * width + x) * 3;
     for (int channel = 0; channel < 3; channel++) {
         int left = 3 * column.low + channel, right = 3 * column.high + channel;
-        pixel[channel] = to_byte(between(between(above[left], above[right], column.share),
-                                         between(below[left], below[right], column.share), row.share));
+        pixel[channel] = 0.5f + between(between(above[left], above[right], column.share),
+                                        between(below[left], below[right], column.share), row.share);
     }
 }
 
-/* One pixel of NV12 as RGB. red, green_u, green_v, blue: the colour matrix's factors for video range. */
+/* One pixel of NV12 as RGB, not rounded. matrix: factors of red by V, green by U and V, blue by U, for video range. */
 __device__ void nv12_pixel(const unsigned char *luma, const unsigned char *chroma, int pitch, int x, int y,
                            const float *matrix, float *rgb)
 {
     const unsigned char *pair = chroma + (long)(y / 2) * pitch + x / 2 * 2;
     float light = 255.0f / 219.0f * (luma[(long)y * pitch + x] - 16), u = pair[0] - 128.0f, v = pair[1] - 128.0f;
-    rgb[0] = to_byte(light + matrix[0] * v);
-    rgb[1] = to_byte(light - matrix[1] * u - matrix[2] * v);
-    rgb[2] = to_byte(light + matrix[3] * u);
+    rgb[0] = in_range(light + matrix[0] * v);
+    rgb[1] = in_range(light - matrix[1] * u - matrix[2] * v);
+    rgb[2] = in_range(light + matrix[3] * u);
 }
 
 /* luma: (rows, pitch) bytes, one per pixel. chroma: (rows / 2, pitch) bytes, U and V of each 2 x 2 pixels. */
@@ -81,6 +81,6 @@ __global__ void crop_nv12(const unsigned char *luma, const unsigned char *chroma
     nv12_pixel(luma, chroma, pitch, column.high, row.high, matrix, below_right);
     unsigned char *pixel = crops + (((long)blockIdx.z * height + y) * width + x) * 3;
     for (int channel = 0; channel < 3; channel++)
-        pixel[channel] = to_byte(between(between(above_left[channel], above_right[channel], column.share),
-                                         between(below_left[channel], below_right[channel], column.share), row.share));
+        pixel[channel] = 0.5f + between(between(above_left[channel], above_right[channel], column.share),
+                                        between(below_left[channel], below_right[channel], column.share), row.share);
 }
