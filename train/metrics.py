@@ -1,5 +1,6 @@
 """Retrieval scores: CMC, mean average precision and mean inverse negative penalty, with the field's junk rules."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,11 @@ from edge_runtime.contract.errors import DataError
 JUNK = -1
 """Identity of gallery images that count neither as right nor as wrong."""
 
+DISTRACTOR = 0
+"""Identity of gallery images that are never right, whoever asks."""
+
 PrecisionRule = Literal["rectangular", "trapezoid"]
+Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,13 @@ class Retrieval:
         """
         return float(self.inverse_negative_penalty.mean())
 
+    def found_within(self, k: int) -> NDArray[np.float64]:
+        """(V,) 1 for each valid query with a right image among the first k, 0 for the others."""
+        return (self.first_match < k).astype(np.float64)
+
     def rank(self, k: int) -> float:
         """Share of valid queries with a right image among the first k (cumulative matching characteristic)."""
-        return float((self.first_match < k).mean())
+        return float(self.found_within(k).mean())
 
 
 @dataclass(frozen=True)
@@ -55,50 +64,137 @@ class Interval:
     high: float
 
 
+@dataclass(frozen=True)
+class JudgedRow:
+    """One query's distances to the gallery.
+
+    distances: (G,), infinite where an image is left out. right: positions of the right images, ascending; may be empty.
+    """
+
+    distances: NDArray[np.floating]
+    right: NDArray[np.int64]
+
+
 def retrieval(
     distances: NDArray[np.floating],
     *,
-    query_identities: NDArray[np.int64],
-    gallery_identities: NDArray[np.int64],
-    query_cameras: NDArray[np.int64],
-    gallery_cameras: NDArray[np.int64],
+    query_identities: Labels,
+    gallery_identities: Labels,
+    query_cameras: Labels,
+    gallery_cameras: Labels,
     precision_rule: PrecisionRule = "rectangular",
 ) -> Retrieval:
-    """Score a distance matrix.
+    """Score a whole distance matrix (Q, G), smaller is more alike. See `retrieval_of_blocks`.
+
+    Raises:
+        DataError: see `judged_rows`, or no query has a right image.
+    """
+    return retrieval_of_blocks(
+        [distances],
+        query_identities=query_identities,
+        gallery_identities=gallery_identities,
+        query_cameras=query_cameras,
+        gallery_cameras=gallery_cameras,
+        precision_rule=precision_rule,
+    )
+
+
+def retrieval_of_blocks(
+    blocks: Iterable[NDArray[np.floating]],
+    *,
+    query_identities: Labels,
+    gallery_identities: Labels,
+    query_cameras: Labels,
+    gallery_cameras: Labels,
+    precision_rule: PrecisionRule = "rectangular",
+) -> Retrieval:
+    """Score a distance matrix (Q, G) that comes in blocks of rows, in the order of the queries.
 
     For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1).
     Equal distances rank in gallery order. Queries without a right image are left out of every mean.
     The rank of a right image is counted (how many distances are smaller), so nothing is sorted.
 
-    distances: (Q, G), smaller is more alike. Identities and cameras: (Q,) or (G,).
+    Identities and cameras: (Q,) or (G,).
 
     Raises:
-        DataError: shapes disagree, a distance is not a number, or no query has a right image.
+        DataError: see `judged_rows`, or no query has a right image.
     """
-    expected = (len(query_identities), len(gallery_identities))
-    if distances.shape != expected:
-        raise DataError(f"expected a distance matrix of {expected} (queries, gallery), found {distances.shape}")
-    if np.isnan(distances).any():
-        raise DataError("the distance matrix holds values that are not numbers; a descriptor is broken")
-    scores = []
-    for row, identity, camera in zip(distances, query_identities, query_cameras, strict=True):
-        same = gallery_identities == identity
-        left_out = (same & (gallery_cameras == camera)) | (gallery_identities == JUNK)
-        ranks = _ranks_of_right_images(row[~left_out], same[~left_out])
-        if len(ranks):
-            scores.append((_average_precision(ranks, precision_rule), len(ranks) / (ranks[-1] + 1), ranks[0]))
+    rows = judged_rows(
+        blocks,
+        query_identities=query_identities,
+        gallery_identities=gallery_identities,
+        query_cameras=query_cameras,
+        gallery_cameras=gallery_cameras,
+    )
+    ranks_of_queries = (_ranks_of_right_images(row) for row in rows if len(row.right))
+    scores = [
+        (_average_precision(ranks, precision_rule), len(ranks) / (ranks[-1] + 1), ranks[0])
+        for ranks in ranks_of_queries
+    ]
     if not scores:
         raise DataError("no query has a right image in the gallery from another camera; nothing can be scored")
     precision, penalty, first = zip(*scores, strict=True)
     return Retrieval(np.array(precision), np.array(penalty), np.array(first, np.int64), len(query_identities))
 
 
-def _ranks_of_right_images(row: NDArray[np.floating], right: NDArray[np.bool_]) -> NDArray[np.int64]:
+def judged_rows(
+    blocks: Iterable[NDArray[np.floating]],
+    *,
+    query_identities: Labels,
+    gallery_identities: Labels,
+    query_cameras: Labels,
+    gallery_cameras: Labels,
+) -> Iterator[JudgedRow]:
+    """Apply the junk and same-camera rules to each query's distances, query by query.
+
+    Raises:
+        DataError: the gallery is empty, shapes disagree, or a distance is not a finite number.
+    """
+    expected = (len(query_identities), len(gallery_identities))
+    _check_labels(expected, cameras=(len(query_cameras), len(gallery_cameras)))
+    by_identity = np.argsort(gallery_identities, kind="stable")
+    sorted_identities = gallery_identities[by_identity]
+    junk = np.flatnonzero(gallery_identities == JUNK)
+    done = 0
+    for block in blocks:
+        _check_block(block, done=done, expected=expected)
+        for row, identity, camera in zip(block, query_identities[done:], query_cameras[done:], strict=False):
+            first, last = np.searchsorted(sorted_identities, (identity, identity + 1))
+            same = by_identity[first:last]
+            is_left_out = gallery_cameras[same] == camera
+            distances = row.copy()
+            distances[junk] = np.inf
+            distances[same[is_left_out]] = np.inf
+            yield JudgedRow(distances, same[~is_left_out] if identity > DISTRACTOR else same[:0])
+        done += len(block)
+    if done != expected[0]:
+        raise DataError(f"expected distances of {expected[0]} queries, found {done}")
+
+
+def _check_labels(expected: tuple[int, int], *, cameras: tuple[int, int]) -> None:
+    if cameras != expected:
+        raise DataError(f"expected as many cameras as identities (queries, gallery) = {expected}, found {cameras}")
+    if 0 in expected:
+        raise DataError(f"expected queries and a gallery, found {expected[0]} queries and {expected[1]} gallery images")
+
+
+def _check_block(block: NDArray[np.floating], *, done: int, expected: tuple[int, int]) -> None:
+    if block.ndim != 2 or block.shape[1] != expected[1] or done + len(block) > expected[0]:
+        raise DataError(
+            f"expected a distance matrix of {expected} (queries, gallery), found {block.shape}"
+            + (f" after {done} queries" if done else "")
+        )
+    if not np.isfinite(block).all():
+        raise DataError("the distance matrix holds values that are not finite numbers; a descriptor is broken")
+
+
+def _ranks_of_right_images(row: JudgedRow) -> NDArray[np.int64]:
     """0-based ranks of the right images, ascending."""
-    positions = np.flatnonzero(right)
+    distances = row.distances
     ranks = [
-        np.count_nonzero(row < row[position]) + np.count_nonzero(row[:position] == row[position])
-        for position in positions
+        np.count_nonzero(distances < distances[position])
+        + np.count_nonzero(distances[:position] == distances[position])
+        for position in row.right
     ]
     return np.sort(np.array(ranks, np.int64))
 
@@ -118,7 +214,27 @@ def bootstrap(per_query: NDArray[np.floating], *, rounds: int = 1000, seed: int 
 
     per_query: (V,) floating. Deterministic for a seed.
     """
+    means = [float(per_query[drawn].mean()) for drawn in _draws(len(per_query), rounds=rounds, seed=seed)]
+    return _interval(float(per_query.mean()), means)
+
+
+def bootstrap_ratio(
+    parts: NDArray[np.integer], wholes: NDArray[np.integer], *, rounds: int = 1000, seed: int = 0
+) -> Interval:
+    """Sum of the parts over sum of the wholes with its 95 % interval, by drawing queries with repetition.
+
+    parts, wholes: (Q,) one per query; a draw without any whole is left out. Deterministic for a seed.
+    """
+    draws = _draws(len(wholes), rounds=rounds, seed=seed)
+    sums = [(parts[drawn].sum(), wholes[drawn].sum()) for drawn in draws]
+    return _interval(float(parts.sum() / wholes.sum()), [float(part / whole) for part, whole in sums if whole])
+
+
+def _draws(queries: int, *, rounds: int, seed: int) -> Iterator[NDArray[np.int64]]:
     random = np.random.default_rng(seed)
-    means = [float(per_query[random.integers(0, len(per_query), len(per_query))].mean()) for _ in range(rounds)]
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(per_query.mean()), float(low), float(high))
+    return (random.integers(0, queries, queries) for _ in range(rounds))
+
+
+def _interval(value: float, drawn: list[float]) -> Interval:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value, float(low), float(high))

@@ -128,7 +128,7 @@ def test_bad_distances_are_refused() -> None:
         golden_score(distances("cosine").T)
     broken = distances("cosine")
     broken[3, 7] = np.nan
-    with pytest.raises(DataError, match="not numbers"):
+    with pytest.raises(DataError, match="not finite numbers"):
         golden_score(broken)
 
 
