@@ -145,4 +145,5 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
         image = read_image(path)
         if image is None:
             raise DataError(f"the calibration image {path} cannot be decoded; replace it and make the list again")
-        return resize(image, height_px=self._input.height_px, width_px=self._input.width_px)
+        spec = self._input
+        return resize(image, height_px=spec.height_px, width_px=spec.width_px, rule=spec.resize)

@@ -109,7 +109,11 @@ class Lane:
         due = tuple(track for track in tracks if track.state == "confirmed" and self._is_due(track, frame))
         spec = self._manifest.input
         crops = crop_people(
-            frame.pixels, [track.box for track in due], height_px=spec.height_px, width_px=spec.width_px
+            frame.pixels,
+            [track.box for track in due],
+            height_px=spec.height_px,
+            width_px=spec.width_px,
+            rule=spec.resize,
         )
         return Sighting(frame, tracks, due, crops)
 

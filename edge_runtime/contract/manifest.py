@@ -16,6 +16,8 @@ from edge_runtime.contract.errors import ManifestError
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 Precision = Literal["fp32", "fp16", "int8"]
+ResizeRule = Literal["bilinear-half-pixel", "bicubic-half-pixel"]
+"""How `preprocess.resize` makes a crop as large as the network takes it."""
 
 
 class _Strict(BaseModel):
@@ -36,7 +38,7 @@ class Input(_Strict):
     value_range: tuple[int, int] = (0, 255)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    resize: Literal["bilinear-half-pixel"] = "bilinear-half-pixel"
+    resize: ResizeRule = "bilinear-half-pixel"
 
 
 class Part(_Strict):

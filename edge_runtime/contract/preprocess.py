@@ -1,4 +1,4 @@
-"""The one preprocessing rule: crop, bilinear resize, RGB, uint8. Mean and std are inside the network's graph."""
+"""Preprocessing, defined once: crop, resize, RGB, uint8. Mean and std are inside the network's graph."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +7,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.manifest import ResizeRule
+
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
 
-RESIZE_RULE = "bilinear-half-pixel"
+_INTERPOLATION: dict[ResizeRule, int] = {
+    "bilinear-half-pixel": cv2.INTER_LINEAR,
+    "bicubic-half-pixel": cv2.INTER_CUBIC,
+}
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
@@ -26,14 +31,16 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
     return None if image is None else np.asarray(image[:, :, ::-1], np.uint8)
 
 
-def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """Resize one image, bilinearly, with half-pixel centres and without antialiasing.
+def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int, rule: ResizeRule) -> NDArray[np.uint8]:
+    """Resize one image by the manifest's rule, with half-pixel centres and without antialiasing.
 
     image: (H, W, 3) uint8. Returns (height_px, width_px, 3) uint8.
+    Bicubic looks at 4 x 4 pixels around each point, with Keys' kernel at a = -0.75, as ONNX `Resize` and PyTorch do.
+    Differs: PIL and torchvision, which public MGN and Pyramid code calls, use a = -0.5 and antialias when they shrink.
     """
     if image.shape[:2] == (height_px, width_px):
         return image
-    resized = cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(image, (width_px, height_px), interpolation=_INTERPOLATION[rule])
     return np.asarray(resized, dtype=np.uint8)
 
 
@@ -46,13 +53,15 @@ def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[i
     return left, top, right, bottom
 
 
-def crop_people(frame: NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int) -> NDArray[np.uint8]:
-    """Cut boxes out of a frame and resize each to the network's input.
+def crop_people(
+    frame: NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int, rule: ResizeRule
+) -> NDArray[np.uint8]:
+    """Cut boxes out of a frame and resize each to the network's input by the manifest's rule.
 
     frame: (H, W, 3) uint8, RGB. Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the boxes.
     """
     crops = np.empty((len(boxes), height_px, width_px, 3), np.uint8)
     for crop, box in zip(crops, boxes, strict=True):
         left, top, right, bottom = pixel_box(box, frame_height_px=frame.shape[0], frame_width_px=frame.shape[1])
-        crop[:] = resize(frame[top:bottom, left:right], height_px=height_px, width_px=width_px)
+        crop[:] = resize(frame[top:bottom, left:right], height_px=height_px, width_px=width_px, rule=rule)
     return crops

@@ -1,4 +1,4 @@
-"""The one preprocessing rule, against PyTorch's resize and by hand."""
+"""The preprocessing rules, against PyTorch's resize and by hand."""
 
 from pathlib import Path
 
@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from edge_runtime.contract.manifest import ResizeRule
 from edge_runtime.contract.preprocess import crop_people, pixel_box, read_image, resize
+
+RULE: ResizeRule = "bilinear-half-pixel"
 
 
 def image(height: int, width: int) -> np.ndarray:
@@ -15,12 +18,13 @@ def image(height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(128, 64), (300, 77), (64, 32), (256, 128), (511, 129)])
-def test_resize_equals_pytorchs_bilinear_within_one_grey_level(size: tuple[int, int]) -> None:
-    """Half-pixel centres, no antialiasing: the rule that torch, ONNX Resize and a CUDA kernel can reproduce."""
+@pytest.mark.parametrize(("rule", "mode"), [("bilinear-half-pixel", "bilinear"), ("bicubic-half-pixel", "bicubic")])
+def test_resize_equals_pytorchs_within_one_grey_level(size: tuple[int, int], rule: ResizeRule, mode: str) -> None:
+    """Half-pixel centres, no antialiasing: the rules that torch, ONNX Resize and a CUDA kernel can reproduce."""
     source = image(*size)
     planes = torch.from_numpy(source).permute(2, 0, 1)[None].float()
-    expected = torch.nn.functional.interpolate(planes, (256, 128), mode="bilinear", antialias=False)
-    found = resize(source, height_px=256, width_px=128)
+    expected = torch.nn.functional.interpolate(planes, (256, 128), mode=mode, antialias=False).clamp(0, 255)
+    found = resize(source, height_px=256, width_px=128, rule=rule)
     assert np.abs(found.astype(int) - expected[0].permute(1, 2, 0).numpy()).max() <= 1.0
 
 
@@ -28,10 +32,19 @@ def test_crops_come_in_the_order_of_their_boxes() -> None:
     """Each crop is its box, resized; no boxes give an empty batch of the right shape."""
     frame = image(100, 80)
     boxes = [(10.2, 20.7, 50.1, 90.0), (0.0, 0.0, 80.0, 100.0)]
-    crops = crop_people(frame, boxes, height_px=64, width_px=32)
-    assert (crops[0] == resize(frame[20:90, 10:51], height_px=64, width_px=32)).all()
-    assert (crops[1] == resize(frame, height_px=64, width_px=32)).all()
-    assert crop_people(frame, [], height_px=64, width_px=32).shape == (0, 64, 32, 3)
+    crops = crop_people(frame, boxes, height_px=64, width_px=32, rule=RULE)
+    assert (crops[0] == resize(frame[20:90, 10:51], height_px=64, width_px=32, rule=RULE)).all()
+    assert (crops[1] == resize(frame, height_px=64, width_px=32, rule=RULE)).all()
+    assert crop_people(frame, [], height_px=64, width_px=32, rule=RULE).shape == (0, 64, 32, 3)
+
+
+def test_crops_follow_the_manifests_rule() -> None:
+    """A network that was trained on one rule is not fed by the other."""
+    frame = image(100, 80)
+    box = [(0.0, 0.0, 80.0, 100.0)]
+    bicubic = crop_people(frame, box, height_px=64, width_px=32, rule="bicubic-half-pixel")
+    assert (bicubic[0] == resize(frame, height_px=64, width_px=32, rule="bicubic-half-pixel")).all()
+    assert (bicubic != crop_people(frame, box, height_px=64, width_px=32, rule=RULE)).any()
 
 
 @pytest.mark.parametrize(
