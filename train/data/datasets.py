@@ -1,151 +1,173 @@
-"""Data sets as lists of samples, read from a local folder in their published layout. Nothing is downloaded."""
+"""The one door to all data sets: a name and a local folder give samples. Nothing is downloaded.
+
+Every set is read in its published layout and checked against its published counts; what is missing is named.
+DukeMTMC-reID was withdrawn by its authors in 2019, because people had been filmed without their consent: a copy that a
+user has can be read, and no way to get one is offered.
+"""
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.preprocess import read_image, resize
+from train.data.any_folder import read_any_folder
+from train.data.attributes import read_pa100k
+from train.data.classification import read_cifar, read_imagenet
+from train.data.cuhk03 import Boxes, read_cuhk03
+from train.data.images import IMAGE_SUFFIXES, load_images
+from train.data.market_layout import has_market_layout, read_market1501, read_market_layout
+from train.data.msmt17 import read_msmt17
+from train.data.published import PUBLISHED, check_counts, inner_folder
+from train.data.samples import AttributeData, ClassificationData, LabelledImages, ReidData, Sample
+from train.data.small_sets import SPLITS, read_grid, read_viper
+from train.data.union import join
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-_MARKET_NAME = re.compile(r"^(?P<identity>-1|\d+)_c(?P<camera>\d+)")
-_MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "AttributeData",
+    "ClassificationData",
+    "LabelledImages",
+    "ReidData",
+    "Sample",
+    "load_images",
+    "open_attributes",
+    "open_classification",
+    "open_data",
+    "open_folder",
+    "read_market_layout",
+]
 
-
-@dataclass(frozen=True)
-class Sample:
-    """One image of a person. identity -1 is junk and 0 a distractor; camera_id counts from 0."""
-
-    path: Path
-    identity: int
-    camera_id: int
-
-
-@dataclass(frozen=True)
-class ReidData:
-    """The three splits of a re-identification data set."""
-
-    name: str
-    terms: str
-    train: tuple[Sample, ...]
-    query: tuple[Sample, ...]
-    gallery: tuple[Sample, ...]
-
-    @property
-    def train_identities(self) -> tuple[int, ...]:
-        """The training identities, ascending; position is the class number."""
-        return tuple(sorted({sample.identity for sample in self.train}))
-
-
-@dataclass(frozen=True)
-class _Published:
-    """What a complete copy of a data set holds."""
-
-    title: str
-    images: dict[str, int]
-    terms: str
-
-
-_PUBLISHED = {
-    "cuhk03_np_detected": _Published(
-        "CUHK03, new protocol, detected", {"train": 7365, "query": 1400, "gallery": 5332}, "CUHK03, research use only"
-    ),
+_SPLIT_SETS: dict[str, Callable[..., ReidData]] = {"viper": read_viper, "grid": read_grid}
+_UNIONS = {"mix4": (("market1501",), ("cuhk03_np_detected", "cuhk03_detected"), ("dukemtmcreid",), ("msmt17",))}
+"""Members of each union; where several names are given for one, the first whose subfolder is there is taken."""
+_CUHK03: dict[str, Boxes] = {"cuhk03_labelled": "labeled", "cuhk03_detected": "detected"}
+_MARKET_LIKE = {
+    "cuhk03_np_labelled": ("labeled", "labelled"),
+    "cuhk03_np_detected": ("detected",),
+    "dukemtmcreid": ("DukeMTMC-reID",),
 }
+_REID = (
+    "market1501",
+    *_CUHK03,
+    *_MARKET_LIKE,
+    "msmt17",
+    "msmt17_train",
+    "msmt17_all",
+    *_SPLIT_SETS,
+    *_UNIONS,
+)
 
 
-def open_data(name: str, folder: Path) -> ReidData:
-    """Read the data set `name` from `folder` and check it against its published image counts.
+def open_data(name: str, folder: Path, *, split: int = 0, cache: Path | None = None) -> ReidData:
+    """Read the re-identification data set `name` from `folder` and check it against its published counts.
+
+    name: `folder` reads any folder of people, see `open_folder`. split: 0 to 9, for VIPeR and GRID. cache: where the
+    images of CUHK03's MATLAB file go; by default `folder`. `mix4` wants a subfolder per member, called by its name.
 
     Raises:
-        DataError: unknown name, folder missing or incomplete.
+        DataError: unknown name or split, folder missing or incomplete.
     """
-    if name not in _PUBLISHED:
-        raise DataError(f"unknown data set {name!r}; known: {', '.join(sorted(_PUBLISHED))}")
-    published = _PUBLISHED[name]
-    data = read_market_layout(folder, name=name, terms=published.terms)
-    for split, count in published.images.items():
-        found = len(getattr(data, split))
-        if found != count:
-            raise DataError(
-                f"{published.title} has {count} {split} images, found {found} in {folder / _MARKET_FOLDERS[split]}; "
-                "the copy is incomplete or another version"
-            )
+    if name != "folder" and name not in _REID:
+        raise DataError(f"unknown data set {name!r}; known: {', '.join((*_REID, 'folder'))}")
+    if not 0 <= split < (SPLITS if name in _SPLIT_SETS else 1):
+        raise DataError(f"expected split 0 to {SPLITS - 1} of {' or '.join(_SPLIT_SETS)}, found {split} of {name}")
+    if name == "folder":
+        return _read_own(folder)
+    if name in _UNIONS:
+        return join(name, [_open_member(names, folder, cache=cache) for names in _UNIONS[name]])
+    try:
+        data = _read(name, folder, split=split, cache=cache)
+        check_counts(name, _counts(data), where=folder)
+    except DataError as error:
+        raise DataError(f"{error}. {PUBLISHED[name].where}") from error
     return data
 
 
 def open_folder(folder: Path) -> ReidData:
-    """Read any data set in the layout of Market-1501, to score on; it is called as its folder is.
+    """Read any folder of people, to train or to score on; the data set is called as its folder is.
 
-    A folder that is called as a published data set must hold all of it: scores on a part would look better.
+    Its layout may be that of Market-1501, or a folder for each person: see `read_any_folder`. A folder that is called
+    as a published data set must hold all of it: scores on a part would look better.
 
     Raises:
-        DataError: see `open_data` and `read_market_layout`.
+        DataError: see `open_data`, `read_market_layout` and `read_any_folder`.
     """
     name = folder.resolve().name
-    return open_data(name, folder) if name in _PUBLISHED else read_market_layout(folder, name=name)
+    return open_data(name, folder) if name in _REID else _read_own(folder)
 
 
-def read_market_layout(folder: Path, *, name: str, terms: str = "not stated") -> ReidData:
-    """Read any data set in the layout of Market-1501: `0002_c1s1_000451_03.jpg` is identity 2 at camera 1.
+def open_classification(name: str, folder: Path) -> ClassificationData:
+    """Read `cifar10`, `cifar100` or `imagenet` from `folder` and check it against its published counts.
 
     Raises:
-        DataError: a split is missing, empty or unreadable, or a file name does not follow the layout.
+        DataError: unknown name, folder missing or incomplete.
     """
-    splits = {split: _read_split(folder / directory) for split, directory in _MARKET_FOLDERS.items()}
-    train = tuple(sample for sample in splits["train"] if sample.identity > 0)
-    return ReidData(name, terms, train, splits["query"], splits["gallery"])
-
-
-def _read_split(folder: Path) -> tuple[Sample, ...]:
-    if not folder.is_dir():
-        raise DataError(
-            f"expected the folder {folder}, which is missing; give the folder that holds "
-            f"{', '.join(_MARKET_FOLDERS.values())}"
-        )
+    if name not in ("cifar10", "cifar100", "imagenet"):
+        raise DataError(f"unknown data set of classes {name!r}; known: cifar10, cifar100, imagenet")
     try:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    except OSError as error:
-        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
-    if not paths:
-        raise DataError(f"expected images (*.jpg, *.png) in {folder}, found none; the folder is empty")
-    return tuple(_sample(path) for path in paths)
+        data = read_imagenet(folder) if name == "imagenet" else read_cifar(folder, name=name)
+        found = {"training images": len(data.train), "test images": len(data.test), "classes": len(data.classes)}
+        check_counts(name, found, where=folder)
+    except DataError as error:
+        raise DataError(f"{error}. {PUBLISHED[name].where}") from error
+    return data
 
 
-def _sample(path: Path) -> Sample:
-    match = _MARKET_NAME.match(path.name)
-    if not match:
-        raise DataError(f"expected a name such as 0002_c1s1_000451_03.jpg, found {path}; is it another data set?")
-    return Sample(path, int(match["identity"]), int(match["camera"]) - 1)
-
-
-def load_images(
-    samples: tuple[Sample, ...],
-    *,
-    height_px: int,
-    width_px: int,
-    progress: Callable[[int], object] = lambda count: None,
-) -> NDArray[np.uint8]:
-    """Decode and resize images by the contract's rule. Returns (N, height_px, width_px, 3) uint8, RGB.
+def open_attributes(name: str, folder: Path) -> AttributeData:
+    """Read `pa100k` from `folder` and check it against its published counts.
 
     Raises:
-        DataError: an image cannot be read or decoded; the first ten are named.
+        DataError: unknown name, folder missing or incomplete.
     """
-    images = np.empty((len(samples), height_px, width_px, 3), np.uint8)
-    broken = []
-    for index, sample in enumerate(samples):
-        image = read_image(sample.path)
-        if image is None:
-            broken.append(sample.path)
-        else:
-            images[index] = resize(image, height_px=height_px, width_px=width_px)
-        progress(1)
-    if broken:
-        raise DataError(
-            f"{len(broken)} of {len(samples)} images cannot be decoded: {', '.join(map(str, broken[:10]))}"
-            f"{' ...' if len(broken) > 10 else ''}; replace them or unpack the data set again"
-        )
-    return images
+    if name != "pa100k":
+        raise DataError(f"unknown data set of attributes {name!r}; known: pa100k")
+    try:
+        data = read_pa100k(folder)
+        found = {
+            "training images": len(data.train),
+            "validation images": len(data.validation),
+            "test images": len(data.test),
+            "attributes": len(data.attributes),
+        }
+        check_counts(name, found, where=folder)
+    except DataError as error:
+        raise DataError(f"{error}. {PUBLISHED[name].where}") from error
+    return data
+
+
+def _read(name: str, folder: Path, *, split: int, cache: Path | None) -> ReidData:
+    if name in _SPLIT_SETS:
+        return _SPLIT_SETS[name](folder, split=split)
+    if name in _MARKET_LIKE:
+        root = inner_folder(folder, *_MARKET_LIKE[name])
+        return read_market_layout(root, name=name, terms=PUBLISHED[name].terms)
+    if name in _CUHK03:
+        return read_cuhk03(folder, name=name, boxes=_CUHK03[name], cache=cache)
+    if name == "market1501":
+        return read_market1501(inner_folder(folder, "Market-1501-v15.09.15"))
+    return read_msmt17(folder, name=name)
+
+
+def _open_member(names: tuple[str, ...], folder: Path, *, cache: Path | None) -> ReidData:
+    name = next((name for name in names if (folder / name).is_dir()), None)
+    if name is None:
+        where = PUBLISHED[names[0]].where
+        raise DataError(f"expected the folder {' or '.join(names)} in {folder}, found neither. {where}")
+    return open_data(name, folder / name, cache=cache)
+
+
+def _read_own(folder: Path) -> ReidData:
+    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "folder"
+    if has_market_layout(folder):
+        return read_market_layout(folder, name=name)
+    return read_any_folder(folder, name=name)
+
+
+def _counts(data: ReidData) -> dict[str, int]:
+    return {
+        "training images": len(data.train),
+        "training identities": len(data.train_identities),
+        "query images": len(data.query),
+        "query identities": len({sample.identity for sample in data.query}),
+        "gallery images": len(data.gallery),
+    }

@@ -32,7 +32,7 @@ def test_names_give_identity_and_camera_and_junk_is_kept_out_of_training(folder:
 
 def test_an_incomplete_copy_is_refused_with_the_published_count(folder: Path) -> None:
     """CUHK03 has 7,365 training images."""
-    with pytest.raises(DataError, match=r"has 7365 train images, found 8 .*incomplete or another version"):
+    with pytest.raises(DataError, match=r"expected 7365 training images \(found 8\).*incomplete or another version"):
         open_data("cuhk03_np_detected", folder)
 
 

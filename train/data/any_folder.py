@@ -1,0 +1,154 @@
+"""Any folder of people: one folder per person, with or without cameras."""
+
+import logging
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime.contract.errors import DataError
+from train.data.images import IMAGE_SUFFIXES, list_folder
+from train.data.samples import ReidData, Sample
+from train.data.splits import shuffled
+
+logger = logging.getLogger(__name__)
+
+_CAMERA = re.compile(r"(?:^|_)c(\d+)(?=s\d|[_.-])")
+_LAYOUT = "<person>/*.jpg, or <camera>/<person>/*.jpg, or both kinds inside train/ and test/"
+
+
+@dataclass(frozen=True)
+class _Picture:
+    path: Path
+    camera: str | None
+
+
+_People = dict[str, list[_Picture]]
+"""Pictures of each person, by name."""
+
+
+def read_any_folder(folder: Path, *, name: str) -> ReidData:
+    """Read `<person>/*.jpg` or `<camera>/<person>/*.jpg`; a camera may also be in the file name, as in `0001_c3.jpg`.
+
+    Without cameras every image counts as its own, so that no right image is left out of a ranking as the query's
+    neighbour; a warning says so. Inside `train` and `test` the split is the user's. Otherwise half of the people train:
+    which ones depends on nothing but their names, and all who were seen by one camera only are among them.
+    Each camera that has two or more images of a test person gives the first as a query; if none has, the first camera
+    does. All other images of the test are the gallery.
+
+    Raises:
+        DataError: the folder follows no such layout, or nobody in the test was seen by two cameras.
+    """
+    parts = [part for part in ("train", "test") if (folder / part).is_dir()]
+    if len(parts) == 1:
+        raise DataError(f"{folder} holds {parts[0]} but not the other of train and test; add it, or take both away")
+    if parts:
+        train, test = (_read_people(folder / part) for part in parts)
+        shared = sorted(train.keys() & test.keys())
+        if shared:
+            raise DataError(f"{shared[0]} is in both train and test of {folder}; a person may be in one only")
+    else:
+        train, test = _halves(_read_people(folder))
+    train, test = _with_cameras(train, test, folder=folder)
+    return _as_data(name, train, test, folder=folder)
+
+
+def _read_people(folder: Path) -> _People:
+    inside = {path: _images(path) for path in _folders(folder)}
+    if any(inside.values()):
+        empty = [path for path, images in inside.items() if not images]
+        if empty:
+            raise DataError(f"expected images in every folder of {folder}, found none in {empty[0]}")
+        return {path.name: [_Picture(image, _camera_of(image)) for image in images] for path, images in inside.items()}
+    people: _People = defaultdict(list)
+    for camera in inside:
+        for person in _folders(camera):
+            people[person.name] += [_Picture(image, camera.name) for image in _images(person)]
+    if not any(people.values()):
+        raise DataError(f"expected people in {folder}, as {_LAYOUT}, found no images")
+    return dict(people)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in list_folder(folder) if path.is_dir()]
+
+
+def _images(folder: Path) -> list[Path]:
+    return [path for path in list_folder(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+
+
+def _camera_of(image: Path) -> str | None:
+    match = _CAMERA.search(image.name)
+    return match[1] if match else None
+
+
+def _halves(people: _People) -> tuple[_People, _People]:
+    candidates = [person for person, pictures in people.items() if _can_be_found(pictures)]
+    test = set(shuffled(candidates, seed="test half")[: len(people) // 2])
+    return (
+        {person: pictures for person, pictures in people.items() if person not in test},
+        {person: people[person] for person in people if person in test},
+    )
+
+
+def _can_be_found(pictures: list[_Picture]) -> bool:
+    """Whether two cameras saw the person; an unknown camera is one of its own."""
+    known = {picture.camera for picture in pictures if picture.camera is not None}
+    return len(known) + sum(picture.camera is None for picture in pictures) > 1
+
+
+def _with_cameras(train: _People, test: _People, *, folder: Path) -> tuple[_People, _People]:
+    """Give every image a camera of its own where none is known."""
+    pictures = [picture for part in (train, test) for person in part.values() for picture in person]
+    unknown = [picture.path for picture in pictures if picture.camera is None]
+    if not unknown:
+        return train, test
+    if len(unknown) < len(pictures):
+        raise DataError(
+            f"{len(unknown)} of the {len(pictures)} images of {folder} have no camera in their name, {unknown[0]} for "
+            "one, but others do, as in 0001_c3.jpg; name all cameras or none"
+        )
+    logger.warning(
+        "%s names no cameras, so every image counts as its own: images that were taken one after the other find each "
+        "other easily, and scores look better than they are between two cameras",
+        folder,
+    )
+
+    def own(people: _People) -> _People:
+        return {name: [_Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
+
+    return own(train), own(test)
+
+
+def _as_data(name: str, train: _People, test: _People, *, folder: Path) -> ReidData:
+    identities = {person: number for number, person in enumerate(sorted(train) + sorted(test), start=1)}
+    seen = {str(shot.camera) for people in (train, test) for person in people.values() for shot in person}
+    cameras = {camera: number for number, camera in enumerate(sorted(seen, key=lambda text: (len(text), text)))}
+
+    def samples(person: str, pictures: list[_Picture]) -> list[Sample]:
+        return [Sample(shot.path, identities[person], cameras[str(shot.camera)]) for shot in pictures]
+
+    query: list[Sample] = []
+    gallery: list[Sample] = []
+    for person in sorted(test):
+        shots = samples(person, test[person])
+        chosen = _queries(shots)
+        query += chosen
+        gallery += [sample for sample in shots if sample not in chosen]
+    learned = tuple(sample for person in sorted(train) for sample in samples(person, train[person]))
+    if len(train) < 2 or not query:
+        raise DataError(
+            f"expected two or more people to train on and one to test on, seen by two cameras, found {len(train)} and "
+            f"{len({sample.identity for sample in query})} in {folder}; add people or images"
+        )
+    return ReidData(name, "not stated", learned, tuple(query), tuple(gallery))
+
+
+def _queries(samples: list[Sample]) -> list[Sample]:
+    by_camera: dict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_camera[sample.camera_id].append(sample)
+    if len(by_camera) < 2:
+        return []
+    rich = [shots[0] for shots in by_camera.values() if len(shots) > 1]
+    return rich or [samples[0]]

@@ -1,0 +1,100 @@
+"""What a data set is once it was read: samples of people, of classes, or of attributes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.manifest import ResizeRule
+
+JUNK = -1
+DISTRACTOR = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a person. identity -1 is junk and 0 a distractor; camera_id counts from 0."""
+
+    path: Path
+    identity: int
+    camera_id: int
+
+
+@dataclass(frozen=True)
+class ReidData:
+    """The three splits of a re-identification data set.
+
+    multi_query: more images of the queries' identities at the queries' cameras, where a data set has them.
+    """
+
+    name: str
+    terms: str
+    train: tuple[Sample, ...]
+    query: tuple[Sample, ...]
+    gallery: tuple[Sample, ...]
+    multi_query: tuple[Sample, ...] = ()
+
+    @property
+    def train_identities(self) -> tuple[int, ...]:
+        """The training identities, ascending; position is the class number."""
+        return tuple(sorted({sample.identity for sample in self.train}))
+
+    @property
+    def ranked_gallery(self) -> tuple[Sample, ...]:
+        """The gallery without junk: all that can take a place in a ranking."""
+        return tuple(sample for sample in self.gallery if sample.identity != JUNK)
+
+
+class Images(Protocol):
+    """Pictures that are decoded when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def read(
+        self, positions: Sequence[int] | NDArray[np.int64], *, height_px: int, width_px: int, rule: ResizeRule
+    ) -> NDArray[np.uint8]:
+        """Decode and resize the images at these positions. Returns (N, height_px, width_px, 3) uint8, RGB.
+
+        Raises:
+            DataError: an image cannot be decoded; the first ten are named.
+        """
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with what they show.
+
+    labels: (N,) int64 class numbers, or (N, A) int64 with 1 where the image has the attribute and 0 where not.
+    """
+
+    images: Images
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class ClassificationData:
+    """Images that belong to one class each. classes: their names; position is the class number."""
+
+    name: str
+    terms: str
+    classes: tuple[str, ...]
+    train: LabelledImages
+    test: LabelledImages
+
+
+@dataclass(frozen=True)
+class AttributeData:
+    """Images of people with yes-or-no attributes. attributes: their names, in the order of the labels' columns."""
+
+    name: str
+    terms: str
+    attributes: tuple[str, ...]
+    train: LabelledImages
+    validation: LabelledImages
+    test: LabelledImages
