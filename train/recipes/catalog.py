@@ -2,9 +2,38 @@
 
 from edge_runtime.contract.errors import ConfigError
 from train.recipe import Recipe
-from train.recipes import osnet_cuhk03, reduced_cifar10, reduced_cuhk03
+from train.recipes import (
+    best_osnet,
+    mgn_cuhk03,
+    mgn_dukemtmcreid,
+    mgn_market1501,
+    osnet_cifar,
+    osnet_cuhk03,
+    osnet_dukemtmcreid,
+    osnet_ibn_cross_domain,
+    osnet_imagenet,
+    osnet_market1501,
+    osnet_msmt17,
+    osnet_pa100k,
+    osnet_small_sets,
+    plr_osnet_cuhk03,
+    plr_osnet_dukemtmcreid,
+    plr_osnet_market1501,
+    pyramid_cuhk03,
+    pyramid_dukemtmcreid,
+    pyramid_market1501,
+    reduced_cifar10,
+    reduced_cuhk03,
+)
 
-_MODULES = (osnet_cuhk03, reduced_cuhk03, reduced_cifar10)
+_MODULES = (
+    *(osnet_market1501, osnet_cuhk03, osnet_dukemtmcreid, osnet_msmt17, osnet_small_sets),
+    *(osnet_pa100k, osnet_cifar, osnet_imagenet, osnet_ibn_cross_domain, best_osnet),
+    *(plr_osnet_market1501, plr_osnet_dukemtmcreid, plr_osnet_cuhk03),
+    *(mgn_market1501, mgn_dukemtmcreid, mgn_cuhk03),
+    *(pyramid_market1501, pyramid_dukemtmcreid, pyramid_cuhk03),
+    *(reduced_cuhk03, reduced_cifar10),
+)
 
 _RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}
 

@@ -5,35 +5,24 @@ Command: python train/run.py osnet_cuhk03 --data DIR --weights imagenet.pth
          python train/run.py osnet_cuhk03:scratch --data DIR
 Expected: the figures below are the paper's, on the original images. The copy of the data matters: images that were
 made smaller give lower scores.
-Differs: the paper gives no momentum for its SGD; 0.9 is ours. `demo` is no row of the paper: it is the small network
-that the demo runs, trained from scratch without a GPU in two steps, `demo_small` at a quarter of the pixels and then
-`demo --weights` of that at full size, with the cosine schedule and the triplet loss of the paper's supplement (B).
+Differs: see `osnet_training.py`. `demo` is no row of the paper: it is the small network that the demo runs, trained
+from scratch without a GPU in two steps, `demo_small` at a quarter of the pixels and then `demo --weights` of that at
+full size, with the cosine schedule and the triplet loss of the paper's supplement (B).
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
+from train.recipes.osnet_training import fine_tuned, from_scratch
 
-_FINE_TUNE = Recipe(
-    name="osnet_cuhk03",
-    architecture="osnet_x1_0",
-    data_set="cuhk03_np_detected",
-    height_px=256,
-    width_px=128,
-    batches=Batches(size=64),
-    augmentation=Augmentation(flip=0.5, erase=0.5),
-    losses=Losses(),
-    optimiser=Optimiser("amsgrad", 0.0015),
-    schedule=Schedule(epochs=150, shape="steps", steps=(60, 120), classifier_only_epochs=10),
-    expected=Expected("OSNet, table 3", rank1=0.723, mean_ap=0.678),
-    needs_weights=True,
+_FINE_TUNED = fine_tuned(
+    "osnet_cuhk03",
+    "cuhk03_np_detected",
+    expected=Expected("OSNet, table 3, OSNet", rank1=0.723, mean_ap=0.678),
 )
 
-_SCRATCH = _FINE_TUNE.variant(
+_SCRATCH = from_scratch(
     "osnet_cuhk03:scratch",
-    augmentation=Augmentation(flip=0.5, crop=0.5, patch=0.5),
-    optimiser=Optimiser("sgd", 0.065),
-    schedule=Schedule(epochs=350, shape="steps", steps=(150, 225, 300)),
-    expected=Expected("OSNet, table 3, from scratch", rank1=0.571, mean_ap=0.542),
-    needs_weights=False,
+    "cuhk03_np_detected",
+    expected=Expected("OSNet, table 3, OSNet from scratch", rank1=0.571, mean_ap=0.542),
 )
 
 _DEMO_SMALL = _SCRATCH.variant(
@@ -64,8 +53,8 @@ def _width(recipe: Recipe, width: str) -> Recipe:
 
 
 RECIPES = (
-    _FINE_TUNE,
-    *(_width(_FINE_TUNE, width) for width in ("x0_75", "x0_5", "x0_25")),
+    _FINE_TUNED,
+    *(_width(_FINE_TUNED, width) for width in ("x0_75", "x0_5", "x0_25")),
     _SCRATCH,
     *(_width(_SCRATCH, width) for width in ("x0_75", "x0_5", "x0_25")),
     _DEMO_SMALL,

@@ -1,0 +1,142 @@
+"""MGN on Market-1501: the main results and the ablations.
+
+Source: Wang et al., ACM MM 2018, tables 2 and 5. A "branch" of table 5 is a part of MGN's descriptor, a "single" is a
+network that has that branch alone.
+Command: python train/run.py mgn_market1501 --data DIR --weights resnet50_imagenet.pth
+Expected: rank-1 95.7, mAP 86.9 with single queries; each variant carries its own figures.
+Differs: see `mgn_training.py`. The three networks of `singles` train side by side on the same batches, with the plain
+sum of their losses, so that none feels the others. Merged queries are averages; the paper also allows for maxima.
+Public code classifies the reduced global features beside the triplets (`reduced_softmax`), erases (`erasing`), and
+takes Adam, with an epoch that passes once over the identities (`adam`).
+"""
+
+from train.recipe import Augmentation, Batches, Evaluation, Expected, Optimiser, Schedule
+from train.recipes.mgn_training import SOFTMAX, SUM_OF_SOFTMAX_AND_TRIPLET, mgn
+
+_MGN = mgn(
+    "mgn_market1501",
+    "market1501",
+    expected=Expected(
+        "MGN, table 2, single query; MGN, table 5, MGN", rank1=0.957, rank5=0.983, rank10=0.990, mean_ap=0.869
+    ),
+)
+
+# The parts of the descriptor that each branch gives.
+GLOBAL_BRANCH = Evaluation(flip=True, parts=("global",))
+PART2_BRANCH = Evaluation(flip=True, parts=("part2_global", "part2_1", "part2_2"))
+PART3_BRANCH = Evaluation(flip=True, parts=("part3_global", "part3_1", "part3_2", "part3_3"))
+
+RECIPES = (
+    _MGN,
+    # Table 2: several query images, and re-ranking.
+    _MGN.variant(
+        "mgn_market1501:multiple_query",
+        evaluation=Evaluation(flip=True, queries="average"),
+        expected=Expected("MGN, table 2, multiple query", rank1=0.969, mean_ap=0.907),
+    ),
+    _MGN.variant(
+        "mgn_market1501:rerank",
+        evaluation=Evaluation(flip=True, rerank=True),
+        expected=Expected("MGN, table 2, single query RK", rank1=0.966, mean_ap=0.942),
+    ),
+    _MGN.variant(
+        "mgn_market1501:multiple_query_rerank",
+        evaluation=Evaluation(flip=True, queries="average", rerank=True),
+        expected=Expected("MGN, table 2, multiple query RK", rank1=0.971, mean_ap=0.959),
+    ),
+    # Table 5: other networks, other branches, other losses.
+    _MGN.variant(
+        "mgn_market1501:resnet50",
+        architecture="mgn_resnet50",
+        losses=SOFTMAX,
+        expected=Expected("MGN, table 5, ResNet-50", rank1=0.875, rank5=0.949, rank10=0.967, mean_ap=0.714),
+    ),
+    _MGN.variant(
+        "mgn_market1501:resnet101",
+        architecture="mgn_resnet101",
+        losses=SOFTMAX,
+        expected=Expected("MGN, table 5, ResNet-101", rank1=0.904, rank5=0.957, rank10=0.972, mean_ap=0.780),
+    ),
+    _MGN.variant(
+        "mgn_market1501:single_global",
+        architecture="mgn_single_global",
+        expected=Expected("MGN, table 5, ResNet-50+TP", rank1=0.887, rank5=0.960, rank10=0.972, mean_ap=0.750),
+    ),
+    _MGN.variant(
+        "mgn_market1501:global_branch",
+        evaluation=GLOBAL_BRANCH,
+        expected=Expected("MGN, table 5, Global (Branch)", rank1=0.898, rank5=0.958, rank10=0.975, mean_ap=0.785),
+    ),
+    _MGN.variant(
+        "mgn_market1501:single_part2",
+        architecture="mgn_single_part2",
+        expected=Expected("MGN, table 5, Part-2 (Single)", rank1=0.926, rank5=0.971, rank10=0.980, mean_ap=0.802),
+    ),
+    _MGN.variant(
+        "mgn_market1501:part2_branch",
+        evaluation=PART2_BRANCH,
+        expected=Expected("MGN, table 5, Part-2 (Branch)", rank1=0.944, rank5=0.979, rank10=0.988, mean_ap=0.839),
+    ),
+    _MGN.variant(
+        "mgn_market1501:single_part3",
+        architecture="mgn_single_part3",
+        expected=Expected("MGN, table 5, Part-3 (Single)", rank1=0.931, rank5=0.976, rank10=0.987, mean_ap=0.821),
+    ),
+    _MGN.variant(
+        "mgn_market1501:part3_branch",
+        evaluation=PART3_BRANCH,
+        expected=Expected("MGN, table 5, Part-3 (Branch)", rank1=0.944, rank5=0.982, rank10=0.988, mean_ap=0.841),
+    ),
+    _MGN.variant(
+        "mgn_market1501:singles",
+        architecture="mgn_singles",
+        losses=SUM_OF_SOFTMAX_AND_TRIPLET,
+        expected=Expected("MGN, table 5, G+P2+P3 (Single)", rank1=0.944, rank5=0.976, rank10=0.985, mean_ap=0.852),
+    ),
+    _MGN.variant(
+        "mgn_market1501:without_part3",
+        architecture="mgn_without_part3",
+        expected=Expected("MGN, table 5, MGN w/o Part-3", rank1=0.944, rank5=0.979, rank10=0.987, mean_ap=0.857),
+    ),
+    _MGN.variant(
+        "mgn_market1501:with_part4",
+        architecture="mgn_with_part4",
+        expected=Expected("MGN, table 5, MGN w/ Part-4", rank1=0.951, rank5=0.983, rank10=0.989, mean_ap=0.861),
+    ),
+    _MGN.variant(
+        "mgn_market1501:part2_4",
+        architecture="mgn_part2_4",
+        expected=Expected("MGN, table 5, MGN (Part2+4)", rank1=0.948, rank5=0.982, rank10=0.989, mean_ap=0.856),
+    ),
+    _MGN.variant(
+        "mgn_market1501:part3_4",
+        architecture="mgn_part3_4",
+        expected=Expected("MGN, table 5, MGN (Part3+4)", rank1=0.950, rank5=0.981, rank10=0.988, mean_ap=0.861),
+    ),
+    _MGN.variant(
+        "mgn_market1501:without_triplet",
+        architecture="mgn_reduced_softmax",
+        losses=SOFTMAX,
+        expected=Expected("MGN, table 5, MGN w/o TP", rank1=0.953, rank5=0.979, rank10=0.987, mean_ap=0.862),
+    ),
+    # Not in the paper: the settings of public code.
+    _MGN.variant(
+        "mgn_market1501:reduced_softmax",
+        architecture="mgn_reduced_softmax",
+        expected=Expected("not in the paper"),
+    ),
+    _MGN.variant(
+        "mgn_market1501:erasing",
+        augmentation=Augmentation(flip=0.5, erase=0.5),
+        expected=Expected("not in the paper"),
+    ),
+    _MGN.variant(
+        "mgn_market1501:adam",
+        architecture="mgn_reduced_softmax",
+        batches=Batches(size=64, images_per_identity=4, epoch="identities"),
+        augmentation=Augmentation(flip=0.5, erase=0.5),
+        optimiser=Optimiser("adam", 2e-4),
+        schedule=Schedule(epochs=160, shape="steps", steps=(60, 120)),
+        expected=Expected("public code"),
+    ),
+)

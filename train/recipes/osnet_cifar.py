@@ -1,0 +1,68 @@
+"""OSNet on CIFAR-10 and CIFAR-100: objects instead of people, in two depths, and what its gates and scales bring.
+
+Source: Zhou et al., ICCV 2019, section 4.3, tables 8 and 9; the training is that of Zagoruyko and Komodakis, Wide
+Residual Networks, BMVC 2016, section 3, which the paper follows.
+Command: python train/run.py osnet_cifar10 --data DIR
+         python train/run.py osnet_cifar100 --data DIR
+Expected: errors of 4.41 % and 19.21 %; 4.18 % and 18.88 % with depth 210.
+Differs: the paper does not say how its network begins; a 3x3 convolution without pooling is ours.
+"""
+
+from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+
+_CIFAR10 = Recipe(
+    name="osnet_cifar10",
+    architecture="osnet_cifar_78",
+    data_set="cifar10",
+    height_px=32,
+    width_px=32,
+    batches=Batches(size=128),
+    augmentation=Augmentation(flip=0.5, pad_px=4),
+    losses=Losses(label_smoothing=0.0),
+    optimiser=Optimiser("sgd", 0.1, nesterov=True),
+    schedule=Schedule(epochs=200, shape="steps", steps=(60, 120, 160), factor=0.2),
+    expected=Expected("OSNet, table 8, depth 78; OSNet, table 9, T=4 unified AG", top1_error=0.0441),
+    task="classification",
+    normalisation="data_set",
+)
+
+_CIFAR100 = _CIFAR10.variant(
+    "osnet_cifar100",
+    data_set="cifar100",
+    expected=Expected("OSNet, table 8, depth 78; OSNet, table 9, T=4 unified AG", top1_error=0.1921),
+)
+
+RECIPES = (
+    _CIFAR10,
+    _CIFAR10.variant(
+        "osnet_cifar10:depth_210",
+        architecture="osnet_cifar_210",
+        expected=Expected("OSNet, table 8, depth 210", top1_error=0.0418),
+    ),
+    _CIFAR10.variant(
+        "osnet_cifar10:t1",
+        architecture="osnet_cifar_78_t1",
+        expected=Expected("OSNet, table 9, T=1", top1_error=0.0549),
+    ),
+    _CIFAR10.variant(
+        "osnet_cifar10:addition",
+        architecture="osnet_cifar_78_addition",
+        expected=Expected("OSNet, table 9, T=4 addition", top1_error=0.0472),
+    ),
+    _CIFAR100,
+    _CIFAR100.variant(
+        "osnet_cifar100:depth_210",
+        architecture="osnet_cifar_210",
+        expected=Expected("OSNet, table 8, depth 210", top1_error=0.1888),
+    ),
+    _CIFAR100.variant(
+        "osnet_cifar100:t1",
+        architecture="osnet_cifar_78_t1",
+        expected=Expected("OSNet, table 9, T=1", top1_error=0.2178),
+    ),
+    _CIFAR100.variant(
+        "osnet_cifar100:addition",
+        architecture="osnet_cifar_78_addition",
+        expected=Expected("OSNet, table 9, T=4 addition", top1_error=0.2024),
+    ),
+)
