@@ -24,6 +24,8 @@ class Controller:
     FL_triplet is compared with delta FL_identity without dividing: where both losses rose, 0 / 0, the step is "both".
     Rule `public_code`: k starts at 0, the first p is 0.5 for both losses, batches are always identity-balanced, and the
     phase of a step follows from its own losses.
+    Rule `alternate`: random and identity-balanced batches in turn, and the identity loss alone on both.
+    Source: section 4.4, "No triplet loss" of table 4.
     """
 
     def __init__(self, settings: Dynamic) -> None:
@@ -36,6 +38,8 @@ class Controller:
     @property
     def phase(self) -> Phase:
         """What the batch of the next step is drawn for."""
+        if self._settings.rule == "alternate":
+            return "both" if self._steps % 2 else "id"
         return self._switch() if self._is_paper else "both"
 
     def observe(self, identity_loss: float, triplet_loss: float) -> Phase:
@@ -44,6 +48,8 @@ class Controller:
         self._k_identity, self._p_identity = self._follow(identity_loss, k=self._k_identity, p=self._p_identity)
         self._k_triplet, self._p_triplet = self._follow(triplet_loss, k=self._k_triplet, p=self._p_triplet)
         self._steps += 1
+        if self._settings.rule == "alternate":
+            return "id"
         return before if self._is_paper else self._switch()
 
     def state(self) -> dict[str, float]:

@@ -114,7 +114,7 @@ class Dynamic:
     alpha: float = 0.25
     gamma: float = 2.0
     delta: float = 0.16
-    rule: Literal["paper", "public_code"] = "paper"
+    rule: Literal["paper", "public_code", "alternate"] = "paper"
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ class Evaluation:
 
     flip: the descriptor is that of the image plus that of its mirror. queries: one image, or the average or maximum
     over all images of the query's identity and camera. rerank: by k-reciprocal neighbours. networks: of several
-    networks trained together, which one is scored, or all with their descriptors side by side.
+    networks trained together, which one is scored, or all with their descriptors side by side. parts: the names of the
+    descriptor's parts that are compared; none given means the whole descriptor.
     """
 
     distance: Literal["cosine", "euclidean"] = "cosine"
@@ -132,6 +133,7 @@ class Evaluation:
     rerank: bool = False
     precision_rule: Literal["rectangular", "trapezoid"] = "rectangular"
     networks: Literal["first", "second", "ensemble"] = "first"
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -75,3 +75,10 @@ def test_a_loss_of_zero_stops_nothing(rule: Rule) -> None:
     controller = Controller(Dynamic(rule=rule))
     for identity, triplet in [(0.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.0, 0.0), (0.0, 0.0)]:
         assert controller.observe(identity, triplet) in ("id", "both")
+
+
+def test_alternate_takes_both_batches_in_turn_and_the_identity_loss_alone() -> None:
+    """The paper's run without a triplet loss keeps both samplers."""
+    controller = Controller(Dynamic(rule="alternate"))
+    taken = [(controller.phase, controller.observe(identity, triplet)) for identity, triplet in losses()[:4]]
+    assert taken == [("id", "id"), ("both", "id"), ("id", "id"), ("both", "id")]
