@@ -61,7 +61,7 @@ $(VENV)/test.done: $(VENV)/runtime.done pyproject.toml tests/constraints.txt
 	$(call install_packages,$(TEST_PACKAGES))
 	@echo "Adding torch and the tools of the tests to $(VENV)"
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -c tests/constraints.txt \
-		-e '.[runtime,cpu,gstreamer,export,train,dev]'
+		-e '.[runtime,cpu,openvino,gstreamer,export,train,dev]'
 	@touch $@
 
 # OpenCV's sample of pedestrians, out of the distribution's own package; nothing is installed.

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from edge_runtime.contract.errors import ManifestError
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
-Precision = Literal["fp32", "fp16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ResizeRule = Literal["bilinear-half-pixel", "bicubic-half-pixel"]
 """How `preprocess.resize` makes a crop as large as the network takes it."""
 
@@ -80,7 +80,7 @@ class Artefact(_Strict):
 class Build(_Strict):
     """Which backend runs the artefact, in which precision, and for an engine: on which device it was built."""
 
-    backend: Literal["torch", "onnxruntime", "tensorrt"]
+    backend: Literal["torch", "onnxruntime", "openvino", "tensorrt"]
     precision: Precision
     kept_higher: tuple[str, ...] = ()
     tensorrt: str | None = None

@@ -14,7 +14,7 @@ from edge_runtime.contract.manifest import Manifest, read_manifest
 
 logger = logging.getLogger(__name__)
 
-Backend = Literal["auto", "onnxruntime", "tensorrt"]
+Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 
 
 class Engine(ABC):
@@ -35,6 +35,13 @@ class Engine(ABC):
         Raises:
             EngineError: crops of another shape or type, or the backend failed or gave what is no number.
         """
+        return normalise(self.describe_raw(crops))
+
+    def describe_raw(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Descriptors as the network gives them, not of unit length; otherwise as `describe`.
+
+        Only scoring asks for them: Euclidean distance and the sum over an image and its mirror depend on the length.
+        """
         spec = self.manifest.input
         expected = (spec.height_px, spec.width_px, 3)
         if crops.dtype != np.uint8 or crops.shape[1:] != expected:
@@ -44,15 +51,18 @@ class Engine(ABC):
             )
         if len(crops) == 0:
             return np.empty((0, self.manifest.descriptor.length), np.float32)
-        return self._normalised(self._run(crops))
+        return self._finite(self._run(crops))
 
     def _normalised(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return normalise(self._finite(descriptors))
+
+    def _finite(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(descriptors).all():
             raise EngineError(
                 f"{self.backend} gave descriptors with numbers that are not finite for {len(descriptors)} crops; "
                 "build the engine again, in float32 if this one is half precision"
             )
-        return normalise(descriptors)
+        return descriptors
 
     @abstractmethod
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -71,9 +81,8 @@ class Engine(ABC):
 def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:
     """Open the model at `path` after checking it against its manifest.
 
-    `auto` takes the backend the manifest was built for. An ONNX file always runs in ONNX Runtime, a TensorRT plan
-    always in TensorRT: asking for the other one is an error, never a silent change. `threads` counts the CPU
-    threads ONNX Runtime may use for one call.
+    `auto` takes the backend the manifest was built for, and asking for another one is an error, never a silent change.
+    `threads` counts the CPU threads that one call may use.
 
     Raises:
         ManifestError: manifest missing, wrong, or of another file.
@@ -89,6 +98,10 @@ def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> E
         from edge_runtime.engine.tensorrt_engine import TensorRTEngine
 
         engine: Engine = TensorRTEngine(path, manifest)
+    elif built_for == "openvino":
+        from edge_runtime.engine.openvino_engine import OpenVinoEngine
+
+        engine = OpenVinoEngine(path, manifest, threads=threads)
     else:
         from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 
