@@ -42,9 +42,11 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn = norm(out_channels)
+        self.relu = nn.ReLU(inplace=True)  # no backward pass needs what the norm gave: less memory, faster training
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.bn(self.conv(x)))
+        out: Tensor = self.relu(self.bn(self.conv(x)))
+        return out
 
 
 class Conv1x1Linear(nn.Module):
@@ -68,9 +70,11 @@ class LightConv3x3(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 1, bias=False)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
         self.bn = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.bn(self.conv2(self.conv1(x))))
+        out: Tensor = self.relu(self.bn(self.conv2(self.conv1(x))))
+        return out
 
 
 class ChannelGate(nn.Module):

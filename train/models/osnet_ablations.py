@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, added, aggregate
+from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, added
 
 
 class Fusion(nn.Module):
@@ -25,20 +25,25 @@ class Fusion(nn.Module):
 class UnifiedGate(Fusion):
     """One gate that all streams share: the primary model."""
 
-    def __init__(self, channels: int, streams: int, *, gate: Callable[[int], ChannelGate] = ChannelGate) -> None:
+    def __init__(self, channels: int, streams: int, *, gate: Callable[[int], nn.Module] = ChannelGate) -> None:
         super().__init__(channels, streams)
         self.gate = gate(channels)
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return aggregate(self.gate, streams)
+        return added([self.gate(stream) for stream in streams])
 
 
-class StreamGate(ChannelGate):
-    """A gate with one weight for the whole stream instead of one per channel."""
+class StreamGate(nn.Module):
+    """`ChannelGate` with one weight for the whole stream instead of one per channel."""
 
     def __init__(self, channels: int) -> None:
-        super().__init__(channels)
-        self.fc2 = nn.Conv2d(self.fc1.out_channels, 1, 1)
+        super().__init__()
+        hidden = max(channels // 16, 1)
+        self.weight = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, 1, 1), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight: Tensor = self.weight(x.mean(dim=(2, 3), keepdim=True))  # (N, 1, 1, 1)
+        return x * weight
 
 
 class SeparateGates(Fusion):
