@@ -38,8 +38,15 @@ __all__ = [
 ]
 
 _SPLIT_SETS: dict[str, Callable[..., ReidData]] = {"viper": read_viper, "grid": read_grid}
-_UNIONS = {"mix4": (("market1501",), ("cuhk03_np_detected", "cuhk03_detected"), ("dukemtmcreid",), ("msmt17",))}
-"""Members of each union; where several names are given for one, the first whose subfolder is there is taken."""
+_UNIONS: dict[str, tuple[dict[str, str], ...]] = {
+    "mix4": (
+        {"market1501": "market1501"},
+        {"cuhk03_np_detected": "cuhk03_np_detected", "cuhk03_detected": "cuhk03_detected"},
+        {"dukemtmcreid": "dukemtmcreid"},
+        {"msmt17": "msmt17_train"},
+    )
+}
+"""Members of each union, by subfolder; of several, the first that is there is taken. Source: OSNet, section 4.1."""
 _CUHK03: dict[str, Boxes] = {"cuhk03_labelled": "labeled", "cuhk03_detected": "detected"}
 _MARKET_LIKE = {
     "cuhk03_np_labelled": ("labeled", "labelled"),
@@ -62,7 +69,8 @@ def open_data(name: str, folder: Path, *, split: int = 0, cache: Path | None = N
     """Read the re-identification data set `name` from `folder` and check it against its published counts.
 
     name: `folder` reads any folder of people, see `open_folder`. split: 0 to 9, for VIPeR and GRID. cache: where the
-    images of CUHK03's MATLAB file go; by default `folder`. `mix4` wants a subfolder per member, called by its name.
+    images of CUHK03's MATLAB file go; by default `folder`. `mix4` wants the subfolders market1501, dukemtmcreid, msmt17,
+    and cuhk03_np_detected or cuhk03_detected.
 
     Raises:
         DataError: unknown name or split, folder missing or incomplete.
@@ -74,7 +82,7 @@ def open_data(name: str, folder: Path, *, split: int = 0, cache: Path | None = N
     if name == "folder":
         return _read_own(folder)
     if name in _UNIONS:
-        return join(name, [_open_member(names, folder, cache=cache) for names in _UNIONS[name]])
+        return join(name, [_open_member(member, folder, cache=cache) for member in _UNIONS[name]])
     try:
         data = _read(name, folder, split=split, cache=cache)
         check_counts(name, _counts(data), where=folder)
@@ -148,12 +156,13 @@ def _read(name: str, folder: Path, *, split: int, cache: Path | None) -> ReidDat
     return read_msmt17(folder, name=name)
 
 
-def _open_member(names: tuple[str, ...], folder: Path, *, cache: Path | None) -> ReidData:
-    name = next((name for name in names if (folder / name).is_dir()), None)
-    if name is None:
-        where = PUBLISHED[names[0]].where
-        raise DataError(f"expected the folder {' or '.join(names)} in {folder}, found neither. {where}")
-    return open_data(name, folder / name, cache=cache)
+def _open_member(member: dict[str, str], folder: Path, *, cache: Path | None) -> ReidData:
+    """Open the first of the data sets whose subfolder is there. member: subfolder -> name of the data set."""
+    for inside, name in member.items():
+        if (folder / inside).is_dir():
+            return open_data(name, folder / inside, cache=cache)
+    where = PUBLISHED[next(iter(member.values()))].where
+    raise DataError(f"expected the folder {' or '.join(member)} in {folder}, which is missing. {where}")
 
 
 def _read_own(folder: Path) -> ReidData:

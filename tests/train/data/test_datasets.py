@@ -1,33 +1,20 @@
-"""Data sets are read in their published layout, and what is wrong with a copy is said in one sentence."""
+"""One door to all data sets: each by its name, complete, or an error that says what is missing and who has it."""
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import DataError
 from tests.market_folder import write_market_folder
-from train.data.datasets import load_images, open_data, open_folder, read_market_layout
+from train.data import datasets
+from train.data.datasets import open_attributes, open_classification, open_data, open_folder
+from train.data.published import PUBLISHED
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A complete small data set."""
     return write_market_folder(tmp_path / "data", train=2, test=2, images=2)
-
-
-def test_names_give_identity_and_camera_and_junk_is_kept_out_of_training(folder: Path) -> None:
-    """Cameras count from 0; -1 and 0 never train but stay in the gallery."""
-    for split in ("bounding_box_train", "bounding_box_test"):
-        source = next((folder / split).glob("*.jpg")).read_bytes()
-        (folder / split / "-1_c3s1_000001_00.jpg").write_bytes(source)
-        (folder / split / "0000_c3s1_000001_00.jpg").write_bytes(source)
-    data = read_market_layout(folder, name="small")
-    assert {sample.identity for sample in data.train} == {1, 2}
-    assert {sample.identity for sample in data.gallery} == {-1, 0, 3, 4}
-    assert {sample.camera_id for sample in data.gallery} == {0, 1, 2}
-    assert data.train_identities == (1, 2)
 
 
 def test_an_incomplete_copy_is_refused_with_the_published_count(folder: Path) -> None:
@@ -44,40 +31,54 @@ def test_a_part_of_a_published_data_set_is_not_scored_under_its_name(folder: Pat
         open_folder(part)
 
 
-def test_a_missing_split_an_empty_one_and_a_foreign_name_are_told_apart(folder: Path, tmp_path: Path) -> None:
-    """Each names the folder or file."""
-    with pytest.raises(DataError, match=r"expected the folder .*bounding_box_train, which is missing"):
-        read_market_layout(tmp_path / "nowhere", name="small")
-    (folder / "query" / "holiday.jpg").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"expected a name such as .*holiday\.jpg"):
-        read_market_layout(folder, name="small")
-    for path in (folder / "query").iterdir():
-        path.unlink()
-    with pytest.raises(DataError, match=r"expected images .*query, found none"):
-        read_market_layout(folder, name="small")
+def test_a_folder_gives_its_data_set_a_name_that_a_manifest_takes(folder: Path) -> None:
+    """Model ids hold small letters, digits and underscores."""
+    own = folder.rename(folder.with_name("My People (2)"))
+    assert open_folder(own).name == "my_people_2"
+    assert open_data("folder", own).name == "my_people_2"
 
 
-def test_images_come_resized_as_rgb(folder: Path) -> None:
-    """OpenCV reads BGR; the network takes RGB."""
-    path = folder / "query" / "0003_c1s1_000000_00.jpg"
-    cv2.imwrite(str(path), np.full((16, 8, 3), (0, 0, 250), np.uint8))  # BGR: red
-    data = read_market_layout(folder, name="small")
-    images = load_images(data.query, height_px=32, width_px=16)
-    assert images.shape == (4, 32, 16, 3)
-    assert images[0, 16, 8, 0] > 240
-    assert images[0, 16, 8, 2] < 10
+@pytest.mark.parametrize("name", datasets._REID)
+def test_a_missing_data_set_says_who_has_it(tmp_path: Path, name: str) -> None:
+    """Nothing is downloaded: the error names the publication."""
+    with pytest.raises(DataError, match=r"is to be had from its authors: .*\d{4}") as caught:
+        open_data(name, tmp_path)
+    assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize("damage", ["cut short", "empty", "text"])
-def test_corrupt_images_among_good_ones_are_all_named(folder: Path, damage: str) -> None:
-    """OpenCV fills a truncated JPEG with grey and says nothing; we must not."""
-    data = read_market_layout(folder, name="small")
-    for sample in data.train[1:3]:
-        whole = sample.path.read_bytes()
-        sample.path.write_bytes({"cut short": whole[: len(whole) // 2], "empty": b"", "text": b"not an image"}[damage])
-    with pytest.raises(DataError, match="2 of 8 images cannot be decoded") as caught:
-        load_images(data.train, height_px=16, width_px=8)
-    assert all(sample.path.name in str(caught.value) for sample in data.train[1:3])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet"])
+def test_missing_classes_say_who_has_them(tmp_path: Path, name: str) -> None:
+    """The same for images of classes."""
+    with pytest.raises(DataError, match=r"train, which is missing.*is to be had from its authors"):
+        open_classification(name, tmp_path)
+
+
+def test_missing_attributes_say_who_has_them(tmp_path: Path) -> None:
+    """The same for PA-100K."""
+    with pytest.raises(DataError, match=r"annotation\.mat, which is missing.*is to be had from its authors"):
+        open_attributes("pa100k", tmp_path)
+
+
+def test_unknown_names_list_the_known_ones(tmp_path: Path) -> None:
+    """A typing error is found at once."""
+    with pytest.raises(DataError, match=r"unknown data set 'market'; known: market1501, .*folder"):
+        open_data("market", tmp_path)
+    with pytest.raises(DataError, match="known: cifar10"):
+        open_classification("mnist", tmp_path)
+    with pytest.raises(DataError, match="known: pa100k"):
+        open_attributes("peta", tmp_path)
+
+
+@pytest.mark.parametrize(("name", "split"), [("viper", 10), ("grid", -1), ("market1501", 1), ("folder", 1)])
+def test_a_split_that_does_not_exist_is_refused(tmp_path: Path, name: str, split: int) -> None:
+    """Only VIPeR and GRID have splits, ten each."""
+    with pytest.raises(DataError, match=f"expected split 0 to 9 of viper or grid, found {split} of {name}"):
+        open_data(name, tmp_path, split=split)
+
+
+def test_every_data_set_states_its_terms() -> None:
+    """They travel with the weights."""
+    assert all(published.terms.startswith(published.title.split(" (")[0][:4]) for published in PUBLISHED.values())
 
 
 @pytest.mark.shared_data
