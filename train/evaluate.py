@@ -1,46 +1,79 @@
-"""Score a checkpoint, an ONNX file or an engine on a data set: rank-k, mAP and mINP."""
+"""Score a checkpoint, an ONNX file or an engine on a data set: rank-k, mAP and mINP. Several describe together."""
 
 import argparse
+import json
 import logging
+import os
 import sys
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import read_manifest
+from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from train.data.datasets import open_folder
-from train.scoring import Describe, score_on
+from train.data.datasets import ReidData, open_data, open_folder
+from train.distances import Distance
+from train.metrics import Interval, PrecisionRule, Retrieval, bootstrap
+from train.recipe import Evaluation
+from train.recipes.catalog import find_recipe
+from train.scoring import Describe, Member, protocol, retrieve_on
 
 _EXAMPLES = """\
 examples:
   python train/evaluate.py runs/osnet_cuhk03-scratch-seed0/model.pth --data /data/cuhk03_np_detected
-  python train/evaluate.py osnet_int8.onnx --data /data/cuhk03_np_detected
+  python train/evaluate.py osnet_int8.onnx --data /data/market1501 --data-set market1501 --flip --rerank
+  python train/evaluate.py first.onnx second.onnx --data /data/cuhk03_np_detected --output scores.json
 """
+_RANKS = (1, 5, 10, 20)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that was opened, and what runs it."""
+
+    manifest: Manifest
+    describe: Describe
+    runs_on: str
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", type=Path, help="checkpoint (.pth), ONNX file or engine, with its manifest beside it")
-    parser.add_argument("--data", type=Path, required=True, help="folder of a data set in Market-1501's layout")
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    manifest = read_manifest(arguments.model)
-    data = open_folder(arguments.data)
-    if manifest.artefact.kind == "checkpoint":
-        describe, runs_on = _open_checkpoint(arguments.model)
-        found = score_on(describe, data, input_=manifest.input)
-    else:
-        with open_engine(arguments.model) as engine:
-            found = score_on(engine.describe, data, input_=manifest.input)
-            runs_on = engine.backend
-    print(f"{manifest.model_id} in {manifest.build.precision} by {runs_on} on {data.name}:")
-    for name, figure in (("rank-1", found.rank1), ("mAP", found.mean_ap), ("mINP", found.mean_inp)):
-        print(f"  {name:7} {figure.value:.4f}   95 % interval {figure.low:.4f} to {figure.high:.4f}")
+    evaluation = Evaluation(
+        distance=arguments.distance,
+        flip=arguments.flip,
+        queries=arguments.multi_query or "single",
+        rerank=arguments.rerank,
+        precision_rule=arguments.precision_rule,
+        parts=tuple(arguments.parts.split(",")) if arguments.parts else (),
+    )
+    if arguments.output and not arguments.output.resolve().parent.is_dir():
+        raise ConfigError(f"expected the folder {arguments.output.resolve().parent} for --output, found none; make it")
+    data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
+    with ExitStack() as stack:
+        opened = [_open(path, stack) for path in arguments.models]
+        members = [Member(one.describe, one.manifest.input, one.manifest.descriptor) for one in opened]
+        result = retrieve_on(members, data, evaluation=evaluation)
+    figures = _figures(result)
+    print(_report(opened, data, evaluation=evaluation, result=result, figures=figures))
+    if arguments.output:
+        record = _record(opened, data, evaluation=evaluation, result=result, figures=figures)
+        arguments.output.write_text(json.dumps(record, indent=2) + "\n")
     return 0
+
+
+def _open(path: Path, stack: ExitStack) -> Opened:
+    manifest = read_manifest(path)
+    if manifest.artefact.kind == "checkpoint":
+        describe, runs_on = _open_checkpoint(path)
+        return Opened(manifest, describe, runs_on)
+    engine = stack.enter_context(open_engine(path, threads=os.cpu_count() or 1))
+    return Opened(manifest, engine.describe_raw, engine.backend)
 
 
 def _open_checkpoint(path: Path) -> tuple[Describe, str]:
@@ -52,11 +85,110 @@ def _open_checkpoint(path: Path) -> tuple[Describe, str]:
             f"{path} is a checkpoint, and scoring one needs PyTorch; install the extra `train`, or give its ONNX file"
         ) from error
     from train.checkpoint import load_network
-    from train.models.pixels import describe_with
+    from train.models.pixels import describe_raw_with
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded = load_network(path)
-    return describe_with(loaded.network, loaded.manifest.input, device=device), f"PyTorch, {device}"
+    return describe_raw_with(loaded.network, loaded.manifest.input, device=device), f"PyTorch, {device}"
+
+
+def _figures(result: Retrieval) -> dict[str, Interval]:
+    """Every figure that is reported, by its title."""
+    return {
+        **{f"rank-{k}": bootstrap(result.found_within(k)) for k in _RANKS},
+        "mAP": bootstrap(result.average_precision),
+        "mINP": bootstrap(result.inverse_negative_penalty),
+    }
+
+
+def _report(
+    opened: list[Opened], data: ReidData, *, evaluation: Evaluation, result: Retrieval, figures: dict[str, Interval]
+) -> str:
+    lines = [f"{one.manifest.model_id} in {one.manifest.build.precision} by {one.runs_on}" for one in opened]
+    lines[-1] += f" on {data.name}:"
+    lines += [
+        f"  {title:7} {figure.value:.4f}   95 % interval {figure.low:.4f} to {figure.high:.4f}"
+        for title, figure in figures.items()
+    ]
+    valid = len(result.average_precision)
+    lines.append(
+        f"  {valid} of {result.queries} queries have a right image among {len(data.ranked_gallery)} in the gallery"
+    )
+    lines.append(f"  protocol: {protocol(evaluation, networks=len(opened))}")
+    lines += _notes(opened, evaluation)
+    return "\n".join(lines)
+
+
+def _notes(opened: list[Opened], evaluation: Evaluation) -> list[str]:
+    """Say where a model's recipe is scored otherwise than was asked for here."""
+    notes = []
+    for name in dict.fromkeys(one.manifest.recipe for one in opened):
+        try:
+            wanted = find_recipe(name).evaluation
+        except ConfigError:  # made elsewhere, or by a recipe that is gone
+            continue
+        if protocol(wanted) != protocol(evaluation):
+            notes.append(f"  recipe {name} is scored by: {protocol(wanted)}")
+    return notes
+
+
+def _record(
+    opened: list[Opened], data: ReidData, *, evaluation: Evaluation, result: Retrieval, figures: dict[str, Interval]
+) -> dict[str, object]:
+    return {
+        "created": now(),
+        "commit": commit(),
+        "models": [
+            {
+                "model_id": one.manifest.model_id,
+                "recipe": one.manifest.recipe,
+                "sha256": one.manifest.artefact.sha256,
+                "precision": one.manifest.build.precision,
+                "runs_on": one.runs_on,
+            }
+            for one in opened
+        ],
+        "data_set": data.name,
+        "protocol": protocol(evaluation, networks=len(opened)),
+        "evaluation": asdict(evaluation),
+        "queries": result.queries,
+        "valid_queries": len(result.average_precision),
+        "gallery": len(data.ranked_gallery),
+        "figures": {title: asdict(figure) for title, figure in figures.items()},
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "models",
+        type=Path,
+        nargs="+",
+        help="checkpoint (.pth), ONNX file or engine, with its manifest beside it; several describe side by side",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--data-set", help="which data set it is (default: by the folder's name and layout)")
+    parser.add_argument("--distance", choices=get_args(Distance), default="cosine", help="default: %(default)s")
+    parser.add_argument("--flip", action="store_true", help="add the descriptor of each image's mirror")
+    parser.add_argument(
+        "--multi-query",
+        choices=("average", "maximum"),
+        help="describe a query by all images of its identity and camera, where the data set has them",
+    )
+    parser.add_argument(
+        "--parts", metavar="NAME,NAME", help="compare only these parts of the descriptor (default: all)"
+    )
+    parser.add_argument("--rerank", action="store_true", help="re-rank by k-reciprocal neighbours (k1 20, k2 6, 0.3)")
+    parser.add_argument(
+        "--precision-rule",
+        choices=get_args(PrecisionRule),
+        default="rectangular",
+        help="average precision; the Market-1501 toolkit uses the trapezoid (default: %(default)s)",
+    )
+    parser.add_argument("--output", type=Path, help="also write the scores to this JSON file")
+    return parser
 
 
 if __name__ == "__main__":

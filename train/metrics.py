@@ -8,12 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import DataError
-
-JUNK = -1
-"""Identity of gallery images that count neither as right nor as wrong."""
-
-DISTRACTOR = 0
-"""Identity of gallery images that are never right, whoever asks."""
+from train.data.samples import DISTRACTOR, JUNK
 
 PrecisionRule = Literal["rectangular", "trapezoid"]
 Labels = NDArray[np.int64]
@@ -110,7 +105,8 @@ def retrieval_of_blocks(
 ) -> Retrieval:
     """Score a distance matrix (Q, G) that comes in blocks of rows, in the order of the queries.
 
-    For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1).
+    For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1). Distractors
+    (identity 0) take places but are never right.
     Equal distances rank in gallery order. Queries without a right image are left out of every mean.
     The rank of a right image is counted (how many distances are smaller), so nothing is sorted.
 

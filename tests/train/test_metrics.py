@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import DataError
 from tests.conftest import ROOT
 from tests.golden.rule import symmetric, uniform
-from train.metrics import JUNK, Retrieval, bootstrap, retrieval
+from train.data.samples import JUNK
+from train.metrics import Retrieval, bootstrap, retrieval
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/golden/metrics/retrieval.json").read_text())
 SIZES = {"query": (60, 1), "gallery": (600, -1)}
