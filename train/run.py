@@ -1,30 +1,24 @@
 """Train a network by a recipe: recipe -> run folder with checkpoint, manifest, scores, log and curves."""
 
 import argparse
-import dataclasses
-import json
 import logging
-import os
-import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
-import torch
-
-from edge_runtime.contract import manifest as contract
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, cpu_name
 from edge_runtime.contract.script import run
-from train import checkpoint
-from train.curves import draw_curves
-from train.data.datasets import ReidData, load_images, open_data
-from train.data.loader import TrainingImages
-from train.loop import EpochReport, Trainer, precision_for
-from train.models.catalog import build
-from train.models.pixels import describe_with
+from train.adaptation import on_data_set, with_batch, with_epochs
+from train.data.datasets import open_attributes, open_classification, open_data, open_folder
+from train.distributed import Processes, join_processes
+from train.listing import recipe_table
+from train.precision import prefer_speed
 from train.recipe import Recipe
-from train.recipes.catalog import all_recipes, find_recipe
-from train.scoring import score_on
+from train.recipes.catalog import find_recipe
+from train.run_folder import RunFolder
+from train.session import Options, Session
+from train.tasks import Attributes, Classification, Reid, Scores, Task
 
 logger = logging.getLogger(__name__)
 
@@ -34,32 +28,31 @@ examples:
   python train/run.py osnet_cuhk03:scratch --data /data/cuhk03_np_detected
   python train/run.py osnet_cuhk03 --data /data/cuhk03_np_detected --weights osnet_x1_0_imagenet.pth
   python train/run.py osnet_cuhk03:scratch_x0_25 --data /data/cuhk03_np_detected --epochs 5    (a short try)
+  python train/run.py osnet_market1501:scratch --data /data/my_people --data-set folder        (your own images)
+  torchrun --nproc-per-node 4 train/run.py osnet_msmt17:scratch --data /data/MSMT17            (four GPUs)
 
-The run folder then holds model.pth with its manifest model.pth.json, log.jsonl, curves.png and resume.pth.
-A stopped run goes on with --resume and ends as if it had never stopped (on the CPU: to the bit).
+your own images: a folder for each person, or the layout of Market-1501. Small sets train too: batches shrink to fit.
+several data sets as one (mix4): --data is the folder that holds a folder for each of them, called by its name.
+
+The run folder then holds model.pth with its manifest model.pth.json, scores.json, settings.json, log.jsonl, curves.png,
+TensorBoard's files in events/, and resume.pth. A stopped run goes on with --resume and ends as if it had never stopped
+(on the CPU: to the bit). The batch of a recipe is shared out among the GPUs, so their number does not change the result.
 """
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.list:
-        _print_recipes()
+        print(recipe_table())
         return 0
-    recipe = _shortened(find_recipe(arguments.recipe), arguments.epochs)
-    if not 0 <= arguments.seed < 2**32:
-        raise ConfigError(f"--seed must be from 0 to {2**32 - 1}, found {arguments.seed}")
-    if recipe.needs_weights and arguments.weights is None and not arguments.resume:
-        raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
-    device = _device(arguments.device)
-    data = open_data(recipe.data_set, arguments.data)
-    # Decoding the test images takes seconds; finding a broken one only when the training is over would cost the run.
-    load_images(data.query + data.gallery, height_px=8, width_px=4)
-    folder = _run_folder(arguments.output, recipe, seed=arguments.seed, resumes=arguments.resume)
-    if arguments.resume:
-        _check_resumed(folder / "settings.json", recipe, weights=arguments.weights)
-    _train(recipe, data, folder=folder, device=device, arguments=arguments)
+    recipe = _recipe(arguments)
+    with join_processes(arguments.device) as processes:
+        logging.basicConfig(level=logging.INFO if processes.is_first else logging.ERROR, format="%(message)s")
+        prefer_speed(processes.device)
+        scores = [_train(recipe, split, arguments=arguments, processes=processes) for split in range(recipe.splits)]
+        if processes.is_first and recipe.splits > 1:
+            _report_splits(recipe, scores)
     return 0
 
 
@@ -68,172 +61,111 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("recipe", nargs="?", help="name of a recipe, as --list shows it")
-    parser.add_argument("--data", type=Path, help="folder of the data set, in its published layout")
-    parser.add_argument("--weights", type=Path, help="checkpoint to start from; its classifier is left out")
-    parser.add_argument("--output", type=Path, default=Path("runs"), help="where run folders go (default: runs)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and augmentation (default: 0)")
-    parser.add_argument("--epochs", type=int, help="a shorter or longer run; steps of the schedule move in proportion")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: the GPU if any")
-    parser.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    parser.add_argument("--list", action="store_true", help="show all recipes and what their papers report")
+    parser.add_argument("--list", action="store_true", help="show all recipes, what their papers report and what we got")
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set, in its published layout")
+    data.add_argument("--data-set", metavar="NAME", help="train on another data set than the recipe's; `folder`: any")
+    data.add_argument("--test-data", type=Path, metavar="DIR", help="score on another data set (another domain)")
+    start = parser.add_argument_group("start and end")
+    start.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint to start from, without its classifier")
+    start.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go: runs")
+    start.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    start.add_argument("--evaluate-every", type=int, metavar="N", help="score after every N epochs, into log and curves")
+    change = parser.add_argument_group("changes of the recipe")
+    change.add_argument("--epochs", type=int, metavar="N", help="shorter or longer; the schedule moves in proportion")
+    change.add_argument("--batch", type=int, metavar="N", help="images in a batch; the learning rate stays what it is")
+    change.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation: 0")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one")
+    machine.add_argument("--compile", action="store_true", help="torch.compile: a minute to start, then faster steps")
     arguments = parser.parse_args(argv)
     if not arguments.list and (arguments.recipe is None or arguments.data is None):
         parser.error("give a recipe and --data DIR, or --list")
     return arguments
 
 
-def _print_recipes() -> None:
-    print(f"{'recipe':32} {'architecture':16} {'data set':20} {'input':9} {'paper rank-1 / mAP':20} source")
-    for recipe in all_recipes():
-        paper = recipe.expected
-        scores = "-" if paper.rank1 is None else f"{paper.rank1:.3f} / {paper.mean_ap:.3f}"
-        size = f"{recipe.height_px}x{recipe.width_px}"
-        print(f"{recipe.name:32} {recipe.architecture:16} {recipe.data_set:20} {size:9} {scores:20} {paper.source}")
+def _recipe(arguments: argparse.Namespace) -> Recipe:
+    """The recipe as the options change it; options that make no sense are refused."""
+    recipe = find_recipe(arguments.recipe)
+    if arguments.data_set is not None:
+        recipe = on_data_set(recipe, arguments.data_set)
+    if arguments.epochs is not None:
+        recipe = with_epochs(recipe, arguments.epochs)
+    if arguments.batch is not None:
+        recipe = with_batch(recipe, arguments.batch)
+    if not 0 <= arguments.seed < 2**32:
+        raise ConfigError(f"--seed must be from 0 to {2**32 - 1}, found {arguments.seed}")
+    if arguments.evaluate_every is not None and arguments.evaluate_every < 1:
+        raise ConfigError(f"--evaluate-every must be at least 1, found {arguments.evaluate_every}")
+    if recipe.needs_weights and arguments.weights is None and not arguments.resume:
+        raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
+    if recipe.test_set is not None and arguments.test_data is None:
+        raise ConfigError(f"recipe {recipe.name} is tested on {recipe.test_set}; give its folder with --test-data DIR")
+    if recipe.task != "reid" and arguments.test_data is not None:
+        raise ConfigError(f"--test-data is for re-identification; recipe {recipe.name} is scored on its own data set")
+    return recipe
 
 
-def _shortened(recipe: Recipe, epochs: int | None) -> Recipe:
-    if epochs is None:
-        return recipe
-    if epochs < 1:
-        raise ConfigError(f"--epochs must be at least 1, found {epochs}")
-    schedule, losses = recipe.schedule, recipe.losses
-    share = epochs / schedule.epochs
-    steps = {max(1, round(step * share)) for step in schedule.steps}
-    changed = dataclasses.replace(
-        schedule,
-        epochs=epochs,
-        steps=tuple(sorted(step for step in steps if step < epochs)),
-        warm_up_epochs=round(schedule.warm_up_epochs * share),
-        classifier_only_epochs=round(schedule.classifier_only_epochs * share),
+def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, processes: Processes) -> Scores:
+    """One run, of one random split where a data set has several."""
+    # The first process may unpack the data set; the others then find it.
+    if not processes.is_first:
+        processes.wait()
+    task = _open_task(recipe, split, arguments=arguments)
+    if processes.is_first:
+        task.check_test_images()
+        processes.wait()
+    folder = _folder(recipe, split, task=task, arguments=arguments)
+    is_started = folder.resume_path.exists()
+    resumes = arguments.resume and (is_started or split == 0)
+    if resumes and recipe.splits > 1 and (found := folder.read_scores()) is not None:
+        return Scores(found["scores"][found["reported"]])
+    folder.prepare(resumes=resumes)
+    options = Options(
+        seed=arguments.seed,
+        weights=arguments.weights,
+        resumes=resumes,
+        compiles=arguments.compile,
+        evaluate_every=arguments.evaluate_every,
     )
-    sooner = dataclasses.replace(losses, triplet_from_epoch=round(losses.triplet_from_epoch * share))
-    return recipe.variant(recipe.name, schedule=changed, losses=sooner)
+    scores = Session(recipe, task, folder, processes=processes, options=options).run()
+    if processes.is_first:
+        print(f"{folder.path}: {_sentence(scores.figures)} on {_test_name(task, scores)}")
+    return scores
 
 
-def _run_folder(output: Path, recipe: Recipe, *, seed: int, resumes: bool) -> Path:
-    folder = output / f"{recipe.name.replace(':', '-')}-seed{seed}"
-    has_state = (folder / "resume.pth").exists()
-    if has_state and not resumes:
-        raise ConfigError(f"{folder} holds a run already; add --resume to go on with it, or choose another --output")
-    if resumes and not has_state:
-        raise ConfigError(f"there is nothing to resume: expected {folder / 'resume.pth'}")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"cannot make the folder {folder}: {error.strerror}; give another --output") from error
-    return folder
+def _open_task(recipe: Recipe, split: int, *, arguments: argparse.Namespace) -> Task:
+    if recipe.task == "classification":
+        return Classification(open_classification(recipe.data_set, arguments.data), recipe)
+    if recipe.task == "attributes":
+        return Attributes(open_attributes(recipe.data_set, arguments.data))
+    data = open_data(recipe.data_set, arguments.data, split=split)
+    if arguments.test_data is None:
+        return Reid(data, recipe, test=data)
+    if recipe.test_set is None:
+        return Reid(data, recipe, test=open_folder(arguments.test_data))
+    return Reid(data, recipe, test=open_data(recipe.test_set, arguments.test_data))
 
 
-def _check_resumed(settings: Path, recipe: Recipe, *, weights: Path | None) -> None:
-    """Refuse options that say something else than the run was started with."""
-    started = json.loads(settings.read_text())
-    epochs = started["recipe"]["schedule"]["epochs"]
-    if epochs != recipe.schedule.epochs:
-        raise ConfigError(
-            f"the run in {settings.parent} was started for {epochs} epochs, not {recipe.schedule.epochs}; "
-            f"go on with --epochs {epochs}, or start anew with another --output"
-        )
-    if weights is not None and contract.file_sha256(weights) != started["weights"]:
-        raise ConfigError(f"the run in {settings.parent} was not started from {weights}; leave --weights out")
+def _folder(recipe: Recipe, split: int, *, task: Task, arguments: argparse.Namespace) -> RunFolder:
+    own = "" if arguments.data_set is None else f"-on-{task.name}"
+    path = arguments.output / f"{recipe.name.replace(':', '-')}{own}-seed{arguments.seed}"
+    return RunFolder(path if recipe.splits == 1 else path / f"split{split}")
 
 
-def _device(wish: str) -> torch.device:
-    if wish == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu")
-    return torch.device("cuda" if wish != "cpu" and torch.cuda.is_available() else "cpu")
+def _test_name(task: Task, scores: Scores) -> str:
+    return task.name if scores.evidence is None else scores.evidence.data_set
 
 
-def _train(
-    recipe: Recipe, data: ReidData, *, folder: Path, device: torch.device, arguments: argparse.Namespace
-) -> None:
-    torch.manual_seed(arguments.seed)
-    network = build(recipe.architecture, classes=len(data.train_identities))
-    if arguments.weights is not None and not arguments.resume:
-        checkpoint.start_from(network, arguments.weights)
-    input_ = contract.Input(height_px=recipe.height_px, width_px=recipe.width_px)
-    fill = torch.tensor(input_.mean).mul(255).round().to(torch.uint8)
-    images = TrainingImages(data, recipe, device=device, fill=fill)
-    trainer = Trainer(network, recipe, images, device=device, seed=arguments.seed)
-    if arguments.resume:
-        trainer.resume(folder / "resume.pth")
-    else:
-        _write_settings(folder, recipe, device=device, arguments=arguments)
-    log = folder / "log.jsonl"
-    _trim_log(log, finished_epochs=trainer.finished_epochs)
-    logger.info("%s trains on %s (%s) into %s", recipe.name, device, precision_for(device), folder)
-
-    def after_epoch(report: EpochReport) -> None:
-        with log.open("a") as file:
-            file.write(json.dumps(dataclasses.asdict(report)) + "\n")
-        trainer.save(folder / "resume.pth")
-        logger.info(
-            "epoch %d  loss %.3f  accuracy %.3f  rate %.2g  %.0f images/s",
-            report.epoch,
-            report.loss,
-            report.accuracy,
-            report.learning_rate,
-            report.images_per_s,
-        )
-
-    trainer.run(after_epoch=after_epoch)
-    draw_curves(log, folder / "curves.png")
-    _finish(network, folder / "model.pth", recipe=recipe, data=data, input_=input_, device=device)
+def _sentence(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
 
-def _trim_log(log: Path, *, finished_epochs: int) -> None:
-    """Leave one line per finished epoch: a stop may have left that of an epoch that was not saved, or half a line."""
-    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
-    _replace(log, "".join(lines[:finished_epochs]))
-
-
-def _finish(
-    network: torch.nn.Module,
-    path: Path,
-    *,
-    recipe: Recipe,
-    data: ReidData,
-    input_: contract.Input,
-    device: torch.device,
-) -> None:
-    """Write the network, score it, and write its manifest."""
-    checkpoint.save({"state_dict": {k: value.cpu().contiguous() for k, value in network.state_dict().items()}}, path)
-    describe = describe_with(network, input_, device=device)
-    manifest = checkpoint.checkpoint_manifest(
-        path,
-        network,
-        architecture=recipe.architecture,
-        data_set=data.name,
-        recipe=recipe.name,
-        input_=input_,
-        terms=contract.Terms(weights=f"trained on {data.terms}", training_data=data.terms),
-    )
-    evidence = score_on(describe, data, input_=input_)
-    contract.write_manifest(manifest.model_copy(update={"evidence": evidence}), path)
-    print(
-        f"{path}: rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}, "
-        f"mINP {evidence.mean_inp.value:.3f} on {data.name}"
-    )
-
-
-def _write_settings(folder: Path, recipe: Recipe, *, device: torch.device, arguments: argparse.Namespace) -> None:
-    settings = {
-        "recipe": dataclasses.asdict(recipe),
-        "seed": arguments.seed,
-        "weights": None if arguments.weights is None else contract.file_sha256(arguments.weights),
-        "commit": commit(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
-        "cpu_threads": torch.get_num_threads(),
-    }
-    _replace(folder / "settings.json", json.dumps(settings, indent=2) + "\n")
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+def _report_splits(recipe: Recipe, scores: Sequence[Scores]) -> None:
+    """Print mean and standard deviation over the splits."""
+    for name in scores[0].figures:
+        values = [score.figures[name] for score in scores]
+        print(f"{recipe.name}: {name} {mean(values):.3f}, deviation {stdev(values):.3f} over {len(values)} splits")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.contract.errors import ConfigError
 from tests.conftest import ROOT
 from train.recipe import Batches, Losses, Recipe, Schedule
-from train.recipes.catalog import all_recipes, find_recipe
+from train.recipes.catalog import find_recipe
 from train.schedule import learning_rate
 
 SCHEDULES: dict[str, Any] = json.loads((ROOT / "tests/golden/schedules.json").read_text())
@@ -50,11 +50,9 @@ def test_batch_size_must_hold_whole_identities() -> None:
         find_recipe("osnet_cuhk03:scratch").variant("broken", batches=Batches(64, images_per_identity=5))
 
 
-def test_recipe_names_are_unique_and_unknown_ones_are_answered_with_the_list() -> None:
-    """A typing error shows what there is."""
-    names = [recipe.name for recipe in all_recipes()]
-    assert len(set(names)) == len(names)
-    with pytest.raises(ConfigError, match="osnet_cuhk03:scratch"):
+def test_a_typing_error_is_answered_with_the_nearest_recipes() -> None:
+    """There are too many to name them all."""
+    with pytest.raises(ConfigError, match="nearest are osnet_cuhk03, .*--list shows all"):
         find_recipe("osnet_cuhk3")
 
 

@@ -1,5 +1,7 @@
 """Every recipe by its name."""
 
+from difflib import get_close_matches
+
 from edge_runtime.contract.errors import ConfigError
 from train.recipe import Recipe
 from train.recipes import (
@@ -47,8 +49,9 @@ def find_recipe(name: str) -> Recipe:
     """The recipe called `name`.
 
     Raises:
-        ConfigError: unknown name; the known ones are listed.
+        ConfigError: unknown name; the nearest known ones are named.
     """
     if name not in _RECIPES:
-        raise ConfigError(f"unknown recipe {name!r}; known: {', '.join(_RECIPES)}")
+        near = ", ".join(get_close_matches(name, _RECIPES, n=5, cutoff=0.0))
+        raise ConfigError(f"unknown recipe {name!r}; nearest are {near}; python train/run.py --list shows all")
     return _RECIPES[name]

@@ -1,0 +1,122 @@
+"""What `python train/run.py --list` prints: every table row of the papers, its recipe, its figures and ours."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from statistics import mean
+
+from edge_runtime.contract.errors import ConfigError
+from train.recipe import Expected, Recipe
+from train.recipes.catalog import all_recipes
+
+RECORDS = Path(__file__).resolve().parents[2] / "benchmarks" / "records"
+_ELSEWHERE = "In no table of a paper"
+_TABLES = {
+    "OSNet": ("3", "4", "5", "6", "7", "8", "9", "10", "11", "12a", "12b", "12c", "12d", "12e", "12f"),
+    "PLR-OSNet": ("I", "II", "III", "IV", "V", "VI", "VII"),
+    "MGN": ("2", "3", "4", "5"),
+    "Pyramid": ("1", "2", "3", "4"),
+    _ELSEWHERE: ("",),
+}
+_LINE = "{:5} {:26} {:43} {:18} {:11} {}"
+_EXPLANATION = """\
+Figures in per cent: rank-1 / mAP; for classification the error, for attributes the mean accuracy (mA).
+published: by the paper, or by the public code where the row says so. ours: measured on our copies of the data, mean
+over seeds, from benchmarks/records. Where a copy has smaller images than the original, the two cannot be compared.
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of one table of a paper, and the recipe that trains it. table is empty for what stands in no table."""
+
+    paper: str
+    table: str
+    row: str
+    recipe: Recipe
+
+    @property
+    def data_set(self) -> str:
+        """The one whose test images are scored."""
+        return self.recipe.test_set or self.recipe.data_set
+
+
+def rows() -> tuple[Row, ...]:
+    """All rows, paper by paper in the order of the recipes; rows of one table may be apart."""
+    return tuple(row for recipe in all_recipes() for row in _rows(recipe))
+
+
+def listing(pattern: str = "", *, records: Path = RECORDS) -> str:
+    """The table for the terminal, at most 120 columns wide, of all rows that contain `pattern` in any letter case.
+
+    Raises:
+        ConfigError: no row contains it.
+    """
+    chosen = [row for row in rows() if pattern.lower() in _searched(row)]
+    if not chosen:
+        raise ConfigError(f"no recipe contains {pattern!r}; run --list without a word to see them all")
+    chosen.sort(key=_order)
+    lines = [_EXPLANATION]
+    for paper, group in groupby(chosen, key=lambda row: row.paper):
+        lines += [paper, _LINE.format("table", "row", "recipe", "data set", "published", "ours")]
+        lines += [_line(row, records) for row in group]
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def _rows(recipe: Recipe) -> Iterator[Row]:
+    """A source names one row, as "OSNet, table 5, model 8", or several that report the same, with "; " between."""
+    for source in recipe.expected.source.split("; "):
+        paper, _, place = source.partition(", table ")
+        table, _, row = place.partition(", ")
+        yield Row(paper, table, row, recipe) if row else Row(_ELSEWHERE, "", source, recipe)
+
+
+def _searched(row: Row) -> str:
+    return f"{row.paper}, table {row.table}, {row.row}, {row.recipe.name}, {row.data_set}".lower()
+
+
+def _order(row: Row) -> tuple[int, int]:
+    return list(_TABLES).index(row.paper), _TABLES[row.paper].index(row.table)
+
+
+def _line(row: Row, records: Path) -> str:
+    name = row.recipe.name
+    return _LINE.format(
+        row.table, row.row, name, row.data_set, _published(row.recipe.expected), _measured(name, records)
+    ).rstrip()
+
+
+def _published(expected: Expected) -> str:
+    return _figures(
+        rank1=expected.rank1,
+        mean_ap=expected.mean_ap,
+        top1_error=expected.top1_error,
+        mean_accuracy=expected.mean_accuracy,
+    )
+
+
+def _measured(name: str, records: Path) -> str:
+    """The mean over the records of all seeds."""
+    manifests = records.glob(f"{name.replace(':', '-')}-seed*/model.pth.json")
+    evidence = [json.loads(path.read_text())["evidence"] for path in manifests]
+    return _figures(**{key: _mean_of(key, evidence) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
+
+
+def _mean_of(key: str, evidence: list[dict[str, dict[str, float]]]) -> float | None:
+    values = [scores[key]["value"] for scores in evidence if key in scores]
+    return mean(values) if values else None
+
+
+def _figures(
+    *, rank1: float | None, mean_ap: float | None, top1_error: float | None, mean_accuracy: float | None
+) -> str:
+    if top1_error is not None:
+        return f"error {100 * top1_error:.4g}"
+    if mean_accuracy is not None:
+        return f"mA {100 * mean_accuracy:.1f}"
+    if rank1 is None:
+        return "-"
+    return f"{100 * rank1:.1f} / " + ("-" if mean_ap is None else f"{100 * mean_ap:.1f}")
