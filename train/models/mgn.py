@@ -81,7 +81,8 @@ class MGN(nn.Module):
             CheckpointError: the weights belong to another network.
         """
         renames = ((r"shared\.(.+)", r"\1"), (r"branches\.\d+\.(.+)", r"\1"))
-        load_renamed(self, state, renames, unused=("fc.",), source=source)
+        fresh = ("reductions", "classifiers")
+        load_renamed(self, state, renames, fresh=fresh, unused=("fc.",), source=source)
 
 
 def _reduction() -> nn.Sequential:

@@ -177,8 +177,9 @@ class PLROSNet(nn.Module):
         Raises:
             CheckpointError: the weights belong to another network.
         """
-        renames = ((r"(?:local_branch\.|global_branch\.)?(conv[1-5]\..+)", r"\1"),)
-        load_renamed(self, state, renames, unused=("fc.", "classifier."), source=source)
+        renames = ((r"(?:local|global)_branch\.(.+)", r"\1"),)
+        fresh = ("attention", "local_head", "global_head", "classifiers")
+        load_renamed(self, state, renames, fresh=fresh, unused=("fc.", "classifier."), source=source)
 
 
 def _branch(in_channels: int, channels: int) -> nn.Sequential:

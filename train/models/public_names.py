@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
-from train.models.weights import State, load_weights
+from train.models.weights import CLASSIFIER, State, load_weights
 
 Rename = tuple[str, str]
 """A pattern that one of our names matches as a whole, and the public name it stands for."""
@@ -18,12 +18,11 @@ Rename = tuple[str, str]
 class Layout:
     """The names that one public program gives the weights of one of our networks.
 
-    program: whose names they are. family: beginning of the architectures that its weights fit. mark: a name that no
-    other program's files have. unused: beginnings of the names that hold nothing a descriptor needs.
+    program: whose names they are. mark: a name that no other program's files have. unused: beginnings of the names that
+    hold nothing a descriptor needs.
     """
 
     program: str
-    family: str
     mark: str
     renames: tuple[Rename, ...]
     unused: tuple[str, ...]
@@ -31,7 +30,6 @@ class Layout:
 
 _PLR_OSNET = Layout(
     program="PLR-OSNet, its authors' code",
-    family="plr_osnet",
     mark="attention_module1.pam.gamma",
     renames=(
         (r"conv1\.(.+)", r"layer0.0.\1"),
@@ -71,7 +69,6 @@ def _mgn_renames(trunk: str) -> tuple[Rename, ...]:
 
 _MGN_EIGHT_REDUCTIONS = Layout(
     program="MGN, seathiefwang/MGN-pytorch",
-    family="mgn",
     mark="backone.0.weight",
     renames=(*_mgn_renames("backone"), (r"reductions\.(\d)\.(.+)", r"reduction_\1.\2")),
     unused=("fc_id_",),
@@ -79,7 +76,6 @@ _MGN_EIGHT_REDUCTIONS = Layout(
 
 _MGN_ONE_REDUCTION = Layout(
     program="MGN, GNAYUOHZ/ReID-MGN",
-    family="mgn",
     mark="reduction.0.weight",
     # One reduction serves all eight features there: each of ours becomes a copy of it.
     renames=(*_mgn_renames("backbone"), (r"reductions\.\d\.(.+)", r"reduction.\1")),
@@ -88,7 +84,6 @@ _MGN_ONE_REDUCTION = Layout(
 
 _PYRAMID = Layout(
     program="Pyramid, its authors' first release",
-    family="pyramid",
     mark="pyramid_conv_list0.0.0.weight",
     renames=(
         (r"backbone\.\d\.(.+)", r"base.\1"),
@@ -114,41 +109,43 @@ def load_public(network: nn.Module, state: State, layout: Layout, *, source: Pat
     Raises:
         CheckpointError: the weights belong to another network.
     """
-    load_renamed(network, state, layout.renames, unused=layout.unused, source=source)
+    try:
+        load_renamed(network, state, layout.renames, fresh=(CLASSIFIER,), unused=layout.unused, source=source)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (the file has the names of {layout.program})") from error
     counts = {start: sum(name.startswith(start) for name in state) for start in layout.unused}
     return tuple(f"{start} ({count} entries)" for start, count in counts.items() if count)
 
 
 def load_renamed(
-    network: nn.Module, state: State, renames: Sequence[Rename], *, unused: tuple[str, ...], source: Path
+    network: nn.Module,
+    state: State,
+    renames: Sequence[Rename],
+    *,
+    fresh: tuple[str, ...],
+    unused: tuple[str, ...],
+    source: Path,
 ) -> None:
-    """Fill a network from weights under other names; strict, but for what is named here.
+    """Fill a network from weights under other names, strictly: what may be left out is said beforehand.
 
-    Our weights that no rename matches keep their values. One public weight may fill several of ours. unused: beginnings
-    of public names that may be left over. The counter of batches that old files lack keeps its value too.
+    One public weight may fill several of ours. fresh: beginnings of our names that keep their values; so do counters of
+    batches, which old files lack. unused: beginnings of public names that have no place with us.
 
     Raises:
         CheckpointError: the weights belong to another network.
     """
     own = network.state_dict()
-    public = {key: _public_name(key, renames) for key in own}
-    kept = {
-        key: own[key]
-        for key, name in public.items()
-        if name is None or (name not in state and name.endswith("num_batches_tracked"))
-    }
-    filled = {key: state[name] for key, name in public.items() if name is not None and name in state}
-    used = set(public.values())
-    left = {name: value for name, value in state.items() if name not in used and not name.startswith(unused)}
-    clashing = sorted(left.keys() & own.keys())
-    if clashing:
-        raise CheckpointError(f"{source} belongs to another network: it holds {clashing[0]} under a name of ours")
-    load_weights(network, {**kept, **filled, **left}, source=source)
+    public = {key: _public_name(key, renames) for key in own if not key.startswith(fresh)}
+    filled = {key: state[name] for key, name in public.items() if name in state}
+    kept = {key: value for key, value in own.items() if key.startswith(fresh) or key.endswith("num_batches_tracked")}
+    wanted = set(public.values())
+    left = [name for name in state if name not in wanted and not name.startswith(unused)]
+    load_weights(network, {**kept, **filled}, source=source, left_over=left)
 
 
-def _public_name(key: str, renames: Sequence[Rename]) -> str | None:
+def _public_name(key: str, renames: Sequence[Rename]) -> str:
     for pattern, replacement in renames:
         match = re.fullmatch(pattern, key)
         if match:
             return match.expand(replacement)
-    return None
+    return key

@@ -83,7 +83,9 @@ class Pyramid(nn.Module):
         Raises:
             CheckpointError: the weights belong to another network.
         """
-        load_renamed(self, state, ((r"backbone\.\d\.(.+)", r"\1"),), unused=("fc.",), source=source)
+        renames = ((r"backbone\.\d\.(.+)", r"\1"),)
+        fresh = ("reductions", "classifiers")
+        load_renamed(self, state, renames, fresh=fresh, unused=("fc.",), source=source)
 
 
 def _reduction(length: int) -> nn.Sequential:

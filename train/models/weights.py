@@ -1,5 +1,6 @@
 """Loading weights by name, so that a network never starts with a part of them in silence."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -10,15 +11,17 @@ State = dict[str, Tensor]
 CLASSIFIER = "classifier"
 
 
-def load_weights(network: nn.Module, state: State, *, source: Path) -> None:
+def load_weights(network: nn.Module, state: State, *, source: Path, left_over: Iterable[str] = ()) -> None:
     """Load weights strictly: every name and shape must agree. source: the file to name when they do not.
+
+    left_over: names of the file that found no place when its weights were renamed to `state`; they are refused too.
 
     Raises:
         CheckpointError: the weights belong to another network; what misses, is unknown or differs is listed.
     """
     own = network.state_dict()
     missing = sorted(own.keys() - state.keys())
-    unknown = sorted(state.keys() - own.keys())
+    unknown = sorted([*(state.keys() - own.keys()), *left_over])
     shapes = [
         f"{key} is {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
         for key in sorted(own.keys() & state.keys())
