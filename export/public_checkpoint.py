@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from torch import nn
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Input, Terms
 from train.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, load_weights, read_weights
 from train.models.catalog import build
+from train.models.public_names import layout_of, load_public
+from train.models.weights import State
 
 
 @dataclass(frozen=True)
@@ -25,14 +28,14 @@ class Facts:
 def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
     """Load public weights strictly, and write down in a manifest what was stated about them.
 
+    Prints what the network does not use of a file whose names are not ours.
+
     Raises:
         ConfigError: unknown architecture.
         CheckpointError: unreadable, or weights of another network.
         ExportError: a fact is not one a manifest can hold.
     """
-    state = read_weights(path)
-    network = build(facts.architecture, classes=class_count(state, source=path))
-    load_weights(network, state, source=path)
+    network = _network(facts.architecture, read_weights(path), source=path)
     try:
         manifest = checkpoint_manifest(
             path,
@@ -55,3 +58,15 @@ def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
             "give the height and width it was trained with"
         ) from error
     return LoadedNetwork(network, manifest)
+
+
+def _network(architecture: str, state: State, *, source: Path) -> nn.Module:
+    layout = layout_of(state)
+    if layout is None:
+        network = build(architecture, classes=class_count(state, source=source))
+        load_weights(network, state, source=source)
+        return network
+    network = build(architecture, classes=1)  # the file's classifiers are not loaded: no descriptor depends on them
+    left = load_public(network, state, layout, source=source)
+    print(f"{source}: names of {layout.program}; not used: {', '.join(left)}")
+    return network

@@ -1,12 +1,13 @@
 """Checkpoints: the finished network with its manifest, and the state from which a stopped run goes on."""
 
 import hashlib
+import logging
 import os
 import pickle
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +27,12 @@ from edge_runtime.contract.manifest import (
 )
 from edge_runtime.contract.provenance import commit, now
 from train.models.catalog import build
-from train.models.weights import State, load_all_but_classifiers
+from train.models.public_names import layout_of, load_public
+from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
 from train.models.weights import load_weights as load_weights
 
-_CLASSIFIER = "classifier."
+logger = logging.getLogger(__name__)
+
 # What torch's reader and unpickler were seen to raise on foreign and damaged files.
 _UNREADABLE = (
     AttributeError,
@@ -98,12 +101,23 @@ def read_weights(path: Path) -> State:
 
 
 def start_from(network: nn.Module, path: Path) -> None:
-    """Load everything but the classifier, as fine-tuning does; the classifier keeps its random weights.
+    """Fill a network for training from a checkpoint of ours, of public code, or of ImageNet weights.
+
+    Its classifiers keep their random weights. So does, from ImageNet weights, all that is not the backbone. What public
+    code's file holds beyond the network is logged.
 
     Raises:
         CheckpointError: the weights belong to another network.
     """
-    load_all_but_classifiers(network, read_weights(path), source=path)
+    state = read_weights(path)
+    layout = layout_of(state)
+    if layout is not None:
+        left = load_public(network, state, layout, source=path)
+        logger.info("%s is from %s; not used of it: %s", path, layout.program, ", ".join(left))
+    elif all(key in state for key in network.state_dict() if not key.startswith(CLASSIFIER)):
+        load_all_but_classifiers(network, state, source=path)
+    else:
+        cast(Any, network).load_pretrained(state, source=path)
 
 
 def load_network(path: Path) -> LoadedNetwork:
@@ -129,8 +143,11 @@ def checkpoint_manifest(
         ValidationError: a fact is not one a manifest can hold.
     """
     weights = weights_sha256(network.state_dict())
-    length = _descriptor_length(network, input_)
-    descriptor = Descriptor(length=length, parts=(Part(name="global", length=length),))
+    parts = cast(tuple[tuple[str, int], ...], network.descriptor_parts)
+    descriptor = Descriptor(
+        length=_descriptor_length(network, input_),
+        parts=tuple(Part(name=name, length=length) for name, length in parts),
+    )
     return Manifest(
         model_id=f"{architecture}-{data_set}-{weights[:8]}",
         architecture=architecture,
@@ -154,16 +171,21 @@ def _descriptor_length(network: nn.Module, input_: Input) -> int:
 
 
 def class_count(state: State, *, source: Path) -> int:
-    """Number of classes of a state dict's classifier."""
-    if f"{_CLASSIFIER}weight" not in state:
-        raise CheckpointError(f"{source} has no {_CLASSIFIER}weight; is it a re-identification checkpoint?")
-    return len(state[f"{_CLASSIFIER}weight"])
+    """Number of classes of a state dict's classifiers, of which a network may have many.
+
+    Raises:
+        CheckpointError: it has none.
+    """
+    weights = [value for key, value in state.items() if key.startswith(CLASSIFIER) and key.endswith(".weight")]
+    if not weights:
+        raise CheckpointError(f"{source} has no {CLASSIFIER} weights; is it a re-identification checkpoint?")
+    return len(weights[0])
 
 
 def weights_sha256(state: State) -> str:
-    """Digest of what a descriptor depends on: names, shapes and values of all but the classifier."""
+    """Digest of what a descriptor depends on: names, shapes and values of all but the classifiers."""
     digest = hashlib.sha256()
-    for key in sorted(key for key in state if not key.startswith(_CLASSIFIER)):
+    for key in sorted(key for key in state if not key.startswith(CLASSIFIER)):
         value = state[key].detach().cpu().contiguous()
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())
         digest.update(value.numpy().tobytes())

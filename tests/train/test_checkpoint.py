@@ -8,7 +8,18 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import CheckpointError
-from train.checkpoint import load_weights, read_weights, save, start_from, weights_sha256
+from edge_runtime.contract.manifest import Input, Manifest, Terms, write_manifest
+from tests.public_weights import public_state
+from train.checkpoint import (
+    checkpoint_manifest,
+    class_count,
+    load_network,
+    load_weights,
+    read_weights,
+    save,
+    start_from,
+    weights_sha256,
+)
 from train.models.catalog import build
 
 
@@ -34,6 +45,14 @@ def test_the_digest_follows_every_weight_but_the_classifier() -> None:
     assert weights_sha256(network.state_dict()) != before
 
 
+def test_the_digest_of_given_weights_never_changes() -> None:
+    """Released models are known by it: another way to count would orphan their manifests."""
+    network = build("osnet_x0_25", classes=1000)
+    network.load_state_dict(public_state("osnet_x0_25"))
+    digest = weights_sha256(network.state_dict())
+    assert digest == "b283b4ad3201a5fc9a5c88f909e67ec1e84679726ab441ceea535989e91e716e"
+
+
 def test_weights_of_another_network_are_refused_with_the_list(tmp_path: Path) -> None:
     """Missing and unknown names and other shapes are told apart."""
     path = tmp_path / "ibn.pth"
@@ -52,6 +71,73 @@ def test_fine_tuning_keeps_a_fresh_classifier(tmp_path: Path) -> None:
     start_from(network, tmp_path / "model.pth")
     assert torch.equal(network.get_parameter("conv1.conv.weight"), source.get_parameter("conv1.conv.weight"))
     assert len(network.get_parameter("classifier.bias")) == 9
+
+
+def write_ours(path: Path, network: torch.nn.Module, *, architecture: str) -> Manifest:
+    """A checkpoint of ours, with its manifest beside it."""
+    save({"state_dict": network.state_dict()}, path)
+    manifest = checkpoint_manifest(
+        path,
+        network.eval(),
+        architecture=architecture,
+        data_set="patterns",
+        recipe="none",
+        input_=Input(height_px=64, width_px=32),
+        terms=Terms(weights="none", training_data="none"),
+    )
+    write_manifest(manifest, path)
+    return manifest
+
+
+def test_a_network_of_many_classifiers_survives_saving(tmp_path: Path) -> None:
+    """Built again with the classes it was trained for; its manifest names the parts of its descriptor."""
+    torch.manual_seed(0)
+    network = build("plr_osnet_multiple_id_x0_25", classes=6)
+    written = write_ours(tmp_path / "model.pth", network, architecture="plr_osnet_multiple_id_x0_25")
+    loaded = load_network(tmp_path / "model.pth")
+    assert [(part.name, part.length) for part in loaded.manifest.descriptor.parts] == [("local", 512), ("global", 512)]
+    assert loaded.manifest.descriptor.length == 1024
+    assert len(loaded.network.get_parameter("classifiers.4.bias")) == 6
+    images = torch.randn(2, 3, 64, 32)
+    assert torch.equal(loaded.network(images), network(images))
+    before = weights_sha256(network.state_dict())
+    assert before == written.weights_sha256
+    with torch.no_grad():
+        network.get_parameter("classifiers.3.weight").add_(1)
+    assert weights_sha256(network.state_dict()) == before
+
+
+def test_weights_without_a_classifier_have_no_classes() -> None:
+    """A backbone alone is no re-identification network."""
+    assert class_count(build("plr_osnet_x0_25", classes=6).state_dict(), source=Path("a.pth")) == 6
+    with pytest.raises(CheckpointError, match=r"a\.pth has no classifier weights"):
+        class_count({"conv1.weight": torch.zeros(3)}, source=Path("a.pth"))
+
+
+def test_fine_tuning_starts_from_a_public_program_s_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its names are mapped, its classifiers left out, and what is not used is logged."""
+    save(
+        {"state_dict": {f"module.{key}": value for key, value in public_state("plr_osnet").items()}}, tmp_path / "p.pth"
+    )
+    network = build("plr_osnet", classes=4)
+    with caplog.at_level("INFO"):
+        start_from(network, tmp_path / "p.pth")
+    assert "not used of it: classifier (4 entries)" in caplog.text
+    assert torch.equal(network.get_parameter("global_head.linear.weight"), public_state("plr_osnet")["fc2.weight"])
+
+
+def test_training_starts_from_imagenet_weights(tmp_path: Path) -> None:
+    """A backbone's file fills the backbone, a checkpoint of the same network all but the classifiers."""
+    osnet, network = build("osnet_x0_25", classes=1000), build("plr_osnet_x0_25", classes=4)
+    save(osnet.state_dict(), tmp_path / "imagenet.pth")
+    start_from(network, tmp_path / "imagenet.pth")
+    assert torch.equal(network.get_parameter("conv1.conv.weight"), osnet.get_parameter("conv1.conv.weight"))
+    save({"state_dict": network.state_dict()}, tmp_path / "ours.pth")
+    other = build("plr_osnet_x0_25", classes=9)
+    start_from(other, tmp_path / "ours.pth")
+    assert weights_sha256(other.state_dict()) == weights_sha256(network.state_dict())
+    with pytest.raises(CheckpointError, match=r"ours\.pth belongs to another network"):
+        start_from(build("plr_osnet_without_global_x0_25", classes=9), tmp_path / "ours.pth")
 
 
 @pytest.mark.parametrize(
