@@ -68,9 +68,9 @@ _REID = (
 def open_data(name: str, folder: Path, *, split: int = 0, cache: Path | None = None) -> ReidData:
     """Read the re-identification data set `name` from `folder` and check it against its published counts.
 
-    name: `folder` reads any folder of people, see `open_folder`. split: 0 to 9, for VIPeR and GRID. cache: where the
-    images of CUHK03's MATLAB file go; by default `folder`. `mix4` wants the subfolders market1501, dukemtmcreid, msmt17,
-    and cuhk03_np_detected or cuhk03_detected.
+    name: `folder` reads any folder of people, see `open_folder`; `mix4` wants the subfolders market1501, dukemtmcreid,
+    msmt17, and cuhk03_np_detected or cuhk03_detected. split: 0 to 9, for VIPeR and GRID. cache: where the images of
+    CUHK03's MATLAB file go; by default `folder`.
 
     Raises:
         DataError: unknown name or split, folder missing or incomplete.

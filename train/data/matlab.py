@@ -1,5 +1,6 @@
 """MATLAB files of both kinds. SciPy and h5py are imported only when a data set needs them."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,14 @@ def read_matlab(path: Path) -> dict[str, Any]:
     """
     try:
         from scipy.io import loadmat
+        from scipy.io.matlab import MatReadError
     except ImportError as error:
         raise DataError(f"reading {path} needs SciPy; install the extra `train`") from error
     if not path.is_file():
         raise DataError(f"expected the file {path}, which is missing")
     try:
         return dict(loadmat(path))
-    except (ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (MatReadError, zlib.error, ValueError, TypeError, NotImplementedError, OSError) as error:
         raise DataError(f"{path} cannot be read as a MATLAB file: {error}; get it again") from error
 
 

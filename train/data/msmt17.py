@@ -69,6 +69,8 @@ def _read_list(path: Path, folder: Path, *, first_identity: int) -> tuple[Sample
                 f"line {number} of {path}"
             )
         samples.append(Sample(folder / file, int(identity) + first_identity, int(camera["camera"]) - 1))
+    if not samples:
+        raise DataError(f"expected images in the list {path}, found none; {path.name} is empty")
     missing = [sample.path for sample in samples if not sample.path.is_file()]
     if missing:
         raise DataError(f"{len(missing)} of the {len(samples)} images of {path} are missing, {missing[0]} for one")
