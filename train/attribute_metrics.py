@@ -1,6 +1,7 @@
 """How well attributes of people are recognised: the five usual figures. No torch here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +45,11 @@ def accuracy_per_attribute(predicted: NDArray[np.bool_], actual: NDArray[np.bool
     """Mean of the shares of positives and of negatives that are recognised, (A,); their mean is mA."""
     positives, negatives = actual.sum(axis=0), (~actual).sum(axis=0)
     right = _share((predicted & actual).sum(axis=0), positives) + _share((~predicted & ~actual).sum(axis=0), negatives)
-    sides: NDArray[np.int64] = np.add(positives > 0, negatives > 0, dtype=np.int64)
-    return _share(right, sides)
+    return _share(right, (positives > 0) * 1 + (negatives > 0) * 1)
 
 
-def _share(part: NDArray[np.generic], whole: NDArray[np.generic]) -> NDArray[np.float64]:
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
     """part / whole, 0 where there is nothing to have a share of."""
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
+    share = np.zeros(len(whole))
+    np.divide(part, whole, out=share, where=whole != 0)
+    return share
