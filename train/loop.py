@@ -1,33 +1,47 @@
-"""The training loop: batches through network, losses and optimiser, epoch by epoch, with exact resume."""
+"""The training loop: batches through networks, objective and optimisers, epoch by epoch, with exact resume."""
 
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
 from edge_runtime.contract.manifest import Input
 from train import checkpoint
 from train.data.loader import Batch, TrainingImages
-from train.losses import batch_hard_triplet, label_smoothed_cross_entropy
+from train.distributed import Processes, with_common_norms
+from train.dynamic_training import Controller
+from train.memory import explain_full_memory
 from train.models.output import TrainingOutput
-from train.models.pixels import normalise_pixels
-from train.recipe import Optimiser, Recipe
-from train.schedule import learning_rate
+from train.models.pixels import PixelScale
+from train.objective import Measured, Objective, share_right
+from train.optimisers import build_centre_optimiser, build_optimiser, set_rate
+from train.precision import mixed, precision_for
+from train.recipe import Recipe
+from train.schedule import learning_rate, trains_only_classifier
+from train.tally import Tally
 
 logger = logging.getLogger(__name__)
+
+_LOOK_EVERY = 50
+"""Steps between two looks at the loss: each look waits for the device."""
 
 
 @dataclass(frozen=True)
 class EpochReport:
-    """Means over the images of one epoch. accuracy is that of the classifier on augmented training images."""
+    """Means over the images of one epoch.
+
+    loss: what was minimised, the mean over networks. losses: each part by name, before its weight. accuracy: share of
+    augmented training images that the first classifier gets right, or of attributes.
+    """
 
     epoch: int
     loss: float
@@ -35,63 +49,60 @@ class EpochReport:
     learning_rate: float
     seconds: float
     images_per_s: float
-
-
-def precision_for(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return torch.bfloat16 if has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+    losses: dict[str, float]
 
 
 class Trainer:
-    """Trains one network by one recipe on one device.
+    """Trains the networks of one recipe.
 
-    State that a resumed run needs is the network, the optimiser and the number of finished epochs: batches and
-    augmentation follow from seed and epoch.
+    A resumed run needs the networks, objective and optimisers, the controller of dynamic training and the number
+    of finished epochs: batches, augmentation and dropout follow from seed and epoch.
     """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, images: TrainingImages, *, device: torch.device, seed: int
+        self,
+        networks: Sequence[nn.Module],
+        recipe: Recipe,
+        images: TrainingImages,
+        objective: Objective,
+        *,
+        input_: Input,
+        processes: Processes,
+        seed: int,
+        compiles: bool = False,
     ) -> None:
-        self.network: nn.Module = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        device = processes.device
+        self.networks = tuple(_placed(with_common_norms(network, processes), device) for network in networks)
         self.finished_epochs = 0
         self._recipe = recipe
         self._images = images
-        self._device = device
+        self._objective = objective.to(device)
+        self._processes = processes
         self._seed = seed
-        self._input = Input(height_px=recipe.height_px, width_px=recipe.width_px)
-        self._optimiser = _optimiser(network, recipe.optimiser)
+        self._compiles = compiles
+        self._scale = PixelScale(input_, device)
         self._dtype = precision_for(device)
+        self._optimiser = build_optimiser(self.networks, recipe.optimiser)
+        self._centre_optimiser = build_centre_optimiser(self._objective, recipe.losses)
+        self._controller = None if recipe.dynamic is None else Controller(recipe.dynamic)
+        self._learners: tuple[nn.Module, ...] = ()
+        self._only_classifier: bool | None = None
 
     def run(self, *, after_epoch: Callable[[EpochReport], None]) -> None:
         """Train until the recipe's last epoch, calling `after_epoch` at the end of each.
 
         Raises:
-            TrainingError: the loss is no longer a number, or the device's memory is full.
+            TrainingError: the loss is no longer a number, or memory is full.
         """
-        try:
+        with explain_full_memory(self._processes.device, batch_size=self._recipe.batches.size):
             while self.finished_epochs < self._recipe.schedule.epochs:
                 report = self._epoch(self.finished_epochs)
                 self.finished_epochs += 1
                 after_epoch(report)
-        except torch.cuda.OutOfMemoryError as error:
-            raise TrainingError(
-                f"the memory of {self._device} is full at batch size {self._recipe.batches.size}; "
-                "use a smaller batch, a smaller network or a larger GPU"
-            ) from error
 
     def save(self, path: Path) -> None:
         """Write what `resume` needs, atomically."""
-        state = {
-            "recipe": self._recipe.name,
-            "seed": self._seed,
-            "finished_epochs": self.finished_epochs,
-            "network": self.network.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
-        }
-        checkpoint.save(state, path)
+        checkpoint.save({"recipe": self._recipe.name, "seed": self._seed, **self._state()}, path)
 
     def resume(self, path: Path) -> None:
         """Go on where `save` was called.
@@ -103,78 +114,115 @@ class Trainer:
         found = (state.get("recipe"), state.get("seed"))
         if found != (self._recipe.name, self._seed):
             raise TrainingError(f"{path} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
-        checkpoint.load_weights(self.network, state["network"], source=path)
-        self._optimiser.load_state_dict(state["optimiser"])
+        for network, weights in zip(self.networks, state["networks"], strict=True):
+            checkpoint.load_weights(network, weights, source=path)
+        self._objective.load_state_dict(state["objective"])
+        for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
+            optimiser.load_state_dict(content)
+        if self._controller is not None:
+            self._controller.restore(state["controller"])
         self.finished_epochs = state["finished_epochs"]
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "finished_epochs": self.finished_epochs,
+            "networks": [network.state_dict() for network in self.networks],
+            "objective": self._objective.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers()],
+            "controller": None if self._controller is None else self._controller.state(),
+        }
+
+    def _optimisers(self) -> list[torch.optim.Optimizer]:
+        return [self._optimiser, *([] if self._centre_optimiser is None else [self._centre_optimiser])]
 
     def _epoch(self, epoch: int) -> EpochReport:
         rate = learning_rate(self._recipe, epoch)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._freeze(only_classifier=epoch < self._recipe.schedule.classifier_only_epochs)
-        started = time.perf_counter()
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
-        right = torch.zeros((), dtype=torch.int64, device=self._device)
-        seen = 0
-        batches = tqdm(
-            self._images.epoch(epoch, seed=self._seed),
-            total=self._images.batches_per_epoch(seed=self._seed),
-            desc=f"epoch {epoch + 1}/{self._recipe.schedule.epochs}",
-            unit="batch",
-            leave=False,
-            disable=None,
-        )
-        for batch in batches:
-            loss, correct = self._step(batch, epoch)
-            loss_sum += loss * len(batch.labels)
-            right += correct
-            seen += len(batch.labels)
-        mean_loss = float(loss_sum) / seen
-        if not math.isfinite(mean_loss):
-            raise TrainingError(f"the loss became {mean_loss} in epoch {epoch + 1}; lower the learning rate {rate:g}")
+        set_rate(self._optimiser, rate)
+        self._let_learn(only_classifier=trains_only_classifier(self._recipe.schedule, epoch))
+        torch.manual_seed(_dropout_seed(self._seed, epoch, self._processes.rank))
+        started, tally = time.perf_counter(), Tally(self._processes)
+        for number, batch in enumerate(self._batches(epoch)):
+            tally.add(self._step(batch, epoch), images=len(batch.images))
+            if number % _LOOK_EVERY == 0:
+                _check(tally.latest("loss"), epoch=epoch, rate=rate)
+        means = tally.means()
+        loss, accuracy = means.pop("loss"), means.pop("accuracy")
+        _check(loss, epoch=epoch, rate=rate)
         seconds = time.perf_counter() - started
-        return EpochReport(epoch + 1, mean_loss, int(right) / seen, rate, seconds, seen / seconds)
+        return EpochReport(epoch + 1, loss, accuracy, rate, seconds, tally.images / seconds, means)
 
-    def _step(self, batch: Batch, epoch: int) -> tuple[Tensor, Tensor]:
-        """One update. Returns the loss and how many images the first classifier got right."""
-        with torch.autocast(self._device.type, self._dtype, enabled=self._dtype != torch.float32):
-            output = self.network(normalise_pixels(batch.images, self._input))
-        loss = self._objective(output, batch.labels, epoch)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._optimiser.step()
-        return loss.detach(), (output.logits[0].argmax(dim=1) == batch.labels).sum()
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, with a progress bar."""
+        controller = self._controller
+        if controller is None:
+            length, batches = self._images.epoch(epoch, seed=self._seed)
+        else:
+            length, batches = self._images.steered_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
+        label = f"epoch {epoch + 1}/{self._recipe.schedule.epochs}"
+        is_silent = None if self._processes.is_first else True  # None: silent where nobody looks
+        return iter(tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent))
 
-    def _objective(self, output: TrainingOutput, labels: Tensor, epoch: int) -> Tensor:
-        losses = self._recipe.losses
-        identity = [
-            label_smoothed_cross_entropy(logits.float(), labels, smoothing=losses.label_smoothing)
-            for logits in output.logits
-        ]
-        total = torch.stack(identity).mean()
-        if losses.triplet_weight and epoch >= losses.triplet_from_epoch:
-            embeddings = [rows.float() for rows in output.embeddings]
-            if losses.triplet_on_unit_length:
-                embeddings = [functional.normalize(rows) for rows in embeddings]
-            triplets = [batch_hard_triplet(rows, labels, margin=losses.triplet_margin) for rows in embeddings]
-            total = total + losses.triplet_weight * torch.stack(triplets).mean()
-        return total
+    def _step(self, batch: Batch, epoch: int) -> Measured:
+        """One update. Returns what it measured, without gradients."""
+        with mixed(self._processes.device, self._dtype):
+            pixels = self._scale(batch.images)
+            outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]
+        measured = self._objective.measure(outputs, batch.labels)
+        total = self._objective.total(measured, with_triplet=self._takes_triplets(measured, epoch))
+        self._update(total)
+        right = share_right(outputs[0].logits[0].detach(), batch.labels)
+        loss = total.detach() / len(self.networks)
+        return {"loss": loss, "accuracy": right, **{name: value.detach() for name, value in measured.items()}}
 
-    def _freeze(self, *, only_classifier: bool) -> None:
-        """Let all learn, or only the classifier; frozen norms keep their running statistics."""
-        self.network.train(not only_classifier)
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(not only_classifier or name.startswith("classifier"))
-        if only_classifier:
-            self.network.training = True  # the network itself still returns its TrainingOutput
-            for name, child in self.network.named_children():
-                child.train(name.startswith("classifier"))
+    def _update(self, total: Tensor) -> None:
+        for optimiser in self._optimisers():
+            optimiser.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        self._objective.free_centres()
+        for optimiser in self._optimisers():
+            optimiser.step()
+
+    def _takes_triplets(self, measured: Measured, epoch: int) -> bool:
+        """Whether this step counts triplets. Dynamic training waits for the device here, as its rule demands."""
+        if epoch < self._recipe.losses.triplet_from_epoch:
+            return False
+        if self._controller is None:
+            return True
+        both = torch.stack([measured["classifier"].detach(), measured["triplet"].detach()])
+        return self._controller.observe(*self._processes.mean(both).tolist()) == "both"
+
+    def _let_learn(self, *, only_classifier: bool) -> None:
+        """Let all layers learn, or only the classifiers; frozen norms keep their running statistics."""
+        for network in self.networks:
+            _let_learn(network, only_classifier=only_classifier)
+        if only_classifier != self._only_classifier:
+            self._only_classifier = only_classifier
+            learners = (self._processes.wrap(network) for network in self.networks)
+            self._learners = tuple(_compiled(learner) if self._compiles else learner for learner in learners)
 
 
-def _optimiser(network: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
-    parameters = list(network.parameters())
-    if settings.name == "sgd":
-        return torch.optim.SGD(
-            parameters, settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
-    return torch.optim.Adam(parameters, settings.learning_rate, weight_decay=settings.weight_decay, amsgrad=True)
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    return cast(nn.Module, network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    return cast(nn.Module, torch.compile(network))
+
+
+def _let_learn(network: nn.Module, *, only_classifier: bool) -> None:
+    network.train(not only_classifier)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not only_classifier or name.startswith("classifier"))
+    if only_classifier:
+        network.training = True  # the network itself still returns its TrainingOutput
+        for name, child in network.named_children():
+            child.train(name.startswith("classifier"))
+
+
+def _check(loss: float, *, epoch: int, rate: float) -> None:
+    if not math.isfinite(loss):
+        raise TrainingError(f"the loss became {loss} in epoch {epoch + 1}; lower the learning rate {rate:g}")
+
+
+def _dropout_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -12,10 +12,10 @@ from edge_runtime.contract.script import run
 from train.adaptation import on_data_set, with_batch, with_epochs
 from train.data.datasets import open_attributes, open_classification, open_data, open_folder
 from train.distributed import Processes, join_processes
-from train.listing import recipe_table
 from train.precision import prefer_speed
 from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
+from train.recipes.listing import listing
 from train.run_folder import RunFolder
 from train.session import Options, Session
 from train.tasks import Attributes, Classification, Reid, Scores, Task
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 _EXAMPLES = """\
 examples:
   python train/run.py --list
+  python train/run.py --list cuhk03                                                            (some of them)
   python train/run.py osnet_cuhk03:scratch --data /data/cuhk03_np_detected
   python train/run.py osnet_cuhk03 --data /data/cuhk03_np_detected --weights osnet_x1_0_imagenet.pth
   python train/run.py osnet_cuhk03:scratch_x0_25 --data /data/cuhk03_np_detected --epochs 5    (a short try)
@@ -36,7 +37,7 @@ several data sets as one (mix4): --data is the folder that holds a folder for ea
 
 The run folder then holds model.pth with its manifest model.pth.json, scores.json, settings.json, log.jsonl, curves.png,
 TensorBoard's files in events/, and resume.pth. A stopped run goes on with --resume and ends as if it had never stopped
-(on the CPU: to the bit). The batch of a recipe is shared out among the GPUs, so their number does not change the result.
+(on the CPU: to the bit). GPUs share out the recipe's batch, so their number does not change the result.
 """
 
 
@@ -44,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
     if arguments.list:
-        print(recipe_table())
+        print(listing(arguments.recipe or ""))
         return 0
     recipe = _recipe(arguments)
     with join_processes(arguments.device) as processes:
@@ -60,8 +61,12 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("recipe", nargs="?", help="name of a recipe, as --list shows it")
-    parser.add_argument("--list", action="store_true", help="show all recipes, what their papers report and what we got")
+    parser.add_argument(
+        "recipe", nargs="?", help="name of a recipe, as --list shows it; with --list: a word in its row"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="show all recipes, what their papers report and what we got"
+    )
     data = parser.add_argument_group("data")
     data.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set, in its published layout")
     data.add_argument("--data-set", metavar="NAME", help="train on another data set than the recipe's; `folder`: any")
@@ -70,13 +75,17 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     start.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint to start from, without its classifier")
     start.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go: runs")
     start.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    start.add_argument("--evaluate-every", type=int, metavar="N", help="score after every N epochs, into log and curves")
+    start.add_argument(
+        "--evaluate-every", type=int, metavar="N", help="score after every N epochs, into log and curves"
+    )
     change = parser.add_argument_group("changes of the recipe")
     change.add_argument("--epochs", type=int, metavar="N", help="shorter or longer; the schedule moves in proportion")
     change.add_argument("--batch", type=int, metavar="N", help="images in a batch; the learning rate stays what it is")
     change.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation: 0")
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one")
+    machine.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one"
+    )
     machine.add_argument("--compile", action="store_true", help="torch.compile: a minute to start, then faster steps")
     arguments = parser.parse_args(argv)
     if not arguments.list and (arguments.recipe is None or arguments.data is None):

@@ -6,12 +6,19 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import DataError, TrainingError
+from edge_runtime.contract.manifest import Input
 from tests.market_folder import write_market_folder
 from train.data.datasets import ReidData, read_market_layout
 from train.data.loader import TrainingImages
-from train.loop import EpochReport, Trainer, precision_for
+from train.data.store import Size, open_store
+from train.distributed import Processes
+from train.loop import EpochReport, Trainer
 from train.models.catalog import build
+from train.objective import Objective
+from train.precision import precision_for
 from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.session import embedding_lengths
+from train.tasks import Reid
 
 RECIPE = Recipe(
     name="small",
@@ -27,7 +34,9 @@ RECIPE = Recipe(
     expected=Expected("test"),
 )
 CPU = torch.device("cpu")
-FILL = torch.tensor([124, 116, 104], dtype=torch.uint8)
+ALONE = Processes(CPU)
+INPUT = Input(height_px=64, width_px=32)
+GREY = torch.tensor([124, 116, 104], dtype=torch.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +46,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ReidData:
 
 
 def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Trainer:
+    task = Reid(data, recipe, test=data)
+    store = open_store(task.train.images, Size(64, 32, "bilinear-half-pixel"), device=CPU)
+    images = TrainingImages(store, task.train.labels, recipe, processes=ALONE, fill=GREY)
     torch.manual_seed(seed)
-    network = build(recipe.architecture, classes=len(data.train_identities))
-    return Trainer(network, recipe, TrainingImages(data, recipe, device=CPU, fill=FILL), device=CPU, seed=seed)
+    networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
+    lengths = embedding_lengths(recipe.architecture, task.classes, INPUT)
+    objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=ALONE.gather)
+    return Trainer(networks, recipe, images, objective, input_=INPUT, processes=ALONE, seed=seed)
 
 
 def test_training_learns(data: ReidData) -> None:
@@ -74,10 +88,9 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_p
     resumed.resume(tmp_path / "resume.pth")
     resumed.run(after_epoch=reports.append)
     assert [report.loss for report in reports] == [report.loss for report in straight_reports]
-    for (key, value), expected in zip(
-        resumed.network.state_dict().items(), whole.network.state_dict().values(), strict=True
-    ):
-        assert torch.equal(value, expected), key
+    for ended, expected in zip(resumed.networks, whole.networks, strict=True):
+        for (key, value), wanted in zip(ended.state_dict().items(), expected.state_dict().values(), strict=True):
+            assert torch.equal(value, wanted), key
 
 
 def test_a_torch_without_mkldnn_trains_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +127,7 @@ def test_only_the_classifier_learns_at_first(data: ReidData) -> None:
         "frozen", schedule=Schedule(epochs=1, shape="cosine", classifier_only_epochs=1), needs_weights=True
     )
     frozen = trainer(data, recipe)
-    before = {key: value.clone() for key, value in frozen.network.state_dict().items()}
+    before = {key: value.clone() for key, value in frozen.networks[0].state_dict().items()}
     frozen.run(after_epoch=lambda report: None)
-    changed = {key for key, value in frozen.network.state_dict().items() if not torch.equal(value, before[key])}
+    changed = {key for key, value in frozen.networks[0].state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"classifier.weight", "classifier.bias"}

@@ -14,8 +14,9 @@ from tests.conftest import ROOT
 from tests.market_folder import write_market_folder
 from tests.tiny_network import write_tiny_network
 from train import evaluate, run
+from train.adaptation import with_epochs
 from train.checkpoint import save
-from train.data import datasets
+from train.data.published import PUBLISHED, Published
 from train.models.catalog import build
 from train.recipes.catalog import find_recipe
 
@@ -26,9 +27,9 @@ RECIPE = "osnet_cuhk03:scratch_x0_25"
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small data set that passes for CUHK03: 16 people, 96 training images."""
     folder = write_market_folder(tmp_path / "data", train=16, test=16)
-    images = {"train": 96, "query": 32, "gallery": 64}
-    published = datasets._Published("small", images, "made by the test")
-    monkeypatch.setitem(datasets._PUBLISHED, "cuhk03_np_detected", published)
+    counts = {"training images": 96, "query images": 32, "gallery images": 64}
+    small = Published("small", "no paper", "made by the test", counts)
+    monkeypatch.setitem(PUBLISHED, "cuhk03_np_detected", small)
     return folder
 
 
@@ -67,7 +68,7 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "osnet_cuhk03-scratch_x0_25-seed0"
-    with pytest.raises(ConfigError, match=r"was started for 1 epochs, not 2; go on with --epochs 1"):
+    with pytest.raises(ConfigError, match=r"was started with schedule.epochs 1, not 2; go on with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
     with pytest.raises(ConfigError, match="was not started from"):
         run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
@@ -82,11 +83,11 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
 def test_a_shorter_run_moves_every_step_in_proportion() -> None:
     """A tenth of the epochs: steps, warm-up and the start of the triplet loss come ten times sooner."""
     small, scratch = find_recipe("osnet_cuhk03:demo_small"), find_recipe("osnet_cuhk03:scratch")
-    short = run._shortened(small, small.schedule.epochs // 2)
+    short = with_epochs(small, small.schedule.epochs // 2)
     assert short.losses.triplet_from_epoch == small.losses.triplet_from_epoch // 2
     assert short.schedule.warm_up_epochs == small.schedule.warm_up_epochs // 2
-    assert run._shortened(scratch, 35).schedule.steps == (15, 22, 30)
-    assert run._shortened(scratch, 2).schedule.steps == (1,)
+    assert with_epochs(scratch, 35).schedule.steps == (15, 22, 30)
+    assert with_epochs(scratch, 2).schedule.steps == (1,)
 
 
 EVALUATE_WITHOUT_TORCH = """

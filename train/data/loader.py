@@ -1,81 +1,113 @@
-"""Training images, decoded once, kept as uint8 on the device, and served as augmented batches."""
+"""Augmented batches of training images, on the device."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_runtime.contract.errors import DataError
+from train.data.ahead import ahead
 from train.data.augment import augment
-from train.data.datasets import ReidData, load_images
 from train.data.sampler import identity_batches, shuffled_batches
+from train.data.store import PixelStore, Positions, upload
+from train.distributed import Processes
 from train.recipe import Recipe
+
+_AHEAD = 4
+_MOST_PROCESSES = 1024
+
+Phase = Literal["id", "both"]
+AskPhase = Callable[[], Phase]
+"""What the next batch is for: any images ("id"), or some of each identity ("both")."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """images: (N, 3, H, W) uint8, RGB, channels-last. labels: (N,) int64 class numbers. Both on the device."""
+    """images: (N, 3, H, W) uint8, RGB, channels-last. Both are on the device.
+
+    labels: (N,) int64 class numbers, or (N, A) int64 with 1 for an attribute the image has and 0 for one it has not.
+    """
 
     images: Tensor
     labels: Tensor
 
 
 class TrainingImages:
-    """All training images of a data set in memory: about 100 kB each at 256x128.
+    """The training images of a data set as batches of one recipe; each process gets its share of every batch.
+
+    labels: see `Batch`. fill: (3,) uint8, the colour of erased rectangles.
 
     Raises:
-        DataError: an image cannot be decoded, or there are too few for one batch.
+        DataError: there are too few images or identities for one batch.
     """
 
-    def __init__(self, data: ReidData, recipe: Recipe, *, device: torch.device, fill: Tensor) -> None:
-        with tqdm(total=len(data.train), desc="reading images", unit="image", leave=False, disable=None) as bar:
-            pixels = load_images(data.train, height_px=recipe.height_px, width_px=recipe.width_px, progress=bar.update)
-        classes = {identity: number for number, identity in enumerate(data.train_identities)}
-        self._labels = np.array([classes[sample.identity] for sample in data.train], np.int64)
-        self._images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)  # (N, 3, H, W), channels-last
+    def __init__(
+        self, store: PixelStore, labels: NDArray[np.int64], recipe: Recipe, *, processes: Processes, fill: Tensor
+    ) -> None:
+        self._store = store
+        self._labels = labels
+        self._labels_there = torch.from_numpy(labels).to(processes.device)
         self._recipe = recipe
-        self._fill = fill.to(device)
-        if not self.batches_per_epoch(seed=0):
+        self._processes = processes
+        self._fill = fill.to(processes.device)
+        is_steered = recipe.dynamic is not None
+        if not self._order(0, seed=0) or (is_steered and len(labels) < recipe.batches.size):
             raise DataError(
                 f"a batch of recipe {recipe.name} takes {recipe.batches.size} images, found too few: "
-                f"{len(data.train)} of {len(classes)} identities; use a larger data set or smaller batches"
+                f"{len(labels)} of {len(np.unique(labels))} identities; use a larger data set or smaller batches"
             )
 
-    def epoch(self, number: int, *, seed: int) -> Iterator[Batch]:
-        """The batches of one epoch; they depend on nothing but seed and epoch number."""
-        positions = np.random.default_rng([seed, number])
-        augmentation = torch.Generator().manual_seed(seed * 100_003 + number)
-        batches = self._recipe.batches
-        if batches.images_per_identity is None:
-            chosen = shuffled_batches(len(self._labels), size=batches.size, random=positions)
-        else:
-            chosen = identity_batches(
-                self._labels,
-                identities=batches.size // batches.images_per_identity,
-                images=batches.images_per_identity,
-                random=positions,
-            )
-        for indices in chosen:
-            images = self._images[torch.from_numpy(indices).to(self._images.device)]
-            changed = augment(images, self._recipe.augmentation, augmentation, fill=self._fill)
-            labels = torch.from_numpy(self._labels[indices]).to(self._images.device)
-            yield Batch(changed.contiguous(memory_format=torch.channels_last), labels)
+    def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[Batch]]:
+        """How many batches an epoch has, and the batches. They depend on nothing but seed, number and process."""
+        order = self._order(number, seed=seed)
+        shares = (self._processes.share(batch) for batch in order)
+        fetched = map(self._fetch, shares) if self._store.is_instant else ahead(self._fetch, shares, count=_AHEAD)
+        return len(order), self._augmented(fetched, number, seed=seed)
 
-    def batches_per_epoch(self, *, seed: int) -> int:
-        """How many batches the first epoch holds; others differ by a few where identities are drawn."""
+    def steered_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[Batch]]:
+        """An epoch as long as one over all images, in which `phase` is asked before every batch."""
+        length = len(self._labels) // self._recipe.batches.size
+        shares = (self._processes.share(batch) for batch in self._steered(length, number, seed=seed, phase=phase))
+        return length, self._augmented(map(self._fetch, shares), number, seed=seed)
+
+    def _order(self, number: int, *, seed: int) -> list[Positions]:
+        """The whole batches of one epoch."""
+        random = np.random.default_rng([seed, number])
+        is_shuffled = self._recipe.batches.images_per_identity is None
+        return list(self._shuffled(random) if is_shuffled else self._by_identity(random))
+
+    def _steered(self, length: int, number: int, *, seed: int, phase: AskPhase) -> Iterator[Positions]:
+        sources = {
+            "id": _endless(self._shuffled, seed=[seed, number, 0]),
+            "both": _endless(self._by_identity, seed=[seed, number, 1]),
+        }
+        for _ in range(length):
+            yield next(sources[phase()])
+
+    def _shuffled(self, random: np.random.Generator) -> Iterator[Positions]:
+        return shuffled_batches(len(self._labels), size=self._recipe.batches.size, random=random)
+
+    def _by_identity(self, random: np.random.Generator) -> Iterator[Positions]:
         batches = self._recipe.batches
-        if batches.images_per_identity is None:
-            return len(self._labels) // batches.size
-        identities = batches.size // batches.images_per_identity
-        return sum(
-            1
-            for _ in identity_batches(
-                self._labels,
-                identities=identities,
-                images=batches.images_per_identity,
-                random=np.random.default_rng([seed, 0]),
-            )
-        )
+        images = batches.images_per_identity or 1
+        return identity_batches(self._labels, identities=batches.size // images, images=images, random=random)
+
+    def _fetch(self, positions: Positions) -> Batch:
+        there = upload(torch.from_numpy(positions), self._processes.device)
+        return Batch(self._store.fetch(positions), self._labels_there[there])
+
+    def _augmented(self, batches: Iterator[Batch], number: int, *, seed: int) -> Iterator[Batch]:
+        random = torch.Generator().manual_seed((seed * 100_003 + number) * _MOST_PROCESSES + self._processes.rank)
+        for batch in batches:
+            changed = augment(batch.images, self._recipe.augmentation, random, fill=self._fill)
+            yield Batch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
+
+
+def _endless(draw: Callable[[np.random.Generator], Iterator[Positions]], *, seed: list[int]) -> Iterator[Positions]:
+    for again in count():
+        yield from draw(np.random.default_rng([*seed, again]))

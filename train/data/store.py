@@ -1,0 +1,150 @@
+"""Where the pixels of training images wait for their turn: on the device, in the host's memory, or on the disk.
+
+Wherever they are, a batch is on the device before the device asks for it.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from edge_runtime.contract.manifest import ResizeRule
+from train.data.samples import Images
+
+_CHUNK = 512
+_SAMPLED = 10_000
+_USED_SHARE = 0.5
+"""How much of the free memory the pixels may take; the network needs the rest."""
+
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Size:
+    """To what size and by which rule images are decoded."""
+
+    height_px: int
+    width_px: int
+    rule: ResizeRule
+
+
+class PixelStore(Protocol):
+    """The training images of a data set. is_instant: fetching costs nothing worth doing ahead of time."""
+
+    @property
+    def is_instant(self) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+    def fetch(self, positions: Positions) -> Tensor:
+        """The images at these positions: (N, 3, H, W) uint8, RGB, channels-last, on the device."""
+
+
+class KeptPixels:
+    """Images that were decoded once. pixels: (N, H, W, 3) uint8, on the device, or in pinned memory beside it."""
+
+    def __init__(self, pixels: Tensor, *, device: torch.device) -> None:
+        self._pixels = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last
+        self._device = device
+        self.is_instant = pixels.device == device
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def fetch(self, positions: Positions) -> Tensor:
+        """See `PixelStore`."""
+        if self.is_instant:
+            return self._pixels[upload(torch.from_numpy(positions), self._device)]
+        return upload(self._pixels[torch.from_numpy(positions)], self._device)
+
+
+class StreamedPixels:
+    """Images that are decoded whenever they are asked for, because they do not fit into memory."""
+
+    is_instant = False
+
+    def __init__(self, images: Images, size: Size, *, device: torch.device) -> None:
+        self._images = images
+        self._size = size
+        self._device = device
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def fetch(self, positions: Positions) -> Tensor:
+        """See `PixelStore`."""
+        return upload(torch.from_numpy(_read(self._images, positions, self._size)), self._device).permute(0, 3, 1, 2)
+
+
+def open_store(images: Images, size: Size, *, device: torch.device) -> PixelStore:
+    """Decode all images and keep them on the device, or beside it where they do not fit, or else leave them on disk.
+
+    Raises:
+        DataError: an image cannot be decoded.
+    """
+    needed = len(images) * size.height_px * size.width_px * 3
+    if needed > _USED_SHARE * _free_host_memory():
+        return StreamedPixels(images, size, device=device)
+    pixels = torch.from_numpy(_read_all(images, size))
+    if device.type == "cuda" and needed > _USED_SHARE * torch.cuda.mem_get_info(device)[0]:
+        return KeptPixels(pixels.pin_memory(), device=device)
+    return KeptPixels(pixels.to(device), device=device)
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy to the device without waiting for what it does."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def pixel_statistics(store: PixelStore) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each channel in [0, 1], over all images or 10,000 spread over them."""
+    spread = np.unique(np.linspace(0, len(store) - 1, min(len(store), _SAMPLED)).round().astype(np.int64))
+    sums, squares, pixels = np.zeros(3), np.zeros(3), 0
+    for chunk in _chunks(spread):
+        values = store.fetch(chunk).double() / 255  # (N, 3, H, W)
+        sums += values.sum(dim=(0, 2, 3)).cpu().numpy()
+        squares += values.square().sum(dim=(0, 2, 3)).cpu().numpy()
+        pixels += values[:, 0].numel()
+    mean = sums / pixels
+    std = np.sqrt(squares / pixels - mean**2)
+    return _three(mean), _three(std)
+
+
+def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    red, green, blue = (round(float(value), 6) for value in values)
+    return red, green, blue
+
+
+def _read_all(images: Images, size: Size) -> NDArray[np.uint8]:
+    pixels = np.empty((len(images), size.height_px, size.width_px, 3), np.uint8)
+    with tqdm(total=len(images), desc="reading images", unit="image", leave=False, disable=None) as bar:
+        for chunk in _chunks(np.arange(len(images))):
+            pixels[chunk[0] : chunk[-1] + 1] = _read(images, chunk, size)
+            bar.update(len(chunk))
+    return pixels
+
+
+def _read(images: Images, positions: Positions, size: Size) -> NDArray[np.uint8]:
+    return images.read(positions, height_px=size.height_px, width_px=size.width_px, rule=size.rule)
+
+
+def _chunks(positions: Positions) -> Iterator[Positions]:
+    for start in range(0, len(positions), _CHUNK):
+        yield positions[start : start + _CHUNK]
+
+
+def _free_host_memory() -> int:
+    """Bytes that programs may still take, as Linux states them; elsewhere all there are."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return free[0] if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,25 @@
+"""In which numbers a device computes while it trains."""
+
+from contextlib import AbstractContextManager
+
+import torch
+
+
+def precision_for(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it, else float32."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return torch.bfloat16 if has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
+
+
+def mixed(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+    """Run a forward pass in `dtype` where that is safe; weights, sums and losses stay in float32."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def prefer_speed(device: torch.device) -> None:
+    """Let cuDNN look for its fastest kernels, for sizes stay the same, and float32 products use tensor cores."""
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
