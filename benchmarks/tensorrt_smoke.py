@@ -93,7 +93,8 @@ def _crops(manifest: Manifest, data: Path | None) -> NDArray[np.uint8]:
     height, width = manifest.input.height_px, manifest.input.width_px
     if data is None:
         return np.random.default_rng(0).integers(0, 256, (CROPS, height, width, 3), dtype=np.uint8)
-    return load_images(open_folder(data).query[:CROPS], height_px=height, width_px=width)
+    queries = open_folder(data).query[:CROPS]
+    return load_images(queries, height_px=height, width_px=width, rule=manifest.input.resize)
 
 
 def _run_beside_onnxruntime(path: Path, built: BuiltPlan, *, manifest: Manifest, crops: NDArray[np.uint8]) -> Fidelity:

@@ -50,11 +50,24 @@ def read_any_folder(folder: Path, *, name: str) -> ReidData:
     else:
         train, test = _halves(_read_people(folder))
     train, test = _with_cameras(train, test, folder=folder)
-    return _as_data(name, train, test, folder=folder)
+    data = _as_data(name, train, test, folder=folder)
+    logger.info(
+        "%s: %d people train; %d others are looked for by %d images among %d",
+        folder,
+        len(train),
+        len({sample.identity for sample in data.query}),
+        len(data.query),
+        len(data.gallery),
+    )
+    return data
 
 
 def _read_people(folder: Path) -> _People:
     inside = {path: _images(path) for path in _folders(folder)}
+    if inside and (loose := _images(folder)):
+        raise DataError(
+            f"expected only folders in {folder}, as {_LAYOUT}, found {len(loose)} images, {loose[0]} for one"
+        )
     if any(inside.values()):
         empty = [path for path, images in inside.items() if not images]
         if empty:

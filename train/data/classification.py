@@ -35,6 +35,8 @@ def read_cifar(folder: Path, *, name: str) -> ClassificationData:
     inside, train_files, test_files, key, (meta, names_key) = _CIFAR[name]
     root = inner_folder(folder, inside)
     if not (root / meta).is_file():
+        if not (folder / "train").is_dir():
+            raise DataError(f"expected {inside}/{meta}, or train and test with a folder per class, in {folder}")
         return _read_class_folders(folder, name=name, test="test", centred_test=False)
     classes = tuple(text.decode() for text in _unpickle(root / meta, names_key)[names_key])
     train, test = (_read_batches([root / file for file in files], key) for files in (train_files, test_files))

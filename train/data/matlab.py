@@ -22,7 +22,7 @@ def read_matlab(path: Path) -> dict[str, Any]:
         raise DataError(f"expected the file {path}, which is missing")
     try:
         return dict(loadmat(path))
-    except (MatReadError, zlib.error, ValueError, TypeError, NotImplementedError, OSError) as error:
+    except (MatReadError, zlib.error, ValueError, TypeError, IndexError, NotImplementedError, OSError) as error:
         raise DataError(f"{path} cannot be read as a MATLAB file: {error}; get it again") from error
 
 

@@ -135,6 +135,9 @@ def test_layouts_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty" / "d").mkdir()
     with pytest.raises(DataError, match=r"expected images in every folder of .*, found none in .*d"):
         open_data("folder", tmp_path / "empty")
+    write_image(write_people(tmp_path / "loose", "abc") / "d.jpg")
+    with pytest.raises(DataError, match=r"expected only folders in .*loose, .*found 1 images, .*d\.jpg for one"):
+        open_data("folder", tmp_path / "loose")
     write_people(tmp_path / "few", "ab")
     with pytest.raises(DataError, match=r"two or more people to train on and one to test on, .*found 1 and 1"):
         open_data("folder", tmp_path / "few")

@@ -49,7 +49,7 @@ def test_a_missing_data_set_says_who_has_it(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet"])
 def test_missing_classes_say_who_has_them(tmp_path: Path, name: str) -> None:
     """The same for images of classes."""
-    with pytest.raises(DataError, match=r"train, which is missing.*is to be had from its authors"):
+    with pytest.raises(DataError, match=r"expected .*train.*is to be had from its authors"):
         open_classification(name, tmp_path)
 
 
