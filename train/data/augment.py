@@ -1,93 +1,136 @@
 """Random changes of training images, on the device, batch by batch.
 
-images: (N, 3, H, W) uint8 throughout. Every function draws from the generator it is given, so a run can be repeated.
+images: (N, 3, H, W) uint8 throughout, fastest channels-last. Every function draws from the generator it is given, which
+lives on the CPU, so a run can be repeated on any device. No function waits for the device.
 """
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from train.data.store import upload
 from train.recipe import Augmentation
 
-_ERASED_SHARE = (0.02, 0.4)
-_PATCHED_SHARE = (0.01, 0.5)
-_ASPECT = (0.3, 3.3)
-_PATCH_ASPECT = (0.1, 10.0)
+_ERASED_SHARE, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
+_PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)
+_SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
+
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+Range = tuple[float, float]
 
 
 def augment(images: Tensor, settings: Augmentation, random: torch.Generator, *, fill: Tensor) -> Tensor:
-    """Apply crop, patch, flip, colour jitter and erasing with the recipe's probabilities.
+    """Apply crops, patch, flip, colour jitter and erasing with the recipe's probabilities.
 
-    fill: (3,) uint8, the colour of erased rectangles. Returns a new tensor.
+    fill: (3,) uint8, the colour of erased rectangles, see `erased_colour`. `images` itself stays as it is.
     """
+    images = random_scaled_crop(images, settings.scaled_crop, random)
     images = random_crop(images, settings.crop, random)
+    images = pad_and_crop(images, settings.pad_px, random)
     images = random_patch(images, settings.patch, random)
     images = random_flip(images, settings.flip, random)
     images = random_colour(images, settings.colour, random)
     return random_erase(images, settings.erase, random, fill=fill)
 
 
-def _chosen(count: int, probability: float, random: torch.Generator) -> Tensor:
-    return torch.rand(count, generator=random) < probability
+def erased_colour(settings: Augmentation, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """The colour that the recipe erases to, (3,) uint8. mean, std: of the normalisation, for pixels in [0, 1].
+
+    `mean` is 0 for the network. `public_code` is the channel's mean for the network: the code of Zhong et al. fills in
+    the mean colour as if it worked on pixels, but after normalisation.
+    """
+    centre, scale = torch.tensor(mean), torch.tensor(std)
+    normalised = centre if settings.erased_to == "public_code" else torch.zeros(3)
+    return (normalised * scale + centre).mul(255).round().to(torch.uint8)
 
 
 def random_flip(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Mirror left and right."""
-    chosen = _chosen(len(images), probability, random).to(images.device)
-    return torch.where(chosen[:, None, None, None], images.flip(3), images)
+    return _change(images, probability, random, lambda chosen: images[chosen].flip(3))
 
 
 def random_colour(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Change brightness by up to a fifth and contrast by up to 15 %: the public code's values for other domains."""
-    if not probability:
-        return images
-    count = len(images)
-    chosen = _chosen(count, probability, random)
-    brightness, contrast = (
-        torch.where(chosen, 1 + strength * (2 * torch.rand(count, generator=random) - 1), 1.0)
-        .to(images.device)
-        .view(count, 1, 1, 1)
-        for strength in (_BRIGHTNESS, _CONTRAST)
-    )
-    brighter = images.float() * brightness
-    grey = brighter.mean(dim=(1, 2, 3), keepdim=True)
-    return ((brighter - grey) * contrast + grey).round().clamp(0, 255).to(torch.uint8)
+
+    def change(chosen: Tensor) -> Tensor:
+        factors = [
+            1 + strength * (2 * torch.rand(len(chosen), generator=random) - 1) for strength in (_BRIGHTNESS, _CONTRAST)
+        ]
+        brightness, contrast = upload(torch.stack(factors), images.device).view(2, -1, 1, 1, 1)
+        pixels = images[chosen].float()
+        grey = brightness * pixels.mean(dim=(1, 2, 3), keepdim=True)
+        return _rounded(pixels.mul_(brightness * contrast).add_(grey * (1 - contrast)))
+
+    return _change(images, probability, random, change)
 
 
 def random_crop(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Enlarge by an eighth, then cut back to size at a random place.
 
-    Differs: the paper names no size; an eighth is the public code's.
+    The OSNet paper's random crop and, for attributes, its random translation: they are one function of its public code,
+    which also names the size.
     """
-    if not probability:
+    height, width = _size(images)
+    tall, wide = round(height * 1.125), round(width * 1.125)
+
+    def change(chosen: Tensor) -> Tensor:
+        count = len(chosen)
+        enlarged = _rounded(functional.interpolate(images[chosen].float(), (tall, wide), mode="bilinear"))
+        most = torch.tensor([[tall - height], [wide - width]]).expand(2, count)
+        top, left = upload(_integers(most, random), images.device)[:, :, None]
+        rows, columns = _rows_and_columns((height, width), images.device)
+        pixels = _Pixels(enlarged)
+        return pixels.read(pixels.numbers(torch.arange(count, device=images.device), rows + top, columns + left))
+
+    return _change(images, probability, random, change)
+
+
+def random_scaled_crop(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+    """Cut out 8 to 100 % of the area, of aspect 3/4 to 4/3, and enlarge it to size.
+
+    Source: Szegedy et al., CVPR 2015, section 6. Differs: cut from the image at its training size, so always enlarged.
+    """
+    size = _size(images)
+
+    def change(chosen: Tensor) -> Tensor:
+        return _stretch(
+            images[chosen], _draw_boxes(len(chosen), size, _SCALED_SHARE, aspect=_SCALED_ASPECT, random=random)
+        )
+
+    return _change(images, probability, random, change)
+
+
+def pad_and_crop(images: Tensor, pad_px: int, random: torch.Generator) -> Tensor:
+    """Pad every side with black, then cut back to size at a random place."""
+    if not pad_px:
         return images
-    height, width = images.shape[2:]
-    enlarged_size = (round(height * 1.125), round(width * 1.125))
-    out = images.clone()
-    chosen = torch.nonzero(_chosen(len(images), probability, random)).flatten()
-    enlarged = functional.interpolate(images[chosen].float(), enlarged_size, mode="bilinear").round().to(torch.uint8)
-    for image, position in zip(enlarged, chosen.tolist(), strict=True):
-        top = _integer(0, enlarged_size[0] - height, random)
-        left = _integer(0, enlarged_size[1] - width, random)
-        out[position] = image[:, top : top + height, left : left + width]
-    return out
+    height, width = _size(images)
+    most = torch.full((2, len(images)), 2 * pad_px)
+    top, left = upload(_integers(most, random) - pad_px, images.device)[:, :, None]
+    rows, columns = _rows_and_columns((height, width), images.device)
+    is_row, is_column = _within(rows + top, height), _within(columns + left, width)
+    pixels = _Pixels(images, blank=torch.zeros(3, dtype=torch.uint8, device=images.device))
+    moved = pixels.numbers(torch.arange(len(images), device=images.device), rows + top, columns + left)
+    return pixels.read(torch.where(is_row[:, :, None] & is_column[:, None, :], moved, pixels.blank))
 
 
 def random_erase(images: Tensor, probability: float, random: torch.Generator, *, fill: Tensor) -> Tensor:
     """Fill a random rectangle with one colour. Source: Zhong et al., AAAI 2020 (arXiv 1708.04896), algorithm 1.
 
-    Differs: the colour is the mean that normalisation subtracts, so that an erased pixel is 0 for the network.
+    fill: (3,) uint8 on the device. Differs: the colour, see `erased_colour`.
     """
-    if not probability:
-        return images
-    out = images.clone()
-    for position in torch.nonzero(_chosen(len(images), probability, random)).flatten().tolist():
-        height, width = _rectangle(images.shape[2:], _ERASED_SHARE, _ASPECT, random)
-        top = _integer(0, images.shape[2] - height, random)
-        left = _integer(0, images.shape[3] - width, random)
-        out[position, :, top : top + height, left : left + width] = fill[:, None, None]
-    return out
+
+    def change(chosen: Tensor) -> Tensor:
+        boxes = _draw_boxes(len(chosen), _size(images), _ERASED_SHARE, aspect=_ERASED_ASPECT, random=random)
+        pixels = _Pixels(images, blank=fill)
+        return pixels.read(torch.where(boxes.to(images.device).mask(_size(images)), pixels.blank, pixels.own(chosen)))
+
+    return _change(images, probability, random, change)
 
 
 def random_patch(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
@@ -95,37 +138,128 @@ def random_patch(images: Tensor, probability: float, random: torch.Generator) ->
 
     Differs: the paper draws from a pool of patches of all earlier images; here the batch is the pool.
     """
+    size = _size(images)
+
+    def change(chosen: Tensor) -> Tensor:
+        boxes = _draw_boxes(len(chosen), size, _PATCHED_SHARE, aspect=_PATCHED_ASPECT, random=random)
+        down = _integers(size[0] - boxes.height, random) - boxes.top
+        right = _integers(size[1] - boxes.width, random) - boxes.left
+        donor = _integers(torch.full((len(chosen),), len(images) - 1), random)
+        donor, down, right = upload(torch.stack([donor, down, right]), images.device)
+        rows, columns = _rows_and_columns(size, images.device)
+        pixels = _Pixels(images)
+        pasted = pixels.numbers(donor, rows + down[:, None], columns + right[:, None])
+        return pixels.read(torch.where(boxes.to(images.device).mask(size), pasted, pixels.own(chosen)))
+
+    return _change(images, probability, random, change)
+
+
+def _change(images: Tensor, probability: float, random: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Replace randomly chosen images by what `change` makes of their positions, (M,) int64 on the device."""
     if not probability:
         return images
+    chosen = torch.nonzero(torch.rand(len(images), generator=random) < probability).flatten()
+    there = upload(chosen, images.device)
     out = images.clone()
-    for position in torch.nonzero(_chosen(len(images), probability, random)).flatten().tolist():
-        height, width = _rectangle(images.shape[2:], _PATCHED_SHARE, _PATCH_ASPECT, random)
-        rows, columns = images.shape[2] - height, images.shape[3] - width
-        top, left = _integer(0, rows, random), _integer(0, columns, random)
-        from_top, from_left = _integer(0, rows, random), _integer(0, columns, random)
-        donor = images[_integer(0, len(images) - 1, random)]
-        out[position, :, top : top + height, left : left + width] = donor[
-            :, from_top : from_top + height, from_left : from_left + width
-        ]
+    out[there] = change(there)
     return out
 
 
-def _rectangle(
-    size: torch.Size, share: tuple[float, float], aspect: tuple[float, float], random: torch.Generator
-) -> tuple[int, int]:
-    """Height and width of a random rectangle that fits: its share of the area and its aspect are drawn evenly."""
-    while True:
-        area = _real(*share, random) * size[0] * size[1]
-        ratio = _real(*aspect, random)
-        height, width = round((area * ratio) ** 0.5), round((area / ratio) ** 0.5)
-        if 0 < height <= size[0] and 0 < width <= size[1]:
-            return height, width
+@dataclass(frozen=True)
+class _Boxes:
+    """A rectangle in each of M images, in pixels, each part (M,)."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+
+    def to(self, device: torch.device) -> "_Boxes":
+        return _Boxes(*upload(torch.stack([self.top, self.left, self.height, self.width]), device))
+
+    def mask(self, size: Size) -> Tensor:
+        """True inside, (M, *size)."""
+        rows, columns = _rows_and_columns(size, self.top.device)
+        is_row = _within(rows - self.top[:, None], self.height[:, None])
+        is_column = _within(columns - self.left[:, None], self.width[:, None])
+        return is_row[:, :, None] & is_column[:, None, :]
 
 
-def _real(low: float, high: float, random: torch.Generator) -> float:
-    return low + (high - low) * float(torch.rand((), generator=random))
+def _draw_boxes(count: int, size: Size, share: Range, *, aspect: Range, random: torch.Generator) -> _Boxes:
+    """Random rectangles that fit, of whole pixels: share of the area, aspect and place are drawn evenly.
+
+    aspect: height over width.
+    """
+    height, width = torch.zeros(2, count, dtype=torch.int64)
+    open_ = torch.arange(count)
+    while len(open_):
+        area = _reals(len(open_), share, random) * size[0] * size[1]
+        ratio = _reals(len(open_), aspect, random)
+        height[open_], width[open_] = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
+        fits = (height > 0) & (height <= size[0]) & (width > 0) & (width <= size[1])
+        open_ = torch.nonzero(~fits).flatten()
+    return _Boxes(_integers(size[0] - height, random), _integers(size[1] - width, random), height, width)
 
 
-def _integer(low: int, high: int, random: torch.Generator) -> int:
-    """Evenly from low to high, both included."""
-    return int(torch.randint(low, high + 1, (), generator=random))
+def _stretch(images: Tensor, boxes: _Boxes) -> Tensor:
+    """What is in each image's box, stretched to the whole image: bilinear, with half-pixel centres."""
+    boxes, (height, width) = boxes.to(images.device), _size(images)
+    rows, columns = _rows_and_columns((height, width), images.device)
+    down, right = (rows + 0.5) / height, (columns + 0.5) / width  # shares of the box
+    y = (boxes.top[:, None] + down * boxes.height[:, None]) * (2 / height) - 1  # (M, H), -1 to 1 over the image
+    x = (boxes.left[:, None] + right * boxes.width[:, None]) * (2 / width) - 1  # (M, W)
+    shape = (len(images), height, width)
+    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=3).float()
+    return _rounded(functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False))
+
+
+class _Pixels:
+    """The pixels of a batch by number: image by image, row by row, and after them one blank pixel."""
+
+    def __init__(self, images: Tensor, *, blank: Tensor | None = None) -> None:
+        pixels = images.permute(0, 2, 3, 1).reshape(-1, 3)
+        self._size = _size(images)
+        self._pixels = pixels if blank is None else torch.cat([pixels, blank[None]])
+        self.blank = len(pixels)
+
+    def numbers(self, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Of the pixels at these rows (M, H) and columns (M, W) of images (M,): (M, H, W)."""
+        height, width = self._size
+        return (image[:, None] * height + rows)[:, :, None] * width + columns[:, None, :]
+
+    def own(self, image: Tensor) -> Tensor:
+        """Of all pixels of images (M,), in their places: (M, H, W)."""
+        rows, columns = _rows_and_columns(self._size, image.device)
+        return self.numbers(image, rows[None], columns[None])
+
+    def read(self, numbers: Tensor) -> Tensor:
+        """numbers: (M, H, W). Returns (M, 3, H, W)."""
+        return self._pixels.index_select(0, numbers.flatten()).view(*numbers.shape, 3).permute(0, 3, 1, 2)
+
+
+def _size(images: Tensor) -> Size:
+    return images.shape[2], images.shape[3]
+
+
+def _rows_and_columns(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Their numbers: (H,) and (W,) int64."""
+    return torch.arange(size[0], device=device), torch.arange(size[1], device=device)
+
+
+def _within(numbers: Tensor, length: Tensor | int) -> Tensor:
+    return (numbers >= 0) & (numbers < length)
+
+
+def _rounded(pixels: Tensor) -> Tensor:
+    """As uint8; overwrites `pixels`."""
+    return pixels.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _reals(count: int, limits: Range, random: torch.Generator) -> Tensor:
+    """Evenly between the limits, (count,)."""
+    return limits[0] + (limits[1] - limits[0]) * torch.rand(count, generator=random, dtype=torch.float64)
+
+
+def _integers(highest: Tensor, random: torch.Generator) -> Tensor:
+    """Evenly from 0 to `highest`, both included; in its shape."""
+    return (torch.rand(highest.shape, generator=random, dtype=torch.float64) * (highest + 1)).long()

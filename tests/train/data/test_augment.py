@@ -1,12 +1,26 @@
 """Augmentation changes what it says, as often as it says, and nothing else."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from train.data.augment import augment, random_colour, random_crop, random_erase, random_flip, random_patch
+from train.data.augment import (
+    _Boxes,
+    _stretch,
+    augment,
+    erased_colour,
+    pad_and_crop,
+    random_colour,
+    random_crop,
+    random_erase,
+    random_flip,
+    random_patch,
+    random_scaled_crop,
+)
 from train.recipe import Augmentation
 
 FILL = torch.tensor([10, 20, 30], dtype=torch.uint8)
@@ -22,7 +36,10 @@ def erase(batch: Tensor, probability: float, random: torch.Generator) -> Tensor:
     return random_erase(batch, probability, random, fill=FILL)
 
 
-@pytest.mark.parametrize("change", [random_flip, random_crop, random_patch, random_colour, erase])
+CHANGES = [random_flip, random_crop, random_scaled_crop, random_patch, random_colour, erase]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_each_change_happens_with_its_probability(change: Callable[..., Tensor]) -> None:
     """Never at 0, always at 1, about a third of the time at a third; shape and type stay."""
     batch = images()
@@ -34,6 +51,84 @@ def test_each_change_happens_with_its_probability(change: Callable[..., Tensor])
     assert shares[0] == 0
     assert 0.2 < shares[1] < 0.47
     assert shares[2] > 0.97
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_batch_in_which_no_image_is_chosen_stays(change: Callable[..., Tensor]) -> None:
+    """Small batches and small probabilities meet."""
+    batch = images(1)
+    assert torch.equal(change(batch, 1e-12, torch.Generator().manual_seed(0)), batch)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_images_may_lie_channels_first_or_last_and_are_not_written_to(change: Callable[..., Tensor]) -> None:
+    """The store keeps them channels-last and hands out views."""
+    batch = images(20)
+    last = batch.to(memory_format=torch.channels_last)
+    results = [change(given, 0.5, torch.Generator().manual_seed(5)) for given in (batch, last)]
+    assert torch.equal(*results)
+    assert torch.equal(batch, images(20))
+    assert torch.equal(last, batch)
+
+
+def numbered(height: int, width: int) -> Tensor:
+    """One image, (3, height, width), whose first channel counts its pixels from 1."""
+    count = torch.arange(1, height * width + 1, dtype=torch.uint8).view(height, width)
+    return torch.stack([count, count, count])
+
+
+def test_a_crop_is_a_window_of_the_enlarged_image() -> None:
+    """Each of the 3 x 2 windows of a 16 x 8 image enlarged to 18 x 9 is met, and nothing else."""
+    enlarged = functional.interpolate(numbered(16, 8)[None].float(), (18, 9), mode="bilinear").round().to(torch.uint8)
+    windows = [enlarged[0, :, top : top + 16, left : left + 8] for top in range(3) for left in range(2)]
+    cropped = random_crop(numbered(16, 8).expand(60, 3, 16, 8), 1.0, torch.Generator().manual_seed(0))
+    met = [[torch.equal(image, window) for window in windows].index(True) for image in cropped]
+    assert set(met) == set(range(6))
+
+
+def test_padding_and_cropping_shifts_and_lets_black_move_in() -> None:
+    """Each of the 5 x 5 windows of an image with 2 black pixels on every side is met, and nothing else."""
+    padded = functional.pad(numbered(6, 4), (2, 2, 2, 2))
+    windows = [padded[:, top : top + 6, left : left + 4] for top in range(5) for left in range(5)]
+    cropped = pad_and_crop(numbered(6, 4).expand(300, 3, 6, 4), 2, torch.Generator().manual_seed(0))
+    met = [[torch.equal(image, window) for window in windows].index(True) for image in cropped]
+    assert set(met) == set(range(25))
+
+
+def test_a_scaled_crop_enlarges_a_box_of_the_announced_area_and_aspect() -> None:
+    """On planes of brightness the slopes give away the box's size; it lies inside the image."""
+    size, middle = 64, slice(16, 48)  # far from the border, where the last pixel repeats
+    rows = 3 * torch.arange(size).view(size, 1).expand(size, size)
+    planes = torch.stack([rows, rows.T, rows]).to(torch.uint8)
+    changed = random_scaled_crop(planes.expand(100, 3, size, size), 1.0, torch.Generator().manual_seed(0))
+    shares = []
+    for image in changed[:, :, middle, middle].float() / 3:
+        height, width = (float(image[0, -1, 0] - image[0, 0, 0]) / 31, float(image[1, 0, -1] - image[1, 0, 0]) / 31)
+        shares.append(height * width)
+        assert 0.7 < height / width < 1.43
+        for start, length in ((image[0, 0, 0], height), (image[1, 0, 0], width)):
+            edge = float(start) + 0.5 - 16.5 * length  # of the box, in pixels; colours are rounded
+            assert edge > -1
+            assert edge + size * length < size + 1
+    assert 0.07 < min(shares) < 0.15
+    assert 0.85 < max(shares) < 1.01
+
+
+def test_a_box_is_stretched_as_nested_loops_do_it() -> None:
+    """Bilinear between pixel centres; beyond the outermost ones the image goes on as it ends."""
+    height, width, image = 6, 4, numbered(6, 4)
+    top, left, tall, wide = 1, 0, 3, 2
+    boxes = _Boxes(*(torch.tensor([value]) for value in (top, left, tall, wide)))
+    stretched = _stretch(image[None], boxes)[0, 0]
+    for i in range(height):
+        for j in range(width):
+            y = min(max(top + (i + 0.5) * tall / height - 0.5, 0), height - 1)
+            x = min(max(left + (j + 0.5) * wide / width - 0.5, 0), width - 1)
+            total = 0.0
+            for row in range(height):
+                for column in range(width):
+                    total += max(0, 1 - abs(row - y)) * max(0, 1 - abs(column - x)) * int(image[0, row, column])
+            assert abs(int(stretched[i, j]) - total) <= 0.5001
 
 
 def test_a_flip_mirrors_left_and_right() -> None:
@@ -61,6 +156,32 @@ def test_a_patch_comes_from_another_image_of_the_batch() -> None:
     assert seen <= {(0,), (0, 200), (200,)}
 
 
+def test_a_patch_is_a_rectangle_of_its_donor() -> None:
+    """Of the announced share, up to rounding, in one piece and the right way up, in general at another place."""
+    black, donor, is_moved = torch.zeros(3, 15, 16, dtype=torch.uint8), numbered(15, 16), False
+    for seed in range(60):
+        pasted = random_patch(torch.stack([black, donor]), 1.0, torch.Generator().manual_seed(seed))[0, 0]
+        if not pasted.any():
+            continue  # it was its own donor
+        rows, columns = (pasted.any(dim=dim).nonzero().flatten() for dim in (1, 0))
+        patch = pasted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        top, left = divmod(int(patch[0, 0]) - 1, 16)
+        assert torch.equal(patch, donor[0, top : top + len(rows), left : left + len(columns)])
+        assert 0.005 * 240 <= patch.numel() <= 0.55 * 240
+        is_moved |= (top, left) != (int(rows[0]), int(columns[0]))
+    assert is_moved
+
+
+def test_the_erased_colour_is_zero_for_the_network_or_what_the_public_code_writes() -> None:
+    """The latter is the channel means after normalisation: lighter than the mean colour."""
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    rules: dict[Literal["mean", "public_code"], tuple[float, ...]] = {"mean": (0, 0, 0), "public_code": mean}
+    for erased_to, expected in rules.items():
+        colour = erased_colour(Augmentation(erased_to=erased_to), mean=mean, std=std)
+        normalised = (colour / 255 - torch.tensor(mean)) / torch.tensor(std)
+        assert normalised.tolist() == pytest.approx(expected, abs=0.01)
+
+
 def test_colour_jitter_stays_within_its_limits() -> None:
     """A uniform grey image has no contrast to change, so only brightness moves it, by a fifth at most."""
     grey = torch.full((100, 3, 8, 4), 100, dtype=torch.uint8)
@@ -72,6 +193,6 @@ def test_colour_jitter_stays_within_its_limits() -> None:
 
 def test_a_seed_repeats_the_whole_chain() -> None:
     """Exact resume needs this."""
-    settings = Augmentation(flip=0.5, crop=0.5, erase=0.5, patch=0.5)
+    settings = Augmentation(flip=0.5, crop=0.5, erase=0.5, patch=0.5, colour=0.5, scaled_crop=0.5, pad_px=2)
     first, second = (augment(images(30), settings, torch.Generator().manual_seed(7), fill=FILL) for _ in range(2))
     assert torch.equal(first, second)
