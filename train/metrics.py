@@ -105,9 +105,9 @@ def retrieval_of_blocks(
 ) -> Retrieval:
     """Score a distance matrix (Q, G) that comes in blocks of rows, in the order of the queries.
 
-    For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1). Distractors
-    (identity 0) take places but are never right.
-    Equal distances rank in gallery order. Queries without a right image are left out of every mean.
+    For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1).
+    Distractors (identity 0) take places but are never right. Equal distances rank in gallery order.
+    Queries without a right image are left out of every mean.
     The rank of a right image is counted (how many distances are smaller), so nothing is sorted.
 
     Identities and cameras: (Q,) or (G,).
