@@ -46,6 +46,11 @@ class PositionAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
         self.bn = nn.BatchNorm2d(channels)
 
+    def start_softly(self) -> None:
+        """Give query and key small weights: from He's, softmax would pick one position instead of weighing all."""
+        self.query.reset_parameters()
+        self.key.reset_parameters()
+
     def forward(self, x: Tensor) -> Tensor:
         query, key = self.query(x).flatten(2), self.key(x).flatten(2)  # (N, C/8, H W)
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (N, H W, H W), a row per position
@@ -83,7 +88,7 @@ class LocalHead(nn.Module):
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """maps: (N, C, H, W). Returns the embedding before and the feature after the BN, both (N, 4 C)."""
-        embedding = self.stripes(maps).flatten(2).transpose(1, 2).flatten(1)  # (N, 4 C)
+        embedding = self.stripes(maps).transpose(1, 2).flatten(1)  # (N, 4 C)
         return embedding, self.bn(embedding)
 
 
@@ -135,6 +140,9 @@ class PLROSNet(nn.Module):
         self.global_head = GlobalHead(third) if with_global else None
         self.classifiers = nn.ModuleList(nn.Linear(length, classes) for length in self._classified_lengths())
         initialise(self)
+        for module in self.modules():
+            if isinstance(module, PositionAttention):
+                module.start_softly()
 
     @property
     def backbone_modules(self) -> tuple[str, ...]:

@@ -132,6 +132,21 @@ def test_attention_starts_as_a_gate_alone() -> None:
     torch.testing.assert_close(attention.position(x), x)
 
 
+def test_attention_starts_by_looking_everywhere() -> None:
+    """No position gets more than a few times its even share; He's initialisation would give one nearly all."""
+    network, strongest = small().train(), []
+
+    def keep(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        query, key = module.query(inputs[0]).flatten(2), module.key(inputs[0]).flatten(2)
+        strongest.append(torch.softmax(query.transpose(1, 2) @ key, dim=2).max().item())
+
+    for attention in (network.attention1, network.attention2):
+        attention.position.register_forward_hook(keep)
+    network(torch.randn(4, 3, 128, 64))  # 128 and 32 positions
+    assert strongest[0] < 8 / 128
+    assert strongest[1] < 8 / 32
+
+
 @pytest.mark.parametrize("pools", [False, True])
 def test_attention_equals_its_definition(pools: bool) -> None:
     """Against loops over positions: similarity of query and key, softmax over all keys, sum of the map itself."""
