@@ -15,7 +15,7 @@ class Controller:
     FL = -(1 - p)^gamma ln(p) weighs how much it still falls. A step is "id" where FL_triplet < delta FL_identity,
     else "both".
 
-    One step, by either rule: draw a batch for `phase` ("id": random images, "both": identity-balanced), measure both
+    One step, by any rule: draw a batch for `phase` ("id": random images, "both": identity-balanced), measure both
     losses on it, and minimise what `observe` answers: the identity loss, or the plain sum of both.
 
     Rule `paper`: k starts at the first loss, the first step is "id" (p_identity = 0, p_triplet = 1), and the phase of a
@@ -24,23 +24,22 @@ class Controller:
     FL_triplet is compared with delta FL_identity without dividing: where both losses rose, 0 / 0, the step is "both".
     Rule `public_code`: k starts at 0, the first p is 0.5 for both losses, batches are always identity-balanced, and the
     phase of a step follows from its own losses.
-    Rule `alternate`: random and identity-balanced batches in turn, and the identity loss alone on both.
-    Source: section 4.4, "No triplet loss" of table 4.
+    Rule `alternate`: the paper's ablation without triplet loss. Both kinds of batches take turns, beginning with random
+    images, and only the identity loss is minimised. Source: the same, section 4.4, "No triplet loss" of table 4.
     """
 
     def __init__(self, settings: Dynamic) -> None:
         self._settings = settings
-        self._is_paper = settings.rule == "paper"
         self._steps = 0
         self._k_identity = self._k_triplet = 0.0  # k, eq. (5)
-        self._p_identity, self._p_triplet = (0.0, 1.0) if self._is_paper else (0.5, 0.5)  # p, eq. (6)
+        self._p_identity, self._p_triplet = (0.5, 0.5) if settings.rule == "public_code" else (0.0, 1.0)  # p, eq. (6)
 
     @property
     def phase(self) -> Phase:
         """What the batch of the next step is drawn for."""
         if self._settings.rule == "alternate":
             return "both" if self._steps % 2 else "id"
-        return self._switch() if self._is_paper else "both"
+        return self._switch() if self._settings.rule == "paper" else "both"
 
     def observe(self, identity_loss: float, triplet_loss: float) -> Phase:
         """Take in both losses of a step, and answer which of them this step minimises."""
@@ -50,7 +49,7 @@ class Controller:
         self._steps += 1
         if self._settings.rule == "alternate":
             return "id"
-        return before if self._is_paper else self._switch()
+        return before if self._settings.rule == "paper" else self._switch()
 
     def state(self) -> dict[str, float]:
         """What `restore` needs to go on from here."""
@@ -70,7 +69,8 @@ class Controller:
 
     def _follow(self, loss: float, *, k: float, p: float) -> tuple[float, float]:
         """The next k and p of one loss."""
-        before = loss if self._is_paper and self._steps == 0 else k
+        is_first = self._steps == 0 and self._settings.rule != "public_code"
+        before = loss if is_first else k
         after = self._settings.alpha * loss + (1 - self._settings.alpha) * before
         if before:
             p = min(after, before) / before

@@ -20,6 +20,7 @@ def _share(schedule: Schedule, epoch: int) -> float:
 
 
 def _warm_up(schedule: Schedule, epoch: int) -> float:
+    """The epochs below the highest rate: epoch `warm_up_epochs`, counted from 0, is the first one at it."""
     if schedule.warm_up_from is None:
         return (epoch + 1) / (schedule.warm_up_epochs + 1)
     return schedule.warm_up_from + (1 - schedule.warm_up_from) * epoch / schedule.warm_up_epochs

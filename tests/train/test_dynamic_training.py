@@ -12,8 +12,8 @@ from train.dynamic_training import Controller
 from train.recipe import Dynamic
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/golden/dynamic_training.json").read_text())
-Rule = Literal["paper", "public_code"]
-RULES: tuple[Rule, ...] = ("paper", "public_code")
+Rule = Literal["paper", "public_code", "alternate"]
+RULES: tuple[Rule, ...] = ("paper", "public_code", "alternate")
 
 
 def losses() -> list[tuple[float, float]]:
@@ -28,7 +28,7 @@ def losses() -> list[tuple[float, float]]:
     ]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", ["paper", "public_code"])
 def test_every_step_equals_the_golden_one(rule: Rule) -> None:
     """Phase of the objective, and both moving averages after the step."""
     controller = Controller(Dynamic(rule=rule))
@@ -53,6 +53,16 @@ def test_by_the_public_code_all_batches_are_identity_balanced() -> None:
     for identity, triplet in losses():
         assert controller.phase == "both"
         controller.observe(identity, triplet)
+
+
+def test_without_triplets_both_samplers_take_turns_and_the_identity_loss_trains_alone() -> None:
+    """Whatever the losses are."""
+    controller = Controller(Dynamic(rule="alternate"))
+    phases = []
+    for identity, triplet in losses():
+        phases.append(controller.phase)
+        assert controller.observe(identity, triplet) == "id"
+    assert phases == ["id", "both"] * 20
 
 
 @pytest.mark.parametrize("rule", RULES)
