@@ -1,0 +1,184 @@
+"""Time the whole chain, boxes on a frame to L2-normalised descriptors, ours beside named peers; write a record.
+
+Every way runs in a process of its own and all take turns, several rounds; the record holds the median of the rounds'
+medians and, per round, the ratio to each peer.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from tqdm import tqdm
+
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.manifest import Input, Manifest, read_manifest
+from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.script import run
+from train.models.catalog import build
+
+ROOT = Path(__file__).resolve().parent.parent
+_PEERS = ("torch_crops", "numpy_crops", "numpy_crops_openvino", "eager")
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to describe people: what runs it, on which file."""
+
+    name: str
+    worker: str
+    model: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds per person, the median of the rounds; faster_than: the median of the rounds' ratios to a peer."""
+
+    way: str
+    batch: int
+    median_ms: float
+    rounds_ms: tuple[float, ...]
+    faster_than: dict[str, float]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print a table and write the record. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    manifests = [read_manifest(path) for path in arguments.engines]
+    networks = {(m.architecture, m.input.height_px, m.input.width_px) for m in manifests}
+    if len(networks) != 1:
+        raise ConfigError(f"expected engines of one architecture and input size, found {sorted(networks)}")
+    [(architecture, *size)] = networks
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / f"{architecture}.onnx"
+        export_plain(architecture, plain, input_=manifests[0].input)
+        ways = [
+            Way(f"{m.build.backend} {m.build.precision}", "engine", str(path), m.build.precision)
+            for path, m in zip(arguments.engines, manifests, strict=True)
+        ]
+        ways += [Way(peer, peer, str(plain), "fp32") for peer in _PEERS]
+        settings = ["--size", *map(str, size), "--seconds", str(arguments.seconds), "--threads", str(arguments.threads)]
+        timings = [
+            timing
+            for batch in arguments.batches
+            for timing in measure(ways, batch=batch, rounds=arguments.rounds, settings=settings)
+        ]
+    output = arguments.output or ROOT / "benchmarks" / "records" / f"chain_{architecture}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(_record(manifests[0], ways, timings=timings, arguments=arguments), indent=2) + "\n")
+    print(_table(timings))
+    print(f"{cpu_name()}, {arguments.threads} threads; record: {output}")
+    return 0
+
+
+def export_plain(architecture: str, path: Path, *, input_: Input) -> None:
+    """What a user of the public network would export: nothing folded, float planes in. Weights are random."""
+    torch.manual_seed(0)
+    images = torch.randn(1, 3, input_.height_px, input_.width_px)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            build(architecture, classes=1).eval(),
+            (images,),
+            str(path),
+            dynamo=False,
+            opset_version=17,
+            input_names=["images"],
+            output_names=["features"],
+            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
+        )
+
+
+def measure(ways: list[Way], *, batch: int, rounds: int, settings: list[str]) -> list[Timing]:
+    """Let all ways take turns at one batch size. settings: further arguments of the workers."""
+    found: dict[str, list[float]] = {way.name: [] for way in ways}
+    turns = [way for _ in range(rounds) for way in ways]
+    for way in tqdm(turns, desc=f"batch {batch}", unit="run", leave=False, disable=None):
+        found[way.name].append(_median_ms(way, ["--batch", str(batch), *settings]))
+    return [
+        Timing(
+            way.name,
+            batch,
+            round(float(np.median(found[way.name])), 3),
+            tuple(round(value, 3) for value in found[way.name]),
+            {peer: _ratio(found[peer], found[way.name]) for peer in _PEERS},
+        )
+        for way in ways
+    ]
+
+
+def _ratio(peer: list[float], own: list[float]) -> float:
+    return round(float(np.median(np.array(peer) / np.array(own))), 2)
+
+
+def _median_ms(way: Way, settings: list[str]) -> float:
+    """Run one way in a process of its own."""
+    worker = Path(__file__).with_name("chain_workers.py")
+    command = [sys.executable, str(worker), way.worker, way.model, *settings]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigError(f"{way.name} failed: {(done.stderr.strip() or 'it gives no reason').splitlines()[-1]}")
+    return float(np.median(np.array(done.stdout.split(), np.float64)))
+
+
+def _record(
+    manifest: Manifest, ways: list[Way], *, timings: list[Timing], arguments: argparse.Namespace
+) -> dict[str, object]:
+    return {
+        "benchmark": "chain",
+        "created": now(),
+        "commit": commit(),
+        "device": cpu_name(),
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": np.__version__,
+        },
+        "architecture": manifest.architecture,
+        "input": [manifest.input.height_px, manifest.input.width_px],
+        "job": "boxes on a 1080p RGB frame to L2-normalised descriptors, ms per person",
+        "threads": arguments.threads,
+        "rounds": arguments.rounds,
+        "seconds": arguments.seconds,
+        "method": "one process per way, in turns; medians of the rounds' medians, ratios per round",
+        "ways": [asdict(way) | {"model": Path(way.model).name} for way in ways],
+        "timings": [asdict(timing) for timing in timings],
+    }
+
+
+def _table(timings: list[Timing]) -> str:
+    rows = [f"{'way':28}{'batch':>6}{'ms/person':>11}" + "".join(f"{'x ' + peer:>23}" for peer in _PEERS)]
+    for timing in timings:
+        ratios = "".join(f"{timing.faster_than[peer]:>23.2f}" for peer in _PEERS)
+        rows.append(f"{timing.way:28}{timing.batch:>6}{timing.median_ms:>11.3f}{ratios}")
+    return "\n".join(rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python benchmarks/chain.py osnet.onnx osnet_int8.onnx --batches 1 8 32"
+    )
+    parser.add_argument("engines", type=Path, nargs="+", help="our engines of one network, manifests beside them")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="people per frame (default: 1 8 32)")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of every way (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=3, help="length of a turn (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of our engines (default: all cores)")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/chain_ARCHITECTURE.json)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
