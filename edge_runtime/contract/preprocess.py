@@ -24,8 +24,9 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
         data = path.read_bytes()
     except OSError:
         return None
-    # OpenCV fills the rest of a truncated JPEG with grey and says nothing, so the end marker is checked first.
-    if path.suffix.lower() in (".jpg", ".jpeg") and b"\xff\xd9" not in data[-4096:]:
+    # OpenCV fills the rest of a truncated JPEG with grey and says nothing, so the end marker is checked first. What the
+    # file is called does not count: ImageNet has a PNG that is called JPEG.
+    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]:
         return None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     return None if image is None else np.asarray(image[:, :, ::-1], np.uint8)

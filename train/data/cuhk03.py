@@ -6,9 +6,9 @@ Source: Li et al., CVPR 2014; protocol with 767 training and 700 test identities
 import logging
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import cv2
 import numpy as np
@@ -67,15 +67,10 @@ def _find(folder: Path, name: str) -> Path:
 
 def _extract(source: Path, target: Path, *, boxes: Boxes) -> None:
     """Write every image as PNG; a stopped extraction leaves nothing behind that looks complete."""
+    partial = target.with_name(f"{target.name}.partial-{uuid4().hex}")
     with open_matlab73(source) as file:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.partial-", dir=target.parent))
-        except OSError as error:
-            raise DataError(
-                f"cannot write the images of {source} to {target}: {error.strerror}; name another folder as cache"
-            ) from error
-        try:
+            partial.mkdir(parents=True)
             logger.info("extracting the %s images of %s to %s, once", boxes, source, target)
             _write_images(file, partial, boxes=boxes, source=source)
             os.replace(partial, target)

@@ -63,6 +63,16 @@ def test_boxes_are_cut_at_the_frame_and_keep_a_pixel(
     assert pixel_box(box, frame_height_px=100, frame_width_px=80) == expected
 
 
+def test_a_png_that_is_called_jpeg_is_read(tmp_path: Path) -> None:
+    """ImageNet has one; only a real JPEG must end as a JPEG does."""
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 4, 3), 90, np.uint8))
+    (tmp_path / "grey.png").rename(tmp_path / "grey.JPEG")
+    assert read_image(tmp_path / "grey.JPEG") is not None
+    cv2.imwrite(str(tmp_path / "noise.jpg"), image(64, 64))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "noise.jpg").read_bytes()[:-600])
+    assert read_image(tmp_path / "cut.png") is None
+
+
 def test_images_are_read_as_rgb(tmp_path: Path) -> None:
     """OpenCV's own order is BGR."""
     cv2.imwrite(str(tmp_path / "red.png"), np.full((4, 4, 3), (0, 0, 255), np.uint8))

@@ -1,5 +1,6 @@
 """CUHK03 from its own MATLAB file: 5 camera pairs x identities x 10 images, and the new protocol's lists."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -108,6 +109,14 @@ def test_images_go_to_the_cache_that_the_user_names(folder: Path, tmp_path: Path
     data = open_data("cuhk03_detected", folder, cache=tmp_path / "own" / "cache")
     assert data.train[0].path.parent == tmp_path / "own" / "cache" / "images_detected"
     assert not (folder / "images_detected").exists()
+
+
+def test_two_processes_may_extract_at_once(folder: Path) -> None:
+    """Several processes of one training run open their data at the same time; the slower one takes what is there."""
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: open_data("cuhk03_detected", folder), range(2))
+    assert one == other
+    assert [path.name for path in folder.glob("images_*")] == ["images_detected"]
 
 
 def test_a_stopped_extraction_does_not_look_complete(folder: Path) -> None:
