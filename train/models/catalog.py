@@ -7,6 +7,7 @@ from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
 from train.models.mgn import MGN
+from train.models.mgn_singles import MGNSingles
 from train.models.osnet import OSNet, OSNetIBN
 from train.models.osnet_ablations import ABLATIONS, DesignedBlock, ablation
 from train.models.osnet_ain import OSNetAIN
@@ -50,6 +51,7 @@ _MGN: dict[str, Builder] = {
     "mgn_single_global": partial(MGN, stripes=(1,)),
     "mgn_single_part2": partial(MGN, stripes=(2,)),
     "mgn_single_part3": partial(MGN, stripes=(3,)),
+    "mgn_singles": MGNSingles,
     "mgn_resnet50": partial(MGN, stripes=(1,), reduced_softmax=True),
     "mgn_resnet101": partial(MGN, stripes=(1,), reduced_softmax=True, depth=101),
 }

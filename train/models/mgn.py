@@ -58,8 +58,7 @@ class MGN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
         """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 256 per part of the descriptor), non-negative."""
-        shared = self.shared(images)  # (N, 1024, H/16, W/16)
-        maps = [branch(shared) for branch in self.branches]  # (N, 2048, H/32, W/32) global, (N, 2048, H/16, W/16) part
+        maps = self._maps(images)  # (N, 2048, H/32, W/32) global, (N, 2048, H/16, W/16) part
         z = [self.whole(x) for x in maps] + self._parts(maps)  # each (N, 2048, 1, 1)
         f = [reduce(x).flatten(1) for reduce, x in zip(self.reductions, z, strict=True)]  # each (N, 256)
         if not self.training:
@@ -68,6 +67,11 @@ class MGN(nn.Module):
         classified = f if self.reduced_softmax else [x.flatten(1) for x in z[:branches]] + f[branches:]
         logits = tuple(classify(x) for classify, x in zip(self.classifiers, classified, strict=True))
         return TrainingOutput(logits, tuple(f[:branches]))
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        """The last map of every branch."""
+        shared = self.shared(images)  # (N, 1024, H/16, W/16)
+        return [branch(shared) for branch in self.branches]
 
     def _parts(self, maps: list[Tensor]) -> list[Tensor]:
         """Maxima of the stripes of every part branch, each (N, 2048, 1, 1)."""
