@@ -52,7 +52,7 @@ def test_batch_size_must_hold_whole_identities() -> None:
 
 def test_a_typing_error_is_answered_with_the_nearest_recipes() -> None:
     """There are too many to name them all."""
-    with pytest.raises(ConfigError, match="nearest are osnet_cuhk03, .*--list shows all"):
+    with pytest.raises(ConfigError, match=r"nearest are osnet_cuhk03, .*--list shows all"):
         find_recipe("osnet_cuhk3")
 
 

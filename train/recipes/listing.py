@@ -99,14 +99,22 @@ def _published(expected: Expected) -> str:
 
 
 def _measured(name: str, records: Path) -> str:
-    """The mean over the records of all seeds."""
-    manifests = records.glob(f"{name.replace(':', '-')}-seed*/model.pth.json")
-    evidence = [json.loads(path.read_text())["evidence"] for path in manifests]
-    return _figures(**{key: _mean_of(key, evidence) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
+    """The mean over the records of all seeds, and over random splits."""
+    runs = [run for folder in records.glob(f"{name.replace(':', '-')}-seed*") for run in _runs(folder)]
+    return _figures(**{key: _mean_of(key, runs) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
 
 
-def _mean_of(key: str, evidence: list[dict[str, dict[str, float]]]) -> float | None:
-    values = [scores[key]["value"] for scores in evidence if key in scores]
+def _runs(folder: Path) -> list[dict[str, float]]:
+    """The figures in a record: of scores.json, or where it has none of the manifest."""
+    scores = [json.loads(path.read_text()) for path in folder.rglob("scores.json")]
+    if scores:
+        return [content["scores"][content["reported"]] for content in scores]
+    manifests = [json.loads(path.read_text()) for path in folder.glob("model.pth.json")]
+    return [{key: manifest["evidence"][key]["value"] for key in ("rank1", "mean_ap")} for manifest in manifests]
+
+
+def _mean_of(key: str, runs: list[dict[str, float]]) -> float | None:
+    values = [run[key] for run in runs if key in run]
     return mean(values) if values else None
 
 
