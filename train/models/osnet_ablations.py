@@ -123,7 +123,10 @@ ABLATIONS = {
 
 
 class DesignedBlock(nn.Module):
-    """`osnet.OSBlock` with the streams and the fusion of a design; with `Design()` it is the same function."""
+    """`osnet.OSBlock` with the streams and the fusion of a design; with `Design()` it is the same function.
+
+    A hook on `conv4.1.fusion.gate.fc2`, or `conv4.1.fusion.gates.0.fc2` and so on, shows gates as `osnet` says.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, design: Design) -> None:
         super().__init__()
