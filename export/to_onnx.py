@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import (
@@ -27,7 +28,9 @@ from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity
-from export.deploy_graph import DeployedNetwork, deploy, deploy_in_half_precision
+from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
+from export.graph_choice import Graph, choose_graph
+from export.graph_cost import cost_of
 from export.public_checkpoint import Facts, load_public_checkpoint
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
@@ -45,21 +48,31 @@ def main(argv: list[str] | None = None) -> int:
     source = _open_checkpoint(arguments)
     data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)
+    graph = _choose(arguments, source.manifest)
     stem = arguments.checkpoint.stem
-    export(source, arguments.output / f"{stem}.onnx", precision="fp32", data=data)
+    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data)
     if arguments.half:
-        export(source, arguments.output / f"{stem}_fp16.onnx", precision="fp16", data=data)
+        export(source, arguments.output / f"{stem}_fp16.onnx", graph=graph, precision="fp16", data=data)
     return 0
 
 
-def export(source: LoadedNetwork, path: Path, *, precision: Precision, data: ReidData | None) -> Manifest:
+def _choose(arguments: argparse.Namespace, manifest: Manifest) -> Graph:
+    if arguments.graph != "auto":
+        graph: Graph = arguments.graph
+        return graph
+    choice = choose_graph(arguments.backend, network=manifest.architecture, batch=manifest.artefact.batch_opt)
+    print(f"graph for {arguments.backend}: {choice.graph} ({choice.decided_by})")
+    return choice.graph
+
+
+def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, data: ReidData | None) -> Manifest:
     """Write one ONNX file and its manifest, once it is proved equal to the checkpoint; scored where there is data.
 
     Raises:
         ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
     """
     build = deploy if precision == "fp32" else deploy_in_half_precision
-    deployed = build(source.network, source.manifest.input)
+    deployed = build(source.network, source.manifest.input, graph=graph)
     if precision == "fp16":
         _check_half_precision(deployed)
     partial = path.with_name(path.name + ".partial")
@@ -72,11 +85,15 @@ def export(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     artefact = Artefact.model_validate(manifest.artefact.model_dump() | {"file": path.name})
     manifest = manifest.model_copy(update={"artefact": artefact})
     write_manifest(manifest, path)
-    print(f"{path}: {precision}, {path.stat().st_size / 1e6:.2f} MB, backend onnxruntime, space {manifest.space_id}")
+    cost = cost_of(onnx.load(path))
+    print(
+        f"{path}: {precision}, {path.stat().st_size / 1e6:.2f} MB, graph {graph} with {cost.nodes} nodes "
+        f"(at best {cost.kernels} GPU kernels), backend onnxruntime, space {manifest.space_id}"
+    )
     return manifest
 
 
-def write_onnx(deployed: DeployedNetwork, path: Path, *, input_: Input, descriptor: Descriptor) -> None:
+def write_onnx(deployed: nn.Module, path: Path, *, input_: Input, descriptor: Descriptor) -> None:
     """Write a deployed network as an ONNX file whose batch is dynamic, and check the file."""
     pixels = torch.zeros((1, input_.height_px, input_.width_px, 3), dtype=torch.uint8)
     batch = {input_.tensor: {0: "batch"}, descriptor.tensor: {0: "batch"}}
@@ -149,13 +166,15 @@ def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8
         image[:] = coarse.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
     if data is None:
         return images
-    return np.concatenate([images, load_images(data.query[:_PROOF_IMAGES], height_px=height, width_px=width)])
+    queries = data.query[:_PROOF_IMAGES]
+    people = load_images(queries, height_px=height, width_px=width, rule=manifest.input.resize)
+    return np.concatenate([images, people])
 
 
-def _check_half_precision(deployed: DeployedNetwork) -> None:
+def _check_half_precision(deployed: nn.Module) -> None:
     """Refuse weights that float16 cannot hold; say so where many are below its normal range."""
     small = total = 0
-    for name, weights in deployed.network.named_parameters():
+    for name, weights in deployed.named_parameters():
         if not torch.isfinite(weights).all():
             raise ExportError(
                 f"the weights {name.removeprefix('network.')} exceed 65504, the largest float16 number; "
@@ -218,6 +237,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, help="folder for NAME.onnx and its manifest")
     parser.add_argument("--half", action="store_true", help="write NAME_fp16.onnx too, with weights in float16")
     parser.add_argument("--data", type=Path, help="data set in Market-1501's layout; its scores go into the manifest")
+    parser.add_argument(
+        "--graph",
+        choices=("auto", *GRAPHS),
+        default="auto",
+        help="how the network is rewritten: the same function in fewer steps (default: what export/graph_choice.py "
+        "says for --backend)",
+    )
+    parser.add_argument(
+        "--backend", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="for --graph auto"
+    )
     public = parser.add_argument_group("facts of a checkpoint that has no manifest")
     public.add_argument("--architecture", help="such as osnet_x0_25")
     public.add_argument("--data-set", help="what it was trained on, such as msmt17")

@@ -146,7 +146,7 @@ def test_a_rewrite_that_changes_descriptors_is_found(
     def damage(traced: fx.GraphModule) -> None:
         next(traced.parameters()).data *= 1.01
 
-    monkeypatch.setattr(deploy_graph, "REWRITES", (*deploy_graph.REWRITES, damage))
+    monkeypatch.setitem(deploy_graph.GRAPHS, "stack", (*deploy_graph.GRAPHS["stack"], damage))
     with pytest.raises(ExportError, match=r"not the checkpoint's network: expected a cosine of at least 0\.999999"):
         main([str(_public(exported, tmp_path)), "--output", str(tmp_path / "models"), *FACTS])
     assert not list((tmp_path / "models").iterdir())
