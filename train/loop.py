@@ -164,6 +164,8 @@ class Trainer:
 
     def _step(self, batch: Batch, epoch: int) -> Measured:
         """One update. Returns what it measured, without gradients."""
+        if self._compiles:
+            torch.compiler.cudagraph_mark_step_begin()
         with mixed(self._processes.device, self._dtype):
             pixels = self._scale(batch.images)
             outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]
@@ -198,15 +200,18 @@ class Trainer:
         if only_classifier != self._only_classifier:
             self._only_classifier = only_classifier
             learners = (self._processes.wrap(network) for network in self.networks)
-            self._learners = tuple(_compiled(learner) if self._compiles else learner for learner in learners)
+            device = self._processes.device
+            self._learners = tuple(_compiled(own, device) if self._compiles else own for own in learners)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     return cast(nn.Module, network.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
 
-def _compiled(network: nn.Module) -> nn.Module:
-    return cast(nn.Module, torch.compile(network))
+def _compiled(network: nn.Module, device: torch.device) -> nn.Module:
+    """On a GPU also recorded as a CUDA graph: a small network waits for the launches of its kernels otherwise."""
+    mode = "reduce-overhead" if device.type == "cuda" else "default"
+    return cast(nn.Module, torch.compile(network, mode=mode))
 
 
 def _let_learn(network: nn.Module, *, only_classifier: bool) -> None:

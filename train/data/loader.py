@@ -13,7 +13,7 @@ from torch import Tensor
 from edge_runtime.contract.errors import DataError
 from train.data.ahead import ahead
 from train.data.augment import augment
-from train.data.sampler import identity_batches, shuffled_batches
+from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
 from train.data.store import PixelStore, Positions, upload
 from train.distributed import Processes
 from train.recipe import Recipe
@@ -95,7 +95,8 @@ class TrainingImages:
     def _by_identity(self, random: np.random.Generator) -> Iterator[Positions]:
         batches = self._recipe.batches
         images = batches.images_per_identity or 1
-        return identity_batches(self._labels, identities=batches.size // images, images=images, random=random)
+        draw = each_identity_once if batches.epoch == "identities" else identity_batches
+        return draw(self._labels, identities=batches.size // images, images=images, random=random)
 
     def _fetch(self, positions: Positions) -> Batch:
         there = upload(torch.from_numpy(positions), self._processes.device)
