@@ -53,6 +53,15 @@ _MARKET_LIKE = {
     "cuhk03_np_detected": ("detected",),
     "dukemtmcreid": ("DukeMTMC-reID",),
 }
+_UNPACKED = {
+    "Market-1501-v15.09.15": "market1501",
+    "DukeMTMC-reID": "dukemtmcreid",
+    "MSMT17_V1": "msmt17",
+    "MSMT17_V2": "msmt17",
+    "VIPeR": "viper",
+    "underground_reid": "grid",
+}
+"""Folders that the published archives unpack to."""
 _REID = (
     "market1501",
     *_CUHK03,
@@ -95,12 +104,13 @@ def open_folder(folder: Path) -> ReidData:
     """Read any folder of people, to train or to score on; the data set is called as its folder is.
 
     Its layout may be that of Market-1501, or a folder for each person: see `read_any_folder`. A folder that is called
-    as a published data set must hold all of it: scores on a part would look better.
+    as a published data set, or as its archive unpacks, must hold all of it: scores on a part would look better.
 
     Raises:
         DataError: see `open_data`, `read_market_layout` and `read_any_folder`.
     """
-    name = folder.resolve().name
+    called = folder.resolve().name
+    name = _UNPACKED.get(called, called)
     return open_data(name, folder) if name in _REID else _read_own(folder)
 
 

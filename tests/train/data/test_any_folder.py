@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -112,6 +113,22 @@ def test_people_seen_by_one_camera_train_or_distract(tmp_path: Path) -> None:
     data = open_data("folder", tmp_path / "split")
     assert names(data.query) == {"c"}
     assert names(data.gallery) == {"c", "d"}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_image_is_lost_and_every_query_can_find_somebody(tmp_path: Path, seed: int) -> None:
+    """Whatever number of images people have, from whichever cameras."""
+    random = Random(seed)
+    pattern = "p{person}/{number}_c{camera}.jpg" if seed % 2 else "p{person}/{number}.jpg"
+    written = 0
+    for person in range(random.randint(6, 9)):
+        for number in range(random.randint(2 if person < 4 else 1, 6)):
+            camera = 1 + (number if person < 4 else random.randint(0, 2))
+            write_image(tmp_path / pattern.format(person=person, number=number, camera=camera))
+            written += 1
+    data = open_data("folder", tmp_path)
+    check_protocol(data)
+    assert len(data.train) + len(data.query) + len(data.gallery) == written
 
 
 def test_the_layout_of_market1501_is_one_of_them(tmp_path: Path) -> None:

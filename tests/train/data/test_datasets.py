@@ -31,6 +31,13 @@ def test_a_part_of_a_published_data_set_is_not_scored_under_its_name(folder: Pat
         open_folder(part)
 
 
+@pytest.mark.parametrize("unpacked", ["Market-1501-v15.09.15", "DukeMTMC-reID"])
+def test_a_published_archive_is_known_by_its_folder(folder: Path, unpacked: str) -> None:
+    """Its counts are checked there too, though the user has named no data set."""
+    with pytest.raises(DataError, match=r"expected .* training images \(found 8\)|without junk \(found 4\)"):
+        open_folder(folder.rename(folder.with_name(unpacked)))
+
+
 def test_a_folder_gives_its_data_set_a_name_that_a_manifest_takes(folder: Path) -> None:
     """Model ids hold small letters, digits and underscores."""
     own = folder.rename(folder.with_name("My People (2)"))
