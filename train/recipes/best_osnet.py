@@ -2,6 +2,7 @@
 
 Source: Zhou et al., ICCV 2019, supplement B, table 12f (means over three seeds, deviations 0.0 to 0.3).
 Command: python train/run.py best_osnet_market1501 --data DIR --weights osnet_x1_0_imagenet.pth
+         One run writes and scores both networks and the ensemble; `first` and `second` differ in what they report.
 Expected: rank-1 95.7, mAP 88.7 on Market-1501; 89.0, 79.5 on DukeMTMC-reID; the descriptors of the two networks stand
 side by side. The other data sets are not in the paper.
 Differs: the triplet's margin 0.3 and the 250 epochs are those of the public code, its weight 0.5 is the paper's.

@@ -1,7 +1,8 @@
 """OSNet-IBN across domains: trained on one data set, tested on another that it has never seen.
 
 Source: Zhou et al., ICCV 2019, supplement A, table 11.
-Command: python train/run.py osnet_ibn_market1501_to_dukemtmcreid --data DIR --weights osnet_ibn_x1_0_imagenet.pth
+Command: python train/run.py osnet_ibn_market1501_to_dukemtmcreid --data MARKET --test-data DUKE
+         and --weights osnet_ibn_x1_0_imagenet.pth
 Expected: each variant carries rank-1, rank-5, rank-10 and mAP of its row.
 Differs: see `osnet_training.py`. The public code tests these networks with the Euclidean distance of raw features;
 its figures are those of the paper.

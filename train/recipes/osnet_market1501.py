@@ -4,6 +4,7 @@ Source: Zhou et al., ICCV 2019, tables 3, 5 and 6, and supplement B, table 12 (w
 seeds, with deviations of 0.0 to 0.4). Its table 12f is in `best_osnet.py`.
 Command: python train/run.py osnet_market1501 --data DIR --weights osnet_x1_0_imagenet.pth
          python train/run.py osnet_market1501:scratch --data DIR
+         One run of mutual learning (table 12d) writes and scores both networks and the ensemble.
 Expected: rank-1 94.8, mAP 84.9 fine-tuned; 93.6, 81.0 from scratch; each variant carries its own figures.
 Differs: see `osnet_training.py`. Table 12b says only that the larger input costs 1,529.3M Mult-Adds; that is 320x160.
 The variants named after the public code follow its published settings, of which the paper says nothing: no erasing and
