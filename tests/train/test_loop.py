@@ -1,6 +1,7 @@
 """Training learns, goes on exactly where it stopped, and says in a sentence why it cannot go on."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from train.loop import EpochReport, Trainer
 from train.models.catalog import build
 from train.objective import Objective
 from train.precision import precision_for
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
 from train.session import embedding_lengths
 from train.tasks import Reid
 
@@ -66,15 +67,25 @@ def test_training_learns(data: ReidData) -> None:
     assert reports[0].learning_rate > reports[-1].learning_rate > 0
 
 
-def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_path: Path) -> None:
-    """To the bit, on the CPU: weights, running statistics and reports."""
-    whole, straight_reports = trainer(data), []
+WITH_EVERYTHING = RECIPE.variant(
+    "everything",
+    networks=2,
+    losses=Losses(triplet_weight=0.1, centre_weight=5e-4, entropy_weight=0.1, mutual_weight=0.5),
+    optimiser=Optimiser("sgd", 0.01, new_layers_learning_rate=0.02),
+)
+DYNAMIC = RECIPE.variant("dynamic", dynamic=Dynamic(), losses=Losses(triplet_weight=1.0, triplet_margin=1.4))
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, WITH_EVERYTHING, DYNAMIC], ids=lambda recipe: recipe.name)
+def test_a_stopped_and_resumed_run_equals_one_that_was_not(recipe: Recipe, data: ReidData, tmp_path: Path) -> None:
+    """To the bit, on the CPU: weights, running statistics, centres, the controller's memory and reports."""
+    whole, straight_reports = trainer(data, recipe), []
     whole.run(after_epoch=straight_reports.append)
 
     class StoppedError(Exception):
         pass
 
-    stopped, reports = trainer(data), []
+    stopped, reports = trainer(data, recipe), []
 
     def stop_after_two(report: EpochReport) -> None:
         reports.append(report)
@@ -84,9 +95,10 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(data: ReidData, tmp_p
 
     with pytest.raises(StoppedError):
         stopped.run(after_epoch=stop_after_two)
-    resumed = trainer(data)
+    resumed = trainer(data, recipe)
     resumed.resume(tmp_path / "resume.pth")
     resumed.run(after_epoch=reports.append)
+    assert [report.losses for report in reports] == [report.losses for report in straight_reports]
     assert [report.loss for report in reports] == [report.loss for report in straight_reports]
     for ended, expected in zip(resumed.networks, whole.networks, strict=True):
         for (key, value), wanted in zip(ended.state_dict().items(), expected.state_dict().values(), strict=True):
@@ -131,3 +143,33 @@ def test_only_the_classifier_learns_at_first(data: ReidData) -> None:
     frozen.run(after_epoch=lambda report: None)
     changed = {key for key, value in frozen.networks[0].state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_full_memory_is_said_in_a_sentence(data: ReidData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the batch size, and what to do."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    full = trainer(data)
+    monkeypatch.setattr(full, "_step", fail)
+    with pytest.raises(TrainingError, match=r"memory of cpu is full at batch size 12; use a smaller batch \(--batch N"):
+        full.run(after_epoch=lambda report: None)
+
+
+def test_dynamic_training_asks_before_every_batch_and_minimises_what_it_answers(data: ReidData) -> None:
+    """The first step is an identity step; both losses are logged; an epoch is as long as one over all images."""
+    dynamic = trainer(data, DYNAMIC.variant("one", schedule=Schedule(epochs=1, shape="cosine")))
+    taken: list[bool] = []
+    takes = dynamic._takes_triplets
+
+    def record(*arguments: Any) -> bool:
+        taken.append(takes(*arguments))
+        return taken[-1]
+
+    dynamic._takes_triplets = record  # type: ignore[method-assign]
+    reports: list[EpochReport] = []
+    dynamic.run(after_epoch=reports.append)
+    assert len(taken) == 36 // 12
+    assert taken[0] is False
+    assert set(reports[0].losses) == {"classifier", "triplet"}
