@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import manifest_path, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
 from tests.market_folder import write_market_folder
-from tests.tiny_network import write_tiny_network
+from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 from train.data.datasets import open_folder
 from train.evaluate import main
 from train.recipe import Evaluation
@@ -85,3 +87,12 @@ def test_what_cannot_be_scored_is_refused_first(data: Path, tmp_path: Path) -> N
         main([*common, "--parts", "head"])
     with pytest.raises(ConfigError, match=r"expected the folder .*nowhere for --output, found none; make it"):
         main([*common, "--output", str(tmp_path / "nowhere" / "scores.json")])
+
+
+def test_an_engine_gives_its_descriptors_raw_where_their_length_counts(tmp_path: Path) -> None:
+    """Scaled to unit length they are what a camera sends."""
+    crops = np.random.default_rng(0).integers(0, 256, (3, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    with open_engine(write_tiny_network(tmp_path)) as engine:
+        raw = engine.describe_raw(crops)
+        np.testing.assert_array_equal(normalise(raw), engine.describe(crops))
+    assert not np.allclose(np.linalg.norm(raw, axis=1), 1, atol=1e-3)

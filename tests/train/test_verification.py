@@ -28,6 +28,19 @@ def test_the_threshold_lets_the_allowed_share_of_wrong_pairs_pass() -> None:
     assert (list(found.right_pairs), list(found.accepted_pairs)) == ([3], [2])
 
 
+def test_a_share_that_comes_out_even_is_used_up() -> None:
+    """29 % of 100 wrong pairs are 29, though 0.29 * 100 is a little less in binary numbers."""
+    found = verification(
+        [np.arange(101.0)[None]],
+        query_identities=np.array([1]),
+        gallery_identities=np.array([1] + [2] * 100),
+        query_cameras=np.array([0]),
+        gallery_cameras=np.array([1] * 101),
+        false_positive_rate=0.29,
+    )
+    assert (found.threshold, found.false_positive_rate) == (30, 0.29)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 40), st.sampled_from([0.05, 0.29, 0.5]))
 def test_rates_equal_a_literal_count_over_pairs(seed: int, queries: int, images: int, rate: float) -> None:
