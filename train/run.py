@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -41,6 +42,14 @@ TensorBoard's files in events/, and resume.pth. A stopped run goes on with --res
 """
 
 
+@dataclass(frozen=True)
+class Run:
+    """A finished run and the figures it reports."""
+
+    folder: RunFolder
+    figures: dict[str, float]
+
+
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
@@ -51,9 +60,9 @@ def main(argv: list[str] | None = None) -> int:
     with join_processes(arguments.device) as processes:
         logging.basicConfig(level=logging.INFO if processes.is_first else logging.ERROR, format="%(message)s")
         prefer_speed(processes.device)
-        scores = [_train(recipe, split, arguments=arguments, processes=processes) for split in range(recipe.splits)]
+        runs = [_train(recipe, split, arguments=arguments, processes=processes) for split in range(recipe.splits)]
         if processes.is_first and recipe.splits > 1:
-            _report_splits(recipe, scores)
+            _report_splits(recipe, runs)
     return 0
 
 
@@ -115,7 +124,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     return recipe
 
 
-def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, processes: Processes) -> Scores:
+def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, processes: Processes) -> Run:
     """One run, of one random split where a data set has several."""
     # The first process may unpack the data set; the others then find it.
     if not processes.is_first:
@@ -128,7 +137,7 @@ def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, process
     is_started = folder.resume_path.exists()
     resumes = arguments.resume and (is_started or split == 0)
     if resumes and recipe.splits > 1 and (found := folder.read_scores()) is not None:
-        return Scores(found["scores"][found["reported"]])
+        return Run(folder, found["scores"][found["reported"]])
     folder.prepare(resumes=resumes)
     options = Options(
         seed=arguments.seed,
@@ -140,7 +149,7 @@ def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, process
     scores = Session(recipe, task, folder, processes=processes, options=options).run()
     if processes.is_first:
         print(f"{folder.path}: {_sentence(scores.figures)} on {_test_name(task, scores)}")
-    return scores
+    return Run(folder, scores.figures)
 
 
 def _open_task(recipe: Recipe, split: int, *, arguments: argparse.Namespace) -> Task:
@@ -170,11 +179,15 @@ def _sentence(figures: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
 
 
-def _report_splits(recipe: Recipe, scores: Sequence[Scores]) -> None:
-    """Print mean and standard deviation over the splits."""
-    for name in scores[0].figures:
-        values = [score.figures[name] for score in scores]
-        print(f"{recipe.name}: {name} {mean(values):.3f}, deviation {stdev(values):.3f} over {len(values)} splits")
+def _report_splits(recipe: Recipe, runs: Sequence[Run]) -> None:
+    """Print and write mean and standard deviation over the splits."""
+    means, deviations = {}, {}
+    for name in runs[0].figures:
+        values = [run.figures[name] for run in runs]
+        means[name], deviations[name] = mean(values), stdev(values)
+        print(f"{recipe.name}: {name} {means[name]:.3f}, deviation {deviations[name]:.3f} over {len(runs)} splits")
+    scores = {"mean": means, "deviation": deviations}
+    RunFolder(runs[0].folder.path.parent).write_scores({"recipe": recipe.name, "reported": "mean", "scores": scores})
 
 
 if __name__ == "__main__":

@@ -1,21 +1,23 @@
 """The commands `train/run.py` and `train/evaluate.py` as a researcher types them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
 from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest, write_manifest
 from tests.conftest import ROOT
-from tests.market_folder import write_market_folder
+from tests.market_folder import pattern, write_market_folder
 from tests.tiny_network import write_tiny_network
 from train import evaluate, run
-from train.adaptation import with_epochs
 from train.checkpoint import save
+from train.data import datasets
 from train.data.published import PUBLISHED, Published
 from train.models.catalog import build
 from train.recipes.catalog import find_recipe
@@ -78,16 +80,6 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     assert run.main([*arguments, "--resume"]) == 0
     assert (folder / "log.jsonl").read_bytes() == log
     assert (folder / "settings.json").read_bytes() == settings
-
-
-def test_a_shorter_run_moves_every_step_in_proportion() -> None:
-    """A tenth of the epochs: steps, warm-up and the start of the triplet loss come ten times sooner."""
-    small, scratch = find_recipe("osnet_cuhk03:demo_small"), find_recipe("osnet_cuhk03:scratch")
-    short = with_epochs(small, small.schedule.epochs // 2)
-    assert short.losses.triplet_from_epoch == small.losses.triplet_from_epoch // 2
-    assert short.schedule.warm_up_epochs == small.schedule.warm_up_epochs // 2
-    assert with_epochs(scratch, 35).schedule.steps == (15, 22, 30)
-    assert with_epochs(scratch, 2).schedule.steps == (1,)
 
 
 EVALUATE_WITHOUT_TORCH = """
@@ -154,3 +146,56 @@ def test_the_list_shows_what_papers_report_and_takes_a_pattern(capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert "57.1 / 54.2" in next(line for line in shown.splitlines() if "osnet_cuhk03:scratch " in line)
     assert "osnet_market1501" not in shown
+
+
+def test_an_own_folder_of_few_people_trains_without_tricks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder for each person, fewer images than a batch; and it is scored on another folder if that is wished."""
+    for person in range(12):
+        for camera in (1, 2):
+            path = tmp_path / "My People" / f"person{person}" / f"{person:04d}_c{camera}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), pattern(person, camera=camera, copy=0))
+    other = write_market_folder(tmp_path / "elsewhere", train=2, test=4)
+    arguments = [RECIPE, "--data", str(tmp_path / "My People"), "--data-set", "folder", "--epochs", "1"]
+    arguments += ["--output", str(tmp_path / "runs"), "--test-data", str(other)]
+    assert run.main(arguments) == 0
+    assert "smaller than a batch of 64: batches shrink to 12 (choose with --batch N)" in caplog.text
+    assert "on elsewhere" in capsys.readouterr().out
+    manifest = read_manifest(tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-on-my_people-seed0" / "model.pth")
+    assert manifest.model_id.startswith("osnet_x0_25-my_people-")
+    assert manifest.evidence is not None
+    assert manifest.evidence.data_set == "elsewhere"
+
+
+def test_random_splits_end_in_mean_and_deviation(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One run folder per split; a stopped series goes on with the splits that are missing."""
+    small = find_recipe(RECIPE).variant(RECIPE, splits=2, height_px=64, width_px=32)
+    monkeypatch.setattr(run, "find_recipe", lambda name: small)
+    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "1"]
+    assert run.main(arguments) == 0
+    folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    each = [json.loads((folder / f"split{n}" / "scores.json").read_text())["scores"]["first"] for n in (0, 1)]
+    assert scores["mean"]["mean_ap"] == pytest.approx((each[0]["mean_ap"] + each[1]["mean_ap"]) / 2)
+    first = (folder / "split0" / "model.pth").stat().st_mtime_ns
+    shutil.rmtree(folder / "split1")
+    capsys.readouterr()
+    assert run.main([*arguments, "--resume"]) == 0
+    assert (folder / "split0" / "model.pth").stat().st_mtime_ns == first
+    assert "over 2 splits" in capsys.readouterr().out
+
+
+def test_options_that_a_recipe_cannot_take_are_refused(data: Path) -> None:
+    """Before any data is read."""
+    common = ["--data", str(data)]
+    with pytest.raises(ConfigError, match="is tested on dukemtmcreid; give its folder with --test-data DIR"):
+        run.main(["osnet_ibn_market1501_to_dukemtmcreid", *common, "--weights", "any.pth"])
+    with pytest.raises(ConfigError, match="--test-data is for re-identification"):
+        run.main(["osnet_cifar10", *common, "--test-data", str(data)])
+    with pytest.raises(ConfigError, match="--evaluate-every must be at least 1"):
+        run.main([RECIPE, *common, "--evaluate-every", "0"])
