@@ -1,6 +1,7 @@
 """Architecture name -> network."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from functools import partial
 
 from torch import nn
@@ -98,5 +99,6 @@ def build(name: str, *, classes: int) -> nn.Module:
         ConfigError: unknown name.
     """
     if name not in _BUILDERS:
-        raise ConfigError(f"unknown architecture {name!r}; known: {', '.join(_BUILDERS)}")
+        nearest = ", ".join(get_close_matches(name, _BUILDERS, n=5, cutoff=0))
+        raise ConfigError(f"unknown architecture {name!r}; the nearest in train/models/catalog.py are {nearest}")
     return _BUILDERS[name](classes=classes)
