@@ -53,7 +53,7 @@ def align_streams(traced: fx.GraphModule) -> None:
         gate = module_of(traced, calls[0])
         assert isinstance(gate, ChannelGate)
         with traced.graph.inserting_before(calls[0]):
-            ends = _run_levels(traced, streams, name=target.rpartition(".")[0] or target)
+            ends = _run_levels(traced, streams, name=f"{target}_streams")
             traced.add_submodule(target, AlignedGate(gate, streams=len(streams)))
             together = traced.graph.call_module(target, (ends,))
         total.replace_all_uses_with(together)
