@@ -4,7 +4,7 @@ OSNet x0.25 at 128x64 px, from scratch, by the scratch recipe of the OSNet paper
 cut to 20 epochs. Each variant changes one thing, so their differences may be held against the signs of the papers'
 ablations; the figures themselves are no paper's.
 
-Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et al., PLR-OSNet, 2020, tables IV to VII.
+Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et al., PLR-OSNet, 2020, tables IV to VI.
 Command: python train/run.py reduced_cuhk03 --data DIR
          python train/run.py reduced_cuhk03:plr_osnet --data DIR
 Expected: nothing published; the variants name the row whose form they have.
