@@ -2,6 +2,12 @@
 
 Source: Wang, Yuan, Chen, Li, Zhou, "Learning Discriminative Features with Multiple Granularity for Person
 Re-Identification", ACM MM 2018, section 3, figure 3, table 1.
+
+Images have a height that is a multiple of 16 times each number of stripes, of 96 for two and three; others give
+stripes that overlap, and cannot be exported.
+
+To look inside, hang a forward hook on `branches.0`, `branches.1`, ...: each gives its last feature maps,
+(N, 2048, H/32, W/32) the global branch, (N, 2048, H/16, W/16) the others (figure 5).
 """
 
 from itertools import chain

@@ -5,6 +5,11 @@ PRCV 2020, section III, figure 3.
 Differs, all as in the authors' code, because their results need it: attention stands after the transitions; the channel
 gate looks at each position by itself; the global branch has a linear layer; both branches have a BN before the
 classifier, and the descriptor is taken after it, each branch L2-normalised by itself.
+
+Images have a height that is a multiple of 64; others give stripes that overlap, and cannot be exported.
+
+To look inside, hang a forward hook on `local_branch` or `global_branch`: each gives its last feature maps,
+(N, C, H/16, W/16) (figure 4).
 """
 
 from collections import OrderedDict

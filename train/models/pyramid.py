@@ -4,6 +4,8 @@ Source: Zheng, Sun, Jiang, Guo, Yu, Huang, "A Coarse-to-fine Pyramidal Model for
 Dynamic Training", CVPR 2019, section 3.1, figures 2 and 3.
 Differs: ResNet-101, a bias in the 1x1 convolutions and dropout before the classifiers, as in the authors' code; the
 paper names no depth and no dropout.
+
+Images have a height that is a multiple of 96; others give stripes that overlap, and cannot be exported.
 """
 
 from pathlib import Path
