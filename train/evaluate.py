@@ -52,8 +52,8 @@ def main(argv: list[str] | None = None) -> int:
         precision_rule=arguments.precision_rule,
         parts=tuple(arguments.parts.split(",")) if arguments.parts else (),
     )
-    if arguments.output and not arguments.output.resolve().parent.is_dir():
-        raise ConfigError(f"expected the folder {arguments.output.resolve().parent} for --output, found none; make it")
+    if arguments.output:
+        _check_output(arguments.output)
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
     with ExitStack() as stack:
         opened = [_open(path, stack) for path in arguments.models]
@@ -65,6 +65,15 @@ def main(argv: list[str] | None = None) -> int:
         record = _record(opened, data, evaluation=evaluation, result=result, figures=figures)
         arguments.output.write_text(json.dumps(record, indent=2) + "\n")
     return 0
+
+
+def _check_output(path: Path) -> None:
+    """Before an hour of scoring, not after it."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"expected the folder {folder} for --output, found none; make it")
+    if path.is_dir():
+        raise ConfigError(f"expected a file for --output, found the folder {path}; add a file name")
 
 
 def _open(path: Path, stack: ExitStack) -> Opened:

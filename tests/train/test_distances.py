@@ -17,8 +17,9 @@ def descriptors(count: int, *, seed: int, unit: bool = True) -> NDArray[np.float
 def test_blocks_hold_the_distances_of_plain_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """1 - cosine or squared Euclidean, in the order of the queries, whatever the size of a block."""
     query, gallery = descriptors(5, seed=0), descriptors(9, seed=1)
-    for elements, shapes in ((2**20, [(5, 9)]), (18, [(2, 9), (2, 9), (1, 9)]), (1, [(1, 9)] * 5)):
-        monkeypatch.setattr(distances, "_BLOCK_ELEMENTS", elements)
+    monkeypatch.setattr(distances, "_BLOCK_ELEMENTS", 18)
+    for least_rows, shapes in ((256, [(5, 9)]), (1, [(2, 9), (2, 9), (1, 9)]), (3, [(3, 9), (2, 9)])):
+        monkeypatch.setattr(distances, "_BLOCK_ROWS", least_rows)
         cosine = list(distance_blocks(query, gallery, distance="cosine"))
         euclidean = list(distance_blocks(3 * query, 3 * gallery, distance="euclidean"))
         assert [block.shape for block in cosine] == [block.shape for block in euclidean] == shapes

@@ -87,6 +87,8 @@ def test_what_cannot_be_scored_is_refused_first(data: Path, tmp_path: Path) -> N
         main([*common, "--parts", "head"])
     with pytest.raises(ConfigError, match=r"expected the folder .*nowhere for --output, found none; make it"):
         main([*common, "--output", str(tmp_path / "nowhere" / "scores.json")])
+    with pytest.raises(ConfigError, match=r"expected a file for --output, found the folder .*; add a file name"):
+        main([*common, "--output", str(tmp_path)])
 
 
 def test_an_engine_gives_its_descriptors_raw_where_their_length_counts(tmp_path: Path) -> None:

@@ -131,6 +131,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     query, gallery = golden_features()
     expected = reranked(query, gallery)
     monkeypatch.setattr(distances, "_BLOCK_ELEMENTS", 5000)
+    monkeypatch.setattr(distances, "_BLOCK_ROWS", 1)
     assert len(list(reranked_blocks(query, gallery))) == 8
     np.testing.assert_allclose(reranked(query, gallery), expected, atol=1e-12)
 
