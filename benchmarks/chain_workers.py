@@ -1,7 +1,9 @@
 """The ways from boxes on a frame to L2-normalised descriptors that benchmarks/chain.py compares. Each runs alone.
 
-A thread pool keeps spinning after a call and slows whatever runs beside it, so every way has a process of its own:
-chain_workers.py WAY MODEL --size H W --batch N --seconds S prints milliseconds per person, one line per call.
+A thread pool keeps spinning after a call and slows whatever runs beside it, so every way has a process of its own. It
+prints milliseconds per person, one line per call.
+
+example: python benchmarks/chain_workers.py engine osnet.onnx --size 256 128 --batch 8 --seconds 3
 """
 
 import argparse
