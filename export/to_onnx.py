@@ -32,6 +32,7 @@ from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
 from export.graph_choice import Graph, choose_graph
 from export.graph_cost import cost_of
 from export.public_checkpoint import Facts, load_public_checkpoint
+from export.stripes import check_stripes
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
 from train.models.pixels import describe_with
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the ONNX file or files. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     source = _open_checkpoint(arguments)
+    check_stripes(source)
     data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)
     graph = _choose(arguments, source.manifest)
