@@ -165,7 +165,7 @@ class Trainer:
     def _step(self, batch: Batch, epoch: int) -> Measured:
         """One update. Returns what it measured, without gradients."""
         if self._compiles:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with mixed(self._processes.device, self._dtype):
             pixels = self._scale(batch.images)
             outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]

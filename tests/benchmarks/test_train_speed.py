@@ -1,0 +1,30 @@
+"""The training benchmark measures both loops on the same images and writes down how. No speed is asserted."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import train_speed
+from edge_runtime.contract.errors import ConfigError
+
+TINY = ["--networks", "osnet_x0_25", "--sizes", "64x32", "--rounds", "1", "--steps", "1", "--batch", "4"]
+
+
+def test_both_loops_run_and_the_record_names_the_peer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without an environment that has Torchreid its loop is written again, and is called so."""
+    output = tmp_path / "record.json"
+    assert train_speed.main([*TINY, "--threads", "1", "--output", str(output)]) == 0
+    record = json.loads(output.read_text())
+    assert record["peer"] == "torchreid's loop, written again"
+    loops = [(speed["loop"], speed["times_peer"]) for speed in record["speeds"]]
+    assert loops[0] == (record["peer"], 1.0)
+    assert loops[1][0] == "reid-edge"
+    assert "x peer" in capsys.readouterr().out
+
+
+def test_a_loop_that_fails_is_said_with_its_own_message(tmp_path: Path) -> None:
+    """Such as an interpreter that has no Torchreid."""
+    data = tmp_path / "record.json"
+    with pytest.raises(ConfigError, match=r"the loop torchreid failed on osnet_x0_25: .*; try it alone"):
+        train_speed.main([*TINY, "--peer-python", "/bin/false", "--output", str(data)])
