@@ -1,0 +1,126 @@
+"""Train OSNet with Torchreid's own loop by one of our recipes, on the same images, and score it as ours are scored.
+
+The recipe must be one that Torchreid can do too: cross entropy, SGD, steps, flip, crop and patch. Torchreid wants an
+environment of its own; `benchmarks/train_speed.py --help` says how to make one.
+
+example: python benchmarks/peer_training.py reduced_cuhk03 --data /data/cuhk03_np_detected \\
+             --peer-python /tmp/peer_venv/bin/python
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from edge_runtime.contract.errors import ConfigError, TrainingError
+from edge_runtime.contract.manifest import Input
+from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.script import run
+from train.checkpoint import load_weights, read_weights
+from train.data.datasets import ReidData, open_data
+from train.models.catalog import build
+from train.models.pixels import describe_with
+from train.recipe import Recipe
+from train.recipes.catalog import find_recipe
+from train.scoring import score_on
+
+ROOT = Path(__file__).resolve().parent.parent
+_LOOP = Path(__file__).with_name("peer_training_loop.py")
+_PLAIN = {"triplet_weight": 0.0, "centre_weight": 0.0, "entropy_weight": 0.0, "mutual_weight": 0.0}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the record. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    recipe = find_recipe(arguments.recipe)
+    _check(recipe)
+    data = open_data(recipe.data_set, arguments.data)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        weights = _train(recipe, data, folder=Path(folder), arguments=arguments)
+        seconds = time.perf_counter() - started
+        network = build(recipe.architecture, classes=len(data.train_identities))
+        load_weights(network, read_weights(weights), source=weights)
+    input_ = Input(height_px=recipe.height_px, width_px=recipe.width_px)
+    evidence = score_on(describe_with(network.eval(), input_, device=torch.device("cpu")), data, input_=input_)
+    record = {
+        "benchmark": "peer_training",
+        "created": now(),
+        "commit": commit(),
+        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else cpu_name(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchreid": "0.2.5"},
+        "peer": "Torchreid's data manager, network, optimiser and engine, unchanged; scored by train/scoring.py",
+        "recipe": asdict(recipe),
+        "seed": arguments.seed,
+        "seconds": round(seconds),
+        "evidence": evidence.model_dump(),
+    }
+    name = f"peer_{recipe.name.replace(':', '-')}-seed{arguments.seed}.json"
+    output = arguments.output or ROOT / "benchmarks" / "records" / name
+    output.write_text(json.dumps(record, indent=2) + "\n")
+    print(f"rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}; record: {output}")
+    return 0
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuse what the peer's loop below does not do."""
+    losses, schedule = recipe.losses, recipe.schedule
+    same = (
+        recipe.task == "reid"
+        and recipe.optimiser.name == "sgd"
+        and schedule.shape == "steps"
+        and not (schedule.warm_up_epochs or schedule.classifier_only_epochs or recipe.batches.images_per_identity)
+        and all(getattr(losses, name) == value for name, value in _PLAIN.items())
+    )
+    if not same:
+        raise ConfigError(f"Torchreid cannot follow recipe {recipe.name}; give one of cross entropy, SGD and steps")
+
+
+def _train(recipe: Recipe, data: ReidData, *, folder: Path, arguments: argparse.Namespace) -> Path:
+    """Run Torchreid in its own Python. Returns the weights it wrote."""
+    classes = {identity: number for number, identity in enumerate(data.train_identities)}
+    job = {
+        "network": recipe.architecture,
+        "train": [(str(s.path), classes[s.identity], s.camera_id) for s in data.train],
+        "height": recipe.height_px,
+        "width": recipe.width_px,
+        "batch": recipe.batches.size,
+        "augmentation": asdict(recipe.augmentation),
+        "label_smoothing": recipe.losses.label_smoothing,
+        "optimiser": asdict(recipe.optimiser),
+        "steps": recipe.schedule.steps,
+        "epochs": recipe.schedule.epochs,
+        "seed": arguments.seed,
+        "device": arguments.device,
+        "weights": str(folder / "weights.pth"),
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    command = [arguments.peer_python, str(_LOOP), str(folder / "job.json")]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(command, check=False, env=environment)
+    if done.returncode:
+        raise TrainingError(f"Torchreid stopped with exit code {done.returncode}; its own words are above")
+    return folder / "weights.pth"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="name of a recipe, as train/run.py --list shows it")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the recipe's data set")
+    parser.add_argument("--peer-python", type=Path, required=True, help="Python of the environment with Torchreid")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/peer_RECIPE-seedN.json)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
