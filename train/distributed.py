@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from edge_runtime.contract.errors import ConfigError
 from train.scoring import Describe
@@ -57,15 +56,25 @@ class Processes:
             distributed.all_reduce(values)
         return values / self.count
 
-    def wrap(self, network: nn.Module) -> nn.Module:
-        """The network as one of several that stay equal: gradients are averaged over the processes.
+    def average_gradients(self, module: nn.Module) -> None:
+        """Make the gradients of all processes their mean, in one exchange.
 
-        On GPUs batch norms see the whole batch; between CPUs, which PyTorch has no such norm for, each its share.
+        PyTorch's DistributedDataParallel would overlap it with the backward pass, but wants every step to use all
+        weights: recipes freeze layers, switch losses, and have networks with outputs that no loss looks at.
         """
-        if self.count == 1:
-            return network
-        devices = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(network, device_ids=devices)
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        if self.count == 1 or not gradients:
+            return
+        mean = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def average_statistics(self, module: nn.Module) -> None:
+        """Make the running statistics of batch norms their mean, where each process saw only its share."""
+        if self.count > 1:
+            for buffer in module.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.mean(buffer))
 
     def together(self, describe: Describe) -> Describe:
         """A function that describes images as `describe` does, each process a share of them."""
@@ -88,7 +97,7 @@ class Processes:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather whose gradient is right after DistributedDataParallel has averaged it over the processes."""
+    """All-gather whose gradient is right once it was averaged over the processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:
@@ -104,7 +113,7 @@ class _Gather(torch.autograd.Function):
 
 
 def with_common_norms(network: nn.Module, processes: Processes) -> nn.Module:
-    """The network with batch norms over the batch of all processes, where the device offers them."""
+    """The network with batch norms over the batch of all processes; between CPUs, for which PyTorch has none, as it is."""
     if processes.count == 1 or processes.device.type == "cpu":
         return network
     return cast(nn.Module, nn.SyncBatchNorm.convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]

@@ -85,8 +85,7 @@ class Trainer:
         self._optimiser = build_optimiser(self.networks, recipe.optimiser)
         self._centre_optimiser = build_centre_optimiser(self._objective, recipe.losses)
         self._controller = None if recipe.dynamic is None else Controller(recipe.dynamic)
-        self._learners: tuple[nn.Module, ...] = ()
-        self._only_classifier: bool | None = None
+        self._learners = tuple(_compiled(own, device) for own in self.networks) if compiles else self.networks
 
     def run(self, *, after_epoch: Callable[[EpochReport], None]) -> None:
         """Train until the recipe's last epoch, calling `after_epoch` at the end of each.
@@ -145,6 +144,8 @@ class Trainer:
             tally.add(self._step(batch, epoch), images=len(batch.images))
             if number % _LOOK_EVERY == 0:
                 _check(tally.latest("loss"), epoch=epoch, rate=rate)
+        for network in self.networks:
+            self._processes.average_statistics(network)
         means = tally.means()
         loss, accuracy = means.pop("loss"), means.pop("accuracy")
         _check(loss, epoch=epoch, rate=rate)
@@ -180,6 +181,8 @@ class Trainer:
         for optimiser in self._optimisers():
             optimiser.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
+        for network in self.networks:
+            self._processes.average_gradients(network)
         self._objective.free_centres()
         for optimiser in self._optimisers():
             optimiser.step()
@@ -197,11 +200,6 @@ class Trainer:
         """Let all layers learn, or only the classifiers; frozen norms keep their running statistics."""
         for network in self.networks:
             _let_learn(network, only_classifier=only_classifier)
-        if only_classifier != self._only_classifier:
-            self._only_classifier = only_classifier
-            learners = (self._processes.wrap(network) for network in self.networks)
-            device = self._processes.device
-            self._learners = tuple(_compiled(own, device) if self._compiles else own for own in learners)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:

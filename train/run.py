@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.script import run
 from train.adaptation import on_data_set, with_batch, with_epochs
-from train.data.datasets import open_attributes, open_classification, open_data, open_folder
+from train.data.datasets import ReidData, open_attributes, open_classification, open_data, open_folder
 from train.distributed import Processes, join_processes
 from train.precision import prefer_speed
 from train.recipe import Recipe
@@ -157,12 +157,21 @@ def _open_task(recipe: Recipe, split: int, *, arguments: argparse.Namespace) -> 
         return Classification(open_classification(recipe.data_set, arguments.data), recipe)
     if recipe.task == "attributes":
         return Attributes(open_attributes(recipe.data_set, arguments.data))
-    data = open_data(recipe.data_set, arguments.data, split=split)
+    data = _open_people(recipe, split, arguments=arguments)
     if arguments.test_data is None:
         return Reid(data, recipe, test=data)
     if recipe.test_set is None:
         return Reid(data, recipe, test=open_folder(arguments.test_data))
     return Reid(data, recipe, test=open_data(recipe.test_set, arguments.test_data))
+
+
+def _open_people(recipe: Recipe, split: int, *, arguments: argparse.Namespace) -> ReidData:
+    try:
+        return open_data(recipe.data_set, arguments.data, split=split)
+    except DataError as error:
+        if arguments.data_set is not None:
+            raise
+        raise DataError(f"{error} To train on images of your own, add --data-set folder.") from error
 
 
 def _folder(recipe: Recipe, split: int, *, task: Task, arguments: argparse.Namespace) -> RunFolder:

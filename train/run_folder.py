@@ -56,15 +56,15 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot make the folder {self.path}: {error.strerror}; give another --output") from error
 
-    def check_resumed(self, recipe: Recipe, *, weights: Path | None) -> None:
+    def check_resumed(self, recipe: Recipe, *, weights: Path | None, processes: Processes) -> None:
         """Refuse to go on in another way than the run was started.
 
         Raises:
-            ConfigError: recipe or weights differ; the first difference is named.
+            ConfigError: recipe, weights or number of processes differ; the first difference is named.
         """
         started = json.loads(self._settings.read_text())
-        asked = json.loads(json.dumps(asdict(recipe)))
-        for name, was, now in _differences(started["recipe"], asked):
+        asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
+        for name, was, now in _differences({key: started[key] for key in asked}, asked):
             raise ConfigError(
                 f"the run in {self.path} was started with {name} {was}, not {now}; "
                 "go on with the same options, or start anew with another --output"

@@ -60,7 +60,7 @@ class Session:
         """Train to the end, and write networks, manifests and scores. Returns the scores the recipe asks for."""
         folder, options = self._folder, self._options
         if options.resumes:
-            folder.check_resumed(self._recipe, weights=options.weights)
+            folder.check_resumed(self._recipe, weights=options.weights, processes=self._processes)
         with explain_full_memory(self._processes.device, batch_size=self._recipe.batches.size):
             store = self._open_store()
             input_ = _input(self._recipe, store)
