@@ -27,7 +27,7 @@ def cost_of(model: onnx.ModelProto) -> Cost:
     A kernel is one launch of a GPU that fuses all that builders are known to fuse: a convolution or matrix product
     with its bias, its activation and one addition; a run of element-wise steps that nothing else reads, with the
     input's cast and change of layout. Reading a part of a tensor, or its shape anew, costs nothing; a concatenation, a
-    pooling and an instance norm cost one each. So it is a lower bound; backends without such fusion need more.
+    pooling and an instance norm cost one each. It is a way of counting, not a measurement.
     """
     nodes = [node for node in model.graph.node if node.op_type not in ("Constant", "Identity")]
     return Cost(nodes=len(nodes), kernels=sum(not fuses for fuses in _fusions(nodes)))

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, fx, nn
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import (
@@ -27,11 +27,14 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
+from export.activation_ranges import LARGEST_HALF, largest_activations
 from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity
 from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
+from export.equalisation import equalisation_images
 from export.graph_choice import Graph, choose_graph
 from export.graph_cost import cost_of
 from export.public_checkpoint import Facts, load_public_checkpoint
+from export.rewrites.scales import equalise_scales
 from export.stripes import check_stripes
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
@@ -39,6 +42,7 @@ from train.models.pixels import describe_with
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
 _PROOF_IMAGES = 16
+_HEADROOM = 4  # real images may go beyond those that are tried
 # Float32 differs by the order of summation only. Float16 keeps 11 bits; trained networks stay above 0.9999.
 _LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
 
@@ -52,7 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     _make_folder(arguments.output)
     graph = _choose(arguments, source.manifest)
     stem = arguments.checkpoint.stem
-    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data)
+    images = _equalisation_images(arguments, source.manifest)
+    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data, equalised_by=images)
     if arguments.half:
         export(source, arguments.output / f"{stem}_fp16.onnx", graph=graph, precision="fp16", data=data)
     return 0
@@ -67,16 +72,37 @@ def _choose(arguments: argparse.Namespace, manifest: Manifest) -> Graph:
     return choice.graph
 
 
-def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, data: ReidData | None) -> Manifest:
+def _equalisation_images(arguments: argparse.Namespace, manifest: Manifest) -> Tensor | None:
+    if arguments.equalise is None:
+        return None
+    if arguments.data is None:
+        raise ExportError("--equalise LIST needs --data, the folder of the data set the list was made from")
+    return equalisation_images(arguments.equalise, arguments.data, input_=manifest.input)
+
+
+def export(
+    source: LoadedNetwork,
+    path: Path,
+    *,
+    graph: Graph,
+    precision: Precision,
+    data: ReidData | None,
+    equalised_by: Tensor | None = None,
+) -> Manifest:
     """Write one ONNX file and its manifest, once it is proved equal to the checkpoint; scored where there is data.
+
+    equalised_by: training images, (N, H, W, 3) uint8, that scales are evened out with for INT8.
 
     Raises:
         ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
     """
     build = deploy if precision == "fp32" else deploy_in_half_precision
     deployed = build(source.network, source.manifest.input, graph=graph)
+    if equalised_by is not None:
+        equalise_scales(deployed, equalised_by)
     if precision == "fp16":
         _check_half_precision(deployed)
+        _check_activations(deploy(source.network, source.manifest.input, graph=graph), source.manifest)
     partial = path.with_name(path.name + ".partial")
     try:
         write_onnx(deployed, partial, input_=source.manifest.input, descriptor=source.manifest.descriptor)
@@ -90,7 +116,7 @@ def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precis
     cost = cost_of(onnx.load(path))
     print(
         f"{path}: {precision}, {path.stat().st_size / 1e6:.2f} MB, graph {graph} with {cost.nodes} nodes "
-        f"(at best {cost.kernels} GPU kernels), backend onnxruntime, space {manifest.space_id}"
+        f"({cost.kernels} GPU kernels), backend onnxruntime, space {manifest.space_id}"
     )
     return manifest
 
@@ -158,7 +184,7 @@ def _check_equal(found: Fidelity, precision: Precision) -> None:
 
 
 def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:
-    """Seeded noise, coarse to fine, and the first query images where there are any."""
+    """Seeded noise, coarse to fine, extremes, and the first query images where there are any."""
     height, width = manifest.input.height_px, manifest.input.width_px
     random = np.random.default_rng(0)
     images = np.empty((_PROOF_IMAGES, height, width, 3), np.uint8)
@@ -166,6 +192,8 @@ def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8
         block = 1 << (index % 6)
         coarse = random.integers(0, 256, (-(-height // block), -(-width // block), 3), dtype=np.uint8)
         image[:] = coarse.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
+    images[-3], images[-2] = 0, 255
+    images[-1] = 255 * (np.indices((height, width)).sum(axis=0) % 2)[:, :, None]
     if data is None:
         return images
     queries = data.query[:_PROOF_IMAGES]
@@ -186,6 +214,20 @@ def _check_half_precision(deployed: nn.Module) -> None:
         total += weights.numel()
     if small:
         print(f"fp16: {small} of {total} weights are below float16's normal range (6.1e-5) and lose digits")
+
+
+def _check_activations(deployed: fx.GraphModule, manifest: Manifest) -> None:
+    """Refuse a network whose activations come near the end of float16 on noise, black, white or a checkerboard.
+
+    Prints the largest value per part of the network.
+    """
+    found = largest_activations(deployed, torch.from_numpy(_proof_images(manifest, None)))
+    print("largest activations: " + ", ".join(f"{part} {value:.4g}" for part, value in found.items()))
+    part, value = max(found.items(), key=lambda item: item[1])
+    if not value <= LARGEST_HALF / _HEADROOM:
+        raise ExportError(
+            f"float16 ends at {LARGEST_HALF:g}, and {part} reaches {value:.4g} in float32; export without --half"
+        )
 
 
 def _open_checkpoint(arguments: argparse.Namespace) -> LoadedNetwork:
@@ -248,6 +290,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--backend", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="for --graph auto"
+    )
+    parser.add_argument(
+        "--equalise",
+        type=Path,
+        metavar="LIST",
+        help="even out scales before INT8, with a list of calibration/select_images.py; needs --data. The float32 file "
+        "stays the same function to the last bit",
     )
     public = parser.add_argument_group("facts of a checkpoint that has no manifest")
     public.add_argument("--architecture", help="such as osnet_x0_25")
