@@ -65,8 +65,9 @@ class Processes:
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         if self.count == 1 or not gradients:
             return
+        sizes = [gradient.numel() for gradient in gradients]
         mean = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
-        for gradient, part in zip(gradients, mean.split([g.numel() for g in gradients]), strict=True):
+        for gradient, part in zip(gradients, torch.split(mean, sizes), strict=True):
             gradient.copy_(part.view_as(gradient))
 
     def average_statistics(self, module: nn.Module) -> None:
@@ -113,7 +114,7 @@ class _Gather(torch.autograd.Function):
 
 
 def with_common_norms(network: nn.Module, processes: Processes) -> nn.Module:
-    """The network with batch norms over the batch of all processes; between CPUs, for which PyTorch has none, as it is."""
+    """The network with batch norms over the batch of all processes; PyTorch has none between CPUs: there as it is."""
     if processes.count == 1 or processes.device.type == "cpu":
         return network
     return cast(nn.Module, nn.SyncBatchNorm.convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]

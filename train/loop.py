@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -140,10 +140,13 @@ class Trainer:
         self._let_learn(only_classifier=trains_only_classifier(self._recipe.schedule, epoch))
         torch.manual_seed(_dropout_seed(self._seed, epoch, self._processes.rank))
         started, tally = time.perf_counter(), Tally(self._processes)
-        for number, batch in enumerate(self._batches(epoch)):
+        bar = self._bar(epoch)
+        for number, batch in enumerate(bar):
             tally.add(self._step(batch, epoch), images=len(batch.images))
             if number % _LOOK_EVERY == 0:
-                _check(tally.latest("loss"), epoch=epoch, rate=rate)
+                loss = tally.latest("loss")
+                _check(loss, epoch=epoch, rate=rate)
+                bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         for network in self.networks:
             self._processes.average_statistics(network)
         means = tally.means()
@@ -152,8 +155,8 @@ class Trainer:
         seconds = time.perf_counter() - started
         return EpochReport(epoch + 1, loss, accuracy, rate, seconds, tally.images / seconds, means)
 
-    def _batches(self, epoch: int) -> Iterator[Batch]:
-        """The batches of an epoch, with a progress bar."""
+    def _bar(self, epoch: int) -> Any:
+        """The batches of an epoch, as a progress bar."""
         controller = self._controller
         if controller is None:
             length, batches = self._images.epoch(epoch, seed=self._seed)
@@ -161,7 +164,7 @@ class Trainer:
             length, batches = self._images.steered_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
         label = f"epoch {epoch + 1}/{self._recipe.schedule.epochs}"
         is_silent = None if self._processes.is_first else True  # None: silent where nobody looks
-        return iter(tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent))
+        return tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent)
 
     def _step(self, batch: Batch, epoch: int) -> Measured:
         """One update. Returns what it measured, without gradients."""

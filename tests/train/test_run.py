@@ -44,6 +44,7 @@ def test_a_short_run_leaves_everything_a_researcher_needs(
     folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == [1, 2]
+    assert list((folder / "events").glob("events.out.tfevents.*"))
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     settings = json.loads((folder / "settings.json").read_text())
     assert (settings["seed"], settings["recipe"]["schedule"]["epochs"]) == (0, 2)
