@@ -10,7 +10,7 @@ from export.rewrites.gates import stack_gates
 from export.rewrites.graph import Rewrite, trace
 from export.rewrites.half import to_half_precision
 from export.rewrites.pixels import NormalisedPixels
-from export.rewrites.pools import compose_mean_pools
+from export.rewrites.pools import compose_mean_pools, mean_pools_to_convolutions
 from export.rewrites.reductions import share_maxima, stack_reductions
 from export.rewrites.stem import fold_standard_deviation
 from export.rewrites.streams import align_streams
@@ -18,7 +18,7 @@ from export.rewrites.streams import align_streams
 _ALWAYS: tuple[Rewrite, ...] = (fold_batch_norms, fold_standard_deviation, share_maxima, stack_reductions)
 GRAPHS: dict[Graph, tuple[Rewrite, ...]] = {
     "plain": (),
-    "stack": (*_ALWAYS, stack_gates),
+    "stack": (*_ALWAYS, stack_gates, mean_pools_to_convolutions),
     "end": (*_ALWAYS, align_streams, stack_gates, compose_mean_pools),
     "dense": (*_ALWAYS, stack_gates, compose_light_convolutions, compose_mean_pools),
     "end_dense": (*_ALWAYS, align_streams, stack_gates, compose_light_convolutions, compose_mean_pools),

@@ -12,7 +12,7 @@ NOT_MEASURED = "not measured: no GPU was there; end and end_dense need the fewes
 
 @dataclass(frozen=True)
 class Choice:
-    """One row: which graph serves these networks, up to this batch, best. networks: a pattern of architecture names."""
+    """One row: the graph for these networks up to this batch. networks: a pattern of names, widths included."""
 
     backend: Backend
     networks: str
