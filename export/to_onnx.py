@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, fx, nn
+from torch import fx, nn
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import (
@@ -30,11 +30,9 @@ from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.activation_ranges import LARGEST_HALF, largest_activations
 from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity
 from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
-from export.equalisation import equalisation_images
 from export.graph_choice import Graph, choose_graph
 from export.graph_cost import cost_of
 from export.public_checkpoint import Facts, load_public_checkpoint
-from export.rewrites.scales import equalise_scales
 from export.stripes import check_stripes
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
@@ -56,8 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     _make_folder(arguments.output)
     graph = _choose(arguments, source.manifest)
     stem = arguments.checkpoint.stem
-    images = _equalisation_images(arguments, source.manifest)
-    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data, equalised_by=images)
+    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data)
     if arguments.half:
         export(source, arguments.output / f"{stem}_fp16.onnx", graph=graph, precision="fp16", data=data)
     return 0
@@ -72,34 +69,14 @@ def _choose(arguments: argparse.Namespace, manifest: Manifest) -> Graph:
     return choice.graph
 
 
-def _equalisation_images(arguments: argparse.Namespace, manifest: Manifest) -> Tensor | None:
-    if arguments.equalise is None:
-        return None
-    if arguments.data is None:
-        raise ExportError("--equalise LIST needs --data, the folder of the data set the list was made from")
-    return equalisation_images(arguments.equalise, arguments.data, input_=manifest.input)
-
-
-def export(
-    source: LoadedNetwork,
-    path: Path,
-    *,
-    graph: Graph,
-    precision: Precision,
-    data: ReidData | None,
-    equalised_by: Tensor | None = None,
-) -> Manifest:
+def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, data: ReidData | None) -> Manifest:
     """Write one ONNX file and its manifest, once it is proved equal to the checkpoint; scored where there is data.
-
-    equalised_by: training images, (N, H, W, 3) uint8, that scales are evened out with for INT8.
 
     Raises:
         ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
     """
     build = deploy if precision == "fp32" else deploy_in_half_precision
     deployed = build(source.network, source.manifest.input, graph=graph)
-    if equalised_by is not None:
-        equalise_scales(deployed, equalised_by)
     if precision == "fp16":
         _check_half_precision(deployed)
         _check_activations(deploy(source.network, source.manifest.input, graph=graph), source.manifest)
@@ -290,13 +267,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--backend", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="for --graph auto"
-    )
-    parser.add_argument(
-        "--equalise",
-        type=Path,
-        metavar="LIST",
-        help="even out scales before INT8, with a list of calibration/select_images.py; needs --data. The float32 file "
-        "stays the same function to the last bit",
     )
     public = parser.add_argument_group("facts of a checkpoint that has no manifest")
     public.add_argument("--architecture", help="such as osnet_x0_25")

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import fx
 
-from calibration import select_images
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError
 from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, write_manifest
@@ -195,22 +194,6 @@ def test_a_graph_is_chosen_or_asked_for(exported: Path, tmp_path: Path, capsys: 
     assert "graph for tensorrt: stack (not measured" in capsys.readouterr().out
     assert main([path, "--output", str(tmp_path / "end"), "--graph", "end_dense", *FACTS]) == 0
     assert "graph end_dense with 174 nodes (95 GPU kernels)" in capsys.readouterr().out
-
-
-def test_equal_scales_need_the_data_of_their_list(exported: Path, tmp_path: Path) -> None:
-    """With both the file is the same function; without the data there is nothing to look at."""
-    data, images = write_market_folder(tmp_path / "patterns"), tmp_path / "list.json"
-    assert select_images.main([str(data), "--output", str(images), "--count", "8"]) == 0
-    command = [str(_public(exported, tmp_path)), "--output", str(tmp_path), "--equalise", str(images), *FACTS]
-    with pytest.raises(ExportError, match="needs --data"):
-        main(command)
-    assert main([*command, "--data", str(data)]) == 0
-    evenly, plainly = (
-        {tensor.name: tensor.raw_data for tensor in onnx.load(path).graph.initializer}
-        for path in (tmp_path / "public.onnx", exported / "osnet.onnx")
-    )
-    assert evenly.keys() == plainly.keys()
-    assert evenly != plainly
 
 
 def test_an_output_that_is_no_folder_is_refused(exported: Path, tmp_path: Path) -> None:

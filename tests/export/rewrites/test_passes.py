@@ -16,7 +16,6 @@ from export.rewrites.graph import Rewrite, trace
 from export.rewrites.half import to_half_precision
 from export.rewrites.pools import compose_mean_pools, mean_pools_to_convolutions
 from export.rewrites.reductions import share_maxima, stack_reductions
-from export.rewrites.scales import equalise_scales
 from export.rewrites.stem import fold_normalisation_of_four_channels, fold_standard_deviation
 from export.rewrites.streams import align_streams
 from train.models.osnet import ChannelGate, LightConv3x3, OSBlock
@@ -213,33 +212,3 @@ def test_half_precision_adds_up_in_float32() -> None:
     casts = [node.target for node in half.graph.nodes if node.op == "call_method" and node.target in ("half", "float")]
     assert casts == ["half", "float", "half", "float"]
     assert copy.deepcopy(half)(_pixels(3)).norm(dim=1).tolist() == pytest.approx([1, 1])
-
-
-def test_equal_scales_are_the_same_function_to_the_last_bit() -> None:
-    """Factors are powers of two; the spread of a tensor's channels shrinks where a depthwise convolution reads it."""
-    network = DeployedNetwork(nn.Sequential(nn.Conv2d(3, 16, 3), settled(OSBlock(16, 16))), INPUT).eval()
-    network.network[1].conv2a.conv1.weight.data *= torch.logspace(-0.5, 0.5, 4).view(4, 1, 1, 1)  # type: ignore[index]
-    traced = trace(network)
-    fold_batch_norms(traced)
-    images = _pixels(3)
-    before, uneven = _watched(traced, "network.1.conv2a.conv1", images)
-    equalise_scales(traced, images)
-    after, even = _watched(traced, "network.1.conv2a.conv1", images)
-    assert torch.equal(after, before)
-    assert uneven > 4
-    assert even <= 2.01  # half a step of a factor of two at both ends
-
-
-def _watched(traced: fx.GraphModule, name: str, images: Tensor) -> tuple[Tensor, float]:
-    """The network's result, and the largest channel of a module over the smallest."""
-    spreads = []
-
-    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        largest = output.abs().amax(dim=(0, 2, 3))
-        spreads.append(float(largest.max() / largest.min()))
-
-    hook = traced.get_submodule(name).register_forward_hook(watch)
-    with torch.inference_mode():
-        result = traced(images)
-    hook.remove()
-    return result, spreads[0]
