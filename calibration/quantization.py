@@ -1,19 +1,30 @@
 """Static INT8 quantisation: ranges from calibration images, written as Q/DQ nodes into an ONNX file."""
 
+import copy
 import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnx import shape_inference
+from onnxruntime.quantization import CalibrationMethod, QuantType
+from onnxruntime.quantization.calibrate import TensorData, TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from tqdm import tqdm
 
+from calibration.choice import PERCENTILE, Activations, Choice, Method, default_choice
+from calibration.equalisation import equalise
 from calibration.image_list import ImageList, read_image_list
+from calibration.layer_groups import Group, layer_groups
+from calibration.mean_pools import mean_pools_to_convolutions
 from calibration.network_file import read_network
-from calibration.quantization_plan import mean_pools_to_convolutions, steps_left_in_float
+from calibration.observation import Batches, extremes_of, histograms_of
+from calibration.range_rules import Range, choose_range
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import (
     Build,
@@ -27,15 +38,15 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.preprocess import read_image, resize
 from edge_runtime.contract.provenance import describe_file, successor
 
-Activations = Literal["uint8", "int8"]
-
-_KEPT_HIGHER = ("channel gates", "stream sums", "linear layers")
-_CHUNK = 8
+_CHUNK = 4
 
 # uint8 is what ONNX Runtime's kernels are fast with: its outputs are quantised too, so that steps chain in INT8.
 # int8 is what TensorRT accepts: zero point 0, float biases, weights through a Q/DQ pair, and Q/DQ before convolutions
 # only, so that nothing stands between a convolution and its ReLU.
-_STEPS: dict[Activations, list[str]] = {"uint8": ["Conv", "Add", "MaxPool", "Relu"], "int8": ["Conv"]}
+_STEPS: dict[Activations, list[str]] = {
+    "uint8": ["Conv", "Add", "MaxPool", "Relu", "GlobalAveragePool", "Concat", "Sigmoid", "Mul", "Split", "Gemm"],
+    "int8": ["Conv", "Gemm"],
+}
 _OPTIONS: dict[Activations, dict[str, Any]] = {
     "uint8": {"WeightSymmetric": True},
     "int8": {
@@ -43,35 +54,56 @@ _OPTIONS: dict[Activations, dict[str, Any]] = {
         "ActivationSymmetric": True,
         "QuantizeBias": False,
         "AddQDQPairToWeight": True,
-        "OpTypesToExcludeOutputQuantization": ["Conv"],
+        "OpTypesToExcludeOutputQuantization": ["Conv", "Gemm"],
     },
 }
 
 
-def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activations: Activations) -> Manifest:
+@dataclass(frozen=True)
+class Calibrated:
+    """A float32 network that is ready to be quantised in any of its layer groups.
+
+    ranges: of every tensor that a group reads or writes. groups: see `layer_groups`.
+    """
+
+    network: onnx.ModelProto
+    ranges: dict[str, Range]
+    groups: dict[Group, tuple[str, ...]]
+
+
+def quantize(
+    model: Path,
+    output: Path,
+    *,
+    image_list: Path,
+    data: Path,
+    activations: Activations,
+    choice: Choice | None = None,
+) -> Manifest:
     """Write `output`, the float32 network `model` in INT8, and its manifest. The same inputs give the same bytes.
 
-    Weights are symmetric, one scale per channel; activation ranges are the smallest and largest value seen.
+    Weights are symmetric, one scale per channel. Without a choice, that of ONNX Runtime (uint8) or TensorRT (int8).
 
     Raises:
         ManifestError: `model` has no valid manifest.
         DataError: list or images cannot be used, or have changed.
         ExportError: `model` is not float32, or cannot be quantised. No file is left then.
     """
-    parent = read_manifest(model)
-    if parent.artefact.kind != "onnx" or parent.build.precision != "fp32":
-        raise ExportError(
-            f"expected a float32 ONNX file, found {model}: {parent.artefact.kind} in {parent.build.precision}; "
-            "quantise the file that export/to_onnx.py wrote"
-        )
+    choice = choice or default_choice("onnxruntime" if activations == "uint8" else "tensorrt")
+    parent = read_float_parent(model)
     images = read_image_list(image_list, data)
     _check_output(output, model)
+    calibrated = calibrate(
+        read_network(model),
+        batches_of(images, data, input_=parent.input),
+        method=choice.method,
+        equalised=choice.equalised,
+    )
     partial = output.with_name(output.name + ".partial")
     try:
-        opset = _quantize_file(
-            model, partial, images=_Images(images, data, input_=parent.input), activations=activations
-        )
-        artefact = describe_file(partial, parent=parent, kind="onnx", opset=opset)
+        network = quantised(calibrated, activations=activations, kept_in_float=choice.kept_in_float)
+        partial.write_bytes(network.SerializeToString(deterministic=True))
+        artefact = describe_file(partial, parent=parent, kind="onnx", opset=_opset(network))
         os.replace(partial, output)
     except OSError as error:
         raise ExportError(f"cannot write {output}: {error.strerror}; give another --output") from error
@@ -80,9 +112,9 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
     manifest = successor(
         parent,
         artefact.model_copy(update={"file": output.name}),
-        build=Build(backend="onnxruntime", precision="int8", kept_higher=_KEPT_HIGHER),
+        build=Build(backend="onnxruntime", precision="int8", kept_higher=choice.kept_in_float),
         calibration=Calibration(
-            method="minmax",
+            method=_as_text(choice),
             image_list_sha256=file_sha256(image_list),
             count=images.count,
             seed=images.seed,
@@ -93,57 +125,118 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, activat
     return manifest
 
 
+def read_float_parent(model: Path) -> Manifest:
+    """The manifest of a network that can be quantised.
+
+    Raises:
+        ManifestError: there is no valid manifest.
+        ExportError: the network is not a float32 ONNX file.
+    """
+    parent = read_manifest(model)
+    if parent.artefact.kind != "onnx" or parent.build.precision != "fp32":
+        raise ExportError(
+            f"expected a float32 ONNX file, found {model}: {parent.artefact.kind} in {parent.build.precision}; "
+            "quantise the file that export/to_onnx.py wrote"
+        )
+    return parent
+
+
+def calibrate(network: onnx.ModelProto, batches: Batches, *, method: Method, equalised: bool) -> Calibrated:
+    """Prepare a float32 network and find the range of each tensor over the images. `network` is changed."""
+    network = shape_inference.infer_shapes(mean_pools_to_convolutions(network), strict_mode=True)
+    groups = layer_groups(network)
+    names = _tensors_of(network, {name for members in groups.values() for name in members})
+    extremes = extremes_of(network, names, batches)
+    if equalised:
+        extremes = equalise(network, extremes)
+    limits = {
+        name: (min(float(seen.low.min()), 0.0), max(float(seen.high.max()), 0.0)) for name, seen in extremes.items()
+    }
+    if method == "max":
+        return Calibrated(network, limits, groups)
+    histograms = histograms_of(network, limits, batches)
+    return Calibrated(
+        network, {name: choose_range(histogram, method) for name, histogram in histograms.items()}, groups
+    )
+
+
+def quantised(calibrated: Calibrated, *, activations: Activations, kept_in_float: Iterable[Group]) -> onnx.ModelProto:
+    """The network with Q/DQ nodes around every layer that is in no group kept in float; `calibrated` stays as it is.
+
+    Raises:
+        ExportError: nothing is left to quantise.
+    """
+    kept = set(kept_in_float)
+    nodes = [name for group, names in calibrated.groups.items() if group not in kept for name in names]
+    network = copy.deepcopy(calibrated.network)
+    add_pre_process_metadata(network)  # shapes are inferred and batch norms folded: nothing is left for its own pass
+    quantizer = QDQQuantizer(
+        network,
+        True,  # per channel
+        False,
+        QuantType.QInt8,
+        QuantType.QUInt8 if activations == "uint8" else QuantType.QInt8,
+        TensorsData(
+            CalibrationMethod.MinMax,
+            {
+                name: TensorData(lowest=np.array(low, np.float32), highest=np.array(high, np.float32))
+                for name, (low, high) in calibrated.ranges.items()
+            },
+        ),
+        nodes or ["none"],  # an empty list means all
+        [],
+        _STEPS[activations],
+        _OPTIONS[activations],
+    )
+    quantizer.quantize_model()
+    quantizer.model.topological_sort()
+    result: onnx.ModelProto = quantizer.model.model
+    if not any(node.op_type == "QuantizeLinear" for node in result.graph.node):
+        raise ExportError(
+            f"nothing is left to quantise with {', '.join(sorted(kept)) or 'nothing'} kept in float; the network has "
+            f"{', '.join(calibrated.groups) or 'no convolutions'}"
+        )
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def batches_of(images: ImageList, data: Path, *, input_: Input) -> Batches:
+    """The calibration images in small chunks, preprocessed as on the device, with a progress bar."""
+    paths = [data / image for image in images.images]
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
+        starts = range(0, len(paths), _CHUNK)
+        for start in tqdm(starts, desc="calibration", unit=f" x {_CHUNK} images", leave=False, disable=None):
+            yield np.stack([_read(path, input_) for path in paths[start : start + _CHUNK]])
+
+    return batches
+
+
+def _read(path: Path, input_: Input) -> NDArray[np.uint8]:
+    image = read_image(path)
+    if image is None:
+        raise DataError(f"the calibration image {path} cannot be decoded; replace it and make the list again")
+    return resize(image, height_px=input_.height_px, width_px=input_.width_px, rule=input_.resize)
+
+
+def _tensors_of(network: onnx.ModelProto, nodes: set[str]) -> list[str]:
+    """What the nodes read and write, but for constants."""
+    made = {name for node in network.graph.node if node.op_type != "Constant" for name in node.output}
+    used = [name for node in network.graph.node if node.name in nodes for name in (*node.input, *node.output)]
+    return [name for name in dict.fromkeys(used) if name in made]
+
+
+def _as_text(choice: Choice) -> str:
+    method = f"percentile {PERCENTILE}" if choice.method == "percentile" else choice.method
+    return f"{method}, equalised" if choice.equalised else method
+
+
+def _opset(network: onnx.ModelProto) -> int:
+    return int(next(entry.version for entry in network.opset_import if entry.domain in ("", "ai.onnx")))
+
+
 def _check_output(output: Path, model: Path) -> None:
     if not output.parent.is_dir() or output.is_dir():
         raise ExportError(f"cannot write {output}: expected a file name in a folder that exists; give another --output")
     if output.exists() and output.samefile(model):
         raise ExportError(f"the INT8 network would replace the float32 one, {output}; give another --output")
-
-
-def _quantize_file(model: Path, output: Path, *, images: "_Images", activations: Activations) -> int:
-    """Write the quantised network. Returns its opset."""
-    network = mean_pools_to_convolutions(read_network(model))
-    add_pre_process_metadata(network)  # shapes are inferred and batch norms folded: nothing is left for its own pass
-    quantize_static(
-        network,
-        output,
-        images,
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=_STEPS[activations],
-        nodes_to_exclude=steps_left_in_float(network),
-        per_channel=True,
-        weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8 if activations == "uint8" else QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options=_OPTIONS[activations],
-    )
-    quantised = onnx.load(output)
-    onnx.checker.check_model(quantised, full_check=True)
-    if not any(node.op_type == "QuantizeLinear" for node in quantised.graph.node):
-        raise ExportError(f"{model} holds no convolution that could be quantised")
-    return int(next(entry.version for entry in quantised.opset_import if entry.domain in ("", "ai.onnx")))
-
-
-class _Images(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration images in small chunks, preprocessed as on the device, with a progress bar."""
-
-    def __init__(self, images: ImageList, data: Path, *, input_: Input) -> None:
-        self._paths = [data / image for image in images.images]
-        self._input = input_
-        starts = range(0, len(self._paths), _CHUNK)
-        unit = f" x {_CHUNK} images"
-        self._chunks = iter(tqdm(starts, desc="calibration", unit=unit, leave=False, disable=None))
-
-    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-        """The next chunk by tensor name, or None at the end."""
-        start = next(self._chunks, None)
-        if start is None:
-            return None
-        return {self._input.tensor: np.stack([self._read(path) for path in self._paths[start : start + _CHUNK]])}
-
-    def _read(self, path: Path) -> NDArray[np.uint8]:
-        image = read_image(path)
-        if image is None:
-            raise DataError(f"the calibration image {path} cannot be decoded; replace it and make the list again")
-        spec = self._input
-        return resize(image, height_px=spec.height_px, width_px=spec.width_px, rule=spec.resize)

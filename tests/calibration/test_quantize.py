@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from calibration import select_images
 from calibration.image_list import ImageList, images_digest, write_image_list
-from calibration.quantization_plan import mean_pools_to_convolutions, steps_left_in_float
+from calibration.mean_pools import mean_pools_to_convolutions
 from calibration.quantize import main
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
@@ -40,10 +40,11 @@ def quantised(tmp_path: Path, data: Path) -> Quantise:
     images = tmp_path / "list.json"
     assert select_images.main([str(data), "--output", str(images), "--count", "20"]) == 0
 
-    def quantise(activations: str, *, name: str = "int8.onnx", model: Path = model) -> Path:
+    def quantise(activations: str, *options: str, name: str = "int8.onnx", model: Path = model) -> Path:
         output = tmp_path / name
-        common = ["--calibration", str(images), "--data", str(data), "--activations", activations]
-        assert main([str(model), *common, "--output", str(output)]) == 0
+        backend = {"uint8": "onnxruntime", "int8": "tensorrt"}[activations]
+        common = ["--calibration", str(images), "--data", str(data), "--backend", backend]
+        assert main([str(model), *common, *options, "--output", str(output)]) == 0
         return output
 
     return quantise
@@ -55,15 +56,6 @@ def _nodes(model: onnx.ModelProto, op_type: str) -> list[onnx.NodeProto]:
 
 def _constants(model: onnx.ModelProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-
-
-def test_gates_and_stream_sums_are_found_without_their_names() -> None:
-    """What lies between a global pool and a product by a sigmoid is a gate; the last pool and the residual are not."""
-    model = tiny_graph()
-    expected = {"stream_sum"}
-    for stream in "ab":
-        expected |= {f"{stream}_pool", f"gate_{stream}", f"{stream}_sigmoid", f"{stream}_multiply"}
-    assert set(steps_left_in_float(model)) == expected
 
 
 def test_a_mean_pool_as_a_convolution_is_exact() -> None:

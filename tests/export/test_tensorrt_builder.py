@@ -116,7 +116,8 @@ def quantise(path: Path, *, activations: str) -> Path:
     data, images, quantised = path.parent / "patterns", path.parent / "list.json", path.with_name("int8.onnx")
     write_market_folder(data)
     select = ["calibration/select_images.py", str(data), "--output", str(images), "--count", "8"]
-    options = ["--calibration", str(images), "--data", str(data), "--activations", activations]
+    backend = {"uint8": "onnxruntime", "int8": "tensorrt"}[activations]
+    options = ["--calibration", str(images), "--data", str(data), "--backend", backend]
     for command in (select, ["calibration/quantize.py", str(path), "--output", str(quantised), *options]):
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, timeout=120)
     return quantised
@@ -206,7 +207,7 @@ def test_precision_comes_from_the_file(tmp_path: Path, held: str, asked: Any) ->
 def test_a_network_quantised_for_onnx_runtime_is_refused(tmp_path: Path) -> None:
     """Activations in uint8 are not for TensorRT; the sentence says how to quantise instead."""
     path = quantise(write_tiny_network(tmp_path), activations="uint8")
-    with pytest.raises(ExportError, match=r"quantised for ONNX Runtime .*quantize\.py --activations int8"):
+    with pytest.raises(ExportError, match=r"quantised for ONNX Runtime .*quantize\.py --backend tensorrt"):
         build_plan(path, precision="int8", batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
 
 

@@ -1,0 +1,115 @@
+"""What the tensors of a network hold while it describes calibration images."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+Floats = NDArray[np.float32]
+Batches = Callable[[], Iterable[NDArray[np.uint8]]]
+"""Starts again from the first images at each call: (N, H, W, 3) uint8 crops."""
+
+BINS = 2048
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The smallest and the largest value of each channel of one tensor, (C,) each."""
+
+    low: Floats
+    high: Floats
+
+    def scaled(self, factors: Floats) -> "Extremes":
+        """Those of the tensor whose channels are multiplied by positive factors (C,)."""
+        return Extremes(self.low * factors, self.high * factors)
+
+
+@dataclass
+class Histogram:
+    """How often a tensor's values fall into each of `BINS` equal stretches from low to high.
+
+    counts: (BINS,) int64, without values that are zero, which any scale represents; zeros: how many these are.
+    """
+
+    low: float
+    high: float
+    counts: NDArray[np.int64]
+    zeros: int = 0
+
+    def add(self, values: Floats) -> None:
+        """Count the values of one more tensor."""
+        width = (self.high - self.low) / BINS or 1.0
+        bins = np.clip((values.ravel() - np.float32(self.low)) * np.float32(1 / width), 0, BINS - 1).astype(np.int32)
+        self.counts += np.bincount(bins, minlength=BINS)
+        zeros = int(values.size - np.count_nonzero(values))
+        self.counts[int(np.clip(-self.low / width, 0, BINS - 1))] -= zeros
+        self.zeros += zeros
+
+
+def extremes_of(model: onnx.ModelProto, names: Iterable[str], batches: Batches) -> dict[str, Extremes]:
+    """The extremes per channel of the named tensors, over all images. model: with its shapes inferred."""
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    del observed.graph.output[:]
+    outputs = {name: _add_maxima(observed.graph, name, rank=rank) for name, rank in _ranks(model, names).items()}
+    found: dict[str, Extremes] = {}
+    for values in _run(observed, batches):
+        for name, (high, minus_low) in outputs.items():
+            before = found.get(name)
+            low_now, high_now = (-values[minus_low]).min(axis=0).ravel(), values[high].max(axis=0).ravel()
+            found[name] = Extremes(
+                low_now if before is None else np.minimum(before.low, low_now),
+                high_now if before is None else np.maximum(before.high, high_now),
+            )
+    return found
+
+
+def histograms_of(
+    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], batches: Batches
+) -> dict[str, Histogram]:
+    """A histogram of each tensor that has limits, over all images."""
+    observed = onnx.ModelProto()
+    observed.CopyFrom(model)
+    del observed.graph.output[:]
+    observed.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in limits)
+    found = {name: Histogram(low, high, np.zeros(BINS, np.int64)) for name, (low, high) in limits.items()}
+    for values in _run(observed, batches):
+        for name, histogram in found.items():
+            histogram.add(values[name])
+    return found
+
+
+def _ranks(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
+    known = {
+        value.name: len(value.type.tensor_type.shape.dim) for value in (*model.graph.value_info, *model.graph.output)
+    }
+    return {name: known[name] for name in names}
+
+
+def _add_maxima(graph: onnx.GraphProto, name: str, *, rank: int) -> tuple[str, str]:
+    """Add the maxima over positions of a tensor and of its negative. Returns the names of both outputs."""
+    negative = f"{name}_negative"
+    graph.node.append(helper.make_node("Neg", [name], [negative]))
+    outputs = []
+    for source in (name, negative):
+        target = f"{source}_maximum" if rank > 2 else source
+        if rank > 2:
+            graph.node.append(helper.make_node("GlobalMaxPool", [source], [target]))
+        graph.output.append(helper.make_empty_tensor_value_info(target))
+        outputs.append(target)
+    return outputs[0], outputs[1]
+
+
+def _run(model: onnx.ModelProto, batches: Batches) -> Iterator[dict[str, Any]]:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in model.graph.output]
+    pixels = session.get_inputs()[0].name
+    for images in batches():
+        yield dict(zip(names, session.run(names, {pixels: images}), strict=True))
