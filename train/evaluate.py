@@ -3,24 +3,22 @@
 import argparse
 import json
 import logging
-import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
 from train.data.datasets import ReidData, open_data, open_folder
 from train.distances import Distance
 from train.metrics import Interval, PrecisionRule, Retrieval, bootstrap
+from train.opened import OpenedModel, open_model
 from train.recipe import Evaluation
 from train.recipes.catalog import find_recipe
-from train.scoring import Describe, Member, protocol, retrieve_on
+from train.scoring import Member, protocol, retrieve_on
 
 _EXAMPLES = """\
 examples:
@@ -29,15 +27,6 @@ examples:
   python train/evaluate.py first.onnx second.onnx --data /data/cuhk03_np_detected --output scores.json
 """
 _RANKS = (1, 5, 10, 20)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A model that was opened, and what runs it."""
-
-    manifest: Manifest
-    describe: Describe
-    runs_on: str
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         _check_output(arguments.output)
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
     with ExitStack() as stack:
-        opened = [_open(path, stack) for path in arguments.models]
+        opened = [open_model(path, stack) for path in arguments.models]
         members = [Member(one.describe, one.manifest.input, one.manifest.descriptor) for one in opened]
         result = retrieve_on(members, data, evaluation=evaluation)
     figures = _figures(result)
@@ -76,31 +65,6 @@ def _check_output(path: Path) -> None:
         raise ConfigError(f"expected a file for --output, found the folder {path}; add a file name")
 
 
-def _open(path: Path, stack: ExitStack) -> Opened:
-    manifest = read_manifest(path)
-    if manifest.artefact.kind == "checkpoint":
-        describe, runs_on = _open_checkpoint(path)
-        return Opened(manifest, describe, runs_on)
-    engine = stack.enter_context(open_engine(path, threads=os.cpu_count() or 1))
-    return Opened(manifest, engine.describe_raw, engine.backend)
-
-
-def _open_checkpoint(path: Path) -> tuple[Describe, str]:
-    """A checkpoint's network as a function, and what runs it. Only this needs PyTorch, which a camera does not have."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ConfigError(
-            f"{path} is a checkpoint, and scoring one needs PyTorch; install the extra `train`, or give its ONNX file"
-        ) from error
-    from train.checkpoint import load_network
-    from train.models.pixels import describe_raw_with
-
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    loaded = load_network(path)
-    return describe_raw_with(loaded.network, loaded.manifest.input, device=device), f"PyTorch, {device}"
-
-
 def _figures(result: Retrieval) -> dict[str, Interval]:
     """Every figure that is reported, by its title."""
     return {
@@ -111,7 +75,12 @@ def _figures(result: Retrieval) -> dict[str, Interval]:
 
 
 def _report(
-    opened: list[Opened], data: ReidData, *, evaluation: Evaluation, result: Retrieval, figures: dict[str, Interval]
+    opened: list[OpenedModel],
+    data: ReidData,
+    *,
+    evaluation: Evaluation,
+    result: Retrieval,
+    figures: dict[str, Interval],
 ) -> str:
     lines = [f"{one.manifest.model_id} in {one.manifest.build.precision} by {one.runs_on}" for one in opened]
     lines[-1] += f" on {data.name}:"
@@ -128,7 +97,7 @@ def _report(
     return "\n".join(lines)
 
 
-def _notes(opened: list[Opened], evaluation: Evaluation) -> list[str]:
+def _notes(opened: list[OpenedModel], evaluation: Evaluation) -> list[str]:
     """Say where a model's recipe is scored otherwise than was asked for here."""
     notes = []
     for name in dict.fromkeys(one.manifest.recipe for one in opened):
@@ -142,7 +111,12 @@ def _notes(opened: list[Opened], evaluation: Evaluation) -> list[str]:
 
 
 def _record(
-    opened: list[Opened], data: ReidData, *, evaluation: Evaluation, result: Retrieval, figures: dict[str, Interval]
+    opened: list[OpenedModel],
+    data: ReidData,
+    *,
+    evaluation: Evaluation,
+    result: Retrieval,
+    figures: dict[str, Interval],
 ) -> dict[str, object]:
     return {
         "created": now(),
