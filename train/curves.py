@@ -15,7 +15,17 @@ Curves = dict[str, list[tuple[int, float]]]
 
 
 def draw_curves(log: Path, picture: Path) -> None:
-    """Draw losses, training accuracy, learning rate and scores over epochs. log: JSON lines, one per epoch."""
+    """Draw losses, training accuracy, learning rate and scores over epochs. log: see `read_curves`."""
+    panels = read_curves(log)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), layout="constrained")
+    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+        _draw(axis, title, curves)
+    figure.savefig(picture, dpi=120)
+    pyplot.close(figure)
+
+
+def read_curves(log: Path) -> dict[str, Curves]:
+    """A run's curves by panel and name; a panel that has none is left out. log: JSON lines, one per epoch."""
     rows = list({row["epoch"]: row for row in map(json.loads, log.read_text().splitlines())}.values())
     panels = {
         "loss": {"total": _curve(rows, "loss"), **_nested(rows, "losses")},
@@ -23,12 +33,7 @@ def draw_curves(log: Path, picture: Path) -> None:
         "learning rate": {"": _curve(rows, "learning_rate")},
         "scores": _nested(rows, "scores"),
     }
-    panels = {title: curves for title, curves in panels.items() if curves}
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), layout="constrained")
-    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-        _draw(axis, title, curves)
-    figure.savefig(picture, dpi=120)
-    pyplot.close(figure)
+    return {title: curves for title, curves in panels.items() if curves}
 
 
 def _draw(axis: Any, title: str, curves: Curves) -> None:

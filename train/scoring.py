@@ -124,9 +124,12 @@ def describe_test_split(
 ) -> tuple[Described, Described]:
     """Describe query and gallery of a data set, one image each, for cosine distance."""
     member = Member(describe, Input(height_px=height_px, width_px=width_px))
-    query = _describe_samples(member, data.query, flip=False, label="query")
-    gallery = _describe_samples(member, data.gallery, flip=False, label="gallery")
-    return _described(data.query, [query], evaluation=PLAIN), _described(data.gallery, [gallery], evaluation=PLAIN)
+    return describe_split(member, data.query, label="query"), describe_split(member, data.gallery, label="gallery")
+
+
+def describe_split(member: Member, samples: tuple[Sample, ...], *, label: str) -> Described:
+    """Describe images, one each, for cosine distance. label: of the progress bar."""
+    return _described(samples, [_describe_samples(member, samples, flip=False, label=label)], evaluation=PLAIN)
 
 
 def _described(samples: tuple[Sample, ...], parts: list[NDArray[np.float32]], *, evaluation: Evaluation) -> Described:

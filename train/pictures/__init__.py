@@ -1,0 +1,1 @@
+"""What `train/visualise.py` draws, one file for each kind of picture."""

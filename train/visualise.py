@@ -1,0 +1,200 @@
+"""Look at a model and what it does: where it looks, what it finds, which images it takes for alike."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.contract.errors import ConfigError, DataError
+from edge_runtime.contract.manifest import read_manifest
+from edge_runtime.contract.script import run
+from train.data.datasets import ReidData, open_data, open_folder
+from train.opened import OpenedModel, open_model
+from train.pictures.comparison import draw_comparison
+from train.pictures.embedding import draw_embedding
+from train.pictures.ranking import draw_ranking
+from train.scoring import Member
+
+if TYPE_CHECKING:
+    from train.checkpoint import LoadedNetwork
+
+Draw = Callable[[argparse.Namespace, Path], None]
+
+_EXAMPLES = """\
+examples:
+  python train/visualise.py ranking runs/osnet_cuhk03-scratch-seed0/model.pth --data /data/cuhk03_np_detected --worst
+  python train/visualise.py ranking models/model_int8.onnx --data /data/cuhk03_np_detected --output /tmp/ranking.png
+  python train/visualise.py activations runs/mgn_cuhk03-seed0/model.pth --data /data/cuhk03_np_detected
+  python train/visualise.py gates runs/osnet_cuhk03-scratch-seed0/model.pth --data /data/cuhk03_np_detected
+  python train/visualise.py embedding runs/osnet_cuhk03-scratch-seed0/model.pth --data /data/cuhk03_np_detected
+  python train/visualise.py curves runs/osnet_cuhk03-scratch-seed0 runs/plr_osnet_cuhk03-seed0
+
+The picture goes beside the model, or into the (first) run folder, unless --output says otherwise.
+Pictures of people are personal data: keep them where the data set may be kept, never in the repository.
+"""
+_PEOPLE = "Pictures of people are personal data: keep them where the data set may be kept."
+_DESCRIBING = ("ranking", "embedding")
+_FORMATS = (".png", ".pdf", ".svg")
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    picture = _picture(arguments)
+    arguments.draw(arguments, picture)
+    print(picture)
+    return 0
+
+
+def _picture(arguments: argparse.Namespace) -> Path:
+    """Where the picture goes; checked before the work, not after it."""
+    if arguments.output is not None:
+        picture: Path = arguments.output
+    elif arguments.kind == "curves":
+        picture = arguments.runs[0] / "comparison.png"
+    else:
+        picture = arguments.model.with_name(f"{arguments.model.stem}_{arguments.kind}.png")
+    folder = picture.resolve().parent
+    if not folder.is_dir():
+        raise ConfigError(f"expected the folder {folder} for the picture, found none; make it")
+    if picture.is_dir():
+        raise ConfigError(f"expected a file for --output, found the folder {picture}; add a file name")
+    if picture.suffix not in _FORMATS:
+        raise ConfigError(f"expected --output to end in {', '.join(_FORMATS)}, found {picture}")
+    if arguments.kind != "curves":
+        _keep_people_out(folder)
+    return picture
+
+
+def _keep_people_out(folder: Path) -> None:
+    """Refuse a folder of the repository, but for run folders, which git ignores."""
+    is_inside = (_REPOSITORY / ".git").exists() and folder.is_relative_to(_REPOSITORY)
+    if is_inside and "runs" not in folder.relative_to(_REPOSITORY).parts:
+        raise ConfigError(f"the picture shows people, and {folder} is part of the repository; give --output elsewhere")
+
+
+def _draw_ranking(arguments: argparse.Namespace, picture: Path) -> None:
+    data = _open_data(arguments)
+    with ExitStack() as stack:
+        model = open_model(arguments.model, stack)
+        draw_ranking(
+            _member(model),
+            data,
+            picture,
+            name=model.manifest.model_id,
+            queries=arguments.queries,
+            worst_first=arguments.worst,
+            seed=arguments.seed,
+        )
+
+
+def _draw_activations(arguments: argparse.Namespace, picture: Path) -> None:
+    loaded = _open_network(arguments.model)
+    from train.pictures.activations import draw_activations
+
+    data = _open_data(arguments)
+    if len(data.query) < arguments.images:
+        raise DataError(f"asked for {arguments.images} images, found {len(data.query)} queries in {data.name}")
+    drawn = np.random.default_rng(arguments.seed).choice(len(data.query), arguments.images, replace=False)
+    draw_activations(loaded, [data.query[position] for position in np.sort(drawn)], picture)
+
+
+def _draw_gates(arguments: argparse.Namespace, picture: Path) -> None:
+    loaded = _open_network(arguments.model)
+    from train.pictures.gates import draw_gates
+
+    data = _open_data(arguments)
+    draw_gates(loaded, data.query + data.ranked_gallery, picture, clusters=arguments.clusters, seed=arguments.seed)
+
+
+def _draw_embedding(arguments: argparse.Namespace, picture: Path) -> None:
+    data = _open_data(arguments)
+    with ExitStack() as stack:
+        model = open_model(arguments.model, stack)
+        draw_embedding(
+            _member(model),
+            data,
+            picture,
+            name=model.manifest.model_id,
+            identities=arguments.identities,
+            seed=arguments.seed,
+        )
+
+
+def _draw_curves(arguments: argparse.Namespace, picture: Path) -> None:
+    draw_comparison(arguments.runs, picture)
+
+
+def _open_data(arguments: argparse.Namespace) -> ReidData:
+    return open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
+
+
+def _member(model: OpenedModel) -> Member:
+    return Member(model.describe, model.manifest.input)
+
+
+def _open_network(path: Path) -> "LoadedNetwork":
+    """A checkpoint's network, to look inside."""
+    kind = read_manifest(path).artefact.kind
+    if kind != "checkpoint":
+        raise ConfigError(f"this looks inside the network, which needs its checkpoint (.pth); {path} is an {kind} file")
+    try:
+        from train.checkpoint import load_network
+    except ImportError as error:
+        raise ConfigError(f"{path} is a checkpoint, which needs PyTorch; install the extra `train`") from error
+    return load_network(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", help="`KIND --help` says more")
+    ranking = _add(kinds, "ranking", draw=_draw_ranking, shows="queries and what is found for each, right or wrong")
+    ranking.add_argument("--queries", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    ranking.add_argument("--worst", action="store_true", help="the queries of least average precision, worst first")
+    activations = _add(kinds, "activations", draw=_draw_activations, shows="where each branch of a network looks")
+    activations.add_argument("--images", type=_count, default=8, metavar="N", help="how many (default: %(default)s)")
+    gates = _add(kinds, "gates", draw=_draw_gates, shows="clusters of images that OSNet's gates treat alike")
+    gates.add_argument("--clusters", type=_count, default=6, metavar="K", help="how many (default: %(default)s)")
+    embedding = _add(kinds, "embedding", draw=_draw_embedding, shows="descriptors of some people as points on a plane")
+    embedding.add_argument("--identities", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    shows = "losses and scores of several runs in one picture"
+    curves = kinds.add_parser("curves", help=shows, description=f"Draw {shows}.")
+    curves.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, as train/run.py leaves it")
+    curves.set_defaults(draw=_draw_curves)
+    for kind in kinds.choices.values():
+        kind.add_argument("--output", type=Path, metavar="FILE", help=f"the picture: {', '.join(_FORMATS)}")
+    return parser
+
+
+def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> argparse.ArgumentParser:
+    """One kind of picture that needs a model and a data set."""
+    parser: argparse.ArgumentParser = kinds.add_parser(kind, help=shows, description=f"Draw {shows}. {_PEOPLE}")
+    opens = "checkpoint (.pth), ONNX file or engine" if kind in _DESCRIBING else "checkpoint (.pth)"
+    parser.add_argument("model", type=Path, help=f"{opens}, with its manifest beside it")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
+    parser.add_argument(
+        "--data-set", metavar="NAME", help="which data set it is (default: by the folder's name and layout)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: %(default)s)")
+    parser.set_defaults(draw=draw)
+    return parser
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
