@@ -1,54 +1,28 @@
 """Any folder of people: one folder per person, with or without cameras."""
 
 import logging
-import re
 from collections import defaultdict
-from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
-from train.data.images import IMAGE_SUFFIXES, list_folder
+from edge_runtime.contract.people_folder import People, Picture, split_people
 from train.data.samples import ReidData, Sample
-from train.data.splits import shuffled
 
 logger = logging.getLogger(__name__)
-
-_CAMERA = re.compile(r"(?:^|_)c(\d+)(?=s\d|[_.-])")
-_LAYOUT = "<person>/*.jpg, or <camera>/<person>/*.jpg, or both kinds inside train/ and test/"
-
-
-@dataclass(frozen=True)
-class _Picture:
-    path: Path
-    camera: str | None
-
-
-_People = dict[str, list[_Picture]]
-"""Pictures of each person, by name."""
 
 
 def read_any_folder(folder: Path, *, name: str) -> ReidData:
     """Read `<person>/*.jpg` or `<camera>/<person>/*.jpg`; a camera may also be in the file name, as in `0001_c3.jpg`.
 
     Without cameras every image counts as its own, so that no right image is left out of a ranking as the query's
-    neighbour; a warning says so. Inside `train` and `test` the split is the user's. Otherwise half of the people train:
-    which ones depends on nothing but their names, and all who were seen by one camera only are among them.
+    neighbour; a warning says so. Who trains and who is looked for: see `split_people`.
     Each camera that has two or more images of a test person gives the first as a query; if none has, the first camera
     does. All other images of the test are the gallery.
 
     Raises:
         DataError: the folder follows no such layout, or nobody in the test was seen by two cameras.
     """
-    parts = [part for part in ("train", "test") if (folder / part).is_dir()]
-    if len(parts) == 1:
-        raise DataError(f"{folder} holds {parts[0]} but not the other of train and test; add it, or take both away")
-    if parts:
-        train, test = (_read_people(folder / part) for part in parts)
-        shared = sorted(train.keys() & test.keys())
-        if shared:
-            raise DataError(f"{shared[0]} is in both train and test of {folder}; a person may be in one only")
-    else:
-        train, test = _halves(_read_people(folder))
+    train, test = split_people(folder)
     train, test = _with_cameras(train, test, folder=folder)
     data = _as_data(name, train, test, folder=folder)
     logger.info(
@@ -62,55 +36,7 @@ def read_any_folder(folder: Path, *, name: str) -> ReidData:
     return data
 
 
-def _read_people(folder: Path) -> _People:
-    inside = {path: _images(path) for path in _folders(folder)}
-    if inside and (loose := _images(folder)):
-        raise DataError(
-            f"expected only folders in {folder}, as {_LAYOUT}, found {len(loose)} images, {loose[0]} for one"
-        )
-    if any(inside.values()):
-        empty = [path for path, images in inside.items() if not images]
-        if empty:
-            raise DataError(f"expected images in every folder of {folder}, found none in {empty[0]}")
-        return {path.name: [_Picture(image, _camera_of(image)) for image in images] for path, images in inside.items()}
-    people: _People = defaultdict(list)
-    for camera in inside:
-        for person in _folders(camera):
-            people[person.name] += [_Picture(image, camera.name) for image in _images(person)]
-    if not any(people.values()):
-        raise DataError(f"expected people in {folder}, as {_LAYOUT}, found no images")
-    return dict(people)
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.is_dir()]
-
-
-def _images(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
-def _camera_of(image: Path) -> str | None:
-    match = _CAMERA.search(image.name)
-    return match[1] if match else None
-
-
-def _halves(people: _People) -> tuple[_People, _People]:
-    candidates = [person for person, pictures in people.items() if _can_be_found(pictures)]
-    test = set(shuffled(candidates, seed="test half")[: len(people) // 2])
-    return (
-        {person: pictures for person, pictures in people.items() if person not in test},
-        {person: people[person] for person in people if person in test},
-    )
-
-
-def _can_be_found(pictures: list[_Picture]) -> bool:
-    """Whether two cameras saw the person; an unknown camera is one of its own."""
-    known = {picture.camera for picture in pictures if picture.camera is not None}
-    return len(known) + sum(picture.camera is None for picture in pictures) > 1
-
-
-def _with_cameras(train: _People, test: _People, *, folder: Path) -> tuple[_People, _People]:
+def _with_cameras(train: People, test: People, *, folder: Path) -> tuple[People, People]:
     """Give every image a camera of its own where none is known."""
     pictures = [picture for part in (train, test) for person in part.values() for picture in person]
     unknown = [picture.path for picture in pictures if picture.camera is None]
@@ -127,18 +53,18 @@ def _with_cameras(train: _People, test: _People, *, folder: Path) -> tuple[_Peop
         folder,
     )
 
-    def own(people: _People) -> _People:
-        return {name: [_Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
+    def own(people: People) -> People:
+        return {name: [Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
 
     return own(train), own(test)
 
 
-def _as_data(name: str, train: _People, test: _People, *, folder: Path) -> ReidData:
+def _as_data(name: str, train: People, test: People, *, folder: Path) -> ReidData:
     identities = {person: number for number, person in enumerate(sorted(train) + sorted(test), start=1)}
     seen = {str(shot.camera) for people in (train, test) for person in people.values() for shot in person}
     cameras = {camera: number for number, camera in enumerate(sorted(seen, key=lambda text: (len(text), text)))}
 
-    def samples(person: str, pictures: list[_Picture]) -> list[Sample]:
+    def samples(person: str, pictures: list[Picture]) -> list[Sample]:
         return [Sample(shot.path, identities[person], cameras[str(shot.camera)]) for shot in pictures]
 
     query: list[Sample] = []

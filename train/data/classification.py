@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import DataError
-from train.data.images import ImageArray, ImageFiles, list_folder, list_images
+from edge_runtime.contract.people_folder import list_folder
+from train.data.images import ImageArray, ImageFiles, list_images
 from train.data.published import PUBLISHED, inner_folder
 from train.data.samples import ClassificationData, LabelledImages
 

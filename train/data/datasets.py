@@ -10,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.people_folder import IMAGE_SUFFIXES
 from train.data.any_folder import read_any_folder
 from train.data.attributes import read_pa100k
 from train.data.classification import read_cifar, read_imagenet
 from train.data.cuhk03 import Boxes, read_cuhk03
-from train.data.images import IMAGE_SUFFIXES, load_images
+from train.data.images import load_images
 from train.data.market_layout import has_market_layout, read_market1501, read_market_layout
 from train.data.msmt17 import read_msmt17
 from train.data.published import PUBLISHED, check_counts, inner_folder

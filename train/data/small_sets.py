@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.people_folder import shuffled
 from train.data.images import list_images
 from train.data.matlab import read_matlab
 from train.data.published import PUBLISHED, inner_folder
 from train.data.samples import DISTRACTOR, ReidData, Sample
-from train.data.splits import shuffled
 
 SPLITS = 10
 _GRID_LISTS = "features_and_partitions.mat"
