@@ -4,13 +4,15 @@ import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.people_folder import split_people
 
-SPLIT = "bounding_box_train"
+Split = Literal["bounding_box_train", "train", "training half"]
+MARKET_SPLIT: Split = get_args(Split)[0]
 
 
 class ImageList(BaseModel):
@@ -23,7 +25,7 @@ class ImageList(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    split: Literal["bounding_box_train"] = "bounding_box_train"
+    split: Split = MARKET_SPLIT
     seed: int
     count: PositiveInt
     identities: dict[str, PositiveInt]
@@ -31,27 +33,34 @@ class ImageList(BaseModel):
     images_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     images: tuple[str, ...]
 
-    @field_validator("images")
-    @classmethod
-    def _only_training_images(cls, images: tuple[str, ...]) -> tuple[str, ...]:
-        strays = [image for image in images if Path(image).parts[:1] != (SPLIT,) or ".." in Path(image).parts]
-        if strays or not images:
-            raise ValueError(f"expected images of {SPLIT} only, found {repr(strays[0]) if strays else 'none'}")
-        return images
+    @model_validator(mode="after")
+    def _only_training_images(self) -> "ImageList":
+        strays = [image for image in self.images if not _may_be_trained_on(Path(image), split=self.split)]
+        if strays or not self.images:
+            raise ValueError(f"expected images of {self.split} only, found {repr(strays[0]) if strays else 'none'}")
+        return self
 
     @model_validator(mode="after")
     def _counts_agree(self) -> "ImageList":
-        counts = {len(self.images), sum(self.identities.values()), sum(self.cameras.values())}
+        counts = {len(self.images), sum(self.identities.values())}
+        if self.cameras:
+            counts.add(sum(self.cameras.values()))
         if counts != {self.count}:
             raise ValueError(f"the count is {self.count}, but the list holds {len(self.images)} images")
         return self
+
+
+def _may_be_trained_on(image: Path, *, split: Split) -> bool:
+    """Whether a path lies in the split, as far as its name tells: for a half of the people, `read_image_list` looks."""
+    is_inside = not image.is_absolute() and ".." not in image.parts
+    return is_inside and (split == "training half" or image.parts[:1] == (split,))
 
 
 def read_image_list(path: Path, data: Path) -> ImageList:
     """Read a list and check that the images in the folder `data` are the ones it was made from.
 
     Raises:
-        DataError: list or an image missing, the list malformed, or an image changed since.
+        DataError: list or an image missing, the list malformed, an image changed since, or one to test with among them.
     """
     try:
         images = ImageList.model_validate_json(path.read_bytes())
@@ -63,6 +72,8 @@ def read_image_list(path: Path, data: Path) -> ImageList:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "list"
         raise DataError(f"{path} is not a calibration list: {where}: {fault['msg']}; make it again") from error
+    if images.split == "training half":
+        _check_half(images, path, data=data)
     found = images_digest(data, images.images)
     if found != images.images_sha256:
         raise DataError(
@@ -70,6 +81,17 @@ def read_image_list(path: Path, data: Path) -> ImageList:
             f"found {found}; give the same data set or make the list again"
         )
     return images
+
+
+def _check_half(images: ImageList, path: Path, *, data: Path) -> None:
+    _, test = split_people(data)
+    forbidden = {picture.path.relative_to(data).as_posix() for pictures in test.values() for picture in pictures}
+    strays = forbidden.intersection(images.images)
+    if strays:
+        raise DataError(
+            f"{path} names {min(strays)}, whose person is there to test with; were people added to {data} since? make "
+            "the list again with calibration/select_images.py"
+        )
 
 
 def write_image_list(images: ImageList, path: Path) -> None:

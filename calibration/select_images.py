@@ -4,11 +4,13 @@ import argparse
 import re
 import sys
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from calibration.image_list import SPLIT, ImageList, images_digest, write_image_list
+from calibration.image_list import MARKET_SPLIT, ImageList, Split, images_digest, write_image_list
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.people_folder import list_folder, split_people
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import run
 
@@ -16,7 +18,17 @@ from edge_runtime.contract.script import run
 _NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+).*\.(jpg|jpeg|png)$", re.IGNORECASE)
 _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")
 
-Groups = dict[str, dict[str, list[Path]]]
+
+@dataclass(frozen=True)
+class _Image:
+    """A training image. camera: None where it is not known."""
+
+    path: Path
+    identity: str
+    camera: str | None
+
+
+Groups = dict[str, dict[str | None, list[_Image]]]
 """identity -> camera -> its images."""
 
 
@@ -27,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     write_image_list(images, arguments.output)
     print(
         f"{arguments.output}: {images.count} images of {len(images.identities)} identities "
-        f"and {len(images.cameras)} cameras"
+        f"and {len(images.cameras) or 'unknown'} cameras, from {images.split}"
     )
     return 0
 
@@ -38,62 +50,69 @@ def select(data: Path, *, count: int, seed: int) -> ImageList:
     Raises:
         DataError: no training split, too few images, or a chosen image is damaged.
     """
-    groups = _training_images(data)
-    if not groups:
-        raise DataError(f"expected images such as 0002_c1s1_000451_03.jpg in {data / SPLIT}, found none")
-    available = sum(len(images) for cameras in groups.values() for images in cameras.values())
-    if not 0 < count <= available:
-        raise DataError(f"expected --count from 1 to the {available} training images of {data}, found {count}")
-    chosen = sorted(_balanced(groups, count=count, random=Random(seed)))
-    broken = [path for path in chosen if read_image(path) is None]
+    split, images = _training_images(data)
+    if not 0 < count <= len(images):
+        raise DataError(f"expected --count from 1 to the {len(images)} training images of {data}, found {count}")
+    chosen = sorted(_balanced(images, count=count, random=Random(seed)), key=lambda image: image.path)
+    broken = [image.path for image in chosen if read_image(image.path) is None]
     if broken:
         raise DataError(
             f"{len(broken)} of {count} chosen images cannot be decoded: {', '.join(map(str, broken[:10]))}; "
             "replace them or unpack the data set again"
         )
-    names = tuple(path.relative_to(data).as_posix() for path in chosen)
-    matches = [match for path in chosen if (match := _NAME.match(path.name))]
+    names = tuple(image.path.relative_to(data).as_posix() for image in chosen)
     return ImageList(
+        split=split,
         seed=seed,
         count=count,
-        identities=dict(sorted(Counter(match["identity"] for match in matches).items())),
-        cameras=dict(sorted(Counter(match["camera"] for match in matches).items())),
+        identities=dict(sorted(Counter(image.identity for image in chosen).items())),
+        cameras=dict(sorted(Counter(image.camera for image in chosen if image.camera is not None).items())),
         images_sha256=images_digest(data, names),
         images=names,
     )
 
 
-def _training_images(data: Path) -> Groups:
-    if data.resolve().name in _TEST_FOLDERS:
+def _training_images(data: Path) -> tuple[Split, list[_Image]]:
+    if data.resolve().name in _TEST_FOLDERS or (data.resolve().name == "test" and (data / "../train").is_dir()):
         raise DataError(
             f"{data} holds test images; an engine calibrated on them would look better than it is: "
-            f"give the folder that holds {SPLIT}"
+            "give the folder that holds the training images too"
         )
-    folder = data / SPLIT
-    try:
-        paths = sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(
-            f"expected the training images in {folder}, which is missing; give the folder that holds it"
-        ) from error
-    groups: Groups = defaultdict(lambda: defaultdict(list))
-    for path in paths:
-        match = _NAME.match(path.name)
-        if match and int(match["identity"]) > 0:
-            groups[match["identity"]][match["camera"]].append(path)
-    return groups
+    if any((data / folder).is_dir() for folder in (MARKET_SPLIT, *_TEST_FOLDERS)):
+        return MARKET_SPLIT, _market_images(data)
+    people, _ = split_people(data)
+    images = [
+        _Image(picture.path, person, picture.camera) for person, pictures in people.items() for picture in pictures
+    ]
+    return ("train" if (data / "train").is_dir() else "training half"), images
 
 
-def _balanced(groups: Groups, *, count: int, random: Random) -> list[Path]:
+def _market_images(data: Path) -> list[_Image]:
+    folder = data / MARKET_SPLIT
+    matches = ((path, _NAME.match(path.name)) for path in list_folder(folder))
+    images = [
+        _Image(path, match["identity"], match["camera"])
+        for path, match in matches
+        if match and int(match["identity"]) > 0
+    ]
+    if not images:
+        raise DataError(f"expected images such as 0002_c1s1_000451_03.jpg in {folder}, found none")
+    return images
+
+
+def _balanced(images: list[_Image], *, count: int, random: Random) -> list[_Image]:
     """Go round the identities, one image each, from the camera that was used least so far."""
+    groups: Groups = defaultdict(lambda: defaultdict(list))
+    for image in images:
+        groups[image.identity][image.camera].append(image)
     for cameras in groups.values():
-        for images in cameras.values():
-            random.shuffle(images)
-    chosen: list[Path] = []
-    used: Counter[str] = Counter()
+        for shots in cameras.values():
+            random.shuffle(shots)
+    chosen: list[_Image] = []
+    used: Counter[str | None] = Counter()
     while len(chosen) < count:
         for identity in random.sample(sorted(groups), len(groups)):
-            left = [camera for camera, images in groups[identity].items() if images]
+            left = [camera for camera, shots in groups[identity].items() if shots]
             if left and len(chosen) < count:
                 camera = min(left, key=lambda name: used[name])
                 used[camera] += 1
@@ -106,7 +125,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog="example: python calibration/select_images.py data/market1501 --output calibration.json",
     )
-    parser.add_argument("data", type=Path, help=f"data set in Market-1501's layout: the folder that holds {SPLIT}")
+    parser.add_argument(
+        "data", type=Path, help=f"the folder that holds {MARKET_SPLIT}, or any folder of people: <person>/*.jpg"
+    )
     parser.add_argument("--output", type=Path, required=True, help="the list to write (JSON)")
     parser.add_argument("--count", type=int, default=512, help="how many images (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="another seed chooses other images (default: %(default)s)")

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
-from calibration.image_list import read_image_list
+from calibration.image_list import images_digest, read_image_list, write_image_list
 from calibration.select_images import main, select
 from edge_runtime.contract.errors import DataError
-from tests.market_folder import write_market_folder
+from tests.market_folder import pattern, write_market_folder
+from train.data.datasets import open_folder
 
 
 @pytest.fixture
@@ -62,13 +65,20 @@ def test_junk_and_distractors_are_left_out(data: Path) -> None:
 @pytest.mark.parametrize("folder", ["query", "bounding_box_test"])
 def test_test_images_are_refused(data: Path, folder: str) -> None:
     """An engine calibrated on the images it is judged with looks better than it is."""
-    with pytest.raises(DataError, match=r"holds test images.*give the folder that holds bounding_box_train"):
+    with pytest.raises(DataError, match=r"holds test images.*give the folder that holds the training images too"):
         select(data / folder, count=5, seed=0)
 
 
-def test_a_folder_without_training_images_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_training_images_is_refused(data: Path) -> None:
     """A sentence says what was expected."""
-    with pytest.raises(DataError, match=r"expected the training images in .*bounding_box_train, which is missing"):
+    shutil.rmtree(data / "bounding_box_train")
+    with pytest.raises(DataError, match=r"expected the folder .*bounding_box_train, which is missing"):
+        select(data, count=5, seed=0)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    """Neither of the two layouts is there."""
+    with pytest.raises(DataError, match=r"expected people in .*, as <person>/\*\.jpg"):
         select(tmp_path, count=5, seed=0)
 
 
@@ -156,3 +166,58 @@ def test_a_missing_or_foreign_list_is_refused(data: Path, tmp_path: Path) -> Non
     (tmp_path / "foreign.json").write_text("[]")
     with pytest.raises(DataError, match="is not a calibration list"):
         read_image_list(tmp_path / "foreign.json", data)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """12 people, a folder each, 4 images of each; two cameras in the file names."""
+    for person in range(12):
+        for copy in range(4):
+            path = tmp_path / "people" / f"person {person}" / f"{copy}_c{copy % 2}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), pattern(person, camera=copy % 2, copy=copy))
+    return tmp_path / "people"
+
+
+def test_people_of_an_own_folder_are_those_that_train(people: Path) -> None:
+    """Calibration sees the half that training sees, and nobody who is looked for."""
+    images = select(people, count=24, seed=0)
+    data = open_folder(people)
+    assert {people / image for image in images.images} == {sample.path for sample in data.train}
+    assert images.split == "training half"
+    assert images.cameras == {"0": 12, "1": 12}
+    assert set(images.identities.values()) == {4}
+
+
+def test_people_of_an_own_split_are_its_training_part(people: Path) -> None:
+    """Who put people into train and test decided already."""
+    for part, numbers in (("train", range(4)), ("test", range(4, 12))):
+        for number in numbers:
+            (people / part).mkdir(exist_ok=True)
+            (people / f"person {number}").rename(people / part / f"person {number}")
+    images = select(people, count=16, seed=0)
+    assert images.split == "train"
+    assert set(images.identities) == {f"person {number}" for number in range(4)}
+    with pytest.raises(DataError, match="holds test images"):
+        select(people / "test", count=4, seed=0)
+
+
+def test_cameras_that_nobody_knows_are_left_open(people: Path) -> None:
+    """Identities are balanced all the same."""
+    for path in sorted(people.glob("*/*.png")):
+        path.rename(path.with_name(path.name.replace("_c", "_x")))
+    images = select(people, count=12, seed=0)
+    assert images.cameras == {}
+    assert set(images.identities.values()) == {2}
+
+
+def test_a_list_that_names_people_to_test_with_is_refused(people: Path, tmp_path: Path) -> None:
+    """Written by hand, or people were added since and the halves are others now."""
+    tested = open_folder(people).query[0].path.relative_to(people).as_posix()
+    images = select(people, count=5, seed=0)
+    names = (*images.images[1:], tested)
+    changed = images.model_copy(update={"images": names, "images_sha256": images_digest(people, names)})
+    path = tmp_path / "list.json"
+    write_image_list(changed, path)
+    with pytest.raises(DataError, match=rf"names {tested}, whose person is there to test with"):
+        read_image_list(path, people)
