@@ -135,6 +135,7 @@ def join_processes(wish: str) -> Iterator[Processes]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(device, rank, count)
+        distributed.barrier()  # one that leaves early would take the connections of the others with it
     finally:
         distributed.destroy_process_group()
 
