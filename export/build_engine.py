@@ -1,204 +1,174 @@
-"""Build an engine from an ONNX file and accept it only if it still finds the right people."""
+"""Build an engine from an ONNX file and accept it only if it still finds the right people, and sooner."""
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-
-from calibration.quantization import Activations, quantize
-from edge_runtime.contract.errors import ExportError, ManifestError
-from edge_runtime.contract.manifest import (
-    Artefact,
-    Build,
-    Manifest,
-    Precision,
-    file_sha256,
-    read_manifest,
-    write_manifest,
-)
-from edge_runtime.contract.provenance import cpu_name, describe_file, successor
+from calibration.choice import read_choice
+from calibration.image_list import MARKET_SPLIT, read_image_list
+from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.manifest import Precision, file_sha256, read_manifest, write_manifest
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
-from export.comparison import Comparison, add_tolerance_options, as_table, compare, tolerance_of
-from export.tensorrt_builder import build_plan, tensorrt_unavailable
-from export.timing import interleave
+from export.comparison_table import as_table
+from export.engine_plan import Plan, make_engine, make_plan, refuse_stale
+from export.engine_request import PRECISIONS, Request, Source, all_requests, choose_backend, relative
+from export.engine_trial import Trial, time_engines, trials_as_table
+from export.judging import Gate, add_gate_options, open_gate
+from export.tensorrt_builder import Batch
+from export.tolerance import add_tolerance_options, tolerance_of
 from train.data.datasets import open_folder
-
-_WORKSPACE_MIB = 512
-_TIMING_CACHE = "tensorrt_timing.cache"
-_TIMING_ROUNDS = 40
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to build. parent is the float32 ONNX file; model the one that was given, perhaps the same."""
-
-    model: Path
-    parent: Path
-    precision: Precision
-    backend: str
-    calibration: Path | None
-    data: Path
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Build, compare, and keep the engine if it is good enough. Returns the exit code."""
+    """Build, judge, and keep the engine if it is good enough. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    precision: Precision = "int8" if arguments.int8 else "fp16"
-    tolerance = tolerance_of(arguments, precision)
-    _check_calibration(arguments.model, arguments.calibration, precision=precision)
-    data = open_folder(arguments.data)
-    request = Request(
-        model=arguments.model,
-        parent=_relative(arguments.model, "fp32"),
-        precision=precision,
-        backend=_choose_backend(arguments.backend),
-        calibration=arguments.calibration,
-        data=arguments.data,
-    )
-    output = arguments.output or _usual_output(request)
-    if output.is_dir():
-        raise ExportError(f"expected the name of a file to write, found the folder {output}; give another --output")
-    if output.exists() and output.samefile(arguments.model):
-        raise ExportError(f"the engine would replace the model it is built from, {output}; give another --output")
-    with _folder_beside(output) as name:
-        candidate = Path(name) / output.name
-        manifest = build_candidate(request, candidate)
-        comparison = compare(request.parent, candidate, data)
-        print(as_table(comparison))
-        excess = comparison.excess(tolerance)
-        if excess:
-            raise ExportError(f"the {precision} engine is not good enough: {excess}; no engine was written")
-        print(_speed(request, candidate))
-        _keep(candidate, output, manifest=manifest, comparison=comparison)
-    print(f"{output}: {precision}, backend {request.backend}, {output.stat().st_size / 1e6:.2f} MB")
+    source = _source(arguments)
+    gate = open_gate(arguments, read_manifest(source.parent).input)
+    _check_calibration(source, gate, precision=arguments.precision)
+    _check_output(arguments.output, source)
+    requests = _requests(source, arguments)
+    try:
+        _build(requests, arguments, gate)
+    except _RefusedError as error:
+        if arguments.fallback is None:
+            raise
+        print(f"{error}\nfalling back to {arguments.fallback}, as asked with --fallback")
+        _build([_request(source, arguments.fallback, arguments)], arguments, gate)
     return 0
 
 
-def _choose_backend(wanted: str) -> str:
-    if wanted == "onnxruntime":
-        return wanted
-    reason = tensorrt_unavailable()
-    if reason is None:
-        return "tensorrt"
-    if wanted == "tensorrt":
-        raise ExportError(f"TensorRT is not available: {reason}; build on the device, or with --backend onnxruntime")
-    print(f"TensorRT is not available ({reason}): building for ONNX Runtime on the CPU")
-    return "onnxruntime"
+class _RefusedError(ExportError):
+    """Nothing that was built is good enough and fast enough."""
 
 
-def build_candidate(request: Request, candidate: Path) -> Manifest:
-    """Write the engine and a manifest without evidence. Returns that manifest."""
-    with tempfile.TemporaryDirectory() as folder:
-        network = _network(request, Path(folder))
-        made_from = read_manifest(network)
-        if request.backend == "tensorrt":
-            build, artefact = _build_with_tensorrt(request, network, candidate)
-        else:
-            shutil.copyfile(network, candidate)
-            build = made_from.build
-            artefact = describe_file(candidate, parent=made_from, kind="engine", opset=made_from.artefact.opset)
-    artefact = artefact.model_copy(update={"parent_sha256": file_sha256(request.parent)})
-    manifest = successor(made_from, artefact, build=build, calibration=made_from.calibration)
-    write_manifest(manifest, candidate)
-    return manifest
-
-
-def _check_calibration(model: Path, calibration: Path | None, *, precision: Precision) -> None:
-    """Refuse an image list that nothing would be calibrated with, but for the one a quantised model was made with."""
-    if calibration is None:
-        return
-    if precision != "int8":
-        raise ExportError(f"--calibration is for --int8 only: {precision} needs no image list; leave it out")
-    used = read_manifest(model).calibration
-    if used is not None and used.image_list_sha256 != file_sha256(calibration):
+def _requests(source: Source, arguments: argparse.Namespace) -> list[Request]:
+    if arguments.precision == "best":
+        return all_requests(source, arguments.backend)
+    request = _request(source, arguments.precision, arguments)
+    choice = source.choice
+    if choice is None:
+        return [request]
+    if request.precision != "int8" or read_manifest(source.model).build.precision == "int8":
+        raise ExportError(f"--choice says how to quantise {source.model}, which is not done here; leave it out")
+    if choice.backend != request.backend:
         raise ExportError(
-            f"{model} is quantised already, with another image list than {calibration}; leave --calibration out, "
-            "or give the float32 file"
+            f"{arguments.choice} was measured for {choice.backend}, but {request.backend} is built for; "
+            f"add --backend {choice.backend}, or leave --choice out"
         )
+    return [request]
 
 
-def _network(request: Request, folder: Path) -> Path:
-    """The ONNX file that holds the wanted precision; it is quantised into `folder` if that was not done yet."""
-    if request.precision == "fp16" or read_manifest(request.model).build.precision == "int8":
-        return _relative(request.model, request.precision)
-    if request.calibration is None:
-        raise ExportError(
-            f"{request.model} is not quantised yet: add --calibration LIST, made with calibration/select_images.py"
-        )
-    network = folder / request.model.name
-    activations: Activations = "int8" if request.backend == "tensorrt" else "uint8"
-    quantize(request.parent, network, image_list=request.calibration, data=request.data, activations=activations)
-    return network
+def _request(source: Source, precision: Precision, arguments: argparse.Namespace) -> Request:
+    return Request(source, precision, choose_backend(arguments.backend, precision))
 
 
-def _build_with_tensorrt(request: Request, network: Path, candidate: Path) -> tuple[Build, Artefact]:
-    made_from = read_manifest(network)
-    batch = made_from.artefact
-    built = build_plan(
-        network,
-        precision=request.precision,
-        batch_min=batch.batch_min,
-        batch_opt=batch.batch_opt,
-        batch_max=batch.batch_max,
-        workspace_mib=_WORKSPACE_MIB,
-        timing_cache=request.model.with_name(_TIMING_CACHE),
-    )
-    candidate.write_bytes(built.plan)
-    build = built.build(request.precision, kept_higher=made_from.build.kept_higher)
-    return build, describe_file(candidate, parent=made_from, kind="engine", opset=batch.opset)
+def _source(arguments: argparse.Namespace) -> Source:
+    parent = relative(arguments.model, "fp32")
+    usual = read_manifest(parent).artefact
+    sizes = arguments.batch or (usual.batch_min, usual.batch_opt, usual.batch_max)
+    choice = read_choice(arguments.choice) if arguments.choice else None
+    return Source(arguments.model, parent, arguments.calibration, arguments.data, Batch(*sizes), choice)
 
 
-def _relative(model: Path, precision: Precision) -> Path:
-    """The ONNX file with the same weights in another precision: the model itself, or one beside it.
+def _check_calibration(source: Source, gate: Gate, *, precision: Precision | Literal["best"]) -> None:
+    """Refuse an image list that nothing would be calibrated with, or that holds people of the test.
 
-    It is known by its manifest, not by its name.
+    Raises:
+        DataError: the list or its images cannot be used.
+        ExportError: see above.
     """
-    manifest = read_manifest(model)
-    if manifest.artefact.kind != "onnx":
-        raise ExportError(f"expected an ONNX file of export/to_onnx.py, found {model}: {manifest.artefact.kind}")
-    for path in (model, *sorted(model.parent.glob("*.onnx"))):
-        try:
-            other = read_manifest(path)
-        except ManifestError:
-            continue  # a file of something else
-        is_same_network = other.artefact.kind == "onnx" and other.space_id == manifest.space_id
-        if is_same_network and other.build.precision == precision:
-            return path
-    option = " --half" if precision == "fp16" else ""
-    raise ExportError(
-        f"found no {precision} ONNX file with the weights of {model} beside it; write it with export/to_onnx.py{option}"
+    if source.calibration is None:
+        return
+    if precision not in ("int8", "best"):
+        raise ExportError(f"--calibration is for --int8 only: {precision} needs no image list; leave it out")
+    used = read_manifest(source.model).calibration
+    if used is not None and used.image_list_sha256 != file_sha256(source.calibration):
+        raise ExportError(
+            f"{source.model} is quantised already, with another image list than {source.calibration}; leave "
+            "--calibration out, or give the float32 file"
+        )
+    if source.data is None:
+        raise ExportError("--calibration names training images: add --data with the folder the list was made from")
+    images = read_image_list(source.calibration, source.data)
+    if images.split != MARKET_SPLIT or open_folder(source.data).name != gate.images.name:
+        return  # other people, or names instead of numbers, by which the list was checked already
+    shared = {int(identity) for identity in images.identities} & set(gate.images.query.identities.tolist())
+    if shared:
+        raise ExportError(
+            f"{source.calibration} holds {len(shared)} people of the test, identity {min(shared)} for one: an engine "
+            "calibrated on them would look better than it is; make the list with calibration/select_images.py"
+        )
+
+
+def _check_output(output: Path | None, source: Source) -> None:
+    if output is None:
+        return
+    if output.is_dir():
+        raise ExportError(f"expected the name of a file to write, found the folder {output}; give another --output")
+    if output.exists() and any(output.samefile(path) for path in (source.model, source.parent)):
+        raise ExportError(f"the engine would replace the model it is built from, {output}; give another --output")
+
+
+def _build(requests: Sequence[Request], arguments: argparse.Namespace, gate: Gate) -> None:
+    """Build and try every request, and put the fastest engine that is accepted in its place.
+
+    Raises:
+        _RefusedError: none is.
+    """
+    beside = arguments.output or requests[0].source.parent
+    with _folder_beside(beside) as folder:
+        plans = [make_plan(request, Path(folder), output=arguments.output) for request in requests]
+        if not arguments.force:
+            refuse_stale(plans)
+        trials = _try(plans, Path(folder), arguments, gate=gate)
+        best = _fastest(trials, arguments)
+        os.replace(best.candidate, best.plan.output)
+        write_manifest(best.manifest.model_copy(update={"evidence": best.comparison.child}), best.plan.output)
+    size = best.plan.output.stat().st_size / 1e6
+    print(f"{best.plan.output}: {best.plan.build.precision}, backend {best.plan.build.backend}, {size:.2f} MB")
+
+
+def _try(plans: Sequence[Plan], folder: Path, arguments: argparse.Namespace, *, gate: Gate) -> list[Trial]:
+    """Build, judge and time every plan, and print what came out."""
+    source = plans[0].request.source
+    built = []
+    for number, plan in enumerate(plans):
+        candidate = folder / str(number) / plan.output.name
+        candidate.parent.mkdir()
+        manifest = make_engine(plan, candidate, reuse=not arguments.force)
+        comparison = gate.judge(source.parent, candidate)
+        print(f"{plan.title}:\n{as_table(comparison)}")
+        built.append((plan, candidate, manifest, comparison))
+    (parent_ms, *medians), measured = time_engines(
+        source.parent, [candidate for _, candidate, _, _ in built], batch=source.batch.best
     )
-
-
-def _speed(request: Request, candidate: Path) -> str:
-    """Say plainly how fast the engine is beside its parent, at batch 1 and on one thread."""
-    with open_engine(request.parent) as parent, open_engine(candidate) as child:
-        spec = parent.manifest.input
-        crops = np.random.default_rng(0).integers(0, 256, (1, spec.height_px, spec.width_px, 3), dtype=np.uint8)
-        samples = interleave(
-            {"parent": lambda: parent.describe(crops), "child": lambda: child.describe(crops)}, rounds=_TIMING_ROUNDS
+    trials = [
+        Trial(
+            plan=plan,
+            candidate=candidate,
+            manifest=manifest,
+            comparison=comparison,
+            excess=comparison.excess(tolerance_of(arguments, plan.build.precision)),
+            median_ms=median,
+            parent_median_ms=parent_ms,
         )
-        before, after = (float(np.median(samples[name])) for name in ("parent", "child"))
-        return (
-            f"{request.precision} on {child.backend} runs {before / after:.2f} times as fast as float32 on "
-            f"{parent.backend} ({cpu_name()}, one thread, one crop: {after:.2f} and {before:.2f} ms)"
-        )
+        for (plan, candidate, manifest, comparison), median in zip(built, medians, strict=True)
+    ]
+    print(trials_as_table(trials, measured=measured))
+    return trials
 
 
-def _keep(candidate: Path, output: Path, *, manifest: Manifest, comparison: Comparison) -> None:
-    os.replace(candidate, output)
-    write_manifest(manifest.model_copy(update={"evidence": comparison.child}), output)
-
-
-def _usual_output(request: Request) -> Path:
-    suffix = ".engine" if request.backend == "tensorrt" else ".onnx"
-    return request.parent.with_name(f"{request.parent.stem}_{request.precision}_{request.backend}{suffix}")
+def _fastest(trials: Sequence[Trial], arguments: argparse.Namespace) -> Trial:
+    faults = [trial.fault(allow_slower=arguments.allow_slower) for trial in trials]
+    accepted = [trial for trial, fault in zip(trials, faults, strict=True) if not fault]
+    if accepted:
+        return min(accepted, key=lambda trial: trial.median_ms)
+    sentences = [f"the {trial.plan.title} engine {fault}" for trial, fault in zip(trials, faults, strict=True)]
+    raise _RefusedError(f"{'; '.join(sentences)}; no engine was written")
 
 
 def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":
@@ -213,29 +183,46 @@ def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python export/build_engine.py osnet.onnx --int8 --calibration calibration.json "
-        "--data data/market1501",
+        epilog="examples: python export/build_engine.py osnet.onnx --int8 --calibration calibration.json "
+        "--data data/market1501; whatever is fastest here: python export/build_engine.py osnet.onnx --best "
+        "--calibration calibration.json --data data/market1501",
     )
     parser.add_argument("model", type=Path, help="ONNX file of export/to_onnx.py, its manifest beside it")
-    precision = parser.add_mutually_exclusive_group(required=True)
-    precision.add_argument("--fp16", action="store_true", help="half precision; needs to_onnx.py --half")
-    precision.add_argument("--int8", action="store_true", help="INT8; quantises the model if that was not done yet")
-    parser.add_argument("--calibration", type=Path, help="image list of calibration/select_images.py, for --int8")
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        help="data set in Market-1501's layout: the engine is accepted by its scores on query and gallery",
-    )
+    _add_precisions(parser)
+    parser.add_argument("--calibration", type=Path, help="image list of calibration/select_images.py, for INT8")
+    parser.add_argument("--choice", type=Path, help="what to leave in float, as export/sensitivity.py measured it")
+    add_gate_options(parser)
     parser.add_argument(
         "--backend",
-        choices=("auto", "tensorrt", "onnxruntime"),
+        choices=("auto", *PRECISIONS),
         default="auto",
-        help="auto (default) takes TensorRT where it is available, and says which one it took",
+        help="auto (default) takes TensorRT where it is available, else ONNX Runtime (OpenVINO for --bf16), and says "
+        "which one it took; with --best it tries all there are",
+    )
+    parser.add_argument(
+        "--batch",
+        nargs=3,
+        type=int,
+        metavar=("MIN", "OPT", "MAX"),
+        help="batch sizes the engine accepts, and the one it is tuned for and timed at (default: those of the model)",
     )
     parser.add_argument("--output", type=Path, help="default: NAME_PRECISION_BACKEND beside the model")
+    parser.add_argument("--force", action="store_true", help="build again, and replace an engine that is there already")
+    parser.add_argument("--fallback", choices=("fp16", "bf16"), help="build this precision if the other is refused")
+    parser.add_argument("--allow-slower", action="store_true", help="accept an engine slower than its float32 parent")
     add_tolerance_options(parser)
     return parser
+
+
+def _add_precisions(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_mutually_exclusive_group(required=True)
+    for name, meaning in (
+        ("fp16", "half precision; needs to_onnx.py --half"),
+        ("int8", "INT8; quantises the model if that was not done yet"),
+        ("bf16", "bfloat16, by OpenVINO on a CPU that has it"),
+        ("best", "all that this device offers (INT8 with --calibration); keeps the fastest that is good enough"),
+    ):
+        group.add_argument(f"--{name}", dest="precision", action="store_const", const=name, help=meaning)
 
 
 if __name__ == "__main__":

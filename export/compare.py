@@ -7,15 +7,17 @@ from pathlib import Path
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from export.comparison import add_tolerance_options, as_table, compare, tolerance_of
-from train.data.datasets import open_folder
+from export.comparison_table import as_table
+from export.judging import add_gate_options, open_gate
+from export.tolerance import add_tolerance_options, tolerance_of
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print both models' scores. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     tolerance = tolerance_of(arguments, read_manifest(arguments.model).build.precision)
-    comparison = compare(arguments.parent, arguments.model, open_folder(arguments.data))
+    gate = open_gate(arguments, read_manifest(arguments.parent).input)
+    comparison = gate.judge(arguments.parent, arguments.model)
     print(as_table(comparison))
     excess = comparison.excess(tolerance)
     if excess:
@@ -31,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("parent", type=Path, help="the float32 ONNX file, its manifest beside it")
     parser.add_argument("model", type=Path, help="the ONNX file or engine made from it, its manifest beside it")
-    parser.add_argument("--data", type=Path, required=True, help="data set in Market-1501's layout, with query images")
+    add_gate_options(parser)
     add_tolerance_options(parser)
     return parser
 

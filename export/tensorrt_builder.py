@@ -18,6 +18,7 @@ from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
 from edge_runtime.engine.tensorrt_library import load_tensorrt, tensorrt_log
+from export.tensorrt_progress import show_progress
 
 logger = logging.getLogger(__name__)
 
@@ -27,16 +28,17 @@ _HOW_TO_GET = {
     "int8": "quantise it with calibration/quantize.py first",
 }
 _SHOWN_FAULTS = 3
+OPTIMISATION_LEVEL = 3
+"""How long TensorRT searches, 0 to 5; 3 is its own default. Versions before 8.6 have no choice."""
 
 
 @dataclass(frozen=True)
-class BuiltPlan:
-    """A serialized TensorRT engine and what it is tied to; all but `plan` are fields of the manifest's `build`.
+class Target:
+    """What a plan is tied to: fields of the manifest's `build`.
 
     The device is None only where TensorRT builds without a GPU, as in the tests; such a plan cannot be run.
     """
 
-    plan: bytes
     tensorrt: str
     cuda: str | None
     gpu: str | None
@@ -49,12 +51,20 @@ class BuiltPlan:
             backend="tensorrt",
             precision=precision,
             kept_higher=kept_higher,
+            optimisation_level=OPTIMISATION_LEVEL,
             tensorrt=self.tensorrt,
             cuda=self.cuda,
             gpu=self.gpu,
             compute_capability=self.compute_capability,
             l4t=self.l4t,
         )
+
+
+@dataclass(frozen=True)
+class BuiltPlan(Target):
+    """A serialized TensorRT engine, in TensorRT's own bytes, which `trtexec --loadEngine` takes."""
+
+    plan: bytes
 
 
 @dataclass(frozen=True)
@@ -82,6 +92,22 @@ def tensorrt_unavailable() -> str | None:
     return None
 
 
+def read_target() -> Target:
+    """What a plan that is built here will be tied to.
+
+    Raises:
+        ExportError: no TensorRT, or no usable GPU where there is a driver.
+    """
+    trt, device = _open_tensorrt()
+    return Target(
+        tensorrt=trt.__version__,
+        cuda=device.cuda if device else None,
+        gpu=device.gpu if device else None,
+        compute_capability=device.compute_capability if device else None,
+        l4t=device.l4t if device else None,
+    )
+
+
 def build_plan(
     onnx_path: Path,
     *,
@@ -103,7 +129,7 @@ def build_plan(
     batch = Batch(batch_min, batch_opt, batch_max)
     model = read_network(onnx_path)
     _check_precision(model, precision, path=onnx_path)
-    trt, device = _open_tensorrt()
+    trt, _ = _open_tensorrt()
     builder = _open_builder(trt)
     network = builder.create_network(_network_flags(trt))
     parser = _parse(trt, network, path=onnx_path, model=model)
@@ -112,7 +138,7 @@ def build_plan(
         _allow_precisions(trt, config, model=model)
     _add_batch_profile(builder, network, config=config, batch=batch)
     cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
-    _show_progress(trt, config)
+    show_progress(trt, config)
 
     logger.info("building %s for TensorRT %s, which takes seconds to many minutes", onnx_path, trt.__version__)
     plan = builder.build_serialized_network(network, config)
@@ -121,14 +147,7 @@ def build_plan(
         raise ExportError(f"TensorRT {trt.__version__} cannot build {onnx_path}: {tensorrt_log().take_errors()}")
     if timing_cache and cache is not None:
         _write_atomically(timing_cache, bytes(cache.serialize()))
-    return BuiltPlan(
-        plan=bytes(plan),
-        tensorrt=trt.__version__,
-        cuda=device.cuda if device else None,
-        gpu=device.gpu if device else None,
-        compute_capability=device.compute_capability if device else None,
-        l4t=device.l4t if device else None,
-    )
+    return BuiltPlan(**vars(read_target()), plan=bytes(plan))
 
 
 def _open_tensorrt() -> tuple[Any, Device | None]:
@@ -155,7 +174,7 @@ def _check_precision(model: Any, precision: Precision, *, path: Path) -> None:
     if unsigned:
         raise ExportError(
             f"{path} is quantised for ONNX Runtime (uint8 activations), and TensorRT takes int8 ones only; "
-            "quantise the float32 file again with calibration/quantize.py --activations int8"
+            "quantise the float32 file again with calibration/quantize.py --backend tensorrt"
         )
 
 
@@ -208,6 +227,8 @@ def _parser_faults(parser: Any, model: Any) -> str:
 def _configure(trt: Any, builder: Any, *, workspace_mib: int) -> Any:
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    if hasattr(config, "builder_optimization_level"):  # 8.6 and later
+        config.builder_optimization_level = OPTIMISATION_LEVEL
     sources = config.get_tactic_sources()
     for name in ("CUBLAS", "CUBLAS_LT", "CUDNN"):  # up to 10.x; with them 8.x looks for libraries that may be missing
         if hasattr(trt.TacticSource, name):
@@ -256,32 +277,3 @@ def _write_atomically(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(data)
     os.replace(partial, path)
-
-
-def _show_progress(trt: Any, config: Any) -> None:
-    """Show a bar per top-level phase of the build, where TensorRT (10 and later) tells of its progress."""
-    if not hasattr(trt, "IProgressMonitor"):
-        return
-    from tqdm import tqdm
-
-    base: Any = trt.IProgressMonitor
-
-    class Bars(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            base.__init__(self)
-            self._bars: dict[str, tqdm[Any]] = {}
-
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            if parent is None:
-                self._bars[name] = tqdm(total=steps, desc=name, leave=False, disable=None)
-
-        def step_complete(self, name: str, step: int) -> bool:
-            if name in self._bars:
-                self._bars[name].update()
-            return True
-
-        def phase_finish(self, name: str) -> None:
-            if name in self._bars:
-                self._bars.pop(name).close()
-
-    config.progress_monitor = Bars()

@@ -28,12 +28,15 @@ from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.activation_ranges import LARGEST_HALF, largest_activations
-from export.comparison import TOLERANCES, as_table, compare_descriptions, fidelity
+from export.comparison import compare_descriptions, fidelity
+from export.comparison_table import as_table
 from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
 from export.graph_choice import Graph, choose_graph
 from export.graph_cost import cost_of
+from export.judged_images import images_of_data
 from export.public_checkpoint import Facts, load_public_checkpoint
 from export.stripes import check_stripes
+from export.tolerance import TOLERANCES
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
 from train.models.pixels import describe_with
@@ -136,10 +139,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
         _check_equal(fidelity(before(images), engine.describe(images)), precision)
         if data is None:
             return manifest
-        spec = manifest.input
-        comparison = compare_descriptions(
-            before, engine.describe, data, height_px=spec.height_px, width_px=spec.width_px
-        )
+        comparison = compare_descriptions(before, engine.describe, images_of_data(data, manifest.input))
     print(as_table(comparison))
     excess = comparison.excess(TOLERANCES[precision])
     if excess:

@@ -78,11 +78,17 @@ class Artefact(_Strict):
 
 
 class Build(_Strict):
-    """Which backend runs the artefact, in which precision, and for an engine: on which device it was built."""
+    """Which backend runs the artefact, in which precision, and for an engine: from what and on which device it was built.
+
+    network_sha256: digest of the ONNX file, quantised if need be, that the engine was built from.
+    """
 
     backend: Literal["torch", "onnxruntime", "openvino", "tensorrt"]
     precision: Precision
     kept_higher: tuple[str, ...] = ()
+    network_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    workspace_mib: PositiveInt | None = None
+    optimisation_level: int | None = None
     tensorrt: str | None = None
     cuda: str | None = None
     gpu: str | None = None
@@ -117,24 +123,73 @@ class Fidelity(_Strict):
     images: PositiveInt
 
 
+class Change(_Strict):
+    """A figure of this artefact minus the parent's, with its 95 % bootstrap interval.
+
+    Both are measured on the same queries, drawn in pairs, so the interval is narrower than those of the two figures.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+class Verification(_Strict):
+    """Same person or not, decided by a threshold on the cosine, where a fixed share of the wrong pairs passes it.
+
+    threshold: the cosine above which a pair is accepted. threshold_change: how far a threshold that was set with the
+    parent's descriptors has to move for this artefact's.
+    """
+
+    false_positive_rate: float = Field(gt=0, lt=1)
+    true_positive_rate: Score
+    true_positive_rate_change: Change
+    threshold: float
+    threshold_change: Change
+
+
+class Crossing(_Strict):
+    """Queries described by one engine, gallery by another; changes against the float32 parent meeting itself.
+
+    query, gallery: precision and backend, such as `int8 tensorrt`.
+    """
+
+    query: str
+    gallery: str
+    rank1: Score
+    mean_ap: Score
+    rank1_change: Change
+    mean_ap_change: Change
+
+
 class Evidence(_Strict):
     """Retrieval of this artefact, measured on its own descriptors.
 
-    crossed: queries described by the parent, gallery by this artefact, because a fleet mixes precisions.
+    images_sha256: digest of the packed set that was used instead of a data set's folder.
+    crossed_rank1, crossed_mean_ap: queries described by the parent, gallery by this artefact, because a fleet mixes
+    precisions; `precisions` has every such pair.
+    site: how close descriptors of crops from the deployment site are to the parent's.
     """
 
     data_set: str
     protocol: str
+    images_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     queries: PositiveInt
     gallery: PositiveInt
     rank1: Score
     mean_ap: Score
     mean_inp: Score
     to_parent: Fidelity | None = None
+    site: Fidelity | None = None
     parent_rank1: float | None = None
     parent_mean_ap: float | None = None
+    rank1_change: Change | None = None
+    mean_ap_change: Change | None = None
+    mean_inp_change: Change | None = None
     crossed_rank1: float | None = None
     crossed_mean_ap: float | None = None
+    precisions: tuple[Crossing, ...] = ()
+    verification: tuple[Verification, ...] = ()
 
 
 class Terms(_Strict):

@@ -1,5 +1,7 @@
 """ONNX file to accepted engine."""
 
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 
 from calibration import quantize, select_images
-from edge_runtime.contract.errors import DataError, ExportError, ManifestError
+from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import file_sha256, read_manifest
 from edge_runtime.engine.engine import open_engine
+from export import build_engine, pack_gate
 from export.build_engine import main
 from export.tensorrt_builder import tensorrt_unavailable
 from tests.market_folder import write_market_folder
@@ -19,7 +22,8 @@ from tests.tensorrt_site import ROOT, environment
 from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 
 # Few patterns and a network that was never trained: scores jump, and are not what these tests are about.
-ANY_LOSS = ("--rank1-points", "100", "--map-points", "100")
+ANY_LOSS = ("--rank1-points", "100", "--map-points", "100", "--mean-cosine", "-1", "--least-cosine", "-1")
+ANY_SPEED = ("--allow-slower",)
 NO_LOSS_IS_SMALL_ENOUGH = ("--rank1-points", "-101")
 CPU = ("--backend", "onnxruntime")
 
@@ -45,7 +49,9 @@ def model(tmp_path: Path) -> Path:
 
 
 def _build(model: Path, images: Path, data: Path, *options: str) -> int:
-    return main([str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS, *options])
+    return main(
+        [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED, *options]
+    )
 
 
 def test_int8_is_quantised_compared_and_kept(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
@@ -72,7 +78,7 @@ def test_backend_and_speed_are_said_aloud(
     """Slower than float32 is said as plainly as faster."""
     assert _build(model, images, data) == 0
     said = capsys.readouterr().out
-    assert "times as fast as float32 on onnxruntime" in said
+    assert "one thread, batches of 8; float32 by onnxruntime" in said
     assert "tiny_int8_onnxruntime.onnx: int8, backend onnxruntime" in said
 
 
@@ -99,10 +105,14 @@ def test_without_tensorrt_asking_for_it_is_an_error(model: Path, images: Path, d
 BUILD = """
 import sys
 from pathlib import Path
-from export.build_engine import Request, build_candidate
+from export.engine_plan import make_engine, make_plan
+from export.engine_request import Request, Source
+from export.tensorrt_builder import Batch
 
 model, images, data, candidate = map(Path, sys.argv[1:])
-build_candidate(Request(model, model, "int8", "tensorrt", images, data), candidate)
+source = Source(model, model, images, data, Batch(1, 4, 8))
+plan = make_plan(Request(source, "int8", "tensorrt"), candidate.parent, output=candidate)
+make_engine(plan, candidate, reuse=False)
 """
 
 
@@ -122,6 +132,7 @@ def test_tensorrt_gets_signed_int8_and_its_device_is_written_down(
     assert (manifest.build.backend, manifest.build.precision) == ("tensorrt", "int8")
     assert manifest.build.tensorrt is not None
     assert manifest.build.tensorrt.startswith("11.")
+    assert (manifest.artefact.batch_min, manifest.artefact.batch_opt, manifest.artefact.batch_max) == (1, 4, 8)
     assert manifest.calibration is not None
 
 
@@ -130,7 +141,8 @@ def test_an_engine_that_loses_too_much_is_not_written(model: Path, images: Path,
     output = tmp_path / "engines" / "tiny_int8.onnx"
     assert _build(model, images, data, "--output", str(output)) == 0
     before = {path: path.read_bytes() for path in output.parent.iterdir()}
-    with pytest.raises(ExportError, match=r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may"):
+    refusal = r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; no engine was written"
+    with pytest.raises(ExportError, match=refusal):
         _build(model, images, data, "--output", str(output), *NO_LOSS_IS_SMALL_ENOUGH)
     assert {path: path.read_bytes() for path in output.parent.iterdir()} == before
 
@@ -146,7 +158,7 @@ def test_a_quantised_file_needs_no_list(model: Path, images: Path, data: Path, t
     quantised = tmp_path / "by_hand.onnx"
     options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
     assert quantize.main([str(model), *options]) == 0
-    assert main([str(quantised), "--int8", "--data", str(data), *CPU, *ANY_LOSS]) == 0
+    assert main([str(quantised), "--int8", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
     engine = tmp_path / "tiny_int8_onnxruntime.onnx"
     assert engine.read_bytes() == quantised.read_bytes()
     assert read_manifest(engine).artefact.parent_sha256 == file_sha256(model)
@@ -180,7 +192,7 @@ def test_half_precision_takes_the_file_beside_the_model(tmp_path: Path, data: Pa
     model = export_small_osnet(tmp_path, "--half")
     for suffix in ("", ".json"):
         (tmp_path / f"osnet_fp16.onnx{suffix}").rename(tmp_path / f"half.onnx{suffix}")
-    assert main([str(model), "--fp16", "--data", str(data), *CPU, *ANY_LOSS]) == 0
+    assert main([str(model), "--fp16", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
     manifest = read_manifest(tmp_path / "osnet_fp16_onnxruntime.onnx")
     assert manifest.build.precision == "fp16"
     assert manifest.evidence is not None
@@ -226,4 +238,121 @@ def test_a_precision_must_be_given(model: Path, data: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit) as caught:
         main([str(model), "--data", str(data)])
     assert caught.value.code == 2
-    assert "--fp16 --int8" in capsys.readouterr().err
+    assert "--fp16 --int8 --bf16 --best" in capsys.readouterr().err
+
+
+def test_an_engine_slower_than_float32_is_refused_unless_asked_for(
+    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INT8 of a small network on ONNX Runtime is; the clock is made up here, since a test's own would vary."""
+    monkeypatch.setattr(build_engine, "time_engines", lambda *_, **__: ([2.0, 3.0], "by a made-up clock"))
+    command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS]
+    with pytest.raises(ExportError, match=r"is slower than its float32 parent: 3\.00 ms where that takes 2\.00 ms"):
+        main(command)
+    assert not (model.parent / "tiny_int8_onnxruntime.onnx").exists()
+    assert main([*command, "--allow-slower"]) == 0
+
+
+def test_best_keeps_the_fastest_that_is_good_enough(
+    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every candidate is named with its time and loss; what was not tried is named with the reason."""
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(build_engine, "time_engines", _clock)
+    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *ANY_LOSS]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for title in ("fp32 onnxruntime", "int8 onnxruntime", "fp32 openvino", "int8 openvino"):
+        assert re.search(rf"^{title} +\d\.00 +\d\.\d\d +-?\d+\.\d\d", said, flags=re.MULTILINE), title
+    if tensorrt_unavailable():
+        assert "not tried: tensorrt (TensorRT is not available" in said
+    assert "tiny_int8_openvino.onnx: int8, backend openvino" in said
+    assert read_manifest(model.parent / "tiny_int8_openvino.onnx").build.backend == "openvino"
+
+
+def _clock(parent: Path, candidates: list[Path], *, batch: int) -> tuple[list[float], str]:
+    """INT8 by OpenVINO is made the fastest."""
+    return [5.0, *(1.0 if "int8_openvino" in path.name else 4.0 for path in candidates)], "by a made-up clock"
+
+
+def test_best_does_not_keep_what_loses_too_much(
+    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Float32 stays when INT8 is faster but not good enough."""
+    monkeypatch.setattr(build_engine, "time_engines", lambda _, paths, **__: ([5.0, *map(_place, paths)], "made up"))
+    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *CPU]
+    assert main([*command, *ANY_LOSS[:4], "--mean-cosine", "0.9999999"]) == 0
+    assert read_manifest(model.parent / "tiny_fp32_onnxruntime.onnx").build.precision == "fp32"
+    assert not (model.parent / "tiny_int8_onnxruntime.onnx").exists()
+
+
+def _place(path: Path) -> float:
+    return 1.0 if "int8" in path.name else 4.0
+
+
+def test_a_fallback_is_built_only_when_asked_for_and_said_aloud(
+    tmp_path: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """INT8 that cannot reach the cosine asked for, and half precision that can."""
+    model = export_small_osnet(tmp_path, "--half")
+    command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS[:4], *ANY_SPEED]
+    command += ["--mean-cosine", "0.9999", "--least-cosine", "0.9"]
+    with pytest.raises(ExportError, match=r"int8 onnxruntime engine is not good enough: a mean cosine to float32 of"):
+        main(command)
+    assert list(tmp_path.glob("*_onnxruntime*")) == []
+    assert main([*command, "--fallback", "fp16"]) == 0
+    assert "falling back to fp16, as asked with --fallback" in capsys.readouterr().out
+    assert read_manifest(tmp_path / "osnet_fp16_onnxruntime.onnx").build.precision == "fp16"
+
+
+def test_bfloat16_is_openvinos(model: Path, data: Path) -> None:
+    """From the float32 file itself; other backends are refused by name."""
+    pytest.importorskip("openvino")
+    with pytest.raises(ExportError, match="onnxruntime runs no bf16 engines; take --backend openvino"):
+        main([str(model), "--bf16", "--data", str(data), *CPU])
+    command = [str(model), "--bf16", "--data", str(data), *ANY_LOSS, *ANY_SPEED]
+    if "BF16" not in _capabilities():
+        with pytest.raises(EngineError, match="does not compute in bfloat16"):
+            main(command)
+        return
+    assert main(command) == 0
+    engine = model.parent / "tiny_bf16_openvino.onnx"
+    assert engine.read_bytes() == model.read_bytes()
+    assert read_manifest(engine).build.backend == "openvino"
+
+
+def _capabilities() -> list[str]:
+    from openvino import Core
+
+    capabilities: list[str] = Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return capabilities
+
+
+def test_calibration_images_of_test_people_are_refused(model: Path, data: Path, tmp_path: Path) -> None:
+    """By the folder they lie in, and by who is on them."""
+    copy = shutil.copytree(data, tmp_path / data.name)
+    for image in (copy / "query").iterdir():
+        shutil.copy(image, copy / "bounding_box_train")
+    images, strays = tmp_path / "images.json", tmp_path / "strays.json"
+    assert select_images.main([str(copy), "--output", str(images), "--count", "30"]) == 0
+    with pytest.raises(ExportError, match=r"images\.json holds 6 people of the test, identity 5 for one"):
+        _build(model, images, copy)
+    strays.write_text(images.read_text().replace('"bounding_box_train/0001', '"query/0001'))
+    with pytest.raises(DataError, match="expected images of bounding_box_train only, found 'query/0001"):
+        _build(model, strays, copy)
+
+
+def test_an_engine_is_judged_by_a_packed_file_where_there_is_no_data_set(
+    model: Path, images: Path, data: Path, tmp_path: Path
+) -> None:
+    """A quantised file and a packed set are all that a device needs."""
+    quantised, gate = tmp_path / "by_hand.onnx", tmp_path / "gate.npz"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    assert quantize.main([str(model), *options]) == 0
+    assert pack_gate.main([str(data), "--model", str(model), "--output", str(gate), "--identities", "5"]) == 0
+    assert main([str(quantised), "--int8", "--gate", str(gate), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
+    evidence = read_manifest(tmp_path / "tiny_int8_onnxruntime.onnx").evidence
+    assert evidence is not None
+    assert evidence.images_sha256 is not None
+    with pytest.raises(ConfigError, match="add --data FOLDER, or --gate FILE"):
+        main([str(quantised), "--int8", *CPU])
