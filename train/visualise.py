@@ -40,6 +40,8 @@ Pictures of people are personal data: keep them where the data set may be kept, 
 _PEOPLE = "Pictures of people are personal data: keep them where the data set may be kept."
 _DESCRIBING = ("ranking", "embedding")
 _FORMATS = (".png", ".pdf", ".svg")
+_LEAST = {"queries": 1, "images": 1, "clusters": 1, "identities": 1, "seed": 0}
+"""The least value of each number that can be given."""
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -47,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name, least in _LEAST.items():
+        if getattr(arguments, name, least) < least:
+            raise ConfigError(f"--{name} must be at least {least}, found {getattr(arguments, name)}")
     picture = _picture(arguments)
     arguments.draw(arguments, picture)
     print(picture)
@@ -57,27 +62,31 @@ def _picture(arguments: argparse.Namespace) -> Path:
     """Where the picture goes; checked before the work, not after it."""
     if arguments.output is not None:
         picture: Path = arguments.output
+        _check_output(picture)
     elif arguments.kind == "curves":
         picture = arguments.runs[0] / "comparison.png"
     else:
         picture = arguments.model.with_name(f"{arguments.model.stem}_{arguments.kind}.png")
+    if arguments.kind != "curves":
+        _keep_people_out(picture.resolve().parent)
+    return picture
+
+
+def _check_output(picture: Path) -> None:
     folder = picture.resolve().parent
     if not folder.is_dir():
-        raise ConfigError(f"expected the folder {folder} for the picture, found none; make it")
+        raise ConfigError(f"expected the folder {folder} for --output, found none; make it")
     if picture.is_dir():
         raise ConfigError(f"expected a file for --output, found the folder {picture}; add a file name")
     if picture.suffix not in _FORMATS:
         raise ConfigError(f"expected --output to end in {', '.join(_FORMATS)}, found {picture}")
-    if arguments.kind != "curves":
-        _keep_people_out(folder)
-    return picture
 
 
 def _keep_people_out(folder: Path) -> None:
     """Refuse a folder of the repository, but for run folders, which git ignores."""
     is_inside = (_REPOSITORY / ".git").exists() and folder.is_relative_to(_REPOSITORY)
     if is_inside and "runs" not in folder.relative_to(_REPOSITORY).parts:
-        raise ConfigError(f"the picture shows people, and {folder} is part of the repository; give --output elsewhere")
+        raise ConfigError(f"this picture is of people, and {folder} is part of the repository; give --output elsewhere")
 
 
 def _draw_ranking(arguments: argparse.Namespace, picture: Path) -> None:
@@ -144,7 +153,7 @@ def _open_network(path: Path) -> "LoadedNetwork":
     """A checkpoint's network, to look inside."""
     kind = read_manifest(path).artefact.kind
     if kind != "checkpoint":
-        raise ConfigError(f"this looks inside the network, which needs its checkpoint (.pth); {path} is an {kind} file")
+        raise ConfigError(f"only a checkpoint (.pth) can be looked into; {path} is of the kind {kind}")
     try:
         from train.checkpoint import load_network
     except ImportError as error:
@@ -158,14 +167,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", help="`KIND --help` says more")
     ranking = _add(kinds, "ranking", draw=_draw_ranking, shows="queries and what is found for each, right or wrong")
-    ranking.add_argument("--queries", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    ranking.add_argument("--queries", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
     ranking.add_argument("--worst", action="store_true", help="the queries of least average precision, worst first")
     activations = _add(kinds, "activations", draw=_draw_activations, shows="where each branch of a network looks")
-    activations.add_argument("--images", type=_count, default=8, metavar="N", help="how many (default: %(default)s)")
+    activations.add_argument("--images", type=int, default=8, metavar="N", help="how many (default: %(default)s)")
     gates = _add(kinds, "gates", draw=_draw_gates, shows="clusters of images that OSNet's gates treat alike")
-    gates.add_argument("--clusters", type=_count, default=6, metavar="K", help="how many (default: %(default)s)")
+    gates.add_argument("--clusters", type=int, default=6, metavar="K", help="how many (default: %(default)s)")
     embedding = _add(kinds, "embedding", draw=_draw_embedding, shows="descriptors of some people as points on a plane")
-    embedding.add_argument("--identities", type=_count, default=10, metavar="N", help="how many (default: %(default)s)")
+    embedding.add_argument("--identities", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
     shows = "losses and scores of several runs in one picture"
     curves = kinds.add_parser("curves", help=shows, description=f"Draw {shows}.")
     curves.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, as train/run.py leaves it")
@@ -187,13 +196,6 @@ def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> argparse.ArgumentP
     parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: %(default)s)")
     parser.set_defaults(draw=draw)
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 if __name__ == "__main__":

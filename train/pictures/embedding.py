@@ -66,7 +66,7 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
     described = describe_split(member, images_of_some(data, identities=identities, seed=seed), label="images")
     check_descriptors(described.descriptors, described.descriptors, distance="cosine")
     projection = principal_components(described.descriptors)
-    _draw(projection, described, picture, title=f"How {name} tells {identities} people of {data.name} apart")
+    _draw(projection, described, picture, title=f"How {name} tells {identities} identities of {data.name} apart")
 
 
 def _draw(projection: Projection, described: Described, picture: Path, *, title: str) -> None:

@@ -1,0 +1,44 @@
+"""The plane of descriptors is that of their first two principal components, of whole identities."""
+
+import numpy as np
+import pytest
+
+from edge_runtime.contract.errors import ConfigError, DataError
+from train.data.datasets import ReidData
+from train.pictures.embedding import images_of_some, principal_components
+
+
+def test_axes_are_the_leading_eigenvectors_of_the_covariance() -> None:
+    """Up to the sign of each axis, which means nothing; with the share of the variance each one shows."""
+    descriptors = np.random.default_rng(0).normal(size=(40, 7)).astype(np.float32) * np.arange(1, 8, dtype=np.float32)
+    found = principal_components(descriptors)
+    values, vectors = np.linalg.eigh(np.cov(descriptors.T.astype(np.float64)))
+    expected = (descriptors - descriptors.mean(axis=0)) @ vectors[:, [-1, -2]]
+    np.testing.assert_allclose(np.abs(found.points), np.abs(expected), atol=1e-4)  # float32 descriptors
+    assert found.shares == pytest.approx((values[-1] / values.sum(), values[-2] / values.sum()), abs=1e-6)
+
+
+def test_equal_descriptors_are_one_point() -> None:
+    """A network that sees no difference is drawn too, and shows no variance."""
+    found = principal_components(np.ones((5, 4), np.float32))
+    assert not found.points.any()
+    assert found.shares == (0, 0)
+
+
+def test_identities_are_drawn_whole(data: ReidData) -> None:
+    """All queries and gallery images of each drawn identity, and nobody else."""
+    chosen = images_of_some(data, identities=3, seed=0)
+    identities = {sample.identity for sample in chosen}
+    assert len(identities) == 3
+    assert len(chosen) == 3 * 6
+    assert {sample.path for sample in chosen} == {
+        sample.path for sample in data.query + data.gallery if sample.identity in identities
+    }
+
+
+def test_what_cannot_be_told_apart_or_is_not_there_is_refused(data: ReidData) -> None:
+    """More identities than colours, or than the test has."""
+    with pytest.raises(ConfigError, match="21 identities cannot be told apart by colour; at most 20 can"):
+        images_of_some(data, identities=21, seed=0)
+    with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test of patterns"):
+        images_of_some(data, identities=7, seed=0)
