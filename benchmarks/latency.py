@@ -1,211 +1,317 @@
-"""Time engines beside the same network in PyTorch eager, one thread, in one interleaved run; write a record."""
+"""Time engines beside the usual ways to run the same network, one thread, in one interleaved run; write a record."""
 
 import argparse
 import json
-import os
-import platform
+import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
-from numpy.typing import NDArray
-from torch import nn
+from tqdm import tqdm
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Input, Manifest
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.manifest import Input, Manifest, read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import Engine, open_engine
-from export.timing import Call, interleave
-from train.checkpoint import load_network
-from train.models.catalog import build
-from train.models.pixels import normalise_pixels
+from export.deploy_graph import GRAPHS
+from export.timing import Call
+from measuring.engines import BACKENDS, Case, is_random, make_engines
+from measuring.jetson import find_jetson, interleave_steadily
+from measuring.latency_record import (
+    Alone,
+    CaseResult,
+    Network,
+    Timing,
+    cases_of,
+    changes,
+    changes_as_text,
+    read_record,
+    timings_of,
+)
+from measuring.machine import record_head
+from measuring.network_cost import cost_of
+from measuring.peaks import measure_cpu_peaks, measure_gpu_peaks
+from measuring.peers import cpu_peers, cuda_peers, device_name, export_plain, open_network
+from measuring.plain_peers import Peer, Source
+from measuring.roofline import Peaks
 
 ROOT = Path(__file__).resolve().parent.parent
-_BATCHES = (1, 8)
-_EAGER = "PyTorch eager"
+_RECORDS = ROOT / "benchmarks" / "records"
+_WORKER = Path(__file__).with_name("latency_worker.py")
+_WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
+_SIZES = ((256, 128), (192, 96), (128, 64), (64, 32))  # the paper's resolutions 1, 0.75, 0.5 and 0.25
+_EXAMPLES = """\
+examples:
+  python benchmarks/latency.py osnet.onnx osnet_int8.onnx --checkpoint model.pth --rounds 200
+  python benchmarks/latency.py --compare OLD_RECORD.json        the engines of edge_runtime/models, and what changed
+  python benchmarks/latency.py --grid                           every width and resolution, random weights
+"""
 
 
 @dataclass(frozen=True)
-class Network:
-    """One of the networks that were timed. sha256: the engine's digest, None for random weights."""
+class Plan:
+    """How a case is measured. alone_s: seconds of each network alone per way of counting, 0 leaves it out."""
 
-    name: str
-    backend: str
-    precision: str
-    weights: str
-    sha256: str | None
-    rank1: float | None
-    mean_ap: float | None
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Wall time of one call on a batch; `times_eager` is the ratio of medians, larger is faster."""
-
-    name: str
-    batch: int
-    median_ms: float
-    p95_ms: float
-    times_eager: float
+    peers: tuple[Peer, ...]
+    batches: tuple[int, ...]
+    rounds: int
+    alone_s: float
+    peaks: Peaks
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a table and write the record. Returns the exit code."""
+    """Print tables and write the record. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
-    if not paths:
-        raise ConfigError("expected engines in edge_runtime/models, found none; give the paths of ONNX files")
-    if arguments.rounds < 1:
-        raise ConfigError(f"expected at least 1 round, found --rounds {arguments.rounds}")
+    _check(arguments)
+    old = cases_of(read_record(arguments.compare), source=arguments.compare) if arguments.compare else ()
     torch.set_num_threads(1)
-    with ExitStack() as stack:
-        engines = {name: stack.enter_context(open_engine(path, threads=1)) for name, path in _named(paths).items()}
-        manifest = _common_manifest(engines)
-        output = arguments.output or ROOT / "benchmarks" / "records" / f"latency_{manifest.architecture}.json"
-        output.parent.mkdir(parents=True, exist_ok=True)
-        eager, network = _open_eager(manifest, arguments.checkpoint)
-        networks = [network, *(_describe_engine(name, engine) for name, engine in engines.items())]
-        timings = _time(engines, eager, manifest=manifest, rounds=arguments.rounds)
-    record = _record(manifest, networks, timings=timings, rounds=arguments.rounds)
+    has_gpu = torch.cuda.is_available()
+    plan = Plan(
+        peers=tuple((cuda_peers if has_gpu else cpu_peers)(compiled=arguments.compile)),
+        batches=tuple(arguments.batches),
+        rounds=arguments.rounds,
+        alone_s=arguments.alone_s,
+        peaks=measure_gpu_peaks() if has_gpu else measure_cpu_peaks(),
+    )
+    if arguments.grid:
+        results, faults = _measure_grid(arguments, plan)
+        name = "latency_grid.json"
+    else:
+        results, faults = [_measure_given(arguments, plan)], {}
+        name = f"latency_{results[0].architecture}.json"
+    record = _record(results, plan, faults=faults, is_grid=arguments.grid)
+    output = arguments.output or _RECORDS / name
+    output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(record, indent=2) + "\n")
-    print(_table(networks, timings))
-    print(f"{record['device']}, one thread; record: {output}")
+    print("\n\n".join(_table(result) for result in results))
+    if old:
+        print("\n" + changes_as_text(changes(old, results)))
+    print(f"{device_name()}, one thread; record: {output}")
     return 0
 
 
-def _named(paths: list[Path]) -> dict[str, Path]:
-    """The engines by file name, as table and record call them."""
+def _check(arguments: argparse.Namespace) -> None:
+    if arguments.rounds < 1:
+        raise ConfigError(f"expected at least 1 round, found --rounds {arguments.rounds}")
+    if min(arguments.batches) < 1:
+        raise ConfigError(f"expected batches of at least 1, found --batches {' '.join(map(str, arguments.batches))}")
+    if arguments.grid and (arguments.engines or arguments.checkpoint):
+        raise ConfigError("--grid makes its own engines with random weights; leave out engines and --checkpoint")
+
+
+def _measure_given(arguments: argparse.Namespace, plan: Plan) -> CaseResult:
+    """The engines of the command line, or the committed ones."""
+    paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
+    if not paths:
+        raise ConfigError("expected engines in edge_runtime/models, found none; give the paths of ONNX files")
     named = {path.name: path for path in paths}
     if len(named) < len(paths):
         raise ConfigError(f"expected engines with different file names, found {', '.join(map(str, paths))}")
-    return named
+    manifest = _common_manifest({name: read_manifest(path) for name, path in named.items()})
+    with tempfile.TemporaryDirectory() as folder:
+        source = Source(manifest.architecture, manifest.input, arguments.checkpoint, Path(folder) / "plain.onnx")
+        return _measure_case(source, named, plan)
 
 
-def _common_manifest(engines: dict[str, Engine]) -> Manifest:
-    manifests = [engine.manifest for engine in engines.values()]
-    architectures = {(manifest.architecture, manifest.input) for manifest in manifests}
+def _common_manifest(manifests: dict[str, Manifest]) -> Manifest:
+    architectures = {(manifest.architecture, manifest.input) for manifest in manifests.values()}
     if len(architectures) > 1:
-        raise ConfigError(f"expected engines of one architecture and input size, found several: {', '.join(engines)}")
-    return manifests[0]
+        raise ConfigError(f"expected engines of one architecture and input size, found several: {', '.join(manifests)}")
+    return next(iter(manifests.values()))
 
 
-def _open_eager(manifest: Manifest, checkpoint: Path | None) -> tuple[nn.Module, Network]:
-    """The network as training has it, nothing folded."""
-    torch.manual_seed(0)
-    if checkpoint is None:
-        module = build(manifest.architecture, classes=1).eval()
-        weights, digest = "random", None
-    else:
-        loaded = load_network(checkpoint)
-        if loaded.manifest.architecture != manifest.architecture:
-            raise ConfigError(
-                f"the engines are {manifest.architecture}, but {checkpoint} is {loaded.manifest.architecture}; "
-                "give the checkpoint they were exported from"
+def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> tuple[list[CaseResult], dict[str, str]]:
+    """Every architecture at every size. Returns the results, and why engines could not be made."""
+    cases = [Case(name, *size) for size in arguments.sizes for name in arguments.architectures]
+    results: list[CaseResult] = []
+    faults: dict[str, str] = {}
+    for case in tqdm(cases, desc="networks", unit="network", disable=None):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            made = list(
+                make_engines(
+                    case,
+                    folder,
+                    backends=arguments.backends,
+                    graphs=arguments.graphs,
+                    batch_max=max(plan.batches),
+                )
             )
-        module, weights, digest = loaded.network, checkpoint.name, loaded.manifest.artefact.sha256
-    return module, Network(_EAGER, f"torch {torch.__version__} CPU", "fp32", weights, digest, None, None)
+            faults |= {f"{case}, {one.name}": one.error for one in made if one.error}
+            input_ = Input(height_px=case.height_px, width_px=case.width_px)
+            source = Source(case.architecture, input_, folder / "model.pth", folder / "plain.onnx")
+            results.append(_measure_case(source, {one.name: one.path for one in made if not one.error}, plan))
+    return results, faults
+
+
+def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> CaseResult:
+    """All engines and peers of one network: interleaved, then each alone."""
+    network = open_network(source)
+    cost = cost_of(network, height_px=source.input_.height_px, width_px=source.input_.width_px)
+    export_plain(source)
+    with ExitStack() as stack:
+        engines = {name: stack.enter_context(open_engine(path, threads=1)) for name, path in paths.items()}
+        networks = [_describe_peer(peer, source) for peer in plan.peers]
+        networks += [_describe_engine(name, engine) for name, engine in engines.items()]
+        calls = _calls(source, engines, plan)
+        jetson = find_jetson()
+        steady = interleave_steadily(calls, rounds=plan.rounds, clock_hz=jetson.gpu_hz if jetson else None)
+    return CaseResult(
+        architecture=source.architecture,
+        input=(source.input_.height_px, source.input_.width_px),
+        networks=tuple(networks),
+        timings=timings_of(steady.samples, networks, cost=cost, peaks=plan.peaks),
+        alone=tuple(_alone(source, paths, plan)) if plan.alone_s else (),
+        mult_adds=cost.mult_adds,
+        weights=cost.weights,
+        values=cost.values,
+        runs_dropped=steady.dropped,
+    )
+
+
+def _calls(source: Source, engines: dict[str, Engine], plan: Plan) -> dict[tuple[str, int], Call]:
+    """The same job for all: uint8 crops in, L2-normalised descriptors out."""
+    random = np.random.default_rng(0)
+    opened = {peer.name: peer.open(source) for peer in plan.peers}
+    calls: dict[tuple[str, int], Call] = {}
+    for batch in plan.batches:
+        shape = (batch, source.input_.height_px, source.input_.width_px, 3)
+        crops = random.integers(0, 256, shape, dtype=np.uint8)
+        for name, describe in opened.items():
+            calls[name, batch] = partial(describe, crops)
+        for name, engine in engines.items():
+            calls[name, batch] = partial(engine.describe, crops)
+    return calls
+
+
+def _describe_peer(peer: Peer, source: Source) -> Network:
+    if source.checkpoint is None:
+        return Network(peer.name, peer.backend, peer.precision, "random", None, None, None)
+    manifest = read_manifest(source.checkpoint)
+    weights, digest = ("random", None) if is_random(manifest) else (source.checkpoint.name, manifest.artefact.sha256)
+    return Network(peer.name, peer.backend, peer.precision, weights, digest, None, None)
 
 
 def _describe_engine(name: str, engine: Engine) -> Network:
     manifest = engine.manifest
+    is_trained = not is_random(manifest)
     scores = manifest.evidence
     return Network(
         name=name,
         backend=engine.backend,
         precision=manifest.build.precision,
-        weights=manifest.model_id,
-        sha256=manifest.artefact.sha256,
+        weights=manifest.model_id if is_trained else "random",
+        sha256=manifest.artefact.sha256 if is_trained else None,
         rank1=scores.rank1.value if scores else None,
         mean_ap=scores.mean_ap.value if scores else None,
     )
 
 
-def _time(engines: dict[str, Engine], eager: nn.Module, *, manifest: Manifest, rounds: int) -> list[Timing]:
-    """Time the same job for all: uint8 crops in, L2-normalised descriptors out."""
-    random = np.random.default_rng(0)
-    spec = manifest.input
-    calls: dict[tuple[str, int], Call] = {}
-    for batch in _BATCHES:
-        crops = random.integers(0, 256, (batch, spec.height_px, spec.width_px, 3), dtype=np.uint8)
-        calls[_EAGER, batch] = partial(_describe_eagerly, eager, crops, input_=spec)
-        for name, engine in engines.items():
-            calls[name, batch] = partial(engine.describe, crops)
-    samples = interleave(calls, rounds=rounds)
-    return [_timing(*key, values=values, eager=samples[_EAGER, key[1]]) for key, values in samples.items()]
+def _alone(source: Source, paths: dict[str, Path], plan: Plan) -> list[Alone]:
+    """Each network in a process of its own, which has no other's memory and no other's threads."""
+    size = (str(source.input_.height_px), str(source.input_.width_px))
+    of_peer = ["--architecture", source.architecture, "--size", *size]
+    if source.checkpoint:
+        of_peer += ["--checkpoint", str(source.checkpoint)]
+    jobs = {name: ["engine", str(path)] for name, path in paths.items()}
+    jobs |= {peer.name: [peer.name, str(source.plain), *of_peer] for peer in plan.peers}
+    return [
+        _run_alone(name, [*job, "--seconds", str(plan.alone_s)])
+        for name, job in tqdm(jobs.items(), desc="alone", unit="network", leave=False, disable=None)
+    ]
 
 
-def _describe_eagerly(network: nn.Module, crops: NDArray[np.uint8], *, input_: Input) -> torch.Tensor:
-    """The usual way in PyTorch: planes first, normalised, network, L2."""
-    with torch.inference_mode():
-        planes = torch.from_numpy(crops).permute(0, 3, 1, 2).contiguous()
-        return nn.functional.normalize(network(normalise_pixels(planes, input_)))
+def _run_alone(name: str, options: Sequence[str]) -> Alone:
+    done = subprocess.run([sys.executable, str(_WORKER), *options], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or "it gives no reason").splitlines()[-1]
+        raise ConfigError(f"{name} failed in its own process: {last}; try it with: {_WORKER.name} {' '.join(options)}")
+    return Alone(**(json.loads(done.stdout) | {"name": name}))
 
 
-def _timing(name: str, batch: int, *, values: NDArray[np.float64], eager: NDArray[np.float64]) -> Timing:
-    median = float(np.median(values))
-    return Timing(
-        name=name,
-        batch=batch,
-        median_ms=round(median, 3),
-        p95_ms=round(float(np.percentile(values, 95)), 3),
-        times_eager=round(float(np.median(eager)) / median, 2),
-    )
-
-
-def _record(manifest: Manifest, networks: list[Network], *, timings: list[Timing], rounds: int) -> dict[str, object]:
+def _record(results: Sequence[CaseResult], plan: Plan, *, faults: dict[str, str], is_grid: bool) -> dict[str, Any]:
+    jetson = find_jetson()
+    cases = [result.as_json() for result in results]
     return {
-        "benchmark": "latency",
-        "created": now(),
-        "commit": commit(),
-        "device": cpu_name(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "numpy": np.__version__,
-        },
-        "architecture": manifest.architecture,
-        "input": [manifest.input.height_px, manifest.input.width_px],
+        **record_head("latency"),
+        "device": device_name(),
+        "board": jetson.facts() if jetson else None,
         "job": "uint8 crops to L2-normalised descriptors",
         "threads": 1,
-        "rounds": rounds,
+        "rounds": plan.rounds,
         "method": "one process, random order per round, one warm call before each timed one; ratios of medians",
-        "networks": [asdict(network) for network in networks],
-        "timings": [asdict(timing) for timing in timings],
+        "alone_s": plan.alone_s,
+        "peaks": asdict(plan.peaks),
+        "faults": faults,
+        **({"cases": cases} if is_grid else cases[0]),
     }
 
 
-def _table(networks: list[Network], timings: list[Timing]) -> str:
+def _table(result: CaseResult) -> str:
+    batches = sorted({timing.batch for timing in result.timings})
+    height, width = result.input
     rows = [
-        f"{'network':44}{'precision':>10}"
-        + "".join(f"{f'batch {b}: median':>18}{'p95 ms':>9}{'x eager':>9}" for b in _BATCHES)
+        f"{f'{result.architecture} {height}x{width}':44}{'precision':>10}"
+        + "".join(f"{f'batch {b}: median':>18}{'p95 ms':>9}{'x eager':>9}{'x limit':>9}" for b in batches)
     ]
-    for network in networks:
+    for network in result.networks:
         row = f"{network.name:44}{network.precision:>10}"
-        for timing in sorted((t for t in timings if t.name == network.name), key=lambda t: t.batch):
-            row += f"{timing.median_ms:>18.2f}{timing.p95_ms:>9.2f}{timing.times_eager:>9.2f}"
+        for timing in sorted((t for t in result.timings if t.name == network.name), key=lambda t: t.batch):
+            row += _cells(timing)
         rows.append(row)
+    if result.alone:
+        rows.append(f"{'alone':44}{'1 at a time: p90 ms':>22}{'8 at a time: p99 ms':>22}{'resident MiB':>14}")
+    rows += [
+        f"{one.name:44}{one.single_stream_p90_ms:>22.2f}{one.multi_stream_p99_ms:>22.2f}{one.resident_mib:>14.0f}"
+        for one in result.alone
+    ]
     return "\n".join(rows)
+
+
+def _cells(timing: Timing) -> str:
+    limit = "-" if timing.times_arithmetic is None else f"{timing.times_arithmetic:.1f}"
+    return f"{timing.median_ms:>18.2f}{timing.p95_ms:>9.2f}{timing.times_eager:>9.2f}{limit:>9}"
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 256x128, found {text!r}")
+    return int(height), int(width)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python benchmarks/latency.py osnet.onnx osnet_int8.onnx --rounds 200"
+        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "engines", type=Path, nargs="*", help="ONNX files of one network (default: all of edge_runtime/models)"
-    )
-    parser.add_argument("--checkpoint", type=Path, help="weights for PyTorch eager (default: random ones)")
+    parser.add_argument("engines", type=Path, nargs="*", help="engines of one network (default: edge_runtime/models)")
+    parser.add_argument("--checkpoint", type=Path, help="weights for the peers (default: random ones)")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="crops per call (default: 1 8)")
     parser.add_argument("--rounds", type=int, default=100, help="timed calls of each (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/latency_ARCHITECTURE.json)")
+    parser.add_argument(
+        "--alone-s",
+        type=float,
+        default=2,
+        metavar="S",
+        help="seconds that each network also runs in a process of its own, one image and then eight at a time, for "
+        "MLPerf's ways of counting and for memory; 0 leaves it out (default: %(default)s)",
+    )
+    parser.add_argument("--compile", action="store_true", help="time torch.compile too; it takes a minute to start")
+    parser.add_argument("--compare", type=Path, metavar="OLD", help="an earlier record: also show what changed")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/latency_NAME.json)")
+    grid = parser.add_argument_group("all widths and resolutions")
+    grid.add_argument("--grid", action="store_true", help="make engines with random weights and time them")
+    grid.add_argument("--architectures", nargs="+", default=_WIDTHS, help="(default: OSNet's four widths)")
+    grid.add_argument("--sizes", type=_size, nargs="+", default=_SIZES, help="HEIGHTxWIDTH (default: the paper's four)")
+    grid.add_argument("--backends", nargs="*", choices=BACKENDS, default=BACKENDS[:2], help="(default: those of a CPU)")
+    grid.add_argument("--graphs", nargs="*", choices=GRAPHS, default=(), help="(default: the backend's own choice)")
     return parser
 
 

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.latency import main
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Terms, file_sha256, read_manifest, write_manifest
+from measuring.latency_record import cases_of
 from tests.small_osnet import export_small_osnet
 from tests.tiny_network import write_tiny_network
 from train.checkpoint import checkpoint_manifest, save
@@ -16,26 +17,47 @@ from train.models.catalog import build
 
 
 def test_the_record_holds_what_a_reader_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Device, versions, commit, digests, and median, p95 and ratio of each network at batch 1 and 8."""
+    """Device, versions, commit, digests; of each network at each batch median, p95, p99, ratio and distance to the
+    limit; of each network alone MLPerf's two figures and its memory."""
     model = export_small_osnet(tmp_path)
     record_path = tmp_path / "records" / "record.json"  # a fresh clone has no folder of records
-    assert main([str(model), "--rounds", "5", "--output", str(record_path)]) == 0
+    options = ["--rounds", "2", "--batches", "1", "2", "--alone-s", "0.01", "--output", str(record_path)]
+    assert main([str(model), *options]) == 0
     record = json.loads(record_path.read_text())
     assert record["device"]
     assert {"python", "torch", "onnxruntime", "numpy"} <= set(record["versions"])
     assert (record["architecture"], record["input"], record["threads"]) == ("osnet_x0_25", [64, 32], 1)
-    eager, engine = record["networks"]
-    assert eager["weights"].startswith("random")
-    assert engine["sha256"] == file_sha256(model)
+    assert {"fp32", "bf16", "int8"} <= set(record["peaks"]["gops"])
+    networks = {network["name"]: network for network in record["networks"]}
+    assert {"PyTorch eager", "plain export, ONNX Runtime", "osnet.onnx"} <= set(networks)
+    assert networks["PyTorch eager"]["weights"] == "random"
+    assert networks["osnet.onnx"]["sha256"] == file_sha256(model)
     assert {(timing["name"], timing["batch"]) for timing in record["timings"]} == {
-        (name, batch) for name in ("PyTorch eager", "osnet.onnx") for batch in (1, 8)
+        (name, batch) for name in networks for batch in (1, 2)
     }
     medians = {(timing["name"], timing["batch"]): timing["median_ms"] for timing in record["timings"]}
     for timing in record["timings"]:
-        assert timing["p95_ms"] >= timing["median_ms"] > 0
+        assert timing["p99_ms"] >= timing["p95_ms"] >= timing["median_ms"] > 0
         ratio = medians["PyTorch eager", timing["batch"]] / timing["median_ms"]
-        assert math.isclose(timing["times_eager"], ratio, rel_tol=0.02)
+        assert math.isclose(timing["times_eager"], ratio, rel_tol=0.02, abs_tol=0.006)
+        assert timing["layerwise_ms"] >= timing["arithmetic_ms"] > 0
+    assert {alone["name"] for alone in record["alone"]} == set(networks)
+    assert all(alone["multi_stream_queries"] >= 10 and alone["resident_mib"] > 20 for alone in record["alone"])
     assert "osnet.onnx" in capsys.readouterr().out
+
+
+def test_the_grid_holds_every_network_and_says_what_could_not_be_made(tmp_path: Path) -> None:
+    """Widths, sizes and precisions with random weights; TensorRT without its library or GPU is a sentence."""
+    path = tmp_path / "grid.json"
+    options = ["--architectures", "osnet_x0_25", "--sizes", "64x32", "--backends", "onnxruntime", "tensorrt"]
+    assert main(["--grid", *options, "--rounds", "1", "--batches", "1", "--alone-s", "0", "--output", str(path)]) == 0
+    record = json.loads(path.read_text())
+    [case] = cases_of(record, source=path)
+    assert (case.architecture, case.input, case.alone) == ("osnet_x0_25", (64, 32), ())
+    assert {"onnxruntime fp32", "onnxruntime int8"} <= {network.name for network in case.networks}
+    assert all(network.sha256 is None for network in case.networks)
+    for name in {f"tensorrt {precision}" for precision in ("fp32", "fp16", "int8")} - {n.name for n in case.networks}:
+        assert record["faults"][f"osnet_x0_25 64x32, {name}"]
 
 
 def test_engines_of_several_architectures_are_refused(tmp_path: Path) -> None:
@@ -63,6 +85,19 @@ def test_eager_weights_of_another_architecture_are_refused(tmp_path: Path) -> No
     facts = {"architecture": "osnet_x0_5", "data_set": "none", "recipe": "none"}
     input_, terms = Input(height_px=64, width_px=32), Terms(weights="none", training_data="none")
     write_manifest(checkpoint_manifest(path, network, input_=input_, terms=terms, **facts), path)
-    options = ["--checkpoint", str(path), "--output", str(tmp_path / "record.json")]
+    options = ["--checkpoint", str(path), "--rounds", "1", "--output", str(tmp_path / "record.json")]
     with pytest.raises(ConfigError, match=r"the engines are osnet_x0_25, but .*model\.pth is osnet_x0_5"):
         main([str(export_small_osnet(tmp_path)), *options])
+
+
+def test_engines_and_a_grid_exclude_each_other() -> None:
+    """The grid makes its own engines."""
+    with pytest.raises(ConfigError, match="--grid makes its own engines"):
+        main(["--grid", "osnet.onnx"])
+
+
+def test_an_old_record_that_is_none_is_refused_before_anything_is_timed(tmp_path: Path) -> None:
+    """Not after the run."""
+    (tmp_path / "old.json").write_text('{"benchmark": "demo"}')
+    with pytest.raises(ConfigError, match=r"old\.json is no record of benchmarks/latency\.py"):
+        main(["--compare", str(tmp_path / "old.json")])

@@ -1,0 +1,235 @@
+"""What a latency record holds, how it is read again, and how two of them are compared."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.errors import ConfigError
+from measuring.roofline import Cost, Peaks, arithmetic_ms, layerwise_ms
+
+EAGER = "PyTorch eager"
+"""The network that every other one is compared with."""
+
+Samples = Mapping[tuple[str, int], NDArray[np.float64]]
+"""Milliseconds per call, by network and batch."""
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of the networks that were timed. sha256: the engine's digest, None for random weights."""
+
+    name: str
+    backend: str
+    precision: str
+    weights: str
+    sha256: str | None
+    rank1: float | None
+    mean_ap: float | None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Wall time of one call on a batch.
+
+    times_eager: the ratio of medians to PyTorch eager, larger is faster. arithmetic_ms, layerwise_ms: the least time by
+    the machine's peaks, see `roofline`; times_arithmetic: the median over the former, 1 would be the limit.
+    """
+
+    name: str
+    batch: int
+    median_ms: float
+    p95_ms: float
+    times_eager: float
+    p99_ms: float | None = None
+    arithmetic_ms: float | None = None
+    layerwise_ms: float | None = None
+    times_arithmetic: float | None = None
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A network in a process of its own, one call after the other, counted as MLPerf Inference counts.
+
+    Single stream: one image at a time, 90th percentile. Multi-stream: eight at a time, 99th percentile. The runs are
+    much shorter than MLPerf's. resident_mib: the whole process at its end. mj_per_descriptor: energy of the whole
+    board, where it has power rails.
+    """
+
+    name: str
+    single_stream_p90_ms: float
+    single_stream_queries: int
+    multi_stream_p99_ms: float
+    multi_stream_queries: int
+    resident_mib: float
+    mj_per_descriptor: float | None = None
+    mean_w: float | None = None
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """All networks of one architecture and input size. Numbers of the cost are per image.
+
+    runs_dropped: how many short runs were left out because the clock dipped.
+    """
+
+    architecture: str
+    input: tuple[int, int]
+    networks: tuple[Network, ...]
+    timings: tuple[Timing, ...]
+    alone: tuple[Alone, ...] = ()
+    mult_adds: int | None = None
+    weights: int | None = None
+    values: int | None = None
+    runs_dropped: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As it stands in a record."""
+        return asdict(self)
+
+
+def timings_of(samples: Samples, networks: Iterable[Network], *, cost: Cost, peaks: Peaks) -> tuple[Timing, ...]:
+    """Turn samples into what the record holds; PyTorch eager must be among the networks."""
+    precisions = {network.name: network.precision for network in networks}
+    return tuple(
+        _timing(*key, values, eager=samples[EAGER, key[1]], precision=precisions[key[0]], cost=cost, peaks=peaks)
+        for key, values in samples.items()
+    )
+
+
+def _timing(
+    name: str,
+    batch: int,
+    values: NDArray[np.float64],
+    *,
+    eager: NDArray[np.float64],
+    precision: str,
+    cost: Cost,
+    peaks: Peaks,
+) -> Timing:
+    median, p95, p99 = (float(value) for value in np.percentile(values, [50, 95, 99]))
+    least = arithmetic_ms(cost, peaks, precision=precision, batch=batch)
+    layerwise = layerwise_ms(cost, peaks, precision=precision, batch=batch)
+    return Timing(
+        name=name,
+        batch=batch,
+        median_ms=round(median, 3),
+        p95_ms=round(p95, 3),
+        times_eager=round(float(np.median(eager)) / median, 2),
+        p99_ms=round(p99, 3),
+        arithmetic_ms=None if least is None else round(least, 4),
+        layerwise_ms=None if layerwise is None else round(layerwise, 4),
+        times_arithmetic=None if least is None else round(median / least, 2),
+    )
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """A record of any benchmark.
+
+    Raises:
+        ConfigError: it is missing or no JSON object.
+    """
+    try:
+        record = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"expected a record at {path}, found none: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is no record: {error}") from error
+    if not isinstance(record, dict):
+        raise ConfigError(f"{path} is no record: expected an object, found {type(record).__name__}")
+    return record
+
+
+def cases_of(record: Mapping[str, Any], *, source: Path) -> tuple[CaseResult, ...]:
+    """The cases of a latency record, which holds one or many.
+
+    Raises:
+        ConfigError: it is the record of something else.
+    """
+    try:
+        return tuple(_case(found) for found in record.get("cases", [record]))
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{source} is no record of benchmarks/latency.py: {error} is missing or wrong") from error
+
+
+def _case(found: Mapping[str, Any]) -> CaseResult:
+    return CaseResult(
+        architecture=found["architecture"],
+        input=(found["input"][0], found["input"][1]),
+        networks=tuple(_from_json(Network, row) for row in found["networks"]),
+        timings=tuple(_from_json(Timing, row) for row in found["timings"]),
+        alone=tuple(_from_json(Alone, row) for row in found.get("alone", ())),
+        mult_adds=found.get("mult_adds"),
+        weights=found.get("weights"),
+        values=found.get("values"),
+        runs_dropped=found.get("runs_dropped", 0),
+    )
+
+
+def _from_json(kind: type[Row], row: Mapping[str, Any]) -> Row:
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{key: value for key, value in row.items() if key in known})
+
+
+@dataclass(frozen=True)
+class Change:
+    """One row of two records. ratio: old over new median, larger is faster now. spread: what may be chance."""
+
+    case: str
+    name: str
+    batch: int
+    old_ms: float
+    new_ms: float
+    ratio: float
+    spread: float
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the medians differ by no more than the samples of either run do."""
+        return 1 / (1 + self.spread) <= self.ratio <= 1 + self.spread
+
+
+def changes(old: Iterable[CaseResult], new: Iterable[CaseResult]) -> list[Change]:
+    """The rows that both records have. The spread is the larger distance from median to 95th percentile, as a share."""
+    before = {_key(case, timing): timing for case in old for timing in case.timings}
+    found = []
+    for case in new:
+        for timing in case.timings:
+            earlier = before.get(_key(case, timing))
+            if earlier is not None:
+                found.append(_change(case, earlier, timing))
+    return found
+
+
+def _key(case: CaseResult, timing: Timing) -> tuple[str, tuple[int, int], str, int]:
+    return case.architecture, case.input, timing.name, timing.batch
+
+
+def _change(case: CaseResult, old: Timing, new: Timing) -> Change:
+    return Change(
+        case=f"{case.architecture} {case.input[0]}x{case.input[1]}",
+        name=new.name,
+        batch=new.batch,
+        old_ms=old.median_ms,
+        new_ms=new.median_ms,
+        ratio=round(old.median_ms / new.median_ms, 3),
+        spread=round(max(one.p95_ms / one.median_ms - 1 for one in (old, new)), 3),
+    )
+
+
+def changes_as_text(found: Iterable[Change]) -> str:
+    """A table for a person: what became faster, what slower, and what is only noise."""
+    rows = [f"{'case':22}{'network':34}{'batch':>6}{'old ms':>10}{'new ms':>10}{'x faster':>10}  verdict"]
+    for one in found:
+        verdict = "noise" if one.is_noise else "faster" if one.ratio > 1 else "slower"
+        rows.append(
+            f"{one.case:22}{one.name:34}{one.batch:>6}{one.old_ms:>10.2f}{one.new_ms:>10.2f}{one.ratio:>10.2f}"
+            f"  {verdict} (spread {100 * one.spread:.0f} %)"
+        )
+    return "\n".join(rows)
