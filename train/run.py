@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.script import run
 from train.adaptation import on_data_set, with_batch, with_epochs
 from train.data.datasets import ReidData, open_attributes, open_classification, open_data, open_folder
-from train.distributed import Processes, join_processes
+from train.distributed import Processes, join_processes, leave
 from train.precision import prefer_speed
 from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
@@ -200,4 +199,4 @@ def _report_splits(recipe: Recipe, runs: Sequence[Run]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    leave(run(main))
