@@ -193,10 +193,10 @@ def _calls(source: Source, engines: dict[str, Engine], plan: Plan) -> dict[tuple
 
 def _describe_peer(peer: Peer, source: Source) -> Network:
     if source.checkpoint is None:
-        return Network(peer.name, peer.backend, peer.precision, "random", None, None, None)
+        return Network(peer.name, peer.backend, peer.precision, "random", None, None, None, is_peer=True)
     manifest = read_manifest(source.checkpoint)
     weights, digest = ("random", None) if is_random(manifest) else (source.checkpoint.name, manifest.artefact.sha256)
-    return Network(peer.name, peer.backend, peer.precision, weights, digest, None, None)
+    return Network(peer.name, peer.backend, peer.precision, weights, digest, None, None, is_peer=True)
 
 
 def _describe_engine(name: str, engine: Engine) -> Network:

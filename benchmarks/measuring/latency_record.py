@@ -23,7 +23,10 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Network:
-    """One of the networks that were timed. sha256: the engine's digest, None for random weights."""
+    """One of the networks that were timed. sha256: the engine's digest, None for random weights.
+
+    is_peer: it is a usual way to run the network, timed for comparison.
+    """
 
     name: str
     backend: str
@@ -32,6 +35,7 @@ class Network:
     sha256: str | None
     rank1: float | None
     mean_ap: float | None
+    is_peer: bool = False
 
 
 @dataclass(frozen=True)
