@@ -60,8 +60,8 @@ def _pairs(graph: onnx.GraphProto, links: Links, constants: dict[str, onnx.Tenso
             continue
         second = readers[0]
         weights = constants.get(second.input[1])
-        if weights is None or first.input[1] not in constants:
-            continue
+        if weights is None or any(name not in constants for name in first.input[1:]):
+            continue  # torch writes equal constants once: all but the first are copies, made by an Identity node
         if group_count(second) == 1 or is_depthwise(second, tuple(weights.dims)):
             yield _Pair(first, second, tuple(tensors))
 
