@@ -50,7 +50,7 @@ def _matrix(child: Evidence) -> list[str]:
     galleries = list(dict.fromkeys(crossing.gallery for crossing in child.precisions))
     if not all(galleries):
         return []  # two functions, not engines: they have no precision to name
-    width = max(30, *(len(name) + 2 for name in galleries))
+    width = max(33, *(len(name) + 2 for name in galleries))
     rows = [f"{'mAP %; queries by, gallery by':30}" + "".join(f"{name:>{width}}" for name in galleries)]
     for query in dict.fromkeys(crossing.query for crossing in child.precisions):
         cells = [

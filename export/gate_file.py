@@ -116,7 +116,7 @@ def read_gate_file(path: Path, input_: Input) -> JudgedImages:
         DataError: the file is missing, damaged, changed, or packed for another input.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         facts = _Facts.model_validate_json(arrays.pop("facts").tobytes())
         crops = {split: _crops(arrays, split) for split in _SPLITS}

@@ -40,7 +40,7 @@ def cosine_faults(found: Fidelity, tolerance: Tolerance, *, of: str, out_of_doma
     limits = (1 - slack * (1 - limit) for limit in (tolerance.cosine_mean, tolerance.cosine_least))
     values = (found.cosine_mean, found.cosine_min)
     return [
-        f"a {name} cosine to float32 of {value:.5f} {of} where at least {limit:.5g} must be kept"
+        f"{name} cosine to float32 {value:.5f} {of} where at least {limit:.7g} must be kept"
         for name, value, limit in zip(("mean", "least"), values, limits, strict=True)
         if value < limit - 1e-9
     ]

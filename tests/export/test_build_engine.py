@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from calibration import quantize, select_images
+from calibration.choice import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import file_sha256, read_manifest
 from edge_runtime.engine.engine import open_engine
+from edge_runtime.link.messages import Birth, decode_json
 from export import build_engine, pack_gate
 from export.build_engine import main
 from export.tensorrt_builder import tensorrt_unavailable
@@ -40,6 +42,14 @@ def images(data: Path) -> Path:
     path = data.parent / "list.json"
     assert select_images.main([str(data), "--output", str(path), "--count", "20"]) == 0
     return path
+
+
+@pytest.fixture(scope="module")
+def small_osnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an OSNet in float32 and in half precision."""
+    folder = tmp_path_factory.mktemp("osnet")
+    export_small_osnet(folder, "--half")
+    return folder
 
 
 @pytest.fixture
@@ -187,9 +197,11 @@ def test_a_quantised_file_without_its_parent_is_refused(model: Path, images: Pat
         main([str(quantised), "--int8", "--data", str(data), *CPU])
 
 
-def test_half_precision_takes_the_file_beside_the_model(tmp_path: Path, data: Path) -> None:
+def test_half_precision_takes_the_file_beside_the_model(small_osnet: Path, tmp_path: Path, data: Path) -> None:
     """`--fp16` uses what `to_onnx.py --half` wrote, known by its manifest and not by its name."""
-    model = export_small_osnet(tmp_path, "--half")
+    for path in small_osnet.iterdir():
+        shutil.copy(path, tmp_path)
+    model = tmp_path / "osnet.onnx"
     for suffix in ("", ".json"):
         (tmp_path / f"osnet_fp16.onnx{suffix}").rename(tmp_path / f"half.onnx{suffix}")
     assert main([str(model), "--fp16", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
@@ -291,18 +303,18 @@ def _place(path: Path) -> float:
 
 
 def test_a_fallback_is_built_only_when_asked_for_and_said_aloud(
-    tmp_path: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
+    small_osnet: Path, tmp_path: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """INT8 that cannot reach the cosine asked for, and half precision that can."""
-    model = export_small_osnet(tmp_path, "--half")
+    model = shutil.copytree(small_osnet, tmp_path / "models") / "osnet.onnx"
     command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS[:4], *ANY_SPEED]
-    command += ["--mean-cosine", "0.9999", "--least-cosine", "0.9"]
-    with pytest.raises(ExportError, match=r"int8 onnxruntime engine is not good enough: a mean cosine to float32 of"):
+    command += ["--mean-cosine", "0.99", "--least-cosine", "0.9"]
+    with pytest.raises(ExportError, match=r"int8 onnxruntime engine is not good enough: mean cosine to float32 0\."):
         main(command)
-    assert list(tmp_path.glob("*_onnxruntime*")) == []
+    assert list(model.parent.glob("*_onnxruntime*")) == []
     assert main([*command, "--fallback", "fp16"]) == 0
     assert "falling back to fp16, as asked with --fallback" in capsys.readouterr().out
-    assert read_manifest(tmp_path / "osnet_fp16_onnxruntime.onnx").build.precision == "fp16"
+    assert read_manifest(model.with_name("osnet_fp16_onnxruntime.onnx")).build.precision == "fp16"
 
 
 def test_bfloat16_is_openvinos(model: Path, data: Path) -> None:
@@ -356,3 +368,50 @@ def test_an_engine_is_judged_by_a_packed_file_where_there_is_no_data_set(
     assert evidence.images_sha256 is not None
     with pytest.raises(ConfigError, match="add --data FOLDER, or --gate FILE"):
         main([str(quantised), "--int8", *CPU])
+
+
+def test_what_the_gate_found_travels_in_the_birth_message(model: Path, images: Path, data: Path) -> None:
+    """Whoever receives descriptors learns what this engine costs: the manifest is in it, evidence included."""
+    assert _build(model, images, data) == 0
+    manifest = read_manifest(model.with_name("tiny_int8_onnxruntime.onnx"))
+    birth = Birth(boot="0" * 16, node_card={}, models=(manifest,))
+    [received] = decode_json(birth.model_dump_json().encode(), Birth).models
+    assert received == manifest
+    assert received.evidence is not None
+    assert {(cell.query, cell.gallery) for cell in received.evidence.precisions} == {
+        (query, gallery)
+        for query in ("fp32 onnxruntime", "int8 onnxruntime")
+        for gallery in ("fp32 onnxruntime", "int8 onnxruntime")
+    }
+    assert received.evidence.mean_ap_change is not None
+
+
+def test_an_engine_that_is_there_is_not_replaced_by_another_in_silence(
+    model: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same again is judged again; other batch sizes are refused until they are forced."""
+    assert _build(model, images, data) == 0
+    assert _build(model, images, data) == 0
+    assert "judged again, not built" in capsys.readouterr().out
+    with pytest.raises(ExportError, match=r"batch was \(1, 8, 32\), now \(1, 2, 4\); replace it with --force"):
+        _build(model, images, data, "--batch", "1", "2", "4")
+    assert _build(model, images, data, "--batch", "1", "2", "4", "--force") == 0
+    artefact = read_manifest(model.with_name("tiny_int8_onnxruntime.onnx")).artefact
+    assert (artefact.batch_min, artefact.batch_opt, artefact.batch_max) == (1, 2, 4)
+    with pytest.raises(ExportError, match="1 <= min <= opt <= max, found 4, 2, 1"):
+        _build(model, images, data, "--batch", "4", "2", "1")
+
+
+def test_a_choice_for_another_backend_or_nothing_is_refused(
+    model: Path, images: Path, data: Path, tmp_path: Path
+) -> None:
+    """A mixed-precision choice was measured on one backend, and says nothing of others."""
+    path = tmp_path / "choice.json"
+    write_choice(Choice(backend="tensorrt", kept_in_float=(), decided_by="this test"), path)
+    with pytest.raises(ExportError, match=r"was measured for tensorrt, but onnxruntime is built for"):
+        _build(model, images, data, "--choice", str(path))
+    with pytest.raises(ExportError, match="which is not done here; leave it out"):
+        main([str(model), "--fp16", "--choice", str(path), "--data", str(data), *CPU])
+    write_choice(Choice(backend="onnxruntime", kept_in_float=("stem",), decided_by="this test"), path)
+    assert _build(model, images, data, "--choice", str(path)) == 0
+    assert read_manifest(model.with_name("tiny_int8_onnxruntime.onnx")).build.kept_higher == ("stem",)

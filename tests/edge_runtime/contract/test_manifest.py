@@ -8,7 +8,9 @@ import pytest
 
 from edge_runtime.contract.errors import ManifestError
 from edge_runtime.contract.manifest import (
+    Build,
     Descriptor,
+    Evidence,
     Input,
     Part,
     file_sha256,
@@ -17,6 +19,7 @@ from edge_runtime.contract.manifest import (
     space_id,
     write_manifest,
 )
+from tests.conftest import ROOT
 from tests.tiny_network import write_tiny_network
 
 
@@ -116,3 +119,16 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert file_sha256(tmp_path / "abc") == expected
+
+
+@pytest.mark.parametrize("name", ["osnet_x0_25_cuhk03.onnx", "osnet_x0_25_cuhk03_int8.onnx"])
+def test_manifests_of_the_first_release_are_still_read(name: str) -> None:
+    """What was added since has a default: an engine in the field is not refused by a newer program."""
+    manifest = read_manifest(ROOT / "edge_runtime" / "models" / name)
+    assert manifest.evidence is not None
+    added = {"images_sha256", "site", "rank1_change", "mean_ap_change", "mean_inp_change", "precisions", "verification"}
+    old = manifest.evidence.model_dump(mode="json", exclude=added)
+    assert len(old) == 12
+    assert Evidence.model_validate(old).precisions == ()
+    added_to_build = {"network_sha256", "workspace_mib", "optimisation_level"}
+    assert Build.model_validate(manifest.build.model_dump(exclude=added_to_build)).network_sha256 is None
