@@ -34,11 +34,13 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, *, margin: float | No
 
 
 def pairwise_distances(embeddings: Tensor) -> Tensor:
-    """Euclidean distance of every pair, (N, N), in float32 at least and differentiable at zero."""
+    """Euclidean distance of every pair, (N, N), in float32 at least; at zero its gradient is zero.
+
+    From the differences: a^2 + b^2 - 2ab would lose small distances between long embeddings, all the more where a GPU
+    multiplies matrices in TF32.
+    """
     rows = embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings
-    squares = rows.square().sum(dim=1)
-    squared = squares[:, None] + squares[None, :] - 2 * rows @ rows.T
-    return squared.clamp(min=1e-12).sqrt()
+    return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 class CentreLoss(nn.Module):

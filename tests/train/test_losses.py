@@ -92,6 +92,14 @@ def test_distances_are_computed_in_float32_for_half_precision_embeddings() -> No
     assert pairwise_distances(rows)[0, 1].item() == pytest.approx(1.0)
 
 
+def test_small_distances_between_long_embeddings_are_exact() -> None:
+    """2,048 numbers of about 50 have a squared length of five million, of which float32 keeps only halves."""
+    first = torch.full((2048,), 50.0)
+    second = first.clone()
+    second[0] += 0.25
+    assert pairwise_distances(torch.stack([first, second]))[0, 1].item() == pytest.approx(0.25, rel=1e-5)
+
+
 @pytest.mark.parametrize(("key", "smoothing"), [("plain", 0.0), ("label_smoothing_0.1", 0.1)])
 def test_cross_entropy_equals_the_golden_figures(key: str, smoothing: float) -> None:
     """Value and gradient in float64."""
