@@ -119,14 +119,6 @@ def _columns(descriptor: Descriptor | None, names: tuple[str, ...]) -> slice | N
     return np.flatnonzero(np.isin(names_of_columns, names))
 
 
-def describe_test_split(
-    describe: Describe, data: ReidData, *, height_px: int, width_px: int
-) -> tuple[Described, Described]:
-    """Describe query and gallery of a data set, one image each, for cosine distance."""
-    member = Member(describe, Input(height_px=height_px, width_px=width_px))
-    return describe_split(member, data.query, label="query"), describe_split(member, data.gallery, label="gallery")
-
-
 def describe_split(member: Member, samples: tuple[Sample, ...], *, label: str) -> Described:
     """Describe images, one each, for cosine distance. label: of the progress bar."""
     return _described(samples, [_describe_samples(member, samples, flip=False, label=label)], evaluation=PLAIN)
