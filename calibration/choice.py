@@ -1,12 +1,13 @@
 """How a network is quantised: the rule for ranges and the groups left in float, as a table row or a file."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration.layer_groups import Group
+from calibration.layer_groups import GROUPS, Group
 from edge_runtime.contract.errors import ConfigError
 
 Backend = Literal["onnxruntime", "openvino", "tensorrt"]
@@ -16,10 +17,29 @@ PERCENTILE = 99.99
 """What `percentile` keeps of a tensor's values, in percent."""
 
 
+class GroupCost(BaseModel):
+    """What quantising one group of layers costs and gains, measured.
+
+    loss: mean of 1 - cosine to float32 with only this group quantised; lost_map: percentage points of mAP.
+    saved_us: microseconds per image, beside the rest of the choice; negative where float is faster.
+    low_us, high_us: quartiles of the same over the rounds of timing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    group: Group
+    loss: float
+    lost_map: float
+    saved_us: float
+    low_us: float
+    high_us: float
+
+
 class Choice(BaseModel):
     """What `quantize` needs to know besides network and images. decided_by: the record that the choice rests on.
 
     method: see `range_rules`. equalised: see `equalisation`. kept_in_float: groups that are not quantised.
+    measured: what the choice was made from, where it was made by measuring.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +50,7 @@ class Choice(BaseModel):
     equalised: bool = True
     kept_in_float: tuple[Group, ...]
     decided_by: str
+    measured: tuple[GroupCost, ...] = ()
 
     @property
     def activations(self) -> Activations:
@@ -37,29 +58,47 @@ class Choice(BaseModel):
         return "int8" if self.backend == "tensorrt" else "uint8"
 
 
-# No GPU was there for TensorRT's row: its groups are those that the CPU runtimes lose accuracy with.
+# ONNX Runtime is fastest when steps chain in INT8 without a gap, OpenVINO when gates and sums stay in float.
 CHOICES = (
     Choice(
         backend="onnxruntime",
-        kept_in_float=("gates", "sums", "descriptor"),
-        decided_by="benchmarks/records/int8_choices.json",
+        kept_in_float=("descriptor",),
+        decided_by="OSNet x1.0 at 256x128, CPU time on a busy machine: 1.93 times float32; 1.73 with gates and sums in "
+        "float. To be repeated with export/sensitivity.py on a quiet one",
     ),
     Choice(
         backend="openvino",
         kept_in_float=("gates", "sums", "descriptor"),
-        decided_by="benchmarks/records/int8_choices.json",
+        decided_by="prototype, OSNet x0.25: gates and sums in float are faster and closer to float32. To be repeated "
+        "with export/sensitivity.py",
     ),
     Choice(
         backend="tensorrt",
         kept_in_float=("gates", "sums", "residuals", "descriptor"),
-        decided_by="not measured: no GPU was there",
+        decided_by="not measured: no GPU was there; only convolutions are quantised",
     ),
 )
+"""What `quantize` does unless it is told otherwise."""
 
 
 def default_choice(backend: Backend) -> Choice:
     """The row of the table for a backend."""
     return next(choice for choice in CHOICES if choice.backend == backend)
+
+
+def choose_groups(costs: Sequence[GroupCost], *, largest_loss: float) -> tuple[Group, ...]:
+    """The groups to keep in float: those that save no time, and those whose time is bought with most retrieval.
+
+    Groups are quantised in the order of their loss per microsecond as long as all losses together, which add up almost
+    linearly, stay within `largest_loss`.
+    """
+    kept = {cost.group for cost in costs}
+    total = 0.0
+    for cost in sorted((cost for cost in costs if cost.saved_us > 0), key=lambda cost: cost.loss / cost.saved_us):
+        if total + cost.loss <= largest_loss:
+            total += cost.loss
+            kept.remove(cost.group)
+    return tuple(group for group in GROUPS if group in kept)
 
 
 def read_choice(path: Path) -> Choice:

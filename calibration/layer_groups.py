@@ -105,16 +105,17 @@ def _on_to_products(sigmoid: onnx.NodeProto, links: Links) -> list[onnx.NodeProt
 
 
 def _before_transitions(graph: onnx.GraphProto, links: Links, found: dict[str, Group]) -> Iterable[str]:
-    """The convolution and ReLU that feed a 2x2 pool and nothing else."""
+    """The convolution, and the ReLU behind it, that feed a 2x2 pool and nothing else."""
     for pool in graph.node:
-        node = pool
-        if found.get(pool.name) != "transitions":
+        if found.get(pool.name) != "transitions" or pool.op_type != "Conv":
             continue
-        while True:
-            makers = links.before(node)
-            if len(makers) != 1 or len(links.after(makers[0])) != 1 or makers[0].op_type not in ("Conv", "Relu"):
-                break
-            node = makers[0]
-            yield node.name
-            if node.op_type == "Conv":
-                break
+        before = _only_maker(pool, links)
+        chain = [before, _only_maker(before, links)] if before and before.op_type == "Relu" else [before]
+        if chain[-1] and chain[-1].op_type == "Conv":
+            yield from (node.name for node in chain if node)
+
+
+def _only_maker(node: onnx.NodeProto, links: Links) -> onnx.NodeProto | None:
+    """The one node whose tensor this one reads, if nobody else reads it."""
+    makers = links.before(node)
+    return makers[0] if len(makers) == 1 and len(links.after(makers[0])) == 1 else None

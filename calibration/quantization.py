@@ -200,6 +200,12 @@ def quantised(calibrated: Calibrated, *, activations: Activations, kept_in_float
     return result
 
 
+def quantisable_groups(calibrated: Calibrated, activations: Activations) -> tuple[Group, ...]:
+    """The groups that hold a step which is quantised for these activations: TensorRT's are convolutions only."""
+    steps = {node.name for node in calibrated.network.graph.node if node.op_type in _STEPS[activations]}
+    return tuple(group for group, names in calibrated.groups.items() if steps.intersection(names))
+
+
 def batches_of(images: ImageList, data: Path, *, input_: Input) -> Batches:
     """The calibration images in small chunks, preprocessed as on the device, with a progress bar."""
     paths = [data / image for image in images.images]

@@ -9,10 +9,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibration import select_images
+from calibration.choice import default_choice, write_choice
 from calibration.image_list import ImageList, images_digest, write_image_list
+from calibration.layer_groups import GROUPS
 from calibration.mean_pools import mean_pools_to_convolutions
 from calibration.quantize import main
-from edge_runtime.contract.errors import DataError, ExportError
+from edge_runtime.contract.errors import ConfigError, DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
 from tests.market_folder import write_market_folder
@@ -40,10 +42,10 @@ def quantised(tmp_path: Path, data: Path) -> Quantise:
     images = tmp_path / "list.json"
     assert select_images.main([str(data), "--output", str(images), "--count", "20"]) == 0
 
-    def quantise(activations: str, *options: str, name: str = "int8.onnx", model: Path = model) -> Path:
+    def quantise(activations: str | None, *options: str, name: str = "int8.onnx", model: Path = model) -> Path:
         output = tmp_path / name
-        backend = {"uint8": "onnxruntime", "int8": "tensorrt"}[activations]
-        common = ["--calibration", str(images), "--data", str(data), "--backend", backend]
+        backend = {"uint8": ["--backend", "onnxruntime"], "int8": ["--backend", "tensorrt"], None: []}[activations]
+        common = ["--calibration", str(images), "--data", str(data), *backend]
         assert main([str(model), *common, *options, "--output", str(output)]) == 0
         return output
 
@@ -95,13 +97,61 @@ def test_the_same_inputs_give_the_same_bytes(quantised: Quantise, activations: s
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("activations", ["uint8", "int8"])
-def test_gate_and_sum_stay_in_float(quantised: Quantise, activations: str) -> None:
-    """No quantised tensor enters or leaves a gate's layers or the sum of streams."""
-    model = onnx.load(quantised(activations))
+@pytest.mark.parametrize("backend", ["openvino", "tensorrt"])
+def test_gate_and_sum_stay_in_float(quantised: Quantise, backend: str) -> None:
+    """No quantised tensor enters or leaves a gate's layers or the sum of streams, where they are not wanted in INT8."""
+    model = onnx.load(quantised("uint8" if backend == "openvino" else "int8", "--backend", backend))
     touched = {name for node in _nodes(model, "QuantizeLinear") for name in node.input}
     for name in ("a_pooled", "a_gate_in", "a_gate", "a_gated", "b_gated"):
         assert name not in touched
+
+
+def test_onnx_runtime_gets_steps_that_chain_without_a_gap(quantised: Quantise) -> None:
+    """Between the image and the descriptor's layer every tensor is quantised, gates and sums too."""
+    model = onnx.load(quantised("uint8"))
+    touched = {name for node in _nodes(model, "QuantizeLinear") for name in node.input}
+    for name in ("image", "a_pooled", "a_gate", "a_gated", "streams", "block", "half"):
+        assert any(found.startswith(name) for found in touched), name
+    assert not touched & {"vector", "descriptor"}
+
+
+def test_groups_are_kept_in_float_by_name(quantised: Quantise) -> None:
+    """And the manifest says so."""
+    path = quantised("uint8", "--keep-in-float", "stem", "pointwise")
+    touched = {name for node in _nodes(onnx.load(path), "QuantizeLinear") for name in node.input}
+    assert "image" not in touched
+    assert read_manifest(path).build.kept_higher == ("stem", "pointwise")
+
+
+def test_a_choice_is_taken_from_its_file(quantised: Quantise, tmp_path: Path) -> None:
+    """What export/sensitivity.py measured is what is done."""
+    choice = default_choice("openvino").model_copy(update={"method": "mse", "kept_in_float": ("stem", "gates")})
+    write_choice(choice, tmp_path / "choice.json")
+    path = quantised(None, "--choice", str(tmp_path / "choice.json"))
+    manifest = read_manifest(path)
+    assert manifest.build.kept_higher == ("stem", "gates")
+    assert manifest.calibration is not None
+    assert manifest.calibration.method == "mse, equalised"
+    with pytest.raises(ConfigError, match=r"choice\.json states what --method would; leave one or the other out"):
+        quantised(None, "--choice", str(tmp_path / "choice.json"), "--method", "max")
+
+
+def test_a_network_without_anything_in_int8_is_refused(quantised: Quantise) -> None:
+    """It would be a float32 network that calls itself INT8."""
+    with pytest.raises(ExportError, match=r"nothing is left to quantise with .*stem.* kept in float"):
+        quantised("uint8", "--keep-in-float", *GROUPS, name="none.onnx")
+
+
+@pytest.mark.parametrize("method", ["percentile", "entropy", "mse"])
+def test_every_rule_for_ranges_gives_a_network_that_works(quantised: Quantise, tmp_path: Path, method: str) -> None:
+    """The manifest names the rule."""
+    path = quantised("uint8", "--method", method)
+    pixels = np.random.default_rng(0).integers(60, 200, (8, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    with open_engine(tmp_path / "tiny.onnx") as before, open_engine(path) as after:
+        assert (before.describe(pixels) * after.describe(pixels)).sum(axis=1).min() > 0.98
+    calibration = read_manifest(path).calibration
+    assert calibration is not None
+    assert calibration.method.startswith(method)
 
 
 @pytest.mark.parametrize("activations", ["uint8", "int8"])
