@@ -13,6 +13,7 @@ from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_s
 
 FILES = (
     "export/tensorrt_builder.py",
+    "export/tensorrt_progress.py",
     "edge_runtime/engine/tensorrt_engine.py",
     "edge_runtime/engine/tensorrt_library.py",
     "edge_runtime/engine/tensorrt_slot.py",
