@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -80,16 +80,15 @@ def main(argv: list[str] | None = None) -> int:
         alone_s=arguments.alone_s,
         peaks=measure_gpu_peaks() if has_gpu else measure_cpu_peaks(),
     )
-    if arguments.grid:
-        results, faults = _measure_grid(arguments, plan)
-        name = "latency_grid.json"
-    else:
-        results, faults = [_measure_given(arguments, plan)], {}
-        name = f"latency_{results[0].architecture}.json"
-    record = _record(results, plan, faults=faults, is_grid=arguments.grid)
-    output = arguments.output or _RECORDS / name
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(record, indent=2) + "\n")
+    results: list[CaseResult] = []
+    faults: dict[str, str] = {}
+    for result, more in _measure_grid(arguments, plan) if arguments.grid else [_measure_given(arguments, plan)]:
+        results.append(result)
+        faults |= more
+        output = arguments.output or _RECORDS / f"latency_{'grid' if arguments.grid else result.architecture}.json"
+        record = _record(results, plan, faults=faults, is_grid=arguments.grid)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(record, indent=2) + "\n")  # after each network: a run that is stopped leaves some
     print("\n\n".join(_table(result) for result in results))
     if old:
         print("\n" + changes_as_text(changes(old, results)))
@@ -106,7 +105,7 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError("--grid makes its own engines with random weights; leave out engines and --checkpoint")
 
 
-def _measure_given(arguments: argparse.Namespace, plan: Plan) -> CaseResult:
+def _measure_given(arguments: argparse.Namespace, plan: Plan) -> tuple[CaseResult, dict[str, str]]:
     """The engines of the command line, or the committed ones."""
     paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
     if not paths:
@@ -117,7 +116,7 @@ def _measure_given(arguments: argparse.Namespace, plan: Plan) -> CaseResult:
     manifest = _common_manifest({name: read_manifest(path) for name, path in named.items()})
     with tempfile.TemporaryDirectory() as folder:
         source = Source(manifest.architecture, manifest.input, arguments.checkpoint, Path(folder) / "plain.onnx")
-        return _measure_case(source, named, plan)
+        return _measure_case(source, named, plan), {}
 
 
 def _common_manifest(manifests: dict[str, Manifest]) -> Manifest:
@@ -127,28 +126,18 @@ def _common_manifest(manifests: dict[str, Manifest]) -> Manifest:
     return next(iter(manifests.values()))
 
 
-def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> tuple[list[CaseResult], dict[str, str]]:
-    """Every architecture at every size. Returns the results, and why engines could not be made."""
+def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[CaseResult, dict[str, str]]]:
+    """Every architecture at every size, each with the reasons why engines could not be made."""
     cases = [Case(name, *size) for size in arguments.sizes for name in arguments.architectures]
-    results: list[CaseResult] = []
-    faults: dict[str, str] = {}
+    choice = {"backends": arguments.backends, "graphs": arguments.graphs, "batch_max": max(plan.batches)}
     for case in tqdm(cases, desc="networks", unit="network", disable=None):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            made = list(
-                make_engines(
-                    case,
-                    folder,
-                    backends=arguments.backends,
-                    graphs=arguments.graphs,
-                    batch_max=max(plan.batches),
-                )
-            )
-            faults |= {f"{case}, {one.name}": one.error for one in made if one.error}
+            made = list(make_engines(case, folder, **choice))
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = Source(case.architecture, input_, folder / "model.pth", folder / "plain.onnx")
-            results.append(_measure_case(source, {one.name: one.path for one in made if not one.error}, plan))
-    return results, faults
+            paths = {one.name: one.path for one in made if not one.error}
+            yield _measure_case(source, paths, plan), {f"{case}, {one.name}": one.error for one in made if one.error}
 
 
 def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> CaseResult:

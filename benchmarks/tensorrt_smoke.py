@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, ReidError
-from edge_runtime.contract.manifest import Fidelity, Manifest, read_manifest, write_manifest
-from edge_runtime.contract.provenance import commit, describe_file, now, successor
+from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
 from export.comparison import fidelity
-from export.tensorrt_builder import BuiltPlan, build_plan
+from measuring.machine import record_head
+from measuring.plans import write_plan
 from train.data.datasets import load_images, open_folder
 
 MODELS = Path(__file__).resolve().parent.parent / "edge_runtime" / "models"
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError(f"expected ONNX files in {MODELS}, found none; give their paths")
     trials = [try_model(path, data=arguments.data) for path in arguments.models]
     crops = "query images" if arguments.data else "noise"
-    record = {"benchmark": "tensorrt_smoke", "created": now(), "commit": commit(), "machine": platform.machine()}
+    record = record_head("tensorrt_smoke") | {"machine": platform.machine()}
     print(json.dumps(record | {"crops": crops, "trials": [asdict(trial) for trial in trials]}, indent=2))
     return 0 if trials and not any(trial.error for trial in trials) else 1
 
@@ -68,12 +68,13 @@ def try_model(path: Path, *, data: Path | None) -> Trial:
         manifest = read_manifest(path)
         precision = manifest.build.precision
         crops = _crops(manifest, data)
-        start = time.perf_counter()
-        built = build_plan(
-            path, precision=manifest.build.precision, batch_min=1, batch_opt=8, batch_max=32, workspace_mib=1024
-        )
-        build_s = time.perf_counter() - start
-        near = _run_beside_onnxruntime(path, built, manifest=manifest, crops=crops)
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Path(folder) / "model.engine"
+            start = time.perf_counter()
+            built = write_plan(path, plan)
+            build_s = time.perf_counter() - start
+            with open_engine(path) as reference, open_engine(plan) as engine:
+                near = fidelity(reference.describe(crops), engine.describe(crops))
     except ReidError as error:
         return Trial(path.name, precision, error=str(error))
     return Trial(
@@ -95,18 +96,6 @@ def _crops(manifest: Manifest, data: Path | None) -> NDArray[np.uint8]:
         return np.random.default_rng(0).integers(0, 256, (CROPS, height, width, 3), dtype=np.uint8)
     queries = open_folder(data).query[:CROPS]
     return load_images(queries, height_px=height, width_px=width, rule=manifest.input.resize)
-
-
-def _run_beside_onnxruntime(path: Path, built: BuiltPlan, *, manifest: Manifest, crops: NDArray[np.uint8]) -> Fidelity:
-    with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / "model.engine"
-        plan.write_bytes(built.plan)
-        artefact = describe_file(plan, parent=manifest, kind="engine", opset=None)
-        artefact = artefact.model_copy(update={"batch_min": 1, "batch_opt": 8, "batch_max": 32})
-        build = built.build(manifest.build.precision, kept_higher=manifest.build.kept_higher)
-        write_manifest(successor(manifest, artefact, build=build), plan)
-        with open_engine(path) as reference, open_engine(plan) as engine:
-            return fidelity(reference.describe(crops), engine.describe(crops))
 
 
 if __name__ == "__main__":
