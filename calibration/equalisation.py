@@ -39,11 +39,12 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
         weights = numpy_helper.to_array(constants[pair.second.input[1]])
         seen = extremes[pair.tensors[-1]]
         scales = _scales(np.maximum(np.abs(seen.low), np.abs(seen.high)), weights, second=pair.second)
-        _multiply(constants[pair.first.input[1]], 1 / scales, axis=0)
+        inverse: Floats = np.reciprocal(scales)
+        _multiply(constants[pair.first.input[1]], inverse, axis=0)
         if len(pair.first.input) > 2:
-            _multiply(constants[pair.first.input[2]], 1 / scales, axis=0)
+            _multiply(constants[pair.first.input[2]], inverse, axis=0)
         _multiply(constants[pair.second.input[1]], scales, axis=0 if _is_depthwise(pair.second, weights) else 1)
-        after |= {name: extremes[name].scaled(1 / scales) for name in pair.tensors if name in extremes}
+        after |= {name: extremes[name].scaled(inverse) for name in pair.tensors if name in extremes}
     return after
 
 

@@ -42,7 +42,7 @@ def _percentile(histogram: Histogram) -> Range:
 
 def _centres(histogram: Histogram) -> NDArray[np.float64]:
     width = (histogram.high - histogram.low) / BINS
-    return histogram.low + width * (np.arange(BINS) + 0.5)
+    return np.asarray(histogram.low + width * (np.arange(BINS) + 0.5), np.float64)
 
 
 def _squared_error(histogram: Histogram, share: float) -> float:
