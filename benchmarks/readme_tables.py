@@ -1,15 +1,17 @@
 """Write the README's result tables from the committed records, or check that they are up to date."""
 
 import argparse
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, Score, read_manifest
 from edge_runtime.contract.script import run
+from measuring import tables
+from measuring.latency_record import read_record
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
@@ -68,26 +70,29 @@ def accuracy_table() -> str:
     return "\n".join(rows)
 
 
-def latency_table() -> str:
-    """Engines beside PyTorch eager, one thread."""
-    record = _record("latency_osnet_x0_25.json")
-    rows = [
-        "| network | precision | batch | median ms | p95 ms | times as fast as eager |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    networks = {network["name"]: network for network in record["networks"]}
-    for timing in record["timings"]:
-        network = networks[timing["name"]]
-        rows.append(
-            f"| {network['backend']} | {network['precision']} | {timing['batch']} | {timing['median_ms']:.2f} | "
-            f"{timing['p95_ms']:.2f} | {timing['times_eager']:.2f} |"
-        )
-    return "\n".join(rows) + f"\n\nOne thread on {record['device']}, {record['rounds']} interleaved rounds."
+def made_from(name: str, make: Callable[[Mapping[str, Any]], str], *, command: str) -> str:
+    """The table of a record, or the command that measures it."""
+    if not (RECORDS / name).exists():
+        return f"Not measured yet: `{command}`."
+    record = read_record(RECORDS / name)
+    try:
+        return make(record)
+    except (IndexError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{RECORDS / name} is no record of this table: {error} is missing or wrong; run {command}"
+        ) from error
+
+
+def gpu_table() -> str:
+    """The steps of the GPU evidence, measured or not."""
+    names = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
+    paths = {name: RECORDS / f"gpu_{name}.json" for name in names}
+    return tables.gpu({name: read_record(path) if path.exists() else None for name, path in paths.items()})
 
 
 def demo_table() -> str:
     """What `make demo` measured, in both precisions."""
-    records = [_record(f"demo_{precision}.json") for precision in ("fp32", "int8")]
+    records = [read_record(RECORDS / f"demo_{precision}.json") for precision in ("fp32", "int8")]
     figures: dict[str, Callable[[dict[str, Any]], str]] = {
         "frames looked at / replaced by newer ones": lambda r: (
             f"{r['daemon']['frames']} / {r['daemon']['frames_dropped']}"
@@ -111,13 +116,6 @@ def demo_table() -> str:
     return "\n".join(rows) + f"\n\n{where}"
 
 
-def _record(name: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads((RECORDS / name).read_text()))
-    except OSError as error:
-        raise ConfigError(f"expected the record {RECORDS / name}, found none: {error.strerror}; run it") from error
-
-
 def _evidence(manifest: Manifest) -> Any:
     if manifest.evidence is None:
         raise ConfigError(f"the manifest of {manifest.artefact.file} holds no scores; export it with --data")
@@ -128,7 +126,26 @@ def _score(score: Score) -> str:
     return f"{100 * score.value:.1f} ({100 * score.low:.1f} to {100 * score.high:.1f})"
 
 
-TABLES = {"accuracy": accuracy_table, "latency": latency_table, "demo": demo_table}
+_PYTHON = "python benchmarks"
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy_table,
+    "demo": demo_table,
+    "gpu": gpu_table,
+    **{
+        name: partial(made_from, record, make, command=f"{_PYTHON}/{command}")
+        for name, record, make, command in (
+            ("latency", "latency_osnet_x0_25.json", tables.latency, "latency.py"),
+            ("alone", "latency_osnet_x0_25.json", tables.alone, "latency.py"),
+            ("grid", "latency_grid.json", tables.grid, "latency.py --grid"),
+            ("engines", "accuracy_cuhk03_np_detected.json", tables.accuracy, "accuracy.py ENGINE ... --data DATA"),
+            ("chain_x0_25", "chain_osnet_x0_25.json", tables.chain, "chain.py ENGINE ..."),
+            ("chain_x1_0", "chain_osnet_x1_0.json", tables.chain, "chain.py ENGINE ..."),
+            ("train_speed", "train_speed.json", tables.train_speed, "train_speed.py"),
+            ("retrieval", "retrieval.json", tables.retrieval, "retrieval.py"),
+        )
+    },
+}
+"""What stands between `<!-- table NAME -->` and `<!-- end -->` in the README, by name."""
 
 if __name__ == "__main__":
     sys.exit(run(main))
