@@ -21,6 +21,7 @@ from train.loop import EpochReport, Trainer
 from train.memory import explain_full_memory
 from train.models.catalog import build
 from train.models.output import TrainingOutput
+from train.models.stripes import fault_of_stripes
 from train.objective import Objective
 from train.precision import precision_for
 from train.recipe import Recipe
@@ -65,6 +66,7 @@ class Session:
             store = self._open_store()
             input_ = _input(self._recipe, store)
             trainer = self._trainer(store, input_)
+            _warn_of_stripes(trainer.networks[0], input_)
         if options.resumes:
             trainer.resume(folder.resume_path)
         elif self._processes.is_first:
@@ -115,7 +117,11 @@ class Session:
         """Train, writing down every epoch."""
         recipe, folder = self._recipe, self._folder
         if not self._processes.is_first:
-            trainer.run(after_epoch=lambda report: cast(None, self._look(trainer, report.epoch, input_)))
+
+            def look(report: EpochReport) -> None:
+                self._look(trainer, report.epoch, input_)
+
+            trainer.run(after_epoch=look)
             return
         folder.trim_log(finished_epochs=trainer.finished_epochs)
         device = self._processes.device
@@ -148,6 +154,7 @@ class Session:
     def _keep_if_best(self, networks: Networks, score: float, *, epoch: int) -> None:
         path = self._folder.best_path
         best = checkpoint.read(path) if path.exists() else {"score": -1.0, "epoch": epoch}
+        # The same epoch comes again where a run was stopped after it was kept and before it was saved.
         if score > best["score"] or epoch == best["epoch"]:
             states = [network.state_dict() for network in networks]
             checkpoint.save({"score": score, "epoch": epoch, "networks": states}, path)
@@ -214,6 +221,13 @@ def _input(recipe: Recipe, store: PixelStore) -> contract.Input:
         return input_
     mean, std = pixel_statistics(store)
     return input_.model_copy(update={"mean": mean, "std": std})
+
+
+def _warn_of_stripes(network: nn.Module, input_: contract.Input) -> None:
+    """Say before an hour of training, not after it, that the network can be scored but never deployed."""
+    fault = fault_of_stripes(network.eval(), height_px=input_.height_px, width_px=input_.width_px)
+    if fault is not None:
+        logger.warning("this network cannot be exported to a device: %s", fault)
 
 
 def _write_weights(network: nn.Module, path: Path) -> None:

@@ -26,7 +26,7 @@ def loaded(path: Path, *, architecture: str, height_px: int) -> LoadedNetwork:
 
 @pytest.mark.parametrize(
     ("height_px", "message"),
-    [(96, r"6 rows then, which make no 4 equal stripes; use a multiple of 64 pixels"), (64, None), (128, None)],
+    [(96, r"6 rows, which make no 4 equal stripes; use a multiple of 64 pixels"), (64, None), (128, None)],
 )
 def test_rows_must_divide_by_the_stripes(tmp_path: Path, height_px: int, message: str | None) -> None:
     """PLR-OSNet cuts maps of a sixteenth of the image's height into four."""
@@ -46,6 +46,6 @@ def test_networks_without_stripes_take_any_height(tmp_path: Path) -> None:
 def test_nothing_is_written_for_an_uneven_height(tmp_path: Path) -> None:
     """One sentence instead of the exporter's pages."""
     loaded(tmp_path / "plr.pth", architecture="plr_osnet_x0_25", height_px=96)
-    with pytest.raises(ExportError, match="plr_osnet_x0_25 cannot be exported at a height of 96 pixels"):
+    with pytest.raises(ExportError, match="plr_osnet_x0_25 cannot be exported: at a height of 96 pixels"):
         main([str(tmp_path / "plr.pth"), "--output", str(tmp_path / "models")])
     assert not (tmp_path / "models").exists()

@@ -130,6 +130,19 @@ def test_multiple_queries_that_a_data_set_lacks_are_said_before_training(tmp_pat
         Reid(data, recipe, test=data).check_test_images()
 
 
+def test_a_height_that_cannot_be_exported_is_said_before_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four stripes need four equal parts of the maps' rows; training goes on, for scores can be had."""
+    data = read_market_layout(write_market_folder(tmp_path / "people", train=2, test=2), name="people")
+    recipe = RECIPE.variant(
+        "uneven", architecture="plr_osnet_x0_25", height_px=96, schedule=Schedule(epochs=1, shape="cosine")
+    )
+    session(recipe, Reid(data, recipe, test=data), tmp_path / "run").run()
+    assert "cannot be exported to a device: at a height of 96 pixels its maps have 6 rows" in caplog.messages[0]
+    assert (tmp_path / "run" / "scores.json").exists()
+
+
 @pytest.mark.parametrize("name", ["osnet_x0_25", "plr_osnet_x0_25"])
 def test_embedding_lengths_are_those_a_network_shows_to_the_losses(name: str) -> None:
     """Without computing anything."""
