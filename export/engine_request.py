@@ -57,7 +57,7 @@ def choose_backend(wanted: Backend | Literal["auto"], precision: Precision) -> B
         raise ExportError(f"{wanted} runs no {precision} engines; take --backend {able}")
     reason = unavailable(wanted)
     if reason:
-        raise ExportError(f"{reason}; or build with --backend onnxruntime")
+        raise ExportError(f"{reason}; build on another device, or with --backend onnxruntime")
     return wanted
 
 
@@ -75,7 +75,7 @@ def unavailable(backend: Backend) -> str | None:
     """Say in one sentence why a backend cannot build here; None where it can."""
     if backend == "tensorrt":
         reason = tensorrt_unavailable()
-        return reason and f"TensorRT is not available: {reason}; build on the device"
+        return reason and f"TensorRT is not available: {reason}"
     if backend == "openvino":
         try:
             load_openvino()
@@ -85,7 +85,11 @@ def unavailable(backend: Backend) -> str | None:
 
 
 def all_requests(source: Source, wanted: Backend | Literal["auto"]) -> list[Request]:
-    """Everything that is worth trying on this device; what is left out, and why, is printed."""
+    """Everything that is worth trying on this device; what is left out, and why, is printed.
+
+    Raises:
+        ExportError: the backend asked for is not there.
+    """
     requests = []
     for backend, precisions in _WORTH_TRYING.items():
         if wanted not in ("auto", backend):
@@ -98,6 +102,8 @@ def all_requests(source: Source, wanted: Backend | Literal["auto"]) -> list[Requ
                 print(f"not tried: {precision} {backend} ({reason})")
             else:
                 requests.append(Request(source, precision, backend))
+    if not requests:
+        raise ExportError(f"nothing can be built here for {wanted}; take --backend auto")
     return requests
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Input
+from edge_runtime.contract.manifest import Input, read_manifest
 from export.comparison import Comparison, compare
 from export.gate_file import read_gate_file
 from export.judged_images import Crops, JudgedImages, crops_of_folder, images_of_data
@@ -54,6 +54,7 @@ def open_gate(arguments: argparse.Namespace, input_: Input) -> Gate:
     Raises:
         ConfigError: neither a data set nor a packed file is given.
         DataError: one of them, or the site's folder, cannot be used.
+        ManifestError: an engine beside it has no valid manifest.
     """
     if arguments.gate:
         images = read_gate_file(arguments.gate, input_)
@@ -61,5 +62,7 @@ def open_gate(arguments: argparse.Namespace, input_: Input) -> Gate:
         images = images_of_data(open_folder(arguments.data), input_)
     else:
         raise ConfigError("an engine is judged by images: add --data FOLDER, or --gate FILE of export/pack_gate.py")
+    for engine in arguments.beside:
+        read_manifest(engine)
     site = crops_of_folder(arguments.site, input_) if arguments.site else None
     return Gate(images, site, tuple(arguments.beside))
