@@ -17,7 +17,7 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from tqdm import tqdm
 
-from calibration.choice import PERCENTILE, Activations, Choice, Method, default_choice
+from calibration.choice import PERCENTILE, Activations, Choice
 from calibration.equalisation import equalise
 from calibration.image_list import ImageList, read_image_list
 from calibration.layer_groups import Group, layer_groups
@@ -25,6 +25,7 @@ from calibration.mean_pools import mean_pools_to_convolutions
 from calibration.network_file import read_network
 from calibration.observation import Batches, extremes_of, histograms_of
 from calibration.range_rules import Range, choose_range
+from calibration.stem import stem_on_blocks
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import (
     Build,
@@ -71,37 +72,23 @@ class Calibrated:
     groups: dict[Group, tuple[str, ...]]
 
 
-def quantize(
-    model: Path,
-    output: Path,
-    *,
-    image_list: Path,
-    data: Path,
-    activations: Activations,
-    choice: Choice | None = None,
-) -> Manifest:
+def quantize(model: Path, output: Path, *, image_list: Path, data: Path, choice: Choice) -> Manifest:
     """Write `output`, the float32 network `model` in INT8, and its manifest. The same inputs give the same bytes.
 
-    Weights are symmetric, one scale per channel. Without a choice, that of ONNX Runtime (uint8) or TensorRT (int8).
+    Weights are symmetric, one scale per channel.
 
     Raises:
         ManifestError: `model` has no valid manifest.
         DataError: list or images cannot be used, or have changed.
         ExportError: `model` is not float32, or cannot be quantised. No file is left then.
     """
-    choice = choice or default_choice("onnxruntime" if activations == "uint8" else "tensorrt")
     parent = read_float_parent(model)
     images = read_image_list(image_list, data)
     _check_output(output, model)
-    calibrated = calibrate(
-        read_network(model),
-        batches_of(images, data, input_=parent.input),
-        method=choice.method,
-        equalised=choice.equalised,
-    )
+    calibrated = calibrate(read_network(model), batches_of(images, data, input_=parent.input), choice=choice)
     partial = output.with_name(output.name + ".partial")
     try:
-        network = quantised(calibrated, activations=activations, kept_in_float=choice.kept_in_float)
+        network = quantised(calibrated, activations=choice.activations, kept_in_float=choice.kept_in_float)
         partial.write_bytes(network.SerializeToString(deterministic=True))
         artefact = describe_file(partial, parent=parent, kind="onnx", opset=_opset(network))
         os.replace(partial, output)
@@ -141,22 +128,24 @@ def read_float_parent(model: Path) -> Manifest:
     return parent
 
 
-def calibrate(network: onnx.ModelProto, batches: Batches, *, method: Method, equalised: bool) -> Calibrated:
+def calibrate(network: onnx.ModelProto, batches: Batches, *, choice: Choice) -> Calibrated:
     """Prepare a float32 network and find the range of each tensor over the images. `network` is changed."""
+    if choice.backend == "onnxruntime":
+        network = stem_on_blocks(network)
     network = shape_inference.infer_shapes(mean_pools_to_convolutions(network), strict_mode=True)
     groups = layer_groups(network)
     names = _tensors_of(network, {name for members in groups.values() for name in members})
     extremes = extremes_of(network, names, batches)
-    if equalised:
+    if choice.equalised:
         extremes = equalise(network, extremes)
     limits = {
         name: (min(float(seen.low.min()), 0.0), max(float(seen.high.max()), 0.0)) for name, seen in extremes.items()
     }
-    if method == "max":
+    if choice.method == "max":
         return Calibrated(network, limits, groups)
     histograms = histograms_of(network, limits, batches)
     return Calibrated(
-        network, {name: choose_range(histogram, method) for name, histogram in histograms.items()}, groups
+        network, {name: choose_range(histogram, choice.method) for name, histogram in histograms.items()}, groups
     )
 
 

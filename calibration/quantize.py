@@ -21,7 +21,6 @@ def main(argv: list[str] | None = None) -> int:
         arguments.output,
         image_list=arguments.calibration,
         data=arguments.data,
-        activations=choice.activations,
         choice=choice,
     )
     size = arguments.output.stat().st_size / 1e6

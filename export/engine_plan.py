@@ -78,7 +78,6 @@ def _network(request: Request, folder: Path) -> Path:
         network,
         image_list=source.calibration,
         data=source.data,
-        activations=choice.activations,
         choice=choice,
     )
     return network

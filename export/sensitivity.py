@@ -70,12 +70,10 @@ def _open_trial(arguments: argparse.Namespace, folder: Path) -> Trial:
     input_ = read_float_parent(arguments.model).input
     images = read_image_list(arguments.calibration, arguments.data)
     samples = held_out_samples(arguments.data, images, identities=arguments.identities)
-    row = _row(arguments)
     calibrated = calibrate(
         read_network(arguments.model),
         batches_of(images, arguments.data, input_=input_),
-        method=row.method,
-        equalised=row.equalised,
+        choice=_row(arguments),
     )
     return Trial(
         arguments.model,
