@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -147,7 +147,8 @@ def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, process
     )
     scores = Session(recipe, task, folder, processes=processes, options=options).run()
     if processes.is_first:
-        print(f"{folder.path}: {_sentence(scores.figures)} on {_test_name(task, scores)}")
+        name = _test_name(task, scores)
+        print(f"{folder.path}: {_sentence(scores.figures)} on {name}{_published(recipe, test_set=name)}")
     return Run(folder, scores.figures)
 
 
@@ -185,6 +186,12 @@ def _test_name(task: Task, scores: Scores) -> str:
 
 def _sentence(figures: dict[str, float]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value:.3f}" for name, value in figures.items())
+
+
+def _published(recipe: Recipe, *, test_set: str) -> str:
+    """What the recipe's source reports, where it was scored on the same data set."""
+    figures = {name: value for name, value in asdict(recipe.expected).items() if isinstance(value, float)}
+    return f"; published: {_sentence(figures)}" if figures and test_set == (recipe.test_set or recipe.data_set) else ""
 
 
 def _report_splits(recipe: Recipe, runs: Sequence[Run]) -> None:

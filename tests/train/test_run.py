@@ -20,6 +20,7 @@ from train.checkpoint import save
 from train.data import datasets
 from train.data.published import PUBLISHED, Published
 from train.models.catalog import build
+from train.recipe import Expected
 from train.recipes.catalog import find_recipe
 
 RECIPE = "osnet_cuhk03:scratch_x0_25"
@@ -36,11 +37,14 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_short_run_leaves_everything_a_researcher_needs(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Checkpoint with manifest and scores, log, curves, settings; evaluate finds the same scores again."""
+    published = find_recipe(RECIPE).variant(RECIPE, expected=Expected("a paper", rank1=0.571))
+    monkeypatch.setattr(run, "find_recipe", lambda name: published)
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "2"]
     assert run.main(arguments) == 0
+    assert " on cuhk03_np_detected; published: rank1 0.571\n" in capsys.readouterr().out
     folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == [1, 2]
@@ -106,7 +110,7 @@ def test_an_onnx_file_is_scored_without_torch(data: Path, tmp_path: Path) -> Non
     write_manifest(manifest.model_copy(update={"artefact": artefact}), model)
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {model} is a checkpoint, and scoring one needs PyTorch")
+    assert done.stderr.startswith(f"error: {model} is a checkpoint, which needs PyTorch")
 
 
 def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: Path) -> None:
