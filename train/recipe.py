@@ -198,6 +198,10 @@ class Recipe:
             yield "an epoch over identities needs images_per_identity"
         if self.dynamic and not (losses.triplet_weight and batches.images_per_identity):
             yield "dynamic training needs triplet_weight and images_per_identity, it switches losses and samplers"
+        if self.dynamic and losses.triplet_from_epoch:
+            yield "dynamic training decides itself when triplets begin, triplet_from_epoch must be 0"
+        if self.task == "attributes" and losses != Losses(label_smoothing=0.0):
+            yield "attributes have a loss of their own, so losses must be Losses(label_smoothing=0.0)"
         if (losses.mutual_weight > 0) != (self.networks > 1):
             yield "mutual learning needs both mutual_weight and more than one network"
         if self.evaluation.networks != "first" and self.networks == 1:

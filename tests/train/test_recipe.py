@@ -50,6 +50,15 @@ def test_batch_size_must_hold_whole_identities() -> None:
         find_recipe("osnet_cuhk03:scratch").variant("broken", batches=Batches(64, images_per_identity=5))
 
 
+def test_settings_that_would_do_nothing_are_refused() -> None:
+    """Attributes have a loss of their own, and dynamic training its own start of triplets."""
+    with pytest.raises(ConfigError, match="attributes have a loss of their own"):
+        find_recipe("osnet_pa100k").variant("broken", losses=Losses())
+    pyramid = find_recipe("pyramid_market1501")
+    with pytest.raises(ConfigError, match="decides itself when triplets begin"):
+        pyramid.variant("broken", losses=dataclasses.replace(pyramid.losses, triplet_from_epoch=1))
+
+
 def test_a_typing_error_is_answered_with_the_nearest_recipes() -> None:
     """There are too many to name them all."""
     with pytest.raises(ConfigError, match=r"nearest are osnet_cuhk03, .*--list shows all"):

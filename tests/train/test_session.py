@@ -43,7 +43,9 @@ CIFAR = RECIPE.variant(
     width_px=32,
     normalisation="data_set",
 )
-ATTRIBUTES = RECIPE.variant("attributes", architecture="osnet_attributes_x0_25", task="attributes")
+ATTRIBUTES = RECIPE.variant(
+    "attributes", architecture="osnet_attributes_x0_25", task="attributes", losses=Losses(label_smoothing=0.0)
+)
 
 
 def images(count: int, *, first: int = 0) -> ImageArray:
