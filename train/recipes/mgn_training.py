@@ -2,8 +2,10 @@
 
 Source: Wang et al., ACM MM 2018, section 4.1.
 Differs: the paper adds up its losses (its equation also adds up the anchors); here the classifiers' losses are averaged
-and so are the triplet losses, as in the public code. Descriptors are compared by the cosine distance. An epoch passes
-over all images: only that agrees with the hours the paper gives.
+and so are the triplet losses, as in the public code. That code trains by Adam, to which a factor means little; by SGD
+it makes the steps of MGN's eight classifiers an eighth of the paper's, so the variant `sum_of_losses` adds them up.
+Descriptors are compared by the cosine distance. An epoch passes over all images: only that agrees with the hours the
+paper gives.
 """
 
 from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule

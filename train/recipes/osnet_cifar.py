@@ -5,7 +5,8 @@ Residual Networks, BMVC 2016, section 3, which the paper follows.
 Command: python train/run.py osnet_cifar10 --data DIR
          python train/run.py osnet_cifar100 --data DIR
 Expected: errors of 4.41 % and 19.21 %; 4.18 % and 18.88 % with depth 210.
-Differs: the paper does not say how its network begins; a 3x3 convolution without pooling is ours.
+Differs: the paper does not say how its network begins; a 3x3 convolution without pooling is ours. Images are padded
+with black, Wide Residual Networks pad with reflections.
 """
 
 from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
