@@ -78,7 +78,7 @@ class Artefact(_Strict):
 
 
 class Build(_Strict):
-    """Which backend runs the artefact, in which precision, and for an engine: from what and on which device it was built.
+    """Which backend runs the artefact, in which precision, and for an engine: from what and where it was built.
 
     network_sha256: digest of the ONNX file, quantised if need be, that the engine was built from.
     """
