@@ -44,13 +44,13 @@ class RunFolder:
         Raises:
             ConfigError: it holds another run, or none to go on with, or it cannot be made.
         """
-        has_state = self.resume_path.exists()
-        if has_state and not resumes:
+        missing = [path for path in (self.resume_path, self._settings) if not path.exists()]
+        if self.resume_path.exists() and not resumes:
             raise ConfigError(
                 f"{self.path} holds a run already; add --resume to go on with it, or choose another --output"
             )
-        if resumes and not has_state:
-            raise ConfigError(f"there is nothing to resume: expected {self.resume_path}")
+        if resumes and missing:
+            raise ConfigError(f"there is nothing to resume: expected {missing[0]}")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -68,6 +68,9 @@ def test_a_run_is_not_overwritten_and_nothing_is_resumed_from_nothing(data: Path
     with pytest.raises(ConfigError, match="holds a run already; add --resume"):
         run.main(arguments)
     assert run.main([*arguments, "--resume"]) == 0
+    (tmp_path / "osnet_cuhk03-scratch_x0_25-seed0" / "settings.json").unlink()
+    with pytest.raises(ConfigError, match=r"nothing to resume: expected .*settings\.json"):
+        run.main([*arguments, "--resume"])
 
 
 def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
