@@ -24,10 +24,11 @@ from edge_runtime.contract.errors import ConfigError, TrainingError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
-from train.checkpoint import load_weights, read_weights
+from train.checkpoint import read_weights
 from train.data.datasets import ReidData, open_data
 from train.models.catalog import build
 from train.models.pixels import describe_with
+from train.models.weights import load_weights
 from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
 from train.scoring import score_on

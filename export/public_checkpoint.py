@@ -8,10 +8,10 @@ from torch import nn
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Input, Terms
-from train.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, load_weights, read_weights
+from train.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, read_weights
 from train.models.catalog import build
 from train.models.public_names import layout_of, load_public
-from train.models.weights import State
+from train.models.weights import State, load_weights
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,7 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.provenance import commit, now
 from train.models.catalog import build
 from train.models.public_names import layout_of, load_public
-from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
-from train.models.weights import load_weights as load_weights
+from train.models.weights import CLASSIFIER, State, load_all_but_classifiers, load_weights
 
 logger = logging.getLogger(__name__)
 

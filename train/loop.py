@@ -22,6 +22,7 @@ from train.dynamic_training import Controller
 from train.memory import explain_full_memory
 from train.models.output import TrainingOutput
 from train.models.pixels import PixelScale
+from train.models.weights import load_weights
 from train.objective import Measured, Objective, share_right
 from train.optimisers import build_centre_optimiser, build_optimiser, set_rate
 from train.precision import mixed, precision_for
@@ -114,7 +115,7 @@ class Trainer:
         if found != (self._recipe.name, self._seed):
             raise TrainingError(f"{path} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
         for network, weights in zip(self.networks, state["networks"], strict=True):
-            checkpoint.load_weights(network, weights, source=path)
+            load_weights(network, weights, source=path)
         self._objective.load_state_dict(state["objective"])
         for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
             optimiser.load_state_dict(content)

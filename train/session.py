@@ -22,6 +22,7 @@ from train.memory import explain_full_memory
 from train.models.catalog import build
 from train.models.output import TrainingOutput
 from train.models.stripes import fault_of_stripes
+from train.models.weights import load_weights
 from train.objective import Objective
 from train.precision import precision_for
 from train.recipe import Recipe
@@ -166,7 +167,7 @@ class Session:
             return
         best = checkpoint.read(self._folder.best_path)
         for network, state in zip(networks, best["networks"], strict=True):
-            checkpoint.load_weights(network, state, source=self._folder.best_path)
+            load_weights(network, state, source=self._folder.best_path)
         logger.info("epoch %d is the best on the validation images", best["epoch"])
 
     def _finish(self, networks: Networks, input_: contract.Input) -> Scores:

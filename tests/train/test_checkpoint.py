@@ -14,13 +14,13 @@ from train.checkpoint import (
     checkpoint_manifest,
     class_count,
     load_network,
-    load_weights,
     read_weights,
     save,
     start_from,
     weights_sha256,
 )
 from train.models.catalog import build
+from train.models.weights import load_weights
 
 
 def test_weights_survive_saving_with_wrapper_and_prefix(tmp_path: Path) -> None:
