@@ -28,13 +28,12 @@ from measuring.latency_record import (
     Alone,
     CaseResult,
     Network,
-    Timing,
     cases_of,
     changes,
-    changes_as_text,
     read_record,
     timings_of,
 )
+from measuring.latency_text import as_table, changes_as_text
 from measuring.machine import record_head
 from measuring.network_cost import cost_of
 from measuring.peaks import measure_cpu_peaks, measure_gpu_peaks
@@ -57,12 +56,16 @@ examples:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a case is measured. alone_s: seconds of each network alone per way of counting, 0 leaves it out."""
+    """How a case is measured.
+
+    alone_s: seconds of each engine alone per way of counting, 0 leaves it out; are_peers_alone: of each peer too.
+    """
 
     peers: tuple[Peer, ...]
     batches: tuple[int, ...]
     rounds: int
     alone_s: float
+    are_peers_alone: bool
     peaks: Peaks
 
 
@@ -78,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         batches=tuple(arguments.batches),
         rounds=arguments.rounds,
         alone_s=arguments.alone_s,
+        are_peers_alone=not arguments.grid,  # sixteen times the same would take minutes
         peaks=measure_gpu_peaks() if has_gpu else measure_cpu_peaks(),
     )
     results: list[CaseResult] = []
@@ -89,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         record = _record(results, plan, faults=faults, is_grid=arguments.grid)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(record, indent=2) + "\n")  # after each network: a run that is stopped leaves some
-    print("\n\n".join(_table(result) for result in results))
+    print("\n\n".join(as_table(result) for result in results))
     if old:
         print("\n" + changes_as_text(changes(old, results)))
     print(f"{device_name()}, one thread; record: {output}")
@@ -210,7 +214,8 @@ def _alone(source: Source, paths: dict[str, Path], plan: Plan) -> list[Alone]:
     if source.checkpoint:
         of_peer += ["--checkpoint", str(source.checkpoint)]
     jobs = {name: ["engine", str(path)] for name, path in paths.items()}
-    jobs |= {peer.name: [peer.name, str(source.plain), *of_peer] for peer in plan.peers}
+    if plan.are_peers_alone:
+        jobs |= {peer.name: [peer.name, str(source.plain), *of_peer] for peer in plan.peers}
     return [
         _run_alone(name, [*job, "--seconds", str(plan.alone_s)])
         for name, job in tqdm(jobs.items(), desc="alone", unit="network", leave=False, disable=None)
@@ -243,32 +248,6 @@ def _record(results: Sequence[CaseResult], plan: Plan, *, faults: dict[str, str]
     }
 
 
-def _table(result: CaseResult) -> str:
-    batches = sorted({timing.batch for timing in result.timings})
-    height, width = result.input
-    rows = [
-        f"{f'{result.architecture} {height}x{width}':44}{'precision':>10}"
-        + "".join(f"{f'batch {b}: median':>18}{'p95 ms':>9}{'x eager':>9}{'x limit':>9}" for b in batches)
-    ]
-    for network in result.networks:
-        row = f"{network.name:44}{network.precision:>10}"
-        for timing in sorted((t for t in result.timings if t.name == network.name), key=lambda t: t.batch):
-            row += _cells(timing)
-        rows.append(row)
-    if result.alone:
-        rows.append(f"{'alone':44}{'1 at a time: p90 ms':>22}{'8 at a time: p99 ms':>22}{'resident MiB':>14}")
-    rows += [
-        f"{one.name:44}{one.single_stream_p90_ms:>22.2f}{one.multi_stream_p99_ms:>22.2f}{one.resident_mib:>14.0f}"
-        for one in result.alone
-    ]
-    return "\n".join(rows)
-
-
-def _cells(timing: Timing) -> str:
-    limit = "-" if timing.times_arithmetic is None else f"{timing.times_arithmetic:.1f}"
-    return f"{timing.median_ms:>18.2f}{timing.p95_ms:>9.2f}{timing.times_eager:>9.2f}{limit:>9}"
-
-
 def _size(text: str) -> tuple[int, int]:
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()):
@@ -289,8 +268,8 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=2,
         metavar="S",
-        help="seconds that each network also runs in a process of its own, one image and then eight at a time, for "
-        "MLPerf's ways of counting and for memory; 0 leaves it out (default: %(default)s)",
+        help="seconds that each network (of a grid: each engine) also runs in a process of its own, one image and then "
+        "eight at a time, for MLPerf's ways of counting and for memory; 0 leaves it out (default: %(default)s)",
     )
     parser.add_argument("--compile", action="store_true", help="time torch.compile too; it takes a minute to start")
     parser.add_argument("--compare", type=Path, metavar="OLD", help="an earlier record: also show what changed")

@@ -2,15 +2,16 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import torch
 from torch import nn
 
-from calibration.choice import Activations
+from calibration.choice import Backend, default_choice
 from calibration.image_list import write_image_list
 from calibration.quantization import quantize
 from calibration.select_images import select
@@ -18,14 +19,14 @@ from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import Build, Input, Manifest, Precision, Terms, read_manifest, write_manifest
 from edge_runtime.contract.provenance import describe_file, successor
 from export.deploy_graph import deploy, deploy_in_half_precision
-from export.graph_choice import Backend, Graph, choose_graph
+from export.graph_choice import Graph, choose_graph
 from export.to_onnx import OPSET, write_onnx
 from measuring.plans import write_plan
 from train.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
 from train.models.catalog import build
 
-BACKENDS = ("onnxruntime", "openvino", "tensorrt")
-PRECISIONS: dict[str, tuple[Precision, ...]] = {
+BACKENDS: tuple[Backend, ...] = ("onnxruntime", "openvino", "tensorrt")
+PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
     "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
     "tensorrt": ("fp32", "fp16", "int8"),
@@ -53,6 +54,17 @@ class Made:
     name: str
     path: Path
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to make of a checkpoint. noise: the folder with the images to calibrate with."""
+
+    backend: Backend
+    graph: Graph
+    precision: Precision
+    noise: Path
+    batch_max: int
 
 
 def is_random(manifest: Manifest) -> bool:
@@ -86,7 +98,7 @@ def write_checkpoint(case: Case, path: Path) -> None:
 
 
 def make_engines(
-    case: Case, folder: Path, *, backends: Sequence[str], graphs: Sequence[Graph] = (), batch_max: int
+    case: Case, folder: Path, *, backends: Sequence[Backend], graphs: Sequence[Graph] = (), batch_max: int
 ) -> Iterator[Made]:
     """Write a checkpoint, `model.pth`, and from it every backend's precisions into `folder`.
 
@@ -99,54 +111,54 @@ def make_engines(
     source = load_network(checkpoint)
     noise = _write_noise(folder / "noise")
     for backend in backends:
-        chosen = graphs or (_graph_for(backend, case, batch=batch_max),)
-        for graph in chosen:
+        for graph in graphs or (_graph_for(backend, case, batch=batch_max),):
             for precision in PRECISIONS[backend]:
                 name = f"{backend} {precision}" + (f" {graph}" if graphs else "")
                 path = folder / (name.replace(" ", "_") + (".engine" if backend == "tensorrt" else ".onnx"))
                 try:
-                    _make(source, path, backend=backend, graph=graph, precision=precision, noise=noise)
+                    _make(source, path, _Plan(backend, graph, precision, noise, batch_max))
                 except ReidError as error:
                     yield Made(name, path, error=str(error))
                 else:
                     yield Made(name, path)
 
 
-def _graph_for(backend: str, case: Case, *, batch: int) -> Graph:
+def _graph_for(backend: Backend, case: Case, *, batch: int) -> Graph:
     # OpenVINO is asked for on the same machines as ONNX Runtime, and likes the same graph.
-    known: Backend = "tensorrt" if backend == "tensorrt" else "onnxruntime"
+    known: Literal["onnxruntime", "tensorrt"] = "tensorrt" if backend == "tensorrt" else "onnxruntime"
     return choose_graph(known, network=case.architecture, batch=batch).graph
 
 
-def _make(source: LoadedNetwork, path: Path, *, backend: str, graph: Graph, precision: Precision, noise: Path) -> None:
-    if backend == "tensorrt":
-        network = path.with_suffix(".onnx")
-        _write_network(source, network, graph=graph, precision=precision, noise=noise, activations="int8")
-        write_plan(network, path)
+def _make(source: LoadedNetwork, path: Path, plan: "_Plan") -> None:
+    network = _network(source, path.parent, plan)
+    if plan.backend == "tensorrt":
+        write_plan(network, path, batch_max=plan.batch_max)
         return
-    # What OpenVINO computes in bfloat16 is the float32 file.
-    written: Precision = "fp32" if precision == "bf16" else precision
-    _write_network(source, path, graph=graph, precision=written, noise=noise, activations="uint8")
-    manifest = read_manifest(path)
-    build_ = manifest.build.model_copy(update={"backend": backend, "precision": precision})
+    shutil.copyfile(network, path)
+    manifest = read_manifest(network)
+    build_ = manifest.build.model_copy(update={"backend": plan.backend, "precision": plan.precision})
     write_manifest(manifest.model_copy(update={"build": build_}), path)
 
 
-def _write_network(
-    source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, noise: Path, activations: Activations
-) -> None:
-    """The ONNX file of one graph and precision, with its manifest."""
+def _network(source: LoadedNetwork, folder: Path, plan: "_Plan") -> Path:
+    """The ONNX file that holds an engine's graph and precision, with its manifest; written once."""
+    # What OpenVINO computes in bfloat16 is the float32 file. Each backend wants other layers in INT8.
+    precision: Precision = "fp32" if plan.precision == "bf16" else plan.precision
+    path = folder / f"network_{plan.graph}_{precision}{f'_{plan.backend}' if precision == 'int8' else ''}.onnx"
+    if path.exists():
+        return path
     if precision == "int8":
-        parent = path.with_suffix(".parent.onnx")
-        _write_network(source, parent, graph=graph, precision="fp32", noise=noise, activations=activations)
-        quantize(parent, path, image_list=noise / "list.json", data=noise, activations=activations)
-        return
+        parent = _network(source, folder, replace(plan, precision="fp32"))
+        choice = default_choice(plan.backend)
+        quantize(parent, path, image_list=plan.noise / "list.json", data=plan.noise, choice=choice)
+        return path
     make = deploy_in_half_precision if precision == "fp16" else deploy
     spec, descriptor = source.manifest.input, source.manifest.descriptor
-    write_onnx(make(source.network, spec, graph=graph), path, input_=spec, descriptor=descriptor)
+    write_onnx(make(source.network, spec, graph=plan.graph), path, input_=spec, descriptor=descriptor)
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
     build_ = Build(backend="onnxruntime", precision=precision)
     write_manifest(successor(source.manifest, artefact, build=build_), path)
+    return path
 
 
 def _write_noise(folder: Path) -> Path:

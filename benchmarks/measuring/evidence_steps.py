@@ -8,7 +8,6 @@ from measuring.step import Command, Step
 ROOT = Path(__file__).resolve().parent.parent.parent
 _MODELS = ROOT / "edge_runtime" / "models"
 _CALIBRATION = ROOT / "benchmarks" / "records" / "calibration_cuhk03.json"
-_BATCHES = ("--batches", "1", "8", "32", "128")
 _BRANCHED = ("--architectures", "plr_osnet", "mgn", "pyramid", "--sizes", "256x128", "384x128")
 
 
@@ -43,21 +42,26 @@ def _tensorrt(site: Site) -> tuple[Command, ...]:
 
 
 def _latency(site: Site) -> tuple[Command, ...]:
-    """The network that matters in every graph first, then what PyTorch does, then the whole grid."""
+    """The networks that matter in every graph first, then what PyTorch does, then the whole grid."""
     wide = ("--architectures", "osnet_x1_0", "osnet_x0_25", "--sizes", "256x128")
+    graphs = ("--graphs", "plain", "stack", "end", "end_dense")
+    compiled = ("--compile", "--architectures", "osnet_x1_0", "--sizes", "256x128")
     return (
-        _timed(site, "engines", 3, "--backends", "tensorrt", "--graphs", "plain", "stack", "end", "end_dense", *wide),
-        _timed(site, "pytorch", 2, "--backends", "--compile", *wide),
+        _timed(site, "engines", 3, "--backends", "tensorrt", *graphs, *wide),
+        _timed(site, "pytorch", 1, "--backends", *wide),
+        _timed(site, "compiled", 1, "--backends", *compiled, batches=("1", "32")),  # each batch is compiled anew
         _timed(site, "branched", 1, "--backends", *_BRANCHED),
         _timed(site, "grid", 2, "--backends", "tensorrt"),
     )
 
 
-def _timed(site: Site, name: str, weight: float, *options: str) -> Command:
+def _timed(
+    site: Site, name: str, weight: float, *options: str, batches: tuple[str, ...] = ("1", "8", "32", "128")
+) -> Command:
     needs_tensorrt = "tensorrt" in options
     python = site.tensorrt_python if needs_tensorrt else site.python
     output = site.work / f"latency_{name}.json"
-    settings = (*_BATCHES, "--rounds", "100", "--alone-s", "0", "--output", str(output))
+    settings = ("--batches", *batches, "--rounds", "50", "--alone-s", "0", "--output", str(output))
     return Command(
         _script(python, "benchmarks/latency.py", "--grid", *options, *settings),
         weight=weight,

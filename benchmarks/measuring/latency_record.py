@@ -225,15 +225,3 @@ def _change(case: CaseResult, old: Timing, new: Timing) -> Change:
         ratio=round(old.median_ms / new.median_ms, 3),
         spread=round(max(one.p95_ms / one.median_ms - 1 for one in (old, new)), 3),
     )
-
-
-def changes_as_text(found: Iterable[Change]) -> str:
-    """A table for a person: what became faster, what slower, and what is only noise."""
-    rows = [f"{'case':22}{'network':34}{'batch':>6}{'old ms':>10}{'new ms':>10}{'x faster':>10}  verdict"]
-    for one in found:
-        verdict = "noise" if one.is_noise else "faster" if one.ratio > 1 else "slower"
-        rows.append(
-            f"{one.case:22}{one.name:34}{one.batch:>6}{one.old_ms:>10.2f}{one.new_ms:>10.2f}{one.ratio:>10.2f}"
-            f"  {verdict} (spread {100 * one.spread:.0f} %)"
-        )
-    return "\n".join(rows)

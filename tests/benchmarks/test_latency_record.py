@@ -12,10 +12,10 @@ from measuring.latency_record import (
     Timing,
     cases_of,
     changes,
-    changes_as_text,
     read_record,
     timings_of,
 )
+from measuring.latency_text import changes_as_text
 from measuring.roofline import Cost, Layer, Peaks
 from tests.conftest import ROOT
 
