@@ -4,7 +4,7 @@
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
 #   make test                      everything that can be tested without a GPU
 #   make lint                      formatter, linter, types and the import rule (part of `make test`)
-#   make bench                     engines against PyTorch on this machine
+#   make bench                     latency beside named peers, the page that compares engines, the README's tables
 
 PYTHON ?= python3
 PRECISION ?= fp32
@@ -33,8 +33,15 @@ lint: $(VENV)/test.done
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# About 12 minutes on two quiet cores. DATA=folder of CUHK03 scores the engines anew too; ENGINES=other ones of one network.
+ENGINES ?= edge_runtime/models/osnet_x0_25_cuhk03.onnx edge_runtime/models/osnet_x0_25_cuhk03_int8.onnx
 bench: $(VENV)/test.done
-	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/latency.py $(ENGINES)
+	@$(BIN)/python benchmarks/latency.py --grid --rounds 15 --alone-s 0.2
+	@$(BIN)/python benchmarks/chain.py $(ENGINES) --seconds 2
+	@$(if $(DATA),$(BIN)/python benchmarks/accuracy.py $(ENGINES) --data $(DATA))
+	@$(BIN)/python benchmarks/pareto.py
+	@$(BIN)/python benchmarks/readme_tables.py
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info
