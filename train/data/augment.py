@@ -136,7 +136,8 @@ def random_erase(images: Tensor, probability: float, random: torch.Generator, *,
 def random_patch(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Paste a rectangle of another image of the batch at a random place. Source: OSNet, section 4.1, footnote 5.
 
-    Differs: the paper draws from a pool of patches of all earlier images; here the batch is the pool.
+    Sizes are those of its public code. Differs: the paper draws from a pool of patches of all earlier images; here the
+    batch is the pool. The code also mirrors half of the patches and turns half of them by up to ten degrees.
     """
     size = _size(images)
 
