@@ -63,8 +63,8 @@ CHOICES = (
     Choice(
         backend="onnxruntime",
         kept_in_float=("descriptor",),
-        decided_by="OSNet x1.0 at 256x128, CPU time on a busy machine: 1.93 times float32; 1.73 with gates and sums in "
-        "float. To be repeated with export/sensitivity.py on a quiet one",
+        decided_by="OSNet x1.0 at 256x128, CPU time on a busy machine: 1.9 to 2.0 times float32 (batch 1) and 2.4 (8); "
+        "with gates and sums in float 1.7 and 2.1. To be repeated with export/sensitivity.py on a quiet one",
     ),
     Choice(
         backend="openvino",

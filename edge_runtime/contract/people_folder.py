@@ -15,6 +15,7 @@ from edge_runtime.contract.errors import DataError
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 _CAMERA = re.compile(r"(?:^|_)c(\d+)(?=s\d|[_.-])")
+_MARKET_FOLDERS = {"bounding_box_train", "bounding_box_test", "query"}
 _LAYOUT = "<person>/*.jpg, or <camera>/<person>/*.jpg, or both kinds inside train/ and test/"
 
 
@@ -83,11 +84,19 @@ def _read_people(folder: Path) -> People:
         return {path.name: [Picture(image, _camera_of(image)) for image in images] for path, images in inside.items()}
     people: People = defaultdict(list)
     for camera in inside:
+        _refuse_data_set(camera, [person.name for person in _folders(camera)])
         for person in _folders(camera):
             people[person.name] += [Picture(image, camera.name) for image in _images(person)]
     if not any(people.values()):
         raise DataError(f"expected people in {folder}, as {_LAYOUT}, found no images")
     return dict(people)
+
+
+def _refuse_data_set(folder: Path, names: list[str]) -> None:
+    """One level above a data set its test images would look like those of people who train."""
+    splits = sorted(set(names) & _MARKET_FOLDERS)
+    if splits:
+        raise DataError(f"{folder} holds {splits[0]}, a split in Market-1501's layout, no person; give {folder} itself")
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -82,6 +82,12 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
         select(tmp_path, count=5, seed=0)
 
 
+def test_the_folder_above_a_data_set_is_refused(data: Path) -> None:
+    """Its queries would be taken for people who train."""
+    with pytest.raises(DataError, match=r"patterns holds bounding_box_test, a split .*; give .*patterns itself"):
+        select(data.parent, count=5, seed=0)
+
+
 def test_an_empty_training_folder_is_refused(tmp_path: Path) -> None:
     """Names of another layout are not guessed at."""
     (tmp_path / "bounding_box_train").mkdir()
