@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.script import run
@@ -58,23 +59,36 @@ def main(argv: list[str] | None = None) -> int:
             no_tensorrt=_no_tensorrt(str(arguments.python or sys.executable), environment),
         )
         todo = [step for step in steps(site) if step.name in (arguments.steps or [step.name])]
-        errors = _run_all(todo, deadline=deadline, environment=environment, records=arguments.records)
+        named = {str(work): "WORK", str(arguments.data): "DATA", f"{ROOT}{os.sep}": "", sys.executable: "python"}
+        errors = 0
+        for step, found in _run_all(todo, deadline=deadline, environment=environment):
+            path = arguments.records / f"gpu_{step.name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(without_paths(_record(step, found), named))
+            print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
+            errors += len(found["errors"])
     return int(errors > 0)
 
 
-def _run_all(todo: Sequence[Step], *, deadline: float, environment: Mapping[str, str], records: Path) -> int:
-    """Run the steps and write their records. Returns how many errors they ended in."""
-    records.mkdir(parents=True, exist_ok=True)
-    errors = 0
+def _run_all(
+    todo: Sequence[Step], *, deadline: float, environment: Mapping[str, str]
+) -> Iterator[tuple[Step, dict[str, Any]]]:
+    """Run the steps, each within its share of the time that is left then."""
     for index, step in enumerate(todo):
         budget_s = shares([one.weight for one in todo[index:]], left_s=max(0.0, deadline - time.monotonic()))
         print(f"{step.name}: {step.what} (at most {budget_s:.0f} s)", flush=True)
-        found = run_step(step, budget_s=budget_s, environment=environment)
-        path = records / f"gpu_{step.name}.json"
-        path.write_text(json.dumps(record_head(f"gpu_{step.name}") | {"method": _METHOD} | found, indent=2) + "\n")
-        print("".join(f"  {error}\n" for error in found["errors"]) + f"  {found['spent_s']:.0f} s, record: {path}")
-        errors += len(found["errors"])
-    return errors
+        yield step, run_step(step, budget_s=budget_s, environment=environment)
+
+
+def _record(step: Step, found: Mapping[str, Any]) -> str:
+    return json.dumps(record_head(f"gpu_{step.name}") | {"method": _METHOD} | dict(found), indent=2) + "\n"
+
+
+def without_paths(text: str, named: Mapping[str, str]) -> str:
+    """The text with this machine's folders called by what they are: records are for other people."""
+    for path in sorted(named, key=len, reverse=True):
+        text = text.replace(path, named[path])
+    return text
 
 
 def _no_device() -> str | None:

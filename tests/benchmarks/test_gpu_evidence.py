@@ -46,6 +46,7 @@ def test_without_a_gpu_every_step_ends_in_a_record_that_says_so(tmp_path: Path) 
         assert record["errors"]
         assert all("no CUDA device" in command["error"] for command in record["commands"])
         assert record["spent_s"] < 1
+        assert str(ROOT) not in json.dumps(record)
 
 
 @cache

@@ -39,6 +39,7 @@ def test_the_slower_of_arithmetic_and_traffic_decides_in_each_layer() -> None:
     whole, half = (layerwise_ms(cost, slow, precision=precision, batch=4) for precision in ("fp32", "fp16"))
     assert whole is not None
     assert half == pytest.approx(whole / 2)
+    assert whole == pytest.approx(4 * (4 * cost.values + cost.weights) / 1e6)  # weights are read once per batch
     once, four = (arithmetic_ms(cost, fast, precision="fp32", batch=batch) for batch in (1, 4))
     assert once is not None
     assert four == pytest.approx(4 * once)
