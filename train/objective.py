@@ -72,10 +72,16 @@ class Objective(nn.Module):
         return mean * self._networks  # each network has all of its own loss
 
     def free_centres(self) -> None:
-        """Take the loss's weight off the centres' gradients: they have an optimiser and a rate of their own."""
-        for centre in self.parameters():
-            if centre.grad is not None:
-                centre.grad /= self._losses.centre_weight
+        """Take what the objective multiplies each centre loss by off the gradients of its centres.
+
+        They have an optimiser and a rate of their own, which means the same in a network of any number of branches.
+        """
+        is_mean = self._losses.over_branches == "mean"
+        for network in cast(Sequence[nn.ModuleList], self.centres):
+            share = self._losses.centre_weight / (len(network) if is_mean else 1)
+            for centre in network.parameters():
+                if centre.grad is not None:
+                    centre.grad /= share
 
     def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
         """The losses of one network alone."""

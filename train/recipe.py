@@ -51,8 +51,9 @@ class Losses:
     triplet_margin None means the soft margin. triplet_on: measure triplets on each embedding or on all of them side by
     side. triplet_on_unit_length: L2-normalise them first, as retrieval by cosine does. Before triplet_from_epoch
     (counted from 0) there are no triplets: from random weights the hardest ones pull all embeddings to one point.
-    centres: `frozen` are random points that never move, as in one public code. entropy_weight: how much a confident
-    prediction is penalised. mutual_weight: how much each of `Recipe.networks` learns from the others.
+    centres: `frozen` are random points that never move, as in one public code; others move at centre_learning_rate,
+    whatever centre_weight is. entropy_weight: how much a confident prediction is penalised. mutual_weight: how much
+    each of `Recipe.networks` learns from the others.
     """
 
     label_smoothing: float = 0.1

@@ -84,7 +84,7 @@ def test_each_network_gets_all_of_its_own_loss() -> None:
 
 @pytest.mark.parametrize("weight", [5e-4, 0.5])
 def test_centres_move_at_their_own_rate(weight: float) -> None:
-    """Whatever the weight of the centre loss; frozen ones have no optimiser."""
+    """Whatever the weight of the centre loss and the number of branches; frozen ones have no optimiser."""
     torch.manual_seed(0)
     losses = Losses(centre_weight=weight, centre_learning_rate=0.5)
     found, one = objective(losses), output(5)
@@ -95,7 +95,7 @@ def test_centres_move_at_their_own_rate(weight: float) -> None:
     found.total(found.measure([one], LABELS), with_triplet=True).backward()
     found.free_centres()
     optimiser.step()
-    pull = 2 * (before[LABELS] - one.embeddings[0].detach()) / len(LABELS) / 2  # the mean of two branches
+    pull = 2 * (before[LABELS] - one.embeddings[0].detach()) / len(LABELS)
     expected = before - 0.5 * torch.zeros_like(before).index_add(0, LABELS, pull)
     assert torch.allclose(centres, expected, atol=1e-6)
     frozen = Losses(centre_weight=weight, centres="frozen")
