@@ -60,7 +60,12 @@ def _plain_onnxruntime(source: Source) -> Describe:
 def _plain_openvino(source: Source) -> Describe:
     import openvino
 
-    settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "INFERENCE_PRECISION_HINT": "f32",
+        "ENABLE_CPU_PINNING": False,  # bound to a core that another program keeps busy it takes 70 times as long
+    }
     network = openvino.Core().compile_model(source.plain, "CPU", settings)
     return lambda crops: _unit_rows(network(_planes(crops, source.input_))[0])
 
