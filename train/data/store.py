@@ -83,14 +83,16 @@ class StreamedPixels:
         return upload(torch.from_numpy(_read(self._images, positions, self._size)), self._device).permute(0, 3, 1, 2)
 
 
-def open_store(images: Images, size: Size, *, device: torch.device) -> PixelStore:
+def open_store(images: Images, size: Size, *, device: torch.device, processes: int = 1) -> PixelStore:
     """Decode all images and keep them on the device, or beside it where they do not fit, or else leave them on disk.
+
+    processes: how many do so at the same time, each with a device of its own, and share the host's memory.
 
     Raises:
         DataError: an image cannot be decoded.
     """
     needed = len(images) * size.height_px * size.width_px * 3
-    if needed > _USED_SHARE * _free_host_memory():
+    if needed * processes > _USED_SHARE * _free_host_memory():
         return StreamedPixels(images, size, device=device)
     pixels = torch.from_numpy(_read_all(images, size))
     if device.type == "cuda" and needed > _USED_SHARE * torch.cuda.mem_get_info(device)[0]:
