@@ -120,6 +120,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         raise ConfigError(f"recipe {recipe.name} is tested on {recipe.test_set}; give its folder with --test-data DIR")
     if recipe.task != "reid" and arguments.test_data is not None:
         raise ConfigError(f"--test-data is for re-identification; recipe {recipe.name} is scored on its own data set")
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise ConfigError(f"expected a checkpoint at --weights {arguments.weights}, found no file")
     return recipe
 
 

@@ -207,5 +207,7 @@ def test_options_that_a_recipe_cannot_take_are_refused(data: Path) -> None:
         run.main(["osnet_ibn_market1501_to_dukemtmcreid", *common, "--weights", "any.pth"])
     with pytest.raises(ConfigError, match="--test-data is for re-identification"):
         run.main(["osnet_cifar10", *common, "--test-data", str(data)])
+    with pytest.raises(ConfigError, match=r"expected a checkpoint at --weights .*nothing\.pth, found no file"):
+        run.main([RECIPE, *common, "--weights", str(data / "nothing.pth")])
     with pytest.raises(ConfigError, match="--evaluate-every must be at least 1"):
         run.main([RECIPE, *common, "--evaluate-every", "0"])
