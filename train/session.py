@@ -78,9 +78,7 @@ class Session:
     def _open_store(self) -> PixelStore:
         recipe = self._recipe
         size = Size(recipe.height_px, recipe.width_px, _RULES[recipe.resize])
-        return open_store(
-            self._task.train.images, size, device=self._processes.device, processes=self._processes.count
-        )
+        return open_store(self._task.train.images, size, device=self._processes.device, processes=self._processes.count)
 
     def _trainer(self, store: PixelStore, input_: contract.Input) -> Trainer:
         recipe, task, processes, options = self._recipe, self._task, self._processes, self._options
