@@ -41,6 +41,8 @@ class OpenVinoEngine(Engine):
                 {
                     "INFERENCE_NUM_THREADS": threads,
                     "NUM_STREAMS": threads,
+                    # Pinned streams of every process would start at core 0 and wait for each other there.
+                    "ENABLE_CPU_PINNING": False,
                     "INFERENCE_PRECISION_HINT": _HINTS[manifest.build.precision],
                 },
             )
