@@ -12,6 +12,7 @@ from edge_runtime.contract.manifest import Manifest, Score, read_manifest
 from edge_runtime.contract.script import run
 from measuring import tables
 from measuring.latency_record import read_record
+from measuring.training_table import training_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"
@@ -131,6 +132,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy_table,
     "demo": demo_table,
     "gpu": gpu_table,
+    "training": lambda: training_table(RECORDS),
     **{
         name: partial(made_from, record, make, command=f"{_PYTHON}/{command}")
         for name, record, make, command in (
