@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import fx, nn
 
-from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.errors import ExportError, ManifestError
 from edge_runtime.contract.manifest import (
     Artefact,
     Build,
@@ -22,6 +22,7 @@ from edge_runtime.contract.manifest import (
     Manifest,
     Precision,
     manifest_path,
+    read_manifest,
     write_manifest,
 )
 from edge_runtime.contract.provenance import describe_file, successor
@@ -53,14 +54,29 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     source = _open_checkpoint(arguments)
     check_stripes(source)
+    targets = _targets(arguments, source.manifest)
     data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)
     graph = _choose(arguments, source.manifest)
-    stem = arguments.checkpoint.stem
-    export(source, arguments.output / f"{stem}.onnx", graph=graph, precision="fp32", data=data)
-    if arguments.half:
-        export(source, arguments.output / f"{stem}_fp16.onnx", graph=graph, precision="fp16", data=data)
+    for path, precision in targets.items():
+        export(source, path, graph=graph, precision=precision, data=data)
     return 0
+
+
+def _targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[Path, Precision]:
+    """The files to write and their precisions; one that holds another network is not overwritten."""
+    stem = arguments.output / arguments.checkpoint.stem
+    targets: dict[Path, Precision] = {stem.with_name(f"{stem.name}.onnx"): "fp32"}
+    if arguments.half:
+        targets[stem.with_name(f"{stem.name}_fp16.onnx")] = "fp16"
+    for path in targets:
+        try:
+            found = read_manifest(path)
+        except ManifestError:  # no file yet, or one that nobody can use
+            continue
+        if found.space_id != manifest.space_id:
+            raise ExportError(f"{path} holds another network, {found.model_id}; choose another --output")
+    return targets
 
 
 def _choose(arguments: argparse.Namespace, manifest: Manifest) -> Graph:

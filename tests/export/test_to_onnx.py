@@ -10,7 +10,7 @@ from torch import fx
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError
-from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
 from export import deploy_graph
 from export.deploy_graph import DeployedNetwork
@@ -87,6 +87,28 @@ def test_a_checkpoint_of_ours_needs_no_facts(checkpoint: Path, tmp_path: Path) -
     assert manifest.evidence.to_parent is not None
     assert manifest.evidence.to_parent.cosine_min > 1 - 1e-6
     assert manifest.evidence.parent_rank1 == manifest.evidence.rank1.value
+
+
+def test_another_network_is_not_overwritten(checkpoint: Path, tmp_path: Path) -> None:
+    """Every run of training calls its checkpoint model.pth; the same network may be exported again."""
+    command = [str(checkpoint), "--output", str(tmp_path / "models")]
+    assert main(command) == 0
+    assert main(command) == 0
+    path = tmp_path / "models" / "best.onnx"
+    manifest = read_manifest(path)
+    weights = "0" * 64
+    write_manifest(
+        manifest.model_copy(
+            update={
+                "weights_sha256": weights,
+                "model_id": "osnet_x0_25-other-00000000",
+                "space_id": space_id(weights, manifest.input, manifest.descriptor),
+            }
+        ),
+        path,
+    )
+    with pytest.raises(ExportError, match="holds another network, osnet_x0_25-other-00000000; choose another --output"):
+        main(command)
 
 
 def test_facts_that_a_manifest_states_are_refused(checkpoint: Path, tmp_path: Path) -> None:
