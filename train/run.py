@@ -2,13 +2,15 @@
 
 import argparse
 import logging
+import os
+import signal
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import raise_terminated, run
 from train.adaptation import on_data_set, with_batch, with_epochs
 from train.data.datasets import ReidData, open_attributes, open_classification, open_data, open_folder
 from train.distributed import Processes, join_processes, leave
@@ -208,4 +210,6 @@ def _report_splits(recipe: Recipe, runs: Sequence[Run]) -> None:
 
 
 if __name__ == "__main__":
+    if "WORLD_SIZE" not in os.environ:  # torchrun stops its processes itself, and one may be waiting for another
+        signal.signal(signal.SIGTERM, raise_terminated)
     leave(run(main))

@@ -72,8 +72,17 @@ class Session:
             trainer.resume(folder.resume_path)
         elif self._processes.is_first:
             self._write_settings()
-        self._follow(trainer, input_)
-        return self._finish(trainer.networks, input_)
+        try:
+            self._follow(trainer, input_)
+            return self._finish(trainer.networks, input_)
+        except KeyboardInterrupt as stop:
+            raise type(stop)(self._how_to_go_on(trainer)) from stop
+
+    def _how_to_go_on(self, trainer: Trainer) -> str:
+        finished, epochs = trainer.finished_epochs, self._recipe.schedule.epochs
+        place = f"in epoch {finished + 1}" if finished < epochs else "after the last epoch"
+        advice = "go on with --resume" if self._folder.resume_path.exists() else "nothing was saved yet"
+        return f"stopped by the user {place}; {advice}"
 
     def _open_store(self) -> PixelStore:
         recipe = self._recipe

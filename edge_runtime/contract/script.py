@@ -2,12 +2,23 @@
 
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from edge_runtime.contract.errors import ReidError
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, in a script that ends by it as by Ctrl-C."""
+
+
+def raise_terminated(*_: object) -> NoReturn:
+    """Handler of SIGTERM for scripts that have something to say at their end."""
+    raise Terminated
+
+
 def run(main: Callable[[], int]) -> int:
-    """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 130 after Ctrl-C.
+    """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 130 after Ctrl-C,
+    143 after SIGTERM.
 
     An OSError that nobody gave a better sentence is a file or folder the user may not read or write, or a full disk.
 
@@ -21,6 +32,6 @@ def run(main: Callable[[], int]) -> int:
     except OSError as error:
         print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("error: stopped by the user", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "stopped by the user", file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130

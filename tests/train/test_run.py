@@ -1,7 +1,10 @@
 """The commands `train/run.py` and `train/evaluate.py` as a researcher types them."""
 
 import json
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +93,24 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     assert run.main([*arguments, "--resume"]) == 0
     assert (folder / "log.jsonl").read_bytes() == log
     assert (folder / "settings.json").read_bytes() == settings
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path, sent: signal.Signals, code: int) -> None:
+    """Ctrl-C and a scheduler's SIGTERM end training with one sentence."""
+    options = ["--data", data, "--data-set", "folder", "--epochs", "500", "--output", tmp_path / "runs"]
+    command = [sys.executable, "train/run.py", RECIPE, *options, "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            next(line for line in running.stderr if line.startswith("epoch 1 "))
+            running.send_signal(sent)
+            rest = running.communicate(timeout=60)[1].splitlines()
+        finally:
+            running.kill()
+    assert running.returncode == code
+    assert re.fullmatch(r"stopped by the user in epoch \d+; go on with --resume", rest[-1])
 
 
 EVALUATE_WITHOUT_TORCH = """

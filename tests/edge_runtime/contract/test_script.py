@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import Terminated, run
 
 
 def test_an_exit_code_is_passed_on() -> None:
@@ -33,14 +33,23 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
 
 
-def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
-    """Stopping by hand is not a fault, and shows no traceback either."""
+@pytest.mark.parametrize(
+    ("stop", "code", "sentence"),
+    [
+        (KeyboardInterrupt(), 130, "stopped by the user"),
+        (Terminated("stopped in epoch 3"), 143, "stopped in epoch 3"),
+    ],
+)
+def test_a_stop_by_hand_is_no_fault(
+    stop: KeyboardInterrupt, code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C and SIGTERM end with the shell's exit codes and one sentence, no traceback."""
 
     def main() -> int:
-        raise KeyboardInterrupt
+        raise stop
 
-    assert run(main) == 130
-    assert capsys.readouterr().err == "error: stopped by the user\n"
+    assert run(main) == code
+    assert capsys.readouterr().err == f"{sentence}\n"
 
 
 def test_our_own_bugs_are_not_hidden() -> None:
