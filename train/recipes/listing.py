@@ -1,6 +1,7 @@
 """What `python train/run.py --list` prints: every table row of the papers, its recipe, its figures and ours."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -49,12 +50,15 @@ def rows() -> tuple[Row, ...]:
 
 
 def listing(pattern: str = "", *, records: Path = RECORDS) -> str:
-    """The table for the terminal, at most 120 columns wide, of all rows that contain `pattern` in any letter case.
+    """The table for the terminal, at most 120 columns wide, of all rows that contain each word of `pattern`.
+
+    The order of the words, letter case, and which of "-", "_", "/" and space stands between words do not matter.
 
     Raises:
-        ConfigError: no row contains it.
+        ConfigError: no row contains them.
     """
-    chosen = [row for row in rows() if pattern.lower() in _searched(row)]
+    words = _plain(pattern).split()
+    chosen = [row for row in rows() if all(_holds(_searched(row), word) for word in words)]
     if not chosen:
         raise ConfigError(f"no recipe contains {pattern!r}; run --list without a word to see them all")
     chosen.sort(key=_order)
@@ -75,7 +79,18 @@ def _rows(recipe: Recipe) -> Iterator[Row]:
 
 
 def _searched(row: Row) -> str:
-    return f"{row.paper}, table {row.table}, {row.row}, {row.recipe.name}, {row.data_set}".lower()
+    setting = "cross-domain" if row.recipe.test_set else ""
+    return _plain(f"{row.paper}, table {row.table}, {row.row}, {row.recipe.name}, {row.data_set} {setting}")
+
+
+def _plain(text: str) -> str:
+    """Lower case, words apart, numbers with what they count: `Table 5, part-3` becomes `table5  part3`."""
+    return re.sub(r"\b(table|model|part) (?=\w)", r"\1", re.sub("[-_/,]", " ", text.lower()))
+
+
+def _holds(text: str, word: str) -> bool:
+    """A number counts only as a whole: table 1 is not table 10."""
+    return re.search(re.escape(word) + (r"(?!\d)" if word[-1].isdigit() else ""), text) is not None
 
 
 def _order(row: Row) -> tuple[int, int]:

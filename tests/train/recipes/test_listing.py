@@ -157,11 +157,17 @@ def test_the_listing_fits_a_terminal_and_shows_every_row(tmp_path: Path) -> None
 
 
 def test_a_pattern_chooses_rows_by_any_of_their_words() -> None:
-    """Paper, table, row, recipe or data set, in any letter case."""
+    """Paper, table, row, recipe or data set, in any letter case and order, however the words are joined."""
     assert "osnet_market1501:t2 " in listing("osnet, TABLE 5, ")
     assert "osnet_cuhk03" not in listing("osnet, table 5, ")
     assert "mgn_market1501:singles" in listing("g+p2+p3")
     assert "osnet_ibn_msmt17_to_market1501" in listing("market1501")
+    assert "osnet_market1501:separate_gates " in listing("market1501 MODEL 6 table_5 osnet")
+    assert "mgn_market1501:without_part3 " in listing("without part-3")
+    assert "osnet_ibn_msmt17_to_market1501" in listing("Cross-Domain")
+    assert "osnet_cuhk03" not in listing("cross_domain")
+    with pytest.raises(ConfigError, match="no recipe contains 'osnet table 1'"):  # there is 10
+        listing("osnet table 1")
     with pytest.raises(ConfigError, match="no recipe contains 'nothing like it'"):
         listing("nothing like it")
 
