@@ -20,6 +20,7 @@ from train.distributed import Processes
 from train.recipe import Recipe
 
 Row = Mapping[str, Any]
+_OPTIONS = {"recipe.schedule.epochs": "--epochs", "recipe.batches.size": "--batch"}
 
 
 class RunFolder:
@@ -64,9 +65,11 @@ class RunFolder:
         """
         started = json.loads(self._settings.read_text())
         asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
-        for name, was, now in _differences({key: started[key] for key in asked}, asked):
+        differences = list(_differences({key: started[key] for key in asked}, asked))
+        # An option changes several settings; the one that bears its name says most.
+        for name, was, now in sorted(differences, key=lambda difference: difference[0] not in _OPTIONS):
             raise ConfigError(
-                f"the run in {self.path} was started with {name} {was}, not {now}; "
+                f"the run in {self.path} was started with {_OPTIONS.get(name, name)} {was}, not {now}; "
                 "go on with the same options, or start anew with another --output"
             )
         if weights is not None and file_sha256(weights) != started["weights"]:

@@ -81,10 +81,10 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "osnet_cuhk03-scratch_x0_25-seed0"
-    with pytest.raises(
-        ConfigError, match=r"was started with recipe.schedule.epochs 1, not 2; go on with the same options"
-    ):
+    with pytest.raises(ConfigError, match=r"was started with --epochs 1, not 2; go on with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
+    with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; go on with the same options"):
+        run.main([*arguments, "--batch", "32", "--resume"])
     with pytest.raises(ConfigError, match="was not started from"):
         run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
     settings = (folder / "settings.json").read_bytes()
