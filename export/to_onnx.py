@@ -104,6 +104,12 @@ def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precis
         write_onnx(deployed, partial, input_=source.manifest.input, descriptor=source.manifest.descriptor)
         manifest = _prove(source, partial, precision=precision, data=data)
         os.replace(partial, path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ExportError(
+            f"cannot write {path}: {error.strerror or error}; make room there, or give another --output"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
     artefact = Artefact.model_validate(manifest.artefact.model_dump() | {"file": path.name})
@@ -239,10 +245,12 @@ def _open_checkpoint(arguments: argparse.Namespace) -> LoadedNetwork:
                 f"{arguments.checkpoint} has a manifest, which states what {', '.join(given)} would; leave them out"
             )
         return load_network(arguments.checkpoint)
+    if arguments.checkpoint.name == "resume.pth":  # which is no model; the reader of manifests says so
+        return load_network(arguments.checkpoint)
     if missing:
         raise ExportError(
             f"{arguments.checkpoint} has no manifest ({manifest_path(arguments.checkpoint).name}); "
-            f"if it is a public checkpoint, state its facts: add {', '.join(missing)}"
+            f"copy that with it, or if it is a public checkpoint, state its facts: add {', '.join(missing)}"
         )
     return load_public_checkpoint(
         arguments.checkpoint,

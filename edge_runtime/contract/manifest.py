@@ -270,7 +270,7 @@ def read_manifest(artefact: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ManifestError(f"{artefact} has no manifest: expected {path.name} beside it; export it again") from error
+        raise ManifestError(f"{artefact} has no manifest: expected {path.name} beside it; {_remedy(path)}") from error
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
@@ -283,12 +283,25 @@ def read_manifest(artefact: Path) -> Manifest:
     return manifest
 
 
+def _remedy(missing: Path) -> str:
+    if missing.name == "resume.pth.json":
+        return "this file is for --resume, use model.pth of the finished run"
+    return f"copy {missing.name} with it" + ("" if missing.name.endswith(".pth.json") else ", or export it again")
+
+
 def write_manifest(manifest: Manifest, artefact: Path) -> Path:
-    """Write the manifest beside its artefact, atomically. Returns its path."""
+    """Write the manifest beside its artefact, atomically. Returns its path.
+
+    Raises:
+        ManifestError: it cannot be written.
+    """
     path = manifest_path(artefact)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(manifest.model_dump_json(indent=2) + "\n")
-    os.replace(partial, path)
+    try:
+        partial.write_text(manifest.model_dump_json(indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError as error:
+        raise ManifestError(f"cannot write {path}: {error.strerror}; is the folder there, with room in it?") from error
     return path
 
 

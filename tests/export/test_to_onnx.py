@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from edge_runtime.contract.descriptor import normalise
-from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError
+from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
 from export import deploy_graph
@@ -109,6 +109,15 @@ def test_another_network_is_not_overwritten(checkpoint: Path, tmp_path: Path) ->
     )
     with pytest.raises(ExportError, match="holds another network, osnet_x0_25-other-00000000; choose another --output"):
         main(command)
+
+
+@pytest.mark.parametrize("written", ["best.onnx", "best.onnx.json"])
+def test_a_full_disk_is_said_with_the_file(checkpoint: Path, tmp_path: Path, written: str) -> None:
+    """The system's own error names none."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / f"{written}.partial").symlink_to("/dev/full")
+    with pytest.raises((ExportError, ManifestError), match=rf"cannot write .*/{written}: No space left on device"):
+        main([str(checkpoint), "--output", str(tmp_path / "models")])
 
 
 def test_facts_that_a_manifest_states_are_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -51,6 +51,21 @@ def test_another_file_under_the_same_name_is_refused(model: Path) -> None:
         read_manifest(model)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("tiny.onnx", r"copy tiny\.onnx\.json with it, or export it again"),
+        ("model.pth", r"copy model\.pth\.json with it$"),
+        ("resume.pth", r"this file is for --resume, use model\.pth"),
+    ],
+)
+def test_a_missing_manifest_is_said_with_what_helps(tmp_path: Path, name: str, advice: str) -> None:
+    """A checkpoint cannot be exported again, and what a run goes on from is no model."""
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(ManifestError, match=advice):
+        read_manifest(tmp_path / name)
+
+
 def test_all_faults_are_listed(model: Path) -> None:
     """An unknown key, a missing one and a wrong value, each by its name."""
     content = json.loads(manifest_path(model).read_text())
