@@ -31,6 +31,12 @@ class _Image:
 Groups = dict[str, dict[str | None, list[_Image]]]
 """identity -> camera -> its images."""
 
+_EXAMPLES = """\
+examples:
+  python calibration/select_images.py /data/market1501 --output calibration.json
+  python calibration/select_images.py /data/my_people --output calibration.json
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Write the list. Returns the exit code."""
@@ -123,7 +129,8 @@ def _balanced(images: list[_Image], *, count: int, random: Random) -> list[_Imag
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="example: python calibration/select_images.py data/market1501 --output calibration.json",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "data", type=Path, help=f"the folder that holds {MARKET_SPLIT}, or any folder of people: <person>/*.jpg"

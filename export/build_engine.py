@@ -22,6 +22,13 @@ from export.tensorrt_builder import Batch
 from export.tolerance import add_tolerance_options, tolerance_of
 from train.data.datasets import open_folder
 
+_EXAMPLES = """\
+examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.pth:
+  python export/build_engine.py models/model.onnx --int8 --calibration calibration.json --data /data/market1501
+  whatever is fastest here:
+  python export/build_engine.py models/model.onnx --best --calibration calibration.json --data /data/market1501
+"""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Build, judge, and keep the engine if it is good enough. Returns the exit code."""
@@ -183,9 +190,8 @@ def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="examples: python export/build_engine.py osnet.onnx --int8 --calibration calibration.json "
-        "--data data/market1501; whatever is fastest here: python export/build_engine.py osnet.onnx --best "
-        "--calibration calibration.json --data data/market1501",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("model", type=Path, help="ONNX file of export/to_onnx.py, its manifest beside it")
     _add_precisions(parser)

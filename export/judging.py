@@ -27,7 +27,11 @@ class Gate:
 
 def add_gate_options(parser: argparse.ArgumentParser) -> None:
     """Let the user say by what an engine is judged."""
-    parser.add_argument("--data", type=Path, help="folder of a data set: its query and gallery images judge the engine")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder of a data set or of people of your own: its query and gallery images judge the engine",
+    )
     parser.add_argument(
         "--gate", metavar="FILE", type=Path, help="judge by this file of export/pack_gate.py instead of the data set"
     )

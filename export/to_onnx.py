@@ -42,6 +42,13 @@ from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
 from train.models.pixels import describe_with
 
+_EXAMPLES = """\
+examples:
+  python export/to_onnx.py runs/osnet_cuhk03-scratch-seed0/model.pth --output models --half
+  a public checkpoint:
+  python export/to_onnx.py osnet_x0_25_msmt17.pth --output models --architecture osnet_x0_25 \\
+    --data-set msmt17 --licence "MIT, trained on MSMT17, research only" --height 256 --width 128
+"""
 OPSET = 17  # the newest that TensorRT 8.5 reads
 _PROOF_IMAGES = 16
 _HEADROOM = 4  # real images may go beyond those that are tried
@@ -274,14 +281,15 @@ def _make_folder(folder: Path) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__,
-        epilog="examples: python export/to_onnx.py runs/osnet_cuhk03/best.pth --output models --half; a public "
-        "checkpoint: python export/to_onnx.py osnet_x0_25_msmt17.pth --output models --architecture osnet_x0_25 "
-        '--data-set msmt17 --licence "MIT, trained on MSMT17, research only" --height 256 --width 128',
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", type=Path, help="a checkpoint of train/run.py, or a public one with its facts")
     parser.add_argument("--output", type=Path, required=True, help="folder for NAME.onnx and its manifest")
     parser.add_argument("--half", action="store_true", help="write NAME_fp16.onnx too, with weights in float16")
-    parser.add_argument("--data", type=Path, help="data set in Market-1501's layout; its scores go into the manifest")
+    parser.add_argument(
+        "--data", type=Path, help="folder of a data set or of people of your own; scores go into the manifest"
+    )
     parser.add_argument(
         "--graph",
         choices=("auto", *GRAPHS),
