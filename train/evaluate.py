@@ -83,6 +83,8 @@ def _report(
     figures: dict[str, Interval],
 ) -> str:
     lines = [f"{one.manifest.model_id} in {one.manifest.build.precision} by {one.runs_on}" for one in opened]
+    if len(opened) > 1:
+        lines.append("together")
     lines[-1] += f" on {data.name}:"
     lines += [
         f"  {title:7} {figure.value:.4f}   95 % interval {figure.low:.4f} to {figure.high:.4f}"

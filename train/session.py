@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract import manifest as contract
+from edge_runtime.contract.errors import CheckpointError
 from train import checkpoint
 from train.adaptation import fitted_to
 from train.data.augment import erased_colour
@@ -95,7 +96,7 @@ class Session:
         networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
         if options.weights is not None and not options.resumes:
             for network in networks:
-                checkpoint.start_from(network, options.weights)
+                self._start(network, options.weights)
         lengths = embedding_lengths(recipe.architecture, task.classes, input_) if recipe.losses.centre_weight else ()
         objective = Objective(
             recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=processes.gather
@@ -112,6 +113,18 @@ class Session:
             seed=options.seed,
             compiles=options.compiles,
         )
+
+    def _start(self, network: nn.Module, weights: Path) -> None:
+        """Fill a network; where that fails and a manifest tells of another architecture, say that first."""
+        try:
+            checkpoint.start_from(network, weights)
+        except CheckpointError as error:
+            if not contract.manifest_path(weights).exists():
+                raise
+            held, wanted = contract.read_manifest(weights).architecture, self._recipe.architecture
+            if held == wanted:
+                raise
+            raise CheckpointError(f"{weights} holds {held}, the recipe trains {wanted}; {error}") from error
 
     def _write_settings(self) -> None:
         options, processes = self._options, self._processes
@@ -206,7 +219,7 @@ class Session:
             data_set=task.name,
             recipe=self._recipe.name,
             input_=input_,
-            terms=contract.Terms(weights=f"trained on {task.terms}", training_data=task.terms),
+            terms=contract.Terms(weights=f"trained on {task.name}: {task.terms}", training_data=task.terms),
         )
         contract.write_manifest(manifest.model_copy(update={"evidence": scores.evidence}), path)
 

@@ -41,12 +41,17 @@ def test_scores_are_printed_with_their_intervals_and_the_protocol(
     ]
 
 
-def test_several_models_describe_side_by_side_and_the_scores_go_to_a_file(data: Path, tmp_path: Path) -> None:
+def test_several_models_describe_side_by_side_and_the_scores_go_to_a_file(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The file holds every model by digest, the options, and the same scores as the library gives."""
     models = [write_tiny_network(tmp_path, seed=seed, name=f"{seed}.onnx") for seed in (0, 1)]
     options = ["--flip", "--rerank", "--distance", "euclidean", "--precision-rule", "trapezoid"]
     output = tmp_path / "scores.json"
     assert main([*map(str, models), "--data", str(data), *options, "--output", str(output)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[2].startswith("together on ")
+    assert said[3].startswith("  rank-1 ")
     record = json.loads(output.read_text())
     assert [model["sha256"] for model in record["models"]] == [read_manifest(path).artefact.sha256 for path in models]
     evaluation = Evaluation("euclidean", flip=True, rerank=True, precision_rule="trapezoid")

@@ -17,6 +17,7 @@ from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest, write_manifest
 from tests.conftest import ROOT
 from tests.market_folder import pattern, write_market_folder
+from tests.small_checkpoint import write_checkpoint
 from tests.tiny_network import write_tiny_network
 from train import evaluate, run
 from train.checkpoint import save
@@ -145,6 +146,9 @@ def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: P
     save({"state_dict": build("osnet_x0_5", classes=5).state_dict()}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="belongs to another network"):
         run.main(["osnet_cuhk03:x0_25", *common, "--weights", str(tmp_path / "other.pth")])
+    stated = write_checkpoint(tmp_path, "osnet_x0_25")
+    with pytest.raises(CheckpointError, match="holds osnet_x0_25, the recipe trains osnet_x0_5; .* another network"):
+        run.main(["osnet_cuhk03:x0_5", *common, "--weights", str(stated)])
     with pytest.raises(ConfigError, match="unknown recipe"):
         run.main(["osnet", *common])
     with pytest.raises(ConfigError, match="at least 1"):

@@ -80,7 +80,7 @@ def _as_data(name: str, train: People, test: People, *, folder: Path) -> ReidDat
             f"expected two or more people to train on and one to test on, seen by two cameras, found {len(train)} and "
             f"{len({sample.identity for sample in query})} in {folder}; add people or images"
         )
-    return ReidData(name, "not stated", learned, tuple(query), tuple(gallery))
+    return ReidData(name, "terms not stated", learned, tuple(query), tuple(gallery))
 
 
 def _queries(samples: list[Sample]) -> list[Sample]:

@@ -17,7 +17,7 @@ def has_market_layout(folder: Path) -> bool:
     return any((folder / directory).is_dir() for directory in _FOLDERS.values())
 
 
-def read_market_layout(folder: Path, *, name: str, terms: str = "not stated") -> ReidData:
+def read_market_layout(folder: Path, *, name: str, terms: str = "terms not stated") -> ReidData:
     """Read any data set in the layout of Market-1501: `0002_c1s1_000451_03.jpg` is identity 2 at camera 1.
 
     Raises:
