@@ -93,9 +93,15 @@ class Processes:
         return describe_together
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.count > 1:
+        """Wait until all processes are here; leave without a word if one ended, which has said why."""
+        if self.count == 1:
+            return
+        try:
             distributed.barrier()
+        except RuntimeError:
+            if self.is_first:
+                raise
+            leave(1)
 
 
 class _Gather(torch.autograd.Function):

@@ -53,6 +53,20 @@ def test_torchrun_leaves_one_run_folder(tmp_path: Path) -> None:
     assert (evidence.queries, evidence.gallery) == (10, 20)
 
 
+def test_a_mistake_among_several_is_one_sentence_and_no_traceback_of_ours(tmp_path: Path) -> None:
+    """The others wait for the first to open the data; when it ends instead, they have nothing to add."""
+    broken = write_market_folder(tmp_path / "people", train=8, test=5)
+    for path in (broken / "query").iterdir():
+        path.write_bytes(b"no picture")
+    run = ["train/run.py", "osnet_cuhk03:scratch_x0_25", "--data", broken, "--data-set", "folder", "--device", "cpu"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    command = [*TORCHRUN, "2", *run, "--output", tmp_path / "runs"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("error: ") == 1
+    assert "train/distributed.py" not in done.stderr
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.gpu
 def test_a_gpu_that_is_not_there_is_said() -> None:
