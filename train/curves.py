@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.ticker import MaxNLocator
 
 Row = Mapping[str, Any]
 Curves = dict[str, list[tuple[int, float]]]
@@ -41,6 +42,7 @@ def _draw(axis: Any, title: str, curves: Curves) -> None:
         marker = "o" if len(points) == 1 else None
         axis.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker=marker)
     axis.set(xlabel="epoch", title=title)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
     if len(curves) > 1:
         axis.legend(fontsize="small")

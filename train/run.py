@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, stdev
 
+import torch
+
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.script import raise_terminated, run
 from train.adaptation import on_data_set, with_batch, with_epochs
@@ -58,6 +60,8 @@ def main(argv: list[str] | None = None) -> int:
         print(listing(arguments.recipe or ""))
         return 0
     recipe = _recipe(arguments)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
     with join_processes(arguments.device) as processes:
         logging.basicConfig(level=logging.INFO if processes.is_first else logging.ERROR, format="%(message)s")
         prefer_speed(processes.device)
@@ -72,7 +76,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "recipe", nargs="?", help="name of a recipe, as --list shows it; with --list: a word in its row"
+        "recipe", nargs="?", help="name of a recipe, as --list shows it; with --list: words in its row, quoted"
     )
     parser.add_argument(
         "--list", action="store_true", help="show all recipes, what their papers report and what we got"
@@ -96,6 +100,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     machine.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one"
     )
+    machine.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: what PyTorch takes)")
     machine.add_argument("--compile", action="store_true", help="torch.compile: a minute to start, then faster steps")
     arguments = parser.parse_args(argv)
     if not arguments.list and (arguments.recipe is None or arguments.data is None):
@@ -114,6 +119,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = with_batch(recipe, arguments.batch)
     if not 0 <= arguments.seed < 2**32:
         raise ConfigError(f"--seed must be from 0 to {2**32 - 1}, found {arguments.seed}")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise ConfigError(f"--threads must be at least 1, found {arguments.threads}")
     if arguments.evaluate_every is not None and arguments.evaluate_every < 1:
         raise ConfigError(f"--evaluate-every must be at least 1, found {arguments.evaluate_every}")
     if recipe.needs_weights and arguments.weights is None and not arguments.resume:

@@ -47,7 +47,12 @@ def test_a_short_run_leaves_everything_a_researcher_needs(
     published = find_recipe(RECIPE).variant(RECIPE, expected=Expected("a paper", rank1=0.571))
     monkeypatch.setattr(run, "find_recipe", lambda name: published)
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "2"]
-    assert run.main(arguments) == 0
+    threads = torch.get_num_threads()
+    try:
+        assert run.main([*arguments, "--threads", "1"]) == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(threads)
     assert " on cuhk03_np_detected; published: rank1 0.571\n" in capsys.readouterr().out
     folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
     log = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -146,9 +151,11 @@ def test_what_cannot_work_is_said_before_training_starts(data: Path, tmp_path: P
     save({"state_dict": build("osnet_x0_5", classes=5).state_dict()}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match="belongs to another network"):
         run.main(["osnet_cuhk03:x0_25", *common, "--weights", str(tmp_path / "other.pth")])
-    stated = write_checkpoint(tmp_path, "osnet_x0_25")
-    with pytest.raises(CheckpointError, match="holds osnet_x0_25, the recipe trains osnet_x0_5; .* another network"):
-        run.main(["osnet_cuhk03:x0_5", *common, "--weights", str(stated)])
+    stated = write_checkpoint(tmp_path, "osnet_x0_5")
+    with pytest.raises(CheckpointError, match=r"holds osnet_x0_5, the recipe trains osnet_x0_25; .* another network"):
+        run.main(["osnet_cuhk03:x0_25", *common, "--weights", str(stated)])
+    with pytest.raises(ConfigError, match="--threads must be at least 1"):
+        run.main([RECIPE, *common, "--threads", "0"])
     with pytest.raises(ConfigError, match="unknown recipe"):
         run.main(["osnet", *common])
     with pytest.raises(ConfigError, match="at least 1"):
