@@ -1,6 +1,6 @@
 """Train OSNet with Torchreid's own loop by one of our recipes, on the same images, and score it as ours are scored.
 
-The recipe must be one that Torchreid can do too: cross entropy, SGD, steps, flip, crop and patch. Torchreid wants an
+The recipe must be one that Torchreid can do too: cross entropy, SGD, steps or cosine, flip, crop and patch. Torchreid wants an
 environment of its own; `benchmarks/train_speed.py --help` says how to make one.
 
 example: python benchmarks/peer_training.py reduced_cuhk03 --data /data/cuhk03_np_detected \\
@@ -77,12 +77,11 @@ def _check(recipe: Recipe) -> None:
     same = (
         recipe.task == "reid"
         and recipe.optimiser.name == "sgd"
-        and schedule.shape == "steps"
         and not (schedule.warm_up_epochs or schedule.classifier_only_epochs or recipe.batches.images_per_identity)
         and all(getattr(losses, name) == value for name, value in _PLAIN.items())
     )
     if not same:
-        raise ConfigError(f"Torchreid cannot follow recipe {recipe.name}; give one of cross entropy, SGD and steps")
+        raise ConfigError(f"Torchreid cannot follow recipe {recipe.name}; give one of cross entropy and SGD")
 
 
 def _train(recipe: Recipe, data: ReidData, *, folder: Path, arguments: argparse.Namespace) -> Path:
@@ -97,6 +96,7 @@ def _train(recipe: Recipe, data: ReidData, *, folder: Path, arguments: argparse.
         "augmentation": asdict(recipe.augmentation),
         "label_smoothing": recipe.losses.label_smoothing,
         "optimiser": asdict(recipe.optimiser),
+        "schedule": recipe.schedule.shape,
         "steps": recipe.schedule.steps,
         "epochs": recipe.schedule.epochs,
         "seed": arguments.seed,

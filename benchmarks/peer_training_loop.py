@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from train_speed_loops import _declare_operators
+from train_speed_loops import declare_operators
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("job", type=Path, help="JSON file of peer_training.py")
     job = json.loads(parser.parse_args(argv).job.read_text())
-    _declare_operators()
+    declare_operators()
     torch.manual_seed(job["seed"])
     network = train(job)
     torch.save({"state_dict": network.state_dict()}, job["weights"])
@@ -63,7 +63,12 @@ def train(job: dict[str, Any]) -> torch.nn.Module:
         weight_decay=settings["weight_decay"],
         momentum=settings["momentum"],
     )
-    scheduler = build_lr_scheduler(optimiser, lr_scheduler="multi_step", stepsize=list(job["steps"]))
+    scheduler = build_lr_scheduler(
+        optimiser,
+        lr_scheduler="cosine" if job["schedule"] == "cosine" else "multi_step",
+        stepsize=list(job["steps"]),
+        max_epoch=job["epochs"],
+    )
     engine = ImageSoftmaxEngine(
         manager, network, optimiser, scheduler=scheduler, use_gpu=uses_gpu, label_smooth=job["label_smoothing"] > 0
     )

@@ -145,7 +145,7 @@ def ours_compiled(job: Job) -> Timed:
 
 def torchreid(job: Job) -> Timed:
     """Torchreid's own data manager, network, optimiser and engine, unchanged."""
-    _declare_operators()
+    declare_operators()
     import torchreid as library  # type: ignore[import-not-found]
     from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
     from torchreid.reid.engine import ImageSoftmaxEngine  # type: ignore[import-not-found]
@@ -264,7 +264,7 @@ class _Decoded(torch.utils.data.Dataset[Any]):
         return image
 
 
-def _declare_operators() -> None:
+def declare_operators() -> None:
     """Name the two operators that torchvision's Python code expects of a binary that the CPU build of torch refuses."""
     try:
         import torchvision  # type: ignore[import-not-found]  # noqa: F401
