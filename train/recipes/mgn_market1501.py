@@ -13,8 +13,8 @@ paper also allows for maxima. Public code classifies the reduced global features
 (`reduced_softmax`), erases (`erasing`), and takes Adam, with an epoch that passes once over the identities (`adam`).
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Optimiser, Schedule
-from train.recipes.mgn_training import SOFTMAX, SUM_OF_SOFTMAX_AND_TRIPLET, mgn
+from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.mgn_training import SOFTMAX, SOFTMAX_AND_TRIPLET, SUM_OF_SOFTMAX_AND_TRIPLET, mgn
 
 _MGN = mgn(
     "mgn_market1501",
@@ -28,6 +28,26 @@ _MGN = mgn(
 GLOBAL_BRANCH = Evaluation(flip=True, parts=("global",))
 PART2_BRANCH = Evaluation(flip=True, parts=("part2_global", "part2_1", "part2_2"))
 PART3_BRANCH = Evaluation(flip=True, parts=("part3_global", "part3_1", "part3_2", "part3_3"))
+
+
+def _network(
+    name: str,
+    row: str,
+    *,
+    rank1: float,
+    rank5: float,
+    rank10: float,
+    mean_ap: float,
+    losses: Losses = SOFTMAX_AND_TRIPLET,
+) -> Recipe:
+    """A row of table 5 that is another network."""
+    return _MGN.variant(
+        f"mgn_market1501:{name}",
+        architecture=f"mgn_{name}",
+        losses=losses,
+        expected=Expected(f"MGN, table 5, {row}", rank1=rank1, rank5=rank5, rank10=rank10, mean_ap=mean_ap),
+    )
+
 
 RECIPES = (
     _MGN,
@@ -48,74 +68,39 @@ RECIPES = (
         expected=Expected("MGN, table 2, multiple query RK", rank1=0.971, mean_ap=0.959),
     ),
     # Table 5: other networks, other branches, other losses.
-    _MGN.variant(
-        "mgn_market1501:resnet50",
-        architecture="mgn_resnet50",
-        losses=SOFTMAX,
-        expected=Expected("MGN, table 5, ResNet-50", rank1=0.875, rank5=0.949, rank10=0.967, mean_ap=0.714),
-    ),
-    _MGN.variant(
-        "mgn_market1501:resnet101",
-        architecture="mgn_resnet101",
-        losses=SOFTMAX,
-        expected=Expected("MGN, table 5, ResNet-101", rank1=0.904, rank5=0.957, rank10=0.972, mean_ap=0.780),
-    ),
-    _MGN.variant(
-        "mgn_market1501:single_global",
-        architecture="mgn_single_global",
-        expected=Expected("MGN, table 5, ResNet-50+TP", rank1=0.887, rank5=0.960, rank10=0.972, mean_ap=0.750),
-    ),
+    _network("resnet50", "ResNet-50", rank1=0.875, rank5=0.949, rank10=0.967, mean_ap=0.714, losses=SOFTMAX),
+    _network("resnet101", "ResNet-101", rank1=0.904, rank5=0.957, rank10=0.972, mean_ap=0.780, losses=SOFTMAX),
+    _network("single_global", "ResNet-50+TP", rank1=0.887, rank5=0.960, rank10=0.972, mean_ap=0.750),
     _MGN.variant(
         "mgn_market1501:global_branch",
         evaluation=GLOBAL_BRANCH,
         expected=Expected("MGN, table 5, Global (Branch)", rank1=0.898, rank5=0.958, rank10=0.975, mean_ap=0.785),
     ),
-    _MGN.variant(
-        "mgn_market1501:single_part2",
-        architecture="mgn_single_part2",
-        expected=Expected("MGN, table 5, Part-2 (Single)", rank1=0.926, rank5=0.971, rank10=0.980, mean_ap=0.802),
-    ),
+    _network("single_part2", "Part-2 (Single)", rank1=0.926, rank5=0.971, rank10=0.980, mean_ap=0.802),
     _MGN.variant(
         "mgn_market1501:part2_branch",
         evaluation=PART2_BRANCH,
         expected=Expected("MGN, table 5, Part-2 (Branch)", rank1=0.944, rank5=0.979, rank10=0.988, mean_ap=0.839),
     ),
-    _MGN.variant(
-        "mgn_market1501:single_part3",
-        architecture="mgn_single_part3",
-        expected=Expected("MGN, table 5, Part-3 (Single)", rank1=0.931, rank5=0.976, rank10=0.987, mean_ap=0.821),
-    ),
+    _network("single_part3", "Part-3 (Single)", rank1=0.931, rank5=0.976, rank10=0.987, mean_ap=0.821),
     _MGN.variant(
         "mgn_market1501:part3_branch",
         evaluation=PART3_BRANCH,
         expected=Expected("MGN, table 5, Part-3 (Branch)", rank1=0.944, rank5=0.982, rank10=0.988, mean_ap=0.841),
     ),
-    _MGN.variant(
-        "mgn_market1501:singles",
-        architecture="mgn_singles",
+    _network(
+        "singles",
+        "G+P2+P3 (Single)",
+        rank1=0.944,
+        rank5=0.976,
+        rank10=0.985,
+        mean_ap=0.852,
         losses=SUM_OF_SOFTMAX_AND_TRIPLET,
-        expected=Expected("MGN, table 5, G+P2+P3 (Single)", rank1=0.944, rank5=0.976, rank10=0.985, mean_ap=0.852),
     ),
-    _MGN.variant(
-        "mgn_market1501:without_part3",
-        architecture="mgn_without_part3",
-        expected=Expected("MGN, table 5, MGN w/o Part-3", rank1=0.944, rank5=0.979, rank10=0.987, mean_ap=0.857),
-    ),
-    _MGN.variant(
-        "mgn_market1501:with_part4",
-        architecture="mgn_with_part4",
-        expected=Expected("MGN, table 5, MGN w/ Part-4", rank1=0.951, rank5=0.983, rank10=0.989, mean_ap=0.861),
-    ),
-    _MGN.variant(
-        "mgn_market1501:part2_4",
-        architecture="mgn_part2_4",
-        expected=Expected("MGN, table 5, MGN (Part2+4)", rank1=0.948, rank5=0.982, rank10=0.989, mean_ap=0.856),
-    ),
-    _MGN.variant(
-        "mgn_market1501:part3_4",
-        architecture="mgn_part3_4",
-        expected=Expected("MGN, table 5, MGN (Part3+4)", rank1=0.950, rank5=0.981, rank10=0.988, mean_ap=0.861),
-    ),
+    _network("without_part3", "MGN w/o Part-3", rank1=0.944, rank5=0.979, rank10=0.987, mean_ap=0.857),
+    _network("with_part4", "MGN w/ Part-4", rank1=0.951, rank5=0.983, rank10=0.989, mean_ap=0.861),
+    _network("part2_4", "MGN (Part2+4)", rank1=0.948, rank5=0.982, rank10=0.989, mean_ap=0.856),
+    _network("part3_4", "MGN (Part3+4)", rank1=0.950, rank5=0.981, rank10=0.988, mean_ap=0.861),
     _MGN.variant(
         "mgn_market1501:without_triplet",
         architecture="mgn_reduced_softmax",

@@ -11,7 +11,7 @@ with black, Wide Residual Networks pad with reflections.
 
 from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
-_CIFAR10 = Recipe(
+CIFAR10 = Recipe(
     name="osnet_cifar10",
     architecture="osnet_cifar_78",
     data_set="cifar10",
@@ -27,43 +27,27 @@ _CIFAR10 = Recipe(
     normalisation="data_set",
 )
 
-_CIFAR100 = _CIFAR10.variant(
+_CIFAR100 = CIFAR10.variant(
     "osnet_cifar100",
     data_set="cifar100",
     expected=Expected("OSNet, table 8, depth 78; OSNet, table 9, T=4 unified AG", top1_error=0.1921),
 )
 
+
+def _form(recipe: Recipe, name: str, *, row: str, top1_error: float) -> Recipe:
+    """The recipe with another form of the network, a row of table 8 or 9."""
+    architecture = "osnet_cifar_210" if name == "depth_210" else f"osnet_cifar_78_{name}"
+    expected = Expected(f"OSNet, table {row}", top1_error=top1_error)
+    return recipe.variant(f"{recipe.name}:{name}", architecture=architecture, expected=expected)
+
+
 RECIPES = (
-    _CIFAR10,
-    _CIFAR10.variant(
-        "osnet_cifar10:depth_210",
-        architecture="osnet_cifar_210",
-        expected=Expected("OSNet, table 8, depth 210", top1_error=0.0418),
-    ),
-    _CIFAR10.variant(
-        "osnet_cifar10:t1",
-        architecture="osnet_cifar_78_t1",
-        expected=Expected("OSNet, table 9, T=1", top1_error=0.0549),
-    ),
-    _CIFAR10.variant(
-        "osnet_cifar10:addition",
-        architecture="osnet_cifar_78_addition",
-        expected=Expected("OSNet, table 9, T=4 addition", top1_error=0.0472),
-    ),
+    CIFAR10,
+    _form(CIFAR10, "depth_210", row="8, depth 210", top1_error=0.0418),
+    _form(CIFAR10, "t1", row="9, T=1", top1_error=0.0549),
+    _form(CIFAR10, "addition", row="9, T=4 addition", top1_error=0.0472),
     _CIFAR100,
-    _CIFAR100.variant(
-        "osnet_cifar100:depth_210",
-        architecture="osnet_cifar_210",
-        expected=Expected("OSNet, table 8, depth 210", top1_error=0.1888),
-    ),
-    _CIFAR100.variant(
-        "osnet_cifar100:t1",
-        architecture="osnet_cifar_78_t1",
-        expected=Expected("OSNet, table 9, T=1", top1_error=0.2178),
-    ),
-    _CIFAR100.variant(
-        "osnet_cifar100:addition",
-        architecture="osnet_cifar_78_addition",
-        expected=Expected("OSNet, table 9, T=4 addition", top1_error=0.2024),
-    ),
+    _form(_CIFAR100, "depth_210", row="8, depth 210", top1_error=0.1888),
+    _form(_CIFAR100, "t1", row="9, T=1", top1_error=0.2178),
+    _form(_CIFAR100, "addition", row="9, T=4 addition", top1_error=0.2024),
 )

@@ -6,13 +6,22 @@ Command: python train/run.py osnet_market1501 --data DIR --weights osnet_x1_0_im
          python train/run.py osnet_market1501:scratch --data DIR
          One run of mutual learning (table 12d) writes and scores both networks and the ensemble.
 Expected: rank-1 94.8, mAP 84.9 fine-tuned; 93.6, 81.0 from scratch; each variant carries its own figures.
-Differs: see `osnet_training.py`. Table 12b says only that the larger input costs 1,529.3M Mult-Adds; that is 320x160.
+Differs: see `osnet_training.py`.
 The variants named after the public code follow its published settings, of which the paper says nothing: no erasing and
 the Euclidean distance, and for the two small widths a longer training with larger batches.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Schedule
-from train.recipes.osnet_training import IDENTITIES, MUTUAL, by_cosine, fine_tuned, from_scratch
+from train.recipe import Augmentation, Batches, Evaluation, Expected, Optimiser, Recipe, Schedule
+from train.recipes.osnet_training import (
+    by_cosine,
+    fine_tuned,
+    from_scratch,
+    with_entropy,
+    with_larger_input,
+    with_mutual_learning,
+    with_own_normalisation,
+    with_triplets,
+)
 
 _FINE_TUNED = fine_tuned(
     "osnet_market1501",
@@ -26,20 +35,7 @@ _SCRATCH = from_scratch(
     expected=Expected("OSNet, table 3, OSNet from scratch; OSNet, table 5, model 1", rank1=0.936, mean_ap=0.810),
 )
 
-_COSINE = by_cosine(
-    "osnet_market1501:cosine",
-    "market1501",
-    expected=Expected(
-        "OSNet, table 12a, ImageNet; "
-        "OSNet, table 12b, 256x128; "
-        "OSNet, table 12c, weight 0; "
-        "OSNet, table 12d, w/o DML; "
-        "OSNet, table 12e, weight 0; "
-        "OSNet, table 12f, w/o DML",
-        rank1=0.946,
-        mean_ap=0.865,
-    ),
-)
+_COSINE = by_cosine("osnet_market1501:cosine", "market1501", rank1=0.946, mean_ap=0.865)
 
 _PUBLIC_CODE = _FINE_TUNED.variant(
     "osnet_market1501:public_code",
@@ -57,229 +53,72 @@ _SMALL_PUBLIC_CODE = _PUBLIC_CODE.variant(
     expected=Expected("public code", rank1=0.925, mean_ap=0.798),
 )
 
+
+def _ablation(change: str, *, model: int, rank1: float, mean_ap: float) -> Recipe:
+    """A row of table 5."""
+    return _SCRATCH.variant(
+        f"osnet_market1501:{change}",
+        architecture=f"osnet_x1_0_{change}",
+        expected=Expected(f"OSNet, table 5, model {model}", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
+def _shrunken(*, width: float, resolution: float, rank1: float, mean_ap: float) -> Recipe:
+    """A cell of table 6."""
+    height_px, width_px, x = int(256 * resolution), int(128 * resolution), f"x{width}".replace(".", "_")
+    return _FINE_TUNED.variant(
+        f"osnet_market1501:{x}" + ("" if resolution == 1.0 else f"_{height_px}x{width_px}"),
+        architecture=f"osnet_{x}",
+        height_px=height_px,
+        width_px=width_px,
+        expected=Expected(f"OSNet, table 6, width {width} resolution {resolution}", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
 RECIPES = (
     _FINE_TUNED,
     _SCRATCH,
     # Table 5: one change to the network each, from scratch.
-    _SCRATCH.variant(
-        "osnet_market1501:full_conv",
-        architecture="osnet_x1_0_full_conv",
-        expected=Expected("OSNet, table 5, model 2", rank1=0.940, mean_ap=0.827),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:same_depth",
-        architecture="osnet_x1_0_same_depth",
-        expected=Expected("OSNet, table 5, model 3", rank1=0.917, mean_ap=0.779),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:concatenation",
-        architecture="osnet_x1_0_concatenation",
-        expected=Expected("OSNet, table 5, model 4", rank1=0.914, mean_ap=0.774),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:addition",
-        architecture="osnet_x1_0_addition",
-        expected=Expected("OSNet, table 5, model 5", rank1=0.920, mean_ap=0.782),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:separate_gates",
-        architecture="osnet_x1_0_separate_gates",
-        expected=Expected("OSNet, table 5, model 6", rank1=0.929, mean_ap=0.802),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:stream_wise_gate",
-        architecture="osnet_x1_0_stream_wise_gate",
-        expected=Expected("OSNet, table 5, model 7", rank1=0.926, mean_ap=0.800),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:fixed_gates",
-        architecture="osnet_x1_0_fixed_gates",
-        expected=Expected("OSNet, table 5, model 8", rank1=0.916, mean_ap=0.775),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:t1",
-        architecture="osnet_x1_0_t1",
-        expected=Expected("OSNet, table 5, model 9", rank1=0.865, mean_ap=0.677),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:t2",
-        architecture="osnet_x1_0_t2",
-        expected=Expected("OSNet, table 5, model 10", rank1=0.917, mean_ap=0.770),
-    ),
-    _SCRATCH.variant(
-        "osnet_market1501:t3",
-        architecture="osnet_x1_0_t3",
-        expected=Expected("OSNet, table 5, model 11", rank1=0.928, mean_ap=0.799),
-    ),
+    _ablation("full_conv", model=2, rank1=0.940, mean_ap=0.827),
+    _ablation("same_depth", model=3, rank1=0.917, mean_ap=0.779),
+    _ablation("concatenation", model=4, rank1=0.914, mean_ap=0.774),
+    _ablation("addition", model=5, rank1=0.920, mean_ap=0.782),
+    _ablation("separate_gates", model=6, rank1=0.929, mean_ap=0.802),
+    _ablation("stream_wise_gate", model=7, rank1=0.926, mean_ap=0.800),
+    _ablation("fixed_gates", model=8, rank1=0.916, mean_ap=0.775),
+    _ablation("t1", model=9, rank1=0.865, mean_ap=0.677),
+    _ablation("t2", model=10, rank1=0.917, mean_ap=0.770),
+    _ablation("t3", model=11, rank1=0.928, mean_ap=0.799),
     # Table 6: width and resolution, fine-tuned.
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_75",
-        architecture="osnet_x0_75",
-        expected=Expected("OSNet, table 6, width 0.75 resolution 1.0", rank1=0.945, mean_ap=0.841),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_5",
-        architecture="osnet_x0_5",
-        expected=Expected("OSNet, table 6, width 0.5 resolution 1.0", rank1=0.934, mean_ap=0.826),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_25",
-        architecture="osnet_x0_25",
-        expected=Expected("OSNet, table 6, width 0.25 resolution 1.0", rank1=0.922, mean_ap=0.778),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x1_0_192x96",
-        height_px=192,
-        width_px=96,
-        expected=Expected("OSNet, table 6, width 1.0 resolution 0.75", rank1=0.944, mean_ap=0.837),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x1_0_128x64",
-        height_px=128,
-        width_px=64,
-        expected=Expected("OSNet, table 6, width 1.0 resolution 0.5", rank1=0.920, mean_ap=0.803),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x1_0_64x32",
-        height_px=64,
-        width_px=32,
-        expected=Expected("OSNet, table 6, width 1.0 resolution 0.25", rank1=0.869, mean_ap=0.673),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_75_192x96",
-        architecture="osnet_x0_75",
-        height_px=192,
-        width_px=96,
-        expected=Expected("OSNet, table 6, width 0.75 resolution 0.75", rank1=0.943, mean_ap=0.824),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_75_128x64",
-        architecture="osnet_x0_75",
-        height_px=128,
-        width_px=64,
-        expected=Expected("OSNet, table 6, width 0.75 resolution 0.5", rank1=0.929, mean_ap=0.795),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_75_64x32",
-        architecture="osnet_x0_75",
-        height_px=64,
-        width_px=32,
-        expected=Expected("OSNet, table 6, width 0.75 resolution 0.25", rank1=0.854, mean_ap=0.655),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_5_192x96",
-        architecture="osnet_x0_5",
-        height_px=192,
-        width_px=96,
-        expected=Expected("OSNet, table 6, width 0.5 resolution 0.75", rank1=0.929, mean_ap=0.808),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_5_128x64",
-        architecture="osnet_x0_5",
-        height_px=128,
-        width_px=64,
-        expected=Expected("OSNet, table 6, width 0.5 resolution 0.5", rank1=0.917, mean_ap=0.785),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_5_64x32",
-        architecture="osnet_x0_5",
-        height_px=64,
-        width_px=32,
-        expected=Expected("OSNet, table 6, width 0.5 resolution 0.25", rank1=0.854, mean_ap=0.660),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_25_192x96",
-        architecture="osnet_x0_25",
-        height_px=192,
-        width_px=96,
-        expected=Expected("OSNet, table 6, width 0.25 resolution 0.75", rank1=0.916, mean_ap=0.761),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_25_128x64",
-        architecture="osnet_x0_25",
-        height_px=128,
-        width_px=64,
-        expected=Expected("OSNet, table 6, width 0.25 resolution 0.5", rank1=0.887, mean_ap=0.718),
-    ),
-    _FINE_TUNED.variant(
-        "osnet_market1501:x0_25_64x32",
-        architecture="osnet_x0_25",
-        height_px=64,
-        width_px=32,
-        expected=Expected("OSNet, table 6, width 0.25 resolution 0.25", rank1=0.791, mean_ap=0.560),
-    ),
+    _shrunken(width=0.75, resolution=1.0, rank1=0.945, mean_ap=0.841),
+    _shrunken(width=0.5, resolution=1.0, rank1=0.934, mean_ap=0.826),
+    _shrunken(width=0.25, resolution=1.0, rank1=0.922, mean_ap=0.778),
+    _shrunken(width=1.0, resolution=0.75, rank1=0.944, mean_ap=0.837),
+    _shrunken(width=1.0, resolution=0.5, rank1=0.920, mean_ap=0.803),
+    _shrunken(width=1.0, resolution=0.25, rank1=0.869, mean_ap=0.673),
+    _shrunken(width=0.75, resolution=0.75, rank1=0.943, mean_ap=0.824),
+    _shrunken(width=0.75, resolution=0.5, rank1=0.929, mean_ap=0.795),
+    _shrunken(width=0.75, resolution=0.25, rank1=0.854, mean_ap=0.655),
+    _shrunken(width=0.5, resolution=0.75, rank1=0.929, mean_ap=0.808),
+    _shrunken(width=0.5, resolution=0.5, rank1=0.917, mean_ap=0.785),
+    _shrunken(width=0.5, resolution=0.25, rank1=0.854, mean_ap=0.660),
+    _shrunken(width=0.25, resolution=0.75, rank1=0.916, mean_ap=0.761),
+    _shrunken(width=0.25, resolution=0.5, rank1=0.887, mean_ap=0.718),
+    _shrunken(width=0.25, resolution=0.25, rank1=0.791, mean_ap=0.560),
     # Supplement B: what else helps, beside the baseline `cosine`.
     _COSINE,
-    _COSINE.variant(
-        "osnet_market1501:cosine_own_normalisation",
-        normalisation="data_set",
-        expected=Expected("OSNet, table 12a, re-ID data set", rank1=0.944, mean_ap=0.863),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_320x160",
-        height_px=320,
-        width_px=160,
-        expected=Expected("OSNet, table 12b, 320x160", rank1=0.949, mean_ap=0.869),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_entropy_0_01",
-        losses=Losses(entropy_weight=0.01),
-        expected=Expected("OSNet, table 12c, weight 0.01", rank1=0.946, mean_ap=0.864),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_entropy_0_05",
-        losses=Losses(entropy_weight=0.05),
-        expected=Expected("OSNet, table 12c, weight 0.05", rank1=0.945, mean_ap=0.865),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_entropy_0_1",
-        losses=Losses(entropy_weight=0.1),
-        expected=Expected("OSNet, table 12c, weight 0.1", rank1=0.947, mean_ap=0.864),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_entropy_0_5",
-        losses=Losses(entropy_weight=0.5),
-        expected=Expected("OSNet, table 12c, weight 0.5", rank1=0.947, mean_ap=0.866),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_mutual_first",
-        networks=2,
-        losses=MUTUAL,
-        evaluation=Evaluation(networks="first"),
-        expected=Expected("OSNet, table 12d, w/ DML model-1", rank1=0.947, mean_ap=0.872),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_mutual_second",
-        networks=2,
-        losses=MUTUAL,
-        evaluation=Evaluation(networks="second"),
-        expected=Expected("OSNet, table 12d, w/ DML model-2", rank1=0.948, mean_ap=0.873),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_mutual_ensemble",
-        networks=2,
-        losses=MUTUAL,
-        evaluation=Evaluation(networks="ensemble"),
-        expected=Expected("OSNet, table 12d, w/ DML model-1+2", rank1=0.949, mean_ap=0.878),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_triplet_0_1",
-        batches=IDENTITIES,
-        losses=Losses(triplet_weight=0.1),
-        expected=Expected("OSNet, table 12e, weight 0.1", rank1=0.947, mean_ap=0.867),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_triplet_0_5",
-        batches=IDENTITIES,
-        losses=Losses(triplet_weight=0.5),
-        expected=Expected("OSNet, table 12e, weight 0.5", rank1=0.955, mean_ap=0.872),
-    ),
-    _COSINE.variant(
-        "osnet_market1501:cosine_triplet_1_0",
-        batches=IDENTITIES,
-        losses=Losses(triplet_weight=1.0),
-        expected=Expected("OSNet, table 12e, weight 1.0", rank1=0.949, mean_ap=0.869),
-    ),
+    with_own_normalisation(_COSINE, rank1=0.944, mean_ap=0.863),
+    with_larger_input(_COSINE, rank1=0.949, mean_ap=0.869),
+    with_entropy(_COSINE, 0.01, rank1=0.946, mean_ap=0.864),
+    with_entropy(_COSINE, 0.05, rank1=0.945, mean_ap=0.865),
+    with_entropy(_COSINE, 0.1, rank1=0.947, mean_ap=0.864),
+    with_entropy(_COSINE, 0.5, rank1=0.947, mean_ap=0.866),
+    with_mutual_learning(_COSINE, "first", rank1=0.947, mean_ap=0.872),
+    with_mutual_learning(_COSINE, "second", rank1=0.948, mean_ap=0.873),
+    with_mutual_learning(_COSINE, "ensemble", rank1=0.949, mean_ap=0.878),
+    with_triplets(_COSINE, 0.1, rank1=0.947, mean_ap=0.867),
+    with_triplets(_COSINE, 0.5, rank1=0.955, mean_ap=0.872),
+    with_triplets(_COSINE, 1.0, rank1=0.949, mean_ap=0.869),
     # Not in the paper: the settings of the public code.
     _PUBLIC_CODE,
     _FINE_TUNED.variant(

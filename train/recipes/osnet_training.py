@@ -5,9 +5,13 @@ Differs: the paper gives no momentum for SGD; 0.9 is ours. Its main part does no
 takes the cosine, and so do all recipes; the public code takes the squared Euclidean distance of raw features.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from typing import Literal
 
-FLIP_AND_ERASE = Augmentation(flip=0.5, erase=0.5)
+from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+
+IDENTITIES = Batches(size=64, images_per_identity=4)
+COSINE = Schedule(epochs=250, shape="cosine", classifier_only_epochs=10)
+"""That of supplement B, over the epochs of the public code."""
 
 
 def fine_tuned(name: str, data_set: str, *, expected: Expected) -> Recipe:
@@ -19,7 +23,7 @@ def fine_tuned(name: str, data_set: str, *, expected: Expected) -> Recipe:
         height_px=256,
         width_px=128,
         batches=Batches(size=64),
-        augmentation=FLIP_AND_ERASE,
+        augmentation=Augmentation(flip=0.5, erase=0.5),
         losses=Losses(),
         optimiser=Optimiser("amsgrad", 0.0015),
         schedule=Schedule(epochs=150, shape="steps", steps=(60, 120), classifier_only_epochs=10),
@@ -45,14 +49,64 @@ def from_scratch(name: str, data_set: str, *, expected: Expected) -> Recipe:
     )
 
 
-def by_cosine(name: str, data_set: str, *, expected: Expected) -> Recipe:
-    """The baseline of supplement B: fine-tuned with a cosine schedule, over the 250 epochs of the public code."""
-    return fine_tuned(name, data_set, expected=expected).variant(
-        name, schedule=Schedule(epochs=250, shape="cosine", classifier_only_epochs=10)
+def by_cosine(name: str, data_set: str, *, rank1: float, mean_ap: float) -> Recipe:
+    """The baseline of supplement B, a row of each part of table 12: fine-tuned along a cosine."""
+    rows = ("a, ImageNet", "b, 256x128", "c, weight 0", "d, w/o DML", "e, weight 0", "f, w/o DML")
+    expected = Expected("; ".join(f"OSNet, table 12{row}" for row in rows), rank1=rank1, mean_ap=mean_ap)
+    return fine_tuned(name, data_set, expected=expected).variant(name, schedule=COSINE)
+
+
+def with_own_normalisation(baseline: Recipe, *, rank1: float, mean_ap: float) -> Recipe:
+    """Mean and deviation of the data set's pixels instead of ImageNet's. Table 12a."""
+    return baseline.variant(
+        f"{baseline.name}_own_normalisation",
+        normalisation="data_set",
+        expected=Expected("OSNet, table 12a, re-ID data set", rank1=rank1, mean_ap=mean_ap),
     )
 
 
-# Supplement B: triplets need identities in the batch, two networks need each other's opinion.
-IDENTITIES = Batches(size=64, images_per_identity=4)
-MUTUAL = Losses(mutual_weight=1.0)
-MUTUAL_AND_TRIPLET = Losses(mutual_weight=1.0, triplet_weight=0.5)
+def with_larger_input(baseline: Recipe, *, rank1: float, mean_ap: float) -> Recipe:
+    """Table 12b. It says only that the larger input costs 1,529.3M Mult-Adds; that is 320x160."""
+    return baseline.variant(
+        f"{baseline.name}_320x160",
+        height_px=320,
+        width_px=160,
+        expected=Expected("OSNet, table 12b, 320x160", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
+def with_entropy(baseline: Recipe, weight: float, *, rank1: float, mean_ap: float) -> Recipe:
+    """Confident predictions are penalised. Table 12c."""
+    return baseline.variant(
+        f"{baseline.name}_entropy_{_in_a_name(weight)}",
+        losses=Losses(entropy_weight=weight),
+        expected=Expected(f"OSNet, table 12c, weight {weight}", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
+def with_mutual_learning(
+    baseline: Recipe, scored: Literal["first", "second", "ensemble"], *, rank1: float, mean_ap: float
+) -> Recipe:
+    """Two networks teach each other, and one of them or both are scored. Table 12d."""
+    title = {"first": "model-1", "second": "model-2", "ensemble": "model-1+2"}[scored]
+    return baseline.variant(
+        f"{baseline.name}_mutual_{scored}",
+        networks=2,
+        losses=Losses(mutual_weight=1.0),
+        evaluation=Evaluation(networks=scored),
+        expected=Expected(f"OSNet, table 12d, w/ DML {title}", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
+def with_triplets(baseline: Recipe, weight: float, *, rank1: float, mean_ap: float) -> Recipe:
+    """Triplets need identities in the batch. Table 12e."""
+    return baseline.variant(
+        f"{baseline.name}_triplet_{_in_a_name(weight)}",
+        batches=IDENTITIES,
+        losses=Losses(triplet_weight=weight),
+        expected=Expected(f"OSNet, table 12e, weight {weight}", rank1=rank1, mean_ap=mean_ap),
+    )
+
+
+def _in_a_name(weight: float) -> str:
+    return str(weight).replace(".", "_")

@@ -6,50 +6,31 @@ Expected: rank-1 91.6, mAP 81.2; each variant carries its own figures.
 Differs: see `plr_osnet_training.py`.
 """
 
-from train.recipe import Evaluation, Expected
-from train.recipes.plr_osnet_training import PUBLIC_CENTRES, SHORT, plr_osnet
+from train.recipe import Expected
+from train.recipes.plr_osnet_training import (
+    COMPLETE,
+    SHORT,
+    multiple_id,
+    plr_osnet,
+    pooled_gate,
+    public_code,
+    without_attention,
+    without_global,
+)
 
 _FULL = plr_osnet(
     "plr_osnet_dukemtmcreid",
     "dukemtmcreid",
     schedule=SHORT,
-    expected=Expected(
-        "PLR-OSNet, table II, PLR-OSNet; "
-        "PLR-OSNet, table IV, global features; "
-        "PLR-OSNet, table V, single ID loss; "
-        "PLR-OSNet, table VI, attention modules",
-        rank1=0.916,
-        mean_ap=0.812,
-    ),
+    expected=Expected(f"PLR-OSNet, table II, PLR-OSNet; {COMPLETE}", rank1=0.916, mean_ap=0.812),
 )
 
 RECIPES = (
     _FULL,
-    _FULL.variant(
-        "plr_osnet_dukemtmcreid:without_global",
-        architecture="plr_osnet_without_global",
-        expected=Expected("PLR-OSNet, table IV, without global features", rank1=0.902, mean_ap=0.798),
-    ),
-    _FULL.variant(
-        "plr_osnet_dukemtmcreid:multiple_id",
-        architecture="plr_osnet_multiple_id",
-        expected=Expected("PLR-OSNet, table V, multiple ID loss", rank1=0.894, mean_ap=0.770),
-    ),
-    _FULL.variant(
-        "plr_osnet_dukemtmcreid:without_attention",
-        architecture="plr_osnet_without_attention",
-        expected=Expected("PLR-OSNet, table VI, without attention modules", rank1=0.908, mean_ap=0.810),
-    ),
-    # Not in the paper: the attention's gate over the whole map, and the settings of the public code.
-    _FULL.variant(
-        "plr_osnet_dukemtmcreid:pooled_gate",
-        architecture="plr_osnet_pooled_gate",
-        expected=Expected("not in the paper"),
-    ),
-    _FULL.variant(
-        "plr_osnet_dukemtmcreid:public_code",
-        losses=PUBLIC_CENTRES,
-        evaluation=Evaluation(distance="euclidean"),
-        expected=Expected("public code"),
-    ),
+    without_global(_FULL, rank1=0.902, mean_ap=0.798),
+    multiple_id(_FULL, rank1=0.894, mean_ap=0.770),
+    without_attention(_FULL, rank1=0.908, mean_ap=0.810),
+    # Not in the paper.
+    pooled_gate(_FULL),
+    public_code(_FULL),
 )

@@ -8,27 +8,21 @@ Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et a
 Command: python train/run.py reduced_cuhk03 --data DIR
          python train/run.py reduced_cuhk03:plr_osnet --data DIR
 Expected: nothing published; the variants name the row whose form they have.
-Differs: the width, the input size, the number of epochs and the schedule. The variants of PLR-OSNet train like the others, on cross
-entropy alone; `plr_osnet_all_losses` and `all_losses` add its triplet and centre losses to PLR-OSNet and to OSNet, the
-triplets only after ten epochs, because from random weights the hardest ones pull all embeddings to one point.
+Differs: the width, the input size, the number of epochs and the schedule. The variants of PLR-OSNet train like the
+others, on cross entropy alone; `plr_osnet_all_losses` adds its triplet and centre losses, `triplets` a triplet loss to
+OSNet, the triplets only after ten epochs, because from random weights the hardest ones pull all embeddings to one
+point.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipe import Batches, Expected, Losses, Schedule
+from train.recipes.osnet_training import from_scratch
 
-_OURS = Expected("ours")
-
-_PRIMARY = Recipe(
-    name="reduced_cuhk03",
+_PRIMARY = from_scratch("reduced_cuhk03", "cuhk03_np_detected", expected=Expected("ours")).variant(
+    "reduced_cuhk03",
     architecture="osnet_x0_25",
-    data_set="cuhk03_np_detected",
     height_px=128,
     width_px=64,
-    batches=Batches(size=64),
-    augmentation=Augmentation(flip=0.5, crop=0.5, patch=0.5),
-    losses=Losses(),
-    optimiser=Optimiser("sgd", 0.065),
     schedule=Schedule(epochs=30, shape="cosine"),
-    expected=_OURS,
 )
 
 _TRIPLETS = _PRIMARY.variant(
