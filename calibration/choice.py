@@ -1,6 +1,5 @@
 """How a network is quantised: the rule for ranges and the groups left in float, as a table row or a file."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration.layer_groups import GROUPS, Group
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError
 
 Backend = Literal["onnxruntime", "openvino", "tensorrt"]
@@ -124,10 +124,7 @@ def write_choice(choice: Choice, path: Path) -> None:
     Raises:
         ConfigError: the file cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(choice.model_dump_json(indent=2) + "\n")
-        os.replace(partial, path)
+        replace_file(path, choice.model_dump_json(indent=2) + "\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise ConfigError(f"cannot write the choice {path}: {error.strerror}; give another --output") from error

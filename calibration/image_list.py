@@ -1,13 +1,13 @@
 """The list of calibration images: which ones, how they were chosen, and proof that they have not changed."""
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.people_folder import split_people
 
@@ -96,12 +96,9 @@ def _check_half(images: ImageList, path: Path, *, data: Path) -> None:
 
 def write_image_list(images: ImageList, path: Path) -> None:
     """Write a list, atomically."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(images.model_dump_json(indent=2) + "\n")
-        os.replace(partial, path)
+        replace_file(path, images.model_dump_json(indent=2) + "\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DataError(f"cannot write the calibration list {path}: {error.strerror}; give another --output") from error
 
 

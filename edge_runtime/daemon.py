@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import json
 import logging
-import os
 import platform
 import signal
 import sys
@@ -21,6 +20,7 @@ from edge_runtime.camera.detector import Detector, open_detector
 from edge_runtime.camera.source import Source
 from edge_runtime.camera.tracker import Tracker
 from edge_runtime.config import Camera, Config, json_schema, read_config
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.lane import Lane
@@ -215,10 +215,8 @@ def _say_goodbye(service: Service, engine: Engine, *, path: Path | None) -> None
     )
     if path is None:
         return
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(asdict(summary) | {"engine": engine.backend}, indent=2) + "\n")
-        os.replace(partial, path)
+        replace_file(path, json.dumps(asdict(summary) | {"engine": engine.backend}, indent=2) + "\n")
     except OSError as error:
         logger.error("cannot write the summary %s: %s", path, error.strerror)
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
 from export.judged_images import Crops, JudgedImages, crops_of_samples
@@ -99,12 +99,9 @@ def write_gate_file(chosen: Chosen, path: Path, *, data: ReidData, input_: Input
     facts = _Facts(data_set=data.name, terms=data.terms, input=input_, sha256=_digest(arrays, input_))
     packed = io.BytesIO()
     np.savez_compressed(packed, facts=np.frombuffer(facts.model_dump_json().encode(), np.uint8), **arrays)  # type: ignore[arg-type]
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(packed.getbuffer())
-        os.replace(partial, path)
+        replace_file(path, packed.getvalue())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise DataError(f"cannot write {path}: {error.strerror}; give another --output") from error
     return facts.sha256
 

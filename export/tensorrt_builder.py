@@ -6,7 +6,6 @@ is found by looking for the name, never from its number.
 """
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import onnx
 
 from calibration.network_file import read_network
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
@@ -146,7 +146,7 @@ def build_plan(
     if plan is None:
         raise ExportError(f"TensorRT {trt.__version__} cannot build {onnx_path}: {tensorrt_log().take_errors()}")
     if timing_cache and cache is not None:
-        _write_atomically(timing_cache, bytes(cache.serialize()))
+        replace_file(timing_cache, bytes(cache.serialize()))
     return BuiltPlan(**vars(read_target()), plan=bytes(plan))
 
 
@@ -271,9 +271,3 @@ def _attach_timing_cache(config: Any, path: Path) -> Any:
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             raise ExportError(f"TensorRT refuses a timing cache: {tensorrt_log().take_errors()}")
     return cache
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

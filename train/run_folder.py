@@ -1,7 +1,6 @@
 """The folder that a run leaves: settings, log, curves, the state to go on from, checkpoints and scores."""
 
 import json
-import os
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 import torch
 
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import file_sha256
 from edge_runtime.contract.provenance import commit, cpu_name
@@ -94,12 +94,12 @@ class RunFolder:
             "precision": str(precision).removeprefix("torch."),
             "cpu_threads": torch.get_num_threads(),
         }
-        _replace(self._settings, json.dumps(settings, indent=2) + "\n")
+        replace_file(self._settings, json.dumps(settings, indent=2) + "\n")
 
     def trim_log(self, *, finished_epochs: int) -> None:
         """Leave one line per finished epoch: a stop may have left one that was not saved, or half a line."""
         lines = self._log.read_text().splitlines(keepends=True) if self._log.exists() else []
-        _replace(self._log, "".join(lines[:finished_epochs]))
+        replace_file(self._log, "".join(lines[:finished_epochs]))
 
     def append(self, row: Row) -> None:
         """Add a line to the log."""
@@ -112,7 +112,7 @@ class RunFolder:
 
     def write_scores(self, scores: Mapping[str, Any]) -> None:
         """Write the scores of the finished run; a run that has them is finished."""
-        _replace(self._scores, json.dumps(scores, indent=2) + "\n")
+        replace_file(self._scores, json.dumps(scores, indent=2) + "\n")
 
     def read_scores(self) -> dict[str, Any] | None:
         """The scores of a finished run."""
@@ -127,10 +127,3 @@ def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any,
             yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif was != now:
         yield name, was, now
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)

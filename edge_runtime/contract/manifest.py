@@ -6,12 +6,12 @@ Each step writes a new one beside its own output and names its parent by digest.
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
+from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ManifestError
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
@@ -296,10 +296,8 @@ def write_manifest(manifest: Manifest, artefact: Path) -> Path:
         ManifestError: it cannot be written.
     """
     path = manifest_path(artefact)
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(manifest.model_dump_json(indent=2) + "\n")
-        os.replace(partial, path)
+        replace_file(path, manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:
         raise ManifestError(f"cannot write {path}: {error.strerror}; is the folder there, with room in it?") from error
     return path
