@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Build, Manifest, Precision, file_sha256, write_manifest
 from edge_runtime.engine.engine import open_engine
-from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, load_openvino
+from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, chunk_borders, load_openvino
 from tests.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
 
 
@@ -44,6 +44,17 @@ def test_descriptors_are_those_of_onnx_runtime(tmp_path: Path, threads: int, cou
     with open_engine(path, threads=threads) as engine, open_engine(reference) as expected:
         assert engine.backend.startswith("openvino ")
         np.testing.assert_allclose(engine.describe(crops(count)), expected.describe(crops(count)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "threads", "sizes"),
+    [(1, 1, [1]), (5, 1, [4, 1]), (4, 2, [1] * 4), (7, 2, [4, 1, 1, 1]), (8, 2, [4, 4]), (12, 2, [4, 4, 1, 1, 1, 1])],
+)
+def test_no_thread_waits_for_another_one_that_has_a_full_chunk(count: int, threads: int, sizes: list[int]) -> None:
+    """Full chunks as far as they go round, single crops for the rest: no other size is compiled."""
+    borders = chunk_borders(count, threads=threads)
+    assert np.diff(borders).tolist() == sizes
+    assert (borders[0], borders[-1]) == (0, count)
 
 
 def test_bfloat16_keeps_the_descriptors_where_the_cpu_has_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
