@@ -7,24 +7,22 @@ medians and, per round, the ratio to each peer.
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
-import torch
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Input, Manifest, read_manifest
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
-from train.models.catalog import build
+from measuring.machine import record_head
+from measuring.peers import export_plain
+from measuring.plain_peers import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 _PEERS = ("torch_crops", "numpy_crops", "numpy_crops_openvino", "eager")
@@ -61,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     [(architecture, *size)] = networks
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / f"{architecture}.onnx"
-        export_plain(architecture, plain, input_=manifests[0].input)
+        export_plain(Source(architecture, manifests[0].input, None, plain))
         ways = [
             Way(f"{m.build.backend} {m.build.precision}", "engine", str(path), m.build.precision)
             for path, m in zip(arguments.engines, manifests, strict=True)
@@ -79,24 +77,6 @@ def main(argv: list[str] | None = None) -> int:
     print(_table(timings))
     print(f"{cpu_name()}, {arguments.threads} threads; record: {output}")
     return 0
-
-
-def export_plain(architecture: str, path: Path, *, input_: Input) -> None:
-    """What a user of the public network would export: nothing folded, float planes in. Weights are random."""
-    torch.manual_seed(0)
-    images = torch.randn(1, 3, input_.height_px, input_.width_px)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            build(architecture, classes=1).eval(),
-            (images,),
-            str(path),
-            dynamo=False,
-            opset_version=17,
-            input_names=["images"],
-            output_names=["features"],
-            dynamic_axes={"images": {0: "batch"}, "features": {0: "batch"}},
-        )
 
 
 def measure(ways: list[Way], *, batch: int, rounds: int, settings: list[str]) -> list[Timing]:
@@ -135,18 +115,7 @@ def _record(
     manifest: Manifest, ways: list[Way], *, timings: list[Timing], arguments: argparse.Namespace
 ) -> dict[str, object]:
     return {
-        "benchmark": "chain",
-        "created": now(),
-        "commit": commit(),
-        "device": cpu_name(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "onnxruntime": onnxruntime.__version__,
-            "numpy": np.__version__,
-        },
+        **record_head("chain"),
         "architecture": manifest.architecture,
         "input": [manifest.input.height_px, manifest.input.width_px],
         "job": "boxes on a 1080p RGB frame to L2-normalised descriptors, ms per person",
@@ -173,8 +142,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("engines", type=Path, nargs="+", help="our engines of one network, manifests beside them")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="people per frame (default: 1 8 32)")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of every way (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of a turn (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of every way (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=2, help="length of a turn (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of our engines (default: all cores)")
     parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/chain_ARCHITECTURE.json)")
     return parser
