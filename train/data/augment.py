@@ -16,6 +16,7 @@ from train.recipe import Augmentation
 
 _ERASED_SHARE, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
 _PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)
+_PATCH_TURN_DEGREES = 10
 _SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
 
@@ -136,23 +137,51 @@ def random_erase(images: Tensor, probability: float, random: torch.Generator, *,
 def random_patch(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Paste a rectangle of another image of the batch at a random place. Source: OSNet, section 4.1, footnote 5.
 
-    Sizes are those of its public code. Differs: the paper draws from a pool of patches of all earlier images; here the
-    batch is the pool. The code also mirrors half of the patches and turns half of them by up to ten degrees.
+    As in its public code, half of the patches are mirrored, and half are turned by up to ten degrees inside their
+    rectangle, whose uncovered corners are black: of a narrow patch that is a large share. The sizes are the code's too.
+    Differs: code and paper draw from a pool of patches of earlier images; here the batch is the pool.
     """
     size = _size(images)
 
     def change(chosen: Tensor) -> Tensor:
-        boxes = _draw_boxes(len(chosen), size, _PATCHED_SHARE, aspect=_PATCHED_ASPECT, random=random)
-        down = _integers(size[0] - boxes.height, random) - boxes.top
-        right = _integers(size[1] - boxes.width, random) - boxes.left
-        donor = _integers(torch.full((len(chosen),), len(images) - 1), random)
-        donor, down, right = upload(torch.stack([donor, down, right]), images.device)
-        rows, columns = _rows_and_columns(size, images.device)
-        pixels = _Pixels(images)
-        pasted = pixels.numbers(donor, rows + down[:, None], columns + right[:, None])
-        return pixels.read(torch.where(boxes.to(images.device).mask(size), pasted, pixels.own(chosen)))
+        count = len(chosen)
+        boxes = _draw_boxes(count, size, _PATCHED_SHARE, aspect=_PATCHED_ASPECT, random=random)
+        top, left = _integers(size[0] - boxes.height, random), _integers(size[1] - boxes.width, random)
+        donor = _integers(torch.full((count,), len(images) - 1), random)
+        top, left, donor = upload(torch.stack([top, left, donor]), images.device)
+        turns = upload(_draw_turns(count, random), images.device)
+        boxes = boxes.to(images.device)
+        row, column, is_patch = _turned_back(boxes, turns, size)
+        pixels = _Pixels(images, blank=torch.zeros(3, dtype=torch.uint8, device=images.device))
+        pasted = (donor[:, None, None] * size[0] + row + top[:, None, None]) * size[1] + column + left[:, None, None]
+        pasted = torch.where(is_patch, pasted, pixels.blank)
+        return pixels.read(torch.where(boxes.mask(size), pasted, pixels.own(chosen)))
 
     return _change(images, probability, random, change)
+
+
+def _draw_turns(count: int, random: torch.Generator) -> Tensor:
+    """Half of them mirrored, half turned by whole degrees: sine, cosine and 1 or -1 for a mirror, (3, count)."""
+    degrees = _integers(torch.full((count,), 2 * _PATCH_TURN_DEGREES), random) - _PATCH_TURN_DEGREES
+    is_turned = torch.rand(count, generator=random) < 0.5
+    is_mirrored = torch.rand(count, generator=random) < 0.5
+    angle = torch.deg2rad(degrees * is_turned)
+    return torch.stack([angle.sin(), angle.cos(), 1 - 2.0 * is_mirrored])
+
+
+def _turned_back(boxes: "_Boxes", turns: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor]:
+    """Where each pixel of an image lies in the patch that is pasted at its box.
+
+    turns: of `_draw_turns`. Returns the patch's row and column, and whether it is inside the patch, each (M, *size).
+    """
+    rows, columns = _rows_and_columns(size, turns.device)
+    sine, cosine, mirror = turns[:, :, None, None]
+    down = (rows - boxes.top[:, None] - (boxes.height[:, None] - 1) / 2)[:, :, None]  # from the patch's middle
+    right = (columns - boxes.left[:, None] - (boxes.width[:, None] - 1) / 2)[:, None, :]
+    height, width = boxes.height[:, None, None], boxes.width[:, None, None]
+    row = (cosine * down + sine * right + (height - 1) / 2).round().long()
+    column = (mirror * (cosine * right - sine * down) + (width - 1) / 2).round().long()
+    return row, column, _within(row, height) & _within(column, width)
 
 
 def _change(images: Tensor, probability: float, random: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:

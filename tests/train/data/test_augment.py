@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -156,20 +157,40 @@ def test_a_patch_comes_from_another_image_of_the_batch() -> None:
     assert seen <= {(0,), (0, 200), (200,)}
 
 
-def test_a_patch_is_a_rectangle_of_its_donor() -> None:
-    """Of the announced share, up to rounding, in one piece and the right way up, in general at another place."""
-    black, donor, is_moved = torch.zeros(3, 15, 16, dtype=torch.uint8), numbered(15, 16), False
-    for seed in range(60):
-        pasted = random_patch(torch.stack([black, donor]), 1.0, torch.Generator().manual_seed(seed))[0, 0]
-        if not pasted.any():
-            continue  # it was its own donor
-        rows, columns = (pasted.any(dim=dim).nonzero().flatten() for dim in (1, 0))
-        patch = pasted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-        top, left = divmod(int(patch[0, 0]) - 1, 16)
-        assert torch.equal(patch, donor[0, top : top + len(rows), left : left + len(columns)])
-        assert 0.005 * 240 <= patch.numel() <= 0.55 * 240
-        is_moved |= (top, left) != (int(rows[0]), int(columns[0]))
-    assert is_moved
+def test_a_patch_is_a_piece_of_its_donor_mirrored_or_turned_by_up_to_ten_degrees() -> None:
+    """Half of the patches are mirrored and half are turned, in general at another place; what a turn uncovers is black.
+
+    A donor pixel holds its own row and column, so a straight line through complex numbers finds the turn again.
+    """
+    found = [motion for seed in range(300) if (motion := _motion_of_a_patch(seed)) is not None]
+    assert len(found) > 90  # in about half of the cases an image is its own donor, and small patches tell too little
+    assert max(abs(angle) for _, angle, _ in found) == pytest.approx(10, abs=1)
+    assert sum(is_mirrored for is_mirrored, _, _ in found) / len(found) == pytest.approx(0.5, abs=0.12)
+    assert sum(abs(angle) > 0.5 for _, angle, _ in found) / len(found) == pytest.approx(0.5 * 20 / 21, abs=0.12)
+    assert sum(abs(shift) > 1 for _, _, shift in found) / len(found) > 0.9
+
+
+def _motion_of_a_patch(seed: int) -> tuple[bool, float, float] | None:
+    """Paste into a black image. Returns whether mirrored, degrees, pixels it moved; None where too little is seen."""
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(48), indexing="ij")
+    donor = torch.stack([rows, columns, torch.full_like(rows, 255)]).to(torch.uint8)
+    pasted = random_patch(torch.stack([torch.zeros_like(donor), donor]), 1.0, torch.Generator().manual_seed(seed))[0]
+    here = (pasted[2] == 255).nonzero().numpy()
+    assert len(here) <= 0.55 * 64 * 48
+    if len(here) < 250:
+        return None
+    origin = pasted[:2, here[:, 0], here[:, 1]].numpy().astype(float)
+    target = here[:, 0] + 1j * here[:, 1]
+    fits = []
+    for sign in (1, -1):
+        source = origin[0] + sign * 1j * origin[1]
+        (turn, _), *_ = np.linalg.lstsq(np.stack([source, np.ones(len(source))], axis=1), target, rcond=None)
+        rest = target - turn * source
+        fits.append((np.abs(rest - rest.mean()).max(), sign == -1, turn, np.abs(target - source).max()))
+    error, is_mirrored, turn, shift = min(fits, key=lambda fit: float(fit[0]))
+    assert error < 1  # the nearest pixel is taken
+    assert abs(turn) == pytest.approx(1, abs=0.02)
+    return is_mirrored, float(np.degrees(np.angle(turn))), float(shift)
 
 
 def test_the_erased_colour_is_zero_for_the_network_or_what_the_public_code_writes() -> None:
