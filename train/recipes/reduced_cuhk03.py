@@ -7,6 +7,7 @@ against the signs of the papers' ablations; the figures themselves are no paper'
 Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et al., PLR-OSNet, 2020, tables IV to VI.
 Command: python train/run.py reduced_cuhk03 --data DIR
          python train/run.py reduced_cuhk03:plr_osnet --data DIR
+         python train/run.py reduced_cuhk03:plr_osnet_fine_tuned --data DIR --weights osnet_x0_25_msmt17.pth
 Expected: nothing published; the variants name the row whose form they have.
 Differs: the width, the input size, the number of epochs and the schedule. The variants of PLR-OSNet train like the
 others, on cross entropy alone; `plr_osnet_all_losses` adds its triplet and centre losses, `triplets` a triplet loss to
@@ -16,6 +17,7 @@ point.
 
 from train.recipe import Batches, Expected, Losses, Schedule
 from train.recipes.osnet_training import from_scratch
+from train.recipes.plr_osnet_training import plr_osnet
 
 _PRIMARY = from_scratch("reduced_cuhk03", "cuhk03_np_detected", expected=Expected("ours")).variant(
     "reduced_cuhk03",
@@ -30,6 +32,13 @@ _TRIPLETS = _PRIMARY.variant(
     batches=Batches(size=64, images_per_identity=4),
     losses=Losses(triplet_weight=1.0, triplet_on_unit_length=True, triplet_from_epoch=10),
 )
+
+_PLR_OSNET_FINE_TUNED = plr_osnet(
+    "reduced_cuhk03:plr_osnet_fine_tuned",
+    "cuhk03_np_detected",
+    schedule=Schedule(epochs=20, shape="cosine", warm_up_epochs=2),
+    expected=Expected("ours"),
+).variant("reduced_cuhk03:plr_osnet_fine_tuned", architecture="plr_osnet_x0_25", height_px=128, width_px=64)
 
 RECIPES = (
     _PRIMARY,
@@ -60,4 +69,7 @@ RECIPES = (
         architecture="plr_osnet_x0_25",
         losses=Losses(triplet_weight=1.0, triplet_margin=None, triplet_from_epoch=10, centre_weight=0.0005),
     ),
+    # From weights of OSNet, each with the losses of its own paper.
+    _PLR_OSNET_FINE_TUNED,
+    _PLR_OSNET_FINE_TUNED.variant("reduced_cuhk03:fine_tuned", architecture="osnet_x0_25", losses=Losses()),
 )
