@@ -1,9 +1,10 @@
 """What a user of a public network runs: its plain ONNX export. Without torch, which would take memory and threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,28 +55,38 @@ def _plain_onnxruntime(source: Source) -> Describe:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(source.plain, options, providers=["CPUExecutionProvider"])
-    return lambda crops: _unit_rows(session.run(None, {"images": _planes(crops, source.input_)})[0])
+    return lambda crops: unit_rows(session.run(None, {"images": float_planes(crops, source.input_)})[0])
 
 
 def _plain_openvino(source: Source) -> Describe:
+    network = compile_for_openvino(source.plain)
+    return lambda crops: unit_rows(network(float_planes(crops, source.input_))[0])
+
+
+def compile_for_openvino(path: Path, *, shape: Sequence[int] | None = None) -> Any:
+    """A network in float32, or as it was quantised, on one thread. shape: of the input, if it shall be fixed."""
     import openvino
 
+    core = openvino.Core()
+    network = core.read_model(path)
+    if shape:
+        network.reshape(shape)
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "f32",
         "ENABLE_CPU_PINNING": False,  # bound to a core that another program keeps busy it takes 70 times as long
     }
-    network = openvino.Core().compile_model(source.plain, "CPU", settings)
-    return lambda crops: _unit_rows(network(_planes(crops, source.input_))[0])
+    return core.compile_model(network, "CPU", settings)
 
 
-def _planes(crops: NDArray[np.uint8], input_: Input) -> NDArray[np.float32]:
-    """Normalised float planes in numpy, as public code prepares them."""
+def float_planes(crops: NDArray[np.uint8], input_: Input) -> NDArray[np.float32]:
+    """Normalised float planes in numpy, as public code prepares them: (N, H, W, 3) uint8 -> (N, 3, H, W) float32."""
     mean, std = np.array(input_.mean, np.float32), np.array(input_.std, np.float32)
     return np.ascontiguousarray(((crops.astype(np.float32) / 255 - mean) / std).transpose(0, 3, 1, 2))
 
 
-def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row divided by its L2 length."""
     unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return unit
