@@ -36,7 +36,7 @@ from edge_runtime.contract.manifest import (
     read_manifest,
     write_manifest,
 )
-from edge_runtime.contract.preprocess import read_image, resize
+from edge_runtime.contract.preprocess import in_colour_order, read_image, resize
 from edge_runtime.contract.provenance import describe_file, successor
 
 _CHUNK = 4
@@ -202,7 +202,8 @@ def batches_of(images: ImageList, data: Path, *, input_: Input) -> Batches:
     def batches() -> Iterator[NDArray[np.uint8]]:
         starts = range(0, len(paths), _CHUNK)
         for start in tqdm(starts, desc="calibration", unit=f" x {_CHUNK} images", leave=False, disable=None):
-            yield np.stack([_read(path, input_) for path in paths[start : start + _CHUNK]])
+            crops = np.stack([_read(path, input_) for path in paths[start : start + _CHUNK]])
+            yield in_colour_order(crops, input_.colour_order)
 
     return batches
 

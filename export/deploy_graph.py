@@ -12,7 +12,7 @@ from export.rewrites.half import to_half_precision
 from export.rewrites.pixels import NormalisedPixels
 from export.rewrites.pools import compose_mean_pools, mean_pools_to_convolutions
 from export.rewrites.reductions import share_maxima, stack_reductions
-from export.rewrites.stem import fold_standard_deviation
+from export.rewrites.stem import fold_normalisation_of_four_channels, fold_standard_deviation
 from export.rewrites.streams import align_streams
 
 _ALWAYS: tuple[Rewrite, ...] = (fold_batch_norms, fold_standard_deviation, share_maxima, stack_reductions)
@@ -42,9 +42,14 @@ class DeployedNetwork(nn.Module):
 def deploy(network: nn.Module, input_: Input, *, graph: Graph) -> fx.GraphModule:
     """Rewrite a trained network for inference, in eval mode; `network` itself stays as it is.
 
-    input_: what the network takes; mean and std move into the graph.
+    input_: what the graph takes; mean and std move into it, into the stem's weights where the pixels are RGBA.
+
+    Raises:
+        ExportError: the pixels are RGBA, and the network does not start with one convolution.
     """
     traced = trace(DeployedNetwork(network, input_))
+    if input_.colour_order == "RGBA":
+        fold_normalisation_of_four_channels(traced)
     for rewrite in GRAPHS[graph]:
         rewrite(traced)
     return traced

@@ -145,4 +145,4 @@ def _digest(arrays: dict[str, NDArray[np.generic]], input_: Input) -> str:
 
 
 def _as_text(input_: Input) -> str:
-    return f"{input_.height_px} x {input_.width_px} crops in {input_.colour_order} by {input_.resize}"
+    return f"{input_.height_px} x {input_.width_px} crops by {input_.resize}"

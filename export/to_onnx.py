@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from edge_runtime.contract.manifest import (
     read_manifest,
     write_manifest,
 )
+from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
@@ -59,7 +61,7 @@ _LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
 def main(argv: list[str] | None = None) -> int:
     """Write the ONNX file or files. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    source = _open_checkpoint(arguments)
+    source = _taking(arguments.pixels, _open_checkpoint(arguments))
     check_stripes(source)
     targets = _targets(arguments, source.manifest)
     data = open_folder(arguments.data) if arguments.data else None
@@ -70,9 +72,15 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _taking(pixels: str, source: LoadedNetwork) -> LoadedNetwork:
+    """The network with `rgb` or `rgba` pixels as the input of what is made from it."""
+    input_ = source.manifest.input.model_copy(update={"colour_order": pixels.upper()})
+    return replace(source, manifest=source.manifest.model_copy(update={"input": input_}))
+
+
 def _targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[Path, Precision]:
     """The files to write and their precisions; one that holds another network is not overwritten."""
-    stem = arguments.output / arguments.checkpoint.stem
+    stem = arguments.output / (arguments.checkpoint.stem + {"rgb": "", "rgba": "_rgba"}[arguments.pixels])
     targets: dict[Path, Precision] = {stem.with_name(f"{stem.name}.onnx"): "fp32"}
     if arguments.half:
         targets[stem.with_name(f"{stem.name}_fp16.onnx")] = "fp16"
@@ -132,7 +140,7 @@ def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precis
 
 def write_onnx(deployed: nn.Module, path: Path, *, input_: Input, descriptor: Descriptor) -> None:
     """Write a deployed network as an ONNX file whose batch is dynamic, and check the file."""
-    pixels = torch.zeros((1, input_.height_px, input_.width_px, 3), dtype=torch.uint8)
+    pixels = torch.zeros((1, input_.height_px, input_.width_px, input_.channels), dtype=torch.uint8)
     batch = {input_.tensor: {0: "batch"}, descriptor.tensor: {0: "batch"}}
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
@@ -227,7 +235,8 @@ def _check_activations(deployed: fx.GraphModule, manifest: Manifest) -> None:
 
     Prints the largest value per part of the network.
     """
-    found = largest_activations(deployed, torch.from_numpy(_proof_images(manifest, None)))
+    images = in_colour_order(_proof_images(manifest, None), manifest.input.colour_order)
+    found = largest_activations(deployed, torch.from_numpy(images))
     print("largest activations: " + ", ".join(f"{part} {value:.4g}" for part, value in found.items()))
     part, value = max(found.items(), key=lambda item: item[1])
     if not value <= LARGEST_HALF / _HEADROOM:
@@ -287,6 +296,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("checkpoint", type=Path, help="a checkpoint of train/run.py, or a public one with its facts")
     parser.add_argument("--output", type=Path, required=True, help="folder for NAME.onnx and its manifest")
     parser.add_argument("--half", action="store_true", help="write NAME_fp16.onnx too, with weights in float16")
+    parser.add_argument(
+        "--pixels",
+        choices=("rgb", "rgba"),
+        default="rgb",
+        help="rgba: write NAME_rgba.onnx, whose pixels have a fourth channel, 255 everywhere; no step normalises them "
+        "then, the first convolution does (default: %(default)s)",
+    )
     parser.add_argument(
         "--data", type=Path, help="folder of a data set or of people of your own; scores go into the manifest"
     )

@@ -16,6 +16,7 @@ from edge_runtime.contract.errors import ManifestError
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+ColourOrder = Literal["RGB", "RGBA"]
 ResizeRule = Literal["bilinear-half-pixel", "bicubic-half-pixel"]
 """How `preprocess.resize` makes a crop as large as the network takes it."""
 
@@ -27,18 +28,26 @@ class _Strict(BaseModel):
 
 
 class Input(_Strict):
-    """Pixels as the deployed graph takes them: (N, height, width, 3) uint8."""
+    """Pixels as the deployed graph takes them: (N, height, width, channels) uint8.
+
+    colour_order: the fourth channel of RGBA is 255 everywhere, see `preprocess.in_colour_order`.
+    """
 
     tensor: str = "pixels"
     layout: Literal["NHWC"] = "NHWC"
     dtype: Literal["uint8"] = "uint8"
     height_px: PositiveInt
     width_px: PositiveInt
-    colour_order: Literal["RGB"] = "RGB"
+    colour_order: ColourOrder = "RGB"
     value_range: tuple[int, int] = (0, 255)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize: ResizeRule = "bilinear-half-pixel"
+
+    @property
+    def channels(self) -> int:
+        """How many numbers a pixel has."""
+        return len(self.colour_order)
 
 
 class Part(_Strict):
@@ -230,9 +239,9 @@ class Manifest(_Strict):
 def space_id(weights_sha256: str, input_: Input, descriptor: Descriptor) -> str:
     """Name the space in which descriptors may be compared: weights, preprocessing, output, normalisation.
 
-    Precision and file format are not part of it. Returns 16 hexadecimal digits.
+    Precision, file format and a fourth channel, which says nothing, are not part of it. Returns 16 hexadecimal digits.
     """
-    preprocessing = input_.model_dump(mode="json", exclude={"tensor"})
+    preprocessing = input_.model_dump(mode="json", exclude={"tensor"}) | {"colour_order": "RGB"}
     output = descriptor.model_dump(mode="json", exclude={"tensor"})
     text = json.dumps([weights_sha256, preprocessing, output], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

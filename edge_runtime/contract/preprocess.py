@@ -1,5 +1,6 @@
 """Preprocessing, defined once: crop, resize, RGB, uint8. Mean and std are inside the network's graph."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.manifest import ResizeRule
+from edge_runtime.contract.manifest import ColourOrder, ResizeRule
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
@@ -45,12 +46,19 @@ def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int, rule: Res
     return np.asarray(resized, dtype=np.uint8)
 
 
+def in_colour_order(crops: NDArray[np.uint8], order: ColourOrder) -> NDArray[np.uint8]:
+    """RGB crops (..., 3) uint8 as the network takes them; in RGBA they get a fourth channel, 255 everywhere."""
+    if order == "RGB":
+        return crops
+    return np.concatenate([crops, np.full((*crops.shape[:-1], 1), 255, np.uint8)], axis=-1)
+
+
 def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[int, int, int, int]:
     """Round a box to whole pixels inside the frame; it keeps at least one pixel each way."""
-    left = min(max(int(np.floor(box[0])), 0), frame_width_px - 1)
-    top = min(max(int(np.floor(box[1])), 0), frame_height_px - 1)
-    right = min(max(int(np.ceil(box[2])), left + 1), frame_width_px)
-    bottom = min(max(int(np.ceil(box[3])), top + 1), frame_height_px)
+    left = min(max(math.floor(box[0]), 0), frame_width_px - 1)
+    top = min(max(math.floor(box[1]), 0), frame_height_px - 1)
+    right = min(max(math.ceil(box[2]), left + 1), frame_width_px)
+    bottom = min(max(math.ceil(box[3]), top + 1), frame_height_px)
     return left, top, right, bottom
 
 
@@ -64,5 +72,5 @@ def crop_people(
     crops = np.empty((len(boxes), height_px, width_px, 3), np.uint8)
     for crop, box in zip(crops, boxes, strict=True):
         left, top, right, bottom = pixel_box(box, frame_height_px=frame.shape[0], frame_width_px=frame.shape[1])
-        crop[:] = resize(frame[top:bottom, left:right], height_px=height_px, width_px=width_px, rule=rule)
+        cv2.resize(frame[top:bottom, left:right], (width_px, height_px), dst=crop, interpolation=_INTERPOLATION[rule])
     return crops

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.preprocess import in_colour_order
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Engine(ABC):
             )
         if len(crops) == 0:
             return np.empty((0, self.manifest.descriptor.length), np.float32)
-        return self._finite(self._run(crops))
+        return self._finite(self._run(in_colour_order(crops, spec.colour_order)))
 
     def _normalised(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         return normalise(self._finite(descriptors))
@@ -66,7 +67,7 @@ class Engine(ABC):
 
     @abstractmethod
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run any number of crops but none. Returns (N, length), not normalised."""
+        """Run any number of crops but none, of as many channels as the manifest says. Returns (N, length), raw."""
 
     def close(self) -> None:  # noqa: B027 - not every backend holds something
         """Give back what the backend holds; the engine cannot be used afterwards."""

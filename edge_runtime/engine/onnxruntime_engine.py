@@ -85,7 +85,7 @@ def _open_session(path: Path) -> Any:
 
 def _check_tensors(path: Path, session: Any, manifest: Manifest) -> None:
     spec, descriptor = manifest.input, manifest.descriptor
-    expected_input = f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, 3)"
+    expected_input = f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, {spec.channels})"
     expected_output = f"{descriptor.tensor} float32 (any, {descriptor.length})"
     for role, expected, tensors in (
         ("input", expected_input, session.get_inputs()),

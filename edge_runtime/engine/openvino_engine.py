@@ -132,7 +132,7 @@ def check_precision(core: Any, manifest: Manifest) -> None:
 def _check_tensors(path: Path, network: Any, manifest: Manifest) -> None:
     spec, descriptor = manifest.input, manifest.descriptor
     expected = [
-        f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, 3)",
+        f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, {spec.channels})",
         f"{descriptor.tensor} float32 (any, {descriptor.length})",
     ]
     found = [_as_text(tensor) for tensor in (*network.inputs, *network.outputs)]

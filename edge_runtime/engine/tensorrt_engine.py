@@ -80,6 +80,8 @@ class TensorRTEngine(Engine):
                 raise EngineError(
                     f"the GPU crops by bilinear-half-pixel, but this network takes {spec.resize} crops; use describe"
                 )
+            if spec.colour_order != "RGB":
+                raise EngineError(f"the GPU crops in RGB, but this network takes {spec.colour_order}; use describe")
             self._cropper = FrameCropper(
                 self._cuda, height_px=spec.height_px, width_px=spec.width_px, crops_max=batch_max
             )
@@ -144,7 +146,7 @@ def _deserialize(trt: Any, path: Path) -> Any:
 def _check_tensors(trt: Any, engine: Any, *, path: Path, manifest: Manifest) -> None:
     spec, descriptor, artefact = manifest.input, manifest.descriptor, manifest.artefact
     expected = [
-        f"input {spec.tensor} {spec.dtype} (-1, {spec.height_px}, {spec.width_px}, 3)",
+        f"input {spec.tensor} {spec.dtype} (-1, {spec.height_px}, {spec.width_px}, {spec.channels})",
         f"output {descriptor.tensor} float32 (-1, {descriptor.length})",
         f"batch {[artefact.batch_min, artefact.batch_opt, artefact.batch_max]}",
     ]

@@ -34,7 +34,7 @@ class Slot:
         self._cuda = cuda
         self._engine = engine
         self.stream = cuda.driver.Stream()
-        self.pixels = Buffer(cuda, (artefact.batch_max, spec.height_px, spec.width_px, 3), dtype=np.uint8)
+        self.pixels = Buffer(cuda, (artefact.batch_max, spec.height_px, spec.width_px, spec.channels), dtype=np.uint8)
         self._descriptors = Buffer(cuda, (artefact.batch_max, manifest.descriptor.length), dtype=np.float32)
         self._memory_bytes = working_memory_bytes(engine)
         self._memory = cuda.driver.mem_alloc(max(self._memory_bytes, 1))
@@ -81,7 +81,7 @@ class Slot:
         """A context of one batch size, run once because TensorRT sets things up in the first run, and recorded."""
         spec, descriptor = self._manifest.input, self._manifest.descriptor
         context = create_context(self._engine, int(self._memory), self._memory_bytes)
-        shape = (size, spec.height_px, spec.width_px, 3)
+        shape = (size, spec.height_px, spec.width_px, spec.channels)
         _require(context.set_input_shape(spec.tensor, shape), f"take {size} crops")
         for tensor, buffer in ((spec.tensor, self.pixels), (descriptor.tensor, self._descriptors)):
             _require(context.set_tensor_address(tensor, buffer.address), f"set the address of {tensor}")

@@ -129,6 +129,14 @@ def test_a_space_changes_with_weights_input_and_output_but_not_with_tensor_names
     assert len(others | {base}) == 5
 
 
+def test_a_fourth_channel_that_says_nothing_leaves_the_space_as_it_is() -> None:
+    """Engines for RGB and for RGBA pixels of one network describe alike."""
+    output = Descriptor(length=512, parts=(Part(name="global", length=512),))
+    rgb, rgba = Input(height_px=256, width_px=128), Input(height_px=256, width_px=128, colour_order="RGBA")
+    assert (rgb.channels, rgba.channels) == (3, 4)
+    assert space_id("a" * 64, rgba, output) == space_id("a" * 64, rgb, output)
+
+
 def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     """SHA-256 of 'abc', as its standard gives it."""
     (tmp_path / "abc").write_bytes(b"abc")
