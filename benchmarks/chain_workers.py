@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,12 +20,16 @@ from numpy.typing import NDArray
 from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
+from measuring.plain_peers import unit_rows
+
+if TYPE_CHECKING:  # torch's threads would disturb the ways without it
+    from torch import Tensor
 
 Describe = Callable[[NDArray[np.uint8], list[Box]], NDArray[np.float32]]
 """(H, W, 3) uint8 RGB frame and boxes -> (N, D) float32 unit rows."""
 
-MEAN, STD = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
-_FRAME_PX = (1080, 1920)
+MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+FRAME_PX = (1080, 1920)
 _WARM_UP_S = 0.5
 
 
@@ -45,29 +50,14 @@ def engine(path: Path, *, size: Size, threads: int) -> Describe:
 
 def torch_crops(path: Path, *, size: Size, threads: int) -> Describe:
     """Peer A: crops as torch tensors, one by one, as trackers do, into a default ONNX Runtime session."""
-    import torch
-
     session = _default_session(path)
-
-    def describe(frame: NDArray[np.uint8], boxes: list[Box]) -> NDArray[np.float32]:
-        crops = torch.empty((len(boxes), 3, *size))
-        mean, std = torch.from_numpy(MEAN).view(3, 1, 1), torch.from_numpy(STD).view(3, 1, 1)
-        for index, box in enumerate(boxes):
-            crop = torch.from_numpy(_resized(frame, box, size=size)).float().permute(2, 0, 1) / 255
-            crops[index] = (crop - mean) / std
-        return _unit_rows(session(crops.numpy()))
-
-    return describe
+    return lambda frame, boxes: unit_rows(session(torch_batch(frame, boxes, size=size).numpy()))
 
 
 def numpy_crops(path: Path, *, size: Size, threads: int) -> Describe:
     """Peer B: the same crop loop in numpy, into a default ONNX Runtime session."""
     session = _default_session(path)
-
-    def describe(frame: NDArray[np.uint8], boxes: list[Box]) -> NDArray[np.float32]:
-        return _unit_rows(session(_numpy_batch(frame, boxes, size=size)))
-
-    return describe
+    return lambda frame, boxes: unit_rows(session(numpy_batch(frame, boxes, size=size)))
 
 
 def numpy_crops_openvino(path: Path, *, size: Size, threads: int) -> Describe:
@@ -75,34 +65,20 @@ def numpy_crops_openvino(path: Path, *, size: Size, threads: int) -> Describe:
     import openvino
 
     network = openvino.Core().compile_model(path, "CPU")
-
-    def describe(frame: NDArray[np.uint8], boxes: list[Box]) -> NDArray[np.float32]:
-        return _unit_rows(network(_numpy_batch(frame, boxes, size=size))[0])
-
-    return describe
+    return lambda frame, boxes: unit_rows(network(numpy_batch(frame, boxes, size=size))[0])
 
 
 def eager(path: Path, *, size: Size, threads: int) -> Describe:
-    """Torchreid's way: PIL images, resized and normalised one by one, into the network in PyTorch eager.
-
-    Differs: its transforms are torchvision's, which are re-stated here with the same steps.
-    """
+    """Torchreid's way: PIL images, resized and normalised one by one, into the network in PyTorch eager."""
     import torch
-    from PIL import Image
 
     from train.models.catalog import build
 
     network = build(path.stem, classes=1).eval()
-    mean, std = torch.from_numpy(MEAN).view(3, 1, 1), torch.from_numpy(STD).view(3, 1, 1)
 
     def describe(frame: NDArray[np.uint8], boxes: list[Box]) -> NDArray[np.float32]:
-        crops = []
-        for left, top, right, bottom in boxes:
-            person = Image.fromarray(frame[int(top) : int(bottom), int(left) : int(right)])
-            image = person.resize(size[::-1], Image.Resampling.BILINEAR)
-            crops.append((torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255) - mean) / std)
         with torch.no_grad():
-            return _unit_rows(network(torch.stack(crops)).numpy())
+            return unit_rows(network(pil_batch(frame, boxes, size=size)).numpy())
 
     return describe
 
@@ -120,26 +96,52 @@ def _default_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.f
     return lambda crops: session.run(None, {name: crops})[0]
 
 
-def _resized(frame: NDArray[np.uint8], box: Box, *, size: Size) -> NDArray[np.uint8]:
-    left, top, right, bottom = map(int, box)
-    return np.asarray(cv2.resize(frame[top:bottom, left:right], size[::-1]), np.uint8)
+def torch_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
+    """Peer A's crops: (N, 3, *size) float32, normalised."""
+    import torch
+
+    crops = torch.empty((len(boxes), 3, *size))
+    mean, std = torch.from_numpy(MEAN).view(3, 1, 1), torch.from_numpy(STD).view(3, 1, 1)
+    for index, box in enumerate(boxes):
+        crop = torch.from_numpy(_resized(frame, box, size=size)).float().permute(2, 0, 1) / 255
+        crops[index] = (crop - mean) / std
+    return crops
 
 
-def _numpy_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> NDArray[np.float32]:
+def numpy_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> NDArray[np.float32]:
+    """Peer B's crops: (N, 3, *size) float32, normalised."""
     crops = [
         ((_resized(frame, box, size=size).astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1) for box in boxes
     ]
     return np.stack(crops)
 
 
-def _unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+def pil_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
+    """Torchreid's crops: (N, 3, *size) float32, normalised.
+
+    Differs: its transforms are torchvision's, which are re-stated here with the same steps.
+    """
+    import torch
+    from PIL import Image
+
+    mean, std = torch.from_numpy(MEAN).view(3, 1, 1), torch.from_numpy(STD).view(3, 1, 1)
+    crops = []
+    for left, top, right, bottom in boxes:
+        person = Image.fromarray(frame[int(top) : int(bottom), int(left) : int(right)])
+        image = person.resize(size[::-1], Image.Resampling.BILINEAR)
+        crops.append((torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255) - mean) / std)
+    return torch.stack(crops)
+
+
+def _resized(frame: NDArray[np.uint8], box: Box, *, size: Size) -> NDArray[np.uint8]:
+    left, top, right, bottom = map(int, box)
+    return np.asarray(cv2.resize(frame[top:bottom, left:right], size[::-1]), np.uint8)
 
 
 def scene(batch: int) -> tuple[NDArray[np.uint8], list[Box]]:
     """A frame of coarse colours and noise, and people of different sizes all over it."""
     random = np.random.default_rng(0)
-    height, width = _FRAME_PX
+    height, width = FRAME_PX
     coarse = random.integers(0, 256, (height // 30, width // 30, 3), dtype=np.uint8)
     frame = coarse.repeat(30, axis=0).repeat(30, axis=1)
     boxes: list[Box] = []

@@ -12,3 +12,10 @@ def test_everything_is_called_equally_often_in_changing_order() -> None:
     rounds = [tuple(called[start : start + 6 : 2]) for start in range(0, len(called), 6)]
     assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
     assert len(set(rounds)) > 3
+
+
+def test_another_clock_may_count() -> None:
+    """Such as one of the work that was done; a sample is what it says between start and end, in milliseconds."""
+    seconds = iter(range(1000))
+    samples = interleave({"a": lambda: None}, rounds=2, clock=lambda: float(next(seconds)))
+    assert samples["a"].tolist() == [1000.0, 1000.0]
