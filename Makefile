@@ -38,7 +38,8 @@ ENGINES ?= edge_runtime/models/osnet_x0_25_cuhk03.onnx edge_runtime/models/osnet
 bench: $(VENV)/test.done
 	@$(BIN)/python benchmarks/latency.py $(ENGINES)
 	@$(BIN)/python benchmarks/latency.py --grid --rounds 15 --alone-s 0.2
-	@$(BIN)/python benchmarks/chain.py $(ENGINES) --seconds 2
+	@$(BIN)/python benchmarks/chain.py $(ENGINES)
+	@$(BIN)/python benchmarks/preprocessing.py
 	@$(if $(DATA),$(BIN)/python benchmarks/accuracy.py $(ENGINES) --data $(DATA))
 	@$(BIN)/python benchmarks/pareto.py
 	@$(BIN)/python benchmarks/readme_tables.py

@@ -29,7 +29,7 @@ from train.scoring import score_on
 ROOT = Path(__file__).resolve().parent.parent
 _WORKER = Path(__file__).with_name("nncf_worker.py")
 _FLOAT, _NNCF, _OURS = "plain export, float32", "plain export, INT8 by NNCF", "ours, INT8"
-_JOB = "peers: normalised float planes to raw descriptors; ours: uint8 crops to L2-normalised descriptors; ms per image"
+_JOB = "Peers: normalised float planes to raw descriptors; ours: uint8 crops to L2-normalised descriptors"
 _EXAMPLES = """\
 example:
   python benchmarks/nncf_peer.py osnet_int8_openvino.onnx --checkpoint model.pth --image-list calibration.json \\

@@ -142,6 +142,8 @@ TABLES: dict[str, Callable[[], str]] = {
             ("engines", "accuracy_cuhk03_np_detected.json", tables.accuracy, "accuracy.py ENGINE ... --data DATA"),
             ("chain_x0_25", "chain_osnet_x0_25.json", tables.chain, "chain.py ENGINE ..."),
             ("chain_x1_0", "chain_osnet_x1_0.json", tables.chain, "chain.py ENGINE ..."),
+            ("preprocessing", "preprocessing.json", tables.preprocessing, "preprocessing.py"),
+            ("nncf", "nncf_osnet_x0_25.json", tables.nncf, "nncf_peer.py ENGINE ..."),
             ("train_speed", "train_speed.json", tables.train_speed, "train_speed.py"),
             ("retrieval", "retrieval.json", tables.retrieval, "retrieval.py"),
         )

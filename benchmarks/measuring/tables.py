@@ -125,6 +125,28 @@ def chain(record: Record) -> str:
     return f"{table(head, rows)}\n\n{ending}{record['rounds']} rounds, each way in processes of its own, in turns."
 
 
+def preprocessing(record: Record) -> str:
+    """CPU time from boxes on a frame to the network's input."""
+    head = ["way", "people", "CPU ms per crop", "times ours"]
+    rows = [
+        [one["way"], str(one["batch"]), f"{one['cpu_ms']:.3f}", f"{one['times_ours']:.1f}"] for one in record["timings"]
+    ]
+    height, width = record["input"]
+    return f"{table(head, rows)}\n\nCrops of {height}x{width}, one thread on {record['device']}; {record['job']}."
+
+
+def nncf(record: Record) -> str:
+    """Our INT8 in OpenVINO beside NNCF's of the plain export: time, and what it does to the scores."""
+    scores = {one["way"]: [_score(one["rank1"]), _score(one["mean_ap"])] for one in record["scores"]}
+    head = ["network", "batch", "ms per image", "times as fast as NNCF's", "rank-1 %", "mAP %"]
+    rows = [
+        [one["way"], str(one["batch"]), f"{one['median_ms']:.2f}", f"{one['times_nncf']:.2f}", *scores[one["way"]]]
+        for one in record["timings"]
+    ]
+    ending = f"{network_title(record['architecture'])} on {record['data_set']}; NNCF {record['nncf']} by its defaults, "
+    return f"{table(head, rows)}\n\n{ending}one thread of OpenVINO on {record['device']}. {record['job']}."
+
+
 def train_speed(record: Record) -> str:
     """Images per second of training loops."""
     head = ["network", "input", "loop", "images per second", "times the peer"]
