@@ -49,7 +49,7 @@ def engine(path: Path, *, size: Size, threads: int) -> Describe:
 
 
 def torch_crops(path: Path, *, size: Size, threads: int) -> Describe:
-    """Peer A: crops as torch tensors, one by one, as trackers do, into a default ONNX Runtime session."""
+    """Peer A: crops as torch tensors, normalised one by one, into a default ONNX Runtime session."""
     session = _default_session(path)
     return lambda frame, boxes: unit_rows(session(torch_batch(frame, boxes, size=size).numpy()))
 
@@ -106,6 +106,20 @@ def torch_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "T
         crop = torch.from_numpy(_resized(frame, box, size=size)).float().permute(2, 0, 1) / 255
         crops[index] = (crop - mean) / std
     return crops
+
+
+def tracker_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
+    """What a popular tracker does: as peer A, but all crops are normalised at once. (N, 3, *size) float32.
+
+    Source: BoxMOT, the method `get_crops` of its re-identification backends.
+    Differs: it also swaps the colours of each crop, which those of an RGB frame do not need.
+    """
+    import torch
+
+    crops = torch.empty((len(boxes), 3, *size))
+    for index, box in enumerate(boxes):
+        crops[index] = torch.from_numpy(_resized(frame, box, size=size)).float().permute(2, 0, 1)
+    return (crops / 255 - torch.from_numpy(MEAN).view(3, 1, 1)) / torch.from_numpy(STD).view(3, 1, 1)
 
 
 def numpy_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> NDArray[np.float32]:

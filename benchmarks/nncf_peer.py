@@ -29,7 +29,7 @@ from train.scoring import score_on
 ROOT = Path(__file__).resolve().parent.parent
 _WORKER = Path(__file__).with_name("nncf_worker.py")
 _FLOAT, _NNCF, _OURS = "plain export, float32", "plain export, INT8 by NNCF", "ours, INT8"
-_JOB = "Peers: normalised float planes to raw descriptors; ours: uint8 crops to L2-normalised descriptors"
+_JOB = "Peers take float planes that were normalised before, ours takes uint8 crops; all give raw descriptors"
 _EXAMPLES = """\
 example:
   python benchmarks/nncf_peer.py osnet_int8_openvino.onnx --checkpoint model.pth --image-list calibration.json \\
@@ -143,7 +143,7 @@ def _time(
     calls: dict[str, Call] = {
         name: partial(compile_for_openvino(path, shape=planes.shape), planes) for name, path in peers.items()
     }
-    calls[_OURS] = partial(engine.describe, crops)
+    calls[_OURS] = partial(engine.describe_raw, crops)
     samples = {name: times / len(crops) for name, times in interleave(calls, rounds=rounds).items()}
     peer_ms = np.median(samples[_NNCF])
     return [

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from chain_workers import FRAME_PX, Size, numpy_batch, pil_batch, scene, torch_batch
+from chain_workers import FRAME_PX, Size, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import crop_people
 from edge_runtime.contract.script import run
@@ -70,6 +70,7 @@ def measure(batch: int, *, rounds: int) -> list[Timing]:
     crop = partial(crop_people, height_px=height_px, width_px=width_px, rule="bilinear-half-pixel")
     calls: dict[str, Call] = {
         "torch crops": partial(torch_batch, frame, boxes, size=_SIZE),
+        "torch crops, normalised at once": partial(tracker_batch, frame, boxes, size=_SIZE),
         "numpy crops": partial(numpy_batch, frame, boxes, size=_SIZE),
         "PIL and torch": partial(pil_batch, frame, boxes, size=_SIZE),
         _OURS: partial(crop, frame, boxes),
@@ -80,8 +81,8 @@ def measure(batch: int, *, rounds: int) -> list[Timing]:
 
 
 def _table(timings: list[Timing]) -> str:
-    rows = [f"{'way':16}{'batch':>6}{'CPU ms/crop':>13}{'x ours':>8}"]
-    rows += [f"{one.way:16}{one.batch:>6}{one.cpu_ms:>13.4f}{one.times_ours:>8.2f}" for one in timings]
+    rows = [f"{'way':34}{'batch':>6}{'CPU ms/crop':>13}{'x ours':>8}"]
+    rows += [f"{one.way:34}{one.batch:>6}{one.cpu_ms:>13.4f}{one.times_ours:>8.2f}" for one in timings]
     return "\n".join(rows)
 
 
