@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract import manifest as contract
-from edge_runtime.contract.errors import CheckpointError
+from edge_runtime.contract.errors import CheckpointError, DataError, TrainingError
 from train import checkpoint
 from train.adaptation import fitted_to
 from train.data.augment import erased_colour
@@ -172,7 +172,11 @@ class Session:
         every = self._options.evaluate_every
         if every is None or epoch % every:
             return {f"validation_{name}": value for name, value in validated.items()}
-        return self._task.score(scored, input_, processes=self._processes).figures
+        try:
+            return self._task.score(scored, input_, processes=self._processes).figures
+        except DataError as error:  # a later epoch may do better; what is left at the end is refused there
+            logger.warning("epoch %d cannot be scored: %s", epoch, error)
+            return {}
 
     def _keep_if_best(self, networks: Networks, score: float, *, epoch: int) -> None:
         path = self._folder.best_path
@@ -193,22 +197,44 @@ class Session:
         logger.info("epoch %d is the best on the validation images", best["epoch"])
 
     def _finish(self, networks: Networks, input_: contract.Input) -> Scores:
-        """Write and score each network, and all together."""
+        """Write and score each network, and all together.
+
+        Raises:
+            TrainingError: they cannot be scored; checkpoints and manifests are there nevertheless.
+        """
         self._load_best(networks)
-        scored = {}
-        for number, network in enumerate(networks):
-            if self._processes.is_first:
+        if self._processes.is_first:
+            for number, network in enumerate(networks):
                 _write_weights(network, self._folder.model_path(number))
-            scored[_ORDINALS[number]] = self._task.score([network], input_, processes=self._processes)
+        try:
+            scored = self._score(networks, input_)
+        except DataError as error:
             if self._processes.is_first:
-                self._write_manifest(network, number, scored[_ORDINALS[number]], input_)
-        if len(networks) > 1:
-            scored["ensemble"] = self._task.score(networks, input_, processes=self._processes)
+                self._write_manifests(networks, {}, input_)
+            raise TrainingError(
+                f"training has ended and {self._folder.model_path(0)} is written, but cannot be scored: {error}; "
+                "look at curves.png, and lower the learning rate or let triplets begin later"
+            ) from error
         reported = self._recipe.evaluation.networks
         if self._processes.is_first:
+            self._write_manifests(networks, scored, input_)
             figures = {name: scores.figures for name, scores in scored.items()}
             self._folder.write_scores({"recipe": self._recipe.name, "reported": reported, "scores": figures})
         return scored[reported]
+
+    def _score(self, networks: Networks, input_: contract.Input) -> dict[str, Scores]:
+        scored = {
+            _ORDINALS[number]: self._task.score([network], input_, processes=self._processes)
+            for number, network in enumerate(networks)
+        }
+        if len(networks) > 1:
+            scored["ensemble"] = self._task.score(networks, input_, processes=self._processes)
+        return scored
+
+    def _write_manifests(self, networks: Networks, scored: dict[str, Scores], input_: contract.Input) -> None:
+        """One beside each checkpoint; without evidence where nothing could be scored."""
+        for number, network in enumerate(networks):
+            self._write_manifest(network, number, scored.get(_ORDINALS[number], Scores()), input_)
 
     def _write_manifest(self, network: nn.Module, number: int, scores: Scores, input_: contract.Input) -> None:
         path, task = self._folder.model_path(number), self._task

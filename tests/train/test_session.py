@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.errors import DataError, TrainingError
 from edge_runtime.contract.manifest import Input, read_manifest
 from tests.market_folder import pattern, write_market_folder
 from train.checkpoint import load_network, read
@@ -122,6 +124,32 @@ def test_two_networks_are_scored_alone_and_together(tmp_path: Path) -> None:
     assert manifests[0].weights_sha256 != manifests[1].weights_sha256
     written = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert (written["reported"], set(written["scores"])) == ("ensemble", {"first", "second", "ensemble"})
+
+
+def test_a_network_that_sees_nothing_leaves_a_checkpoint_without_scores(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever wants to know why it died can open it; its manifest holds no evidence, and scores are refused."""
+    data = read_market_layout(write_market_folder(tmp_path / "people", train=2, test=2), name="people")
+    dying = RECIPE.variant("dying", optimiser=Optimiser("sgd", 0.065), schedule=Schedule(epochs=1, shape="cosine"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("train.session.build", _blind)
+        running = session(dying, Reid(data, dying, test=data), tmp_path / "run", evaluate_every=1)
+        with pytest.raises(TrainingError, match=r"model\.pth is written, but cannot be scored: .* are all zeros"):
+            running.run()
+    assert "epoch 1 cannot be scored: " in caplog.text
+    assert load_network(tmp_path / "run" / "model.pth").manifest.evidence is None
+    assert (tmp_path / "run" / "curves.png").exists()
+    assert not (tmp_path / "run" / "scores.json").exists()
+
+
+def _blind(name: str, *, classes: int) -> nn.Module:
+    """A network whose last ReLU lets nothing through, and never will."""
+    network = build(name, classes=classes)
+    norm = cast(Any, network).fc[1]
+    nn.init.zeros_(norm.weight)
+    nn.init.constant_(norm.bias, -1.0)
+    return network
 
 
 def test_multiple_queries_that_a_data_set_lacks_are_said_before_training(tmp_path: Path) -> None:
