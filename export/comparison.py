@@ -160,7 +160,7 @@ def _compare(accounts: Sequence[_Account], images: JudgedImages) -> Comparison:
 def _evidence(result: Retrieval, images: JudgedImages) -> Evidence:
     return Evidence(
         data_set=images.name,
-        protocol=protocol(PLAIN),
+        protocol=protocol(PLAIN, has_cameras=images.has_cameras),
         images_sha256=images.sha256,
         queries=len(images.query),
         gallery=len(images.gallery),

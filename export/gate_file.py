@@ -32,6 +32,7 @@ class _Facts(BaseModel):
     terms: str
     input: Input
     sha256: str
+    has_cameras: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,13 @@ def write_gate_file(chosen: Chosen, path: Path, *, data: ReidData, input_: Input
             f"{split}_identities": crops.identities,
             f"{split}_cameras": crops.cameras,
         }
-    facts = _Facts(data_set=data.name, terms=data.terms, input=input_, sha256=_digest(arrays, input_))
+    facts = _Facts(
+        data_set=data.name,
+        terms=data.terms,
+        input=input_,
+        sha256=_digest(arrays, input_),
+        has_cameras=data.has_cameras,
+    )
     packed = io.BytesIO()
     np.savez_compressed(packed, facts=np.frombuffer(facts.model_dump_json().encode(), np.uint8), **arrays)  # type: ignore[arg-type]
     try:
@@ -127,7 +134,9 @@ def read_gate_file(path: Path, input_: Input) -> JudgedImages:
         raise DataError(
             f"{path} was packed for {_as_text(facts.input)}, but the network takes {_as_text(input_)}; pack it again"
         )
-    return JudgedImages(facts.data_set, crops["query"], crops["gallery"], sha256=facts.sha256)
+    return JudgedImages(
+        facts.data_set, crops["query"], crops["gallery"], sha256=facts.sha256, has_cameras=facts.has_cameras
+    )
 
 
 def _crops(arrays: dict[str, NDArray[np.generic]], split: str) -> Crops:

@@ -34,17 +34,22 @@ class Crops:
 
 @dataclass(frozen=True)
 class JudgedImages:
-    """Query and gallery at one network's input size. sha256: digest of a packed file, None for a folder."""
+    """Query and gallery at one network's input size.
+
+    sha256: digest of a packed file, None for a folder. has_cameras: see `ReidData`.
+    """
 
     name: str
     query: Crops
     gallery: Crops
     sha256: str | None = None
+    has_cameras: bool = True
 
 
 def images_of_data(data: ReidData, input_: Input) -> JudgedImages:
     """Query and gallery of a data set, junk left out, as the network takes them."""
-    return JudgedImages(data.name, crops_of_samples(data.query, input_), crops_of_samples(data.ranked_gallery, input_))
+    query, gallery = (crops_of_samples(samples, input_) for samples in (data.query, data.ranked_gallery))
+    return JudgedImages(data.name, query, gallery, has_cameras=data.has_cameras)
 
 
 def crops_of_folder(folder: Path, input_: Input) -> Crops:

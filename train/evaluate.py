@@ -94,7 +94,7 @@ def _report(
     lines.append(
         f"  {valid} of {result.queries} queries have a right image among {len(data.ranked_gallery)} in the gallery"
     )
-    lines.append(f"  protocol: {protocol(evaluation, networks=len(opened))}")
+    lines.append(f"  protocol: {protocol(evaluation, networks=len(opened), has_cameras=data.has_cameras)}")
     lines += _notes(opened, evaluation)
     return "\n".join(lines)
 
@@ -134,7 +134,7 @@ def _record(
             for one in opened
         ],
         "data_set": data.name,
-        "protocol": protocol(evaluation, networks=len(opened)),
+        "protocol": protocol(evaluation, networks=len(opened), has_cameras=data.has_cameras),
         "evaluation": asdict(evaluation),
         "queries": result.queries,
         "valid_queries": len(result.average_precision),

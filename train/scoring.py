@@ -190,7 +190,7 @@ def evidence(result: Retrieval, data: ReidData, *, evaluation: Evaluation = PLAI
     """Write scores down as a manifest's evidence, with bootstrap intervals over queries."""
     return Evidence(
         data_set=data.name,
-        protocol=protocol(evaluation, networks=networks),
+        protocol=protocol(evaluation, networks=networks, has_cameras=data.has_cameras),
         queries=len(data.query),
         gallery=len(data.ranked_gallery),
         rank1=_score(bootstrap(result.found_within(1))),
@@ -199,9 +199,10 @@ def evidence(result: Retrieval, data: ReidData, *, evaluation: Evaluation = PLAI
     )
 
 
-def protocol(evaluation: Evaluation, *, networks: int = 1) -> str:
+def protocol(evaluation: Evaluation, *, networks: int = 1, has_cameras: bool = True) -> str:
     """What was done, in one line: `cosine distance, single query, same camera left out`."""
-    done = [f"{evaluation.distance} distance", _QUERIES[evaluation.queries], "same camera left out"]
+    left_out = "same camera left out" if has_cameras else "no camera known and none left out"
+    done = [f"{evaluation.distance} distance", _QUERIES[evaluation.queries], left_out]
     if evaluation.flip:
         done.append("flipped images added")
     if evaluation.parts:

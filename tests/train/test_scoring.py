@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import Descriptor, Input, Part
 from tests.golden.retrieval import FIGURES, features, labels, unit
 from tests.market_folder import write_market_folder
+from tests.small_images import write_image
 from train.data.datasets import ReidData, load_images, open_folder
 from train.data.samples import JUNK
 from train.recipe import Evaluation
@@ -158,6 +160,15 @@ def test_a_blind_or_broken_network_is_said_to_be_so(data: ReidData, value: float
 
     with pytest.raises(DataError, match=fault):
         score_on(blind, data, input_=INPUT, evaluation=Evaluation(rerank=rerank))
+
+
+def test_a_folder_without_cameras_is_scored_by_a_protocol_that_says_so(tmp_path: Path) -> None:
+    """No image was left out, which makes scores better than between two cameras."""
+    for person in range(6):
+        for number in range(3):
+            write_image(tmp_path / f"{person}" / f"{number}.jpg")
+    found = score_on(describe, open_folder(tmp_path), input_=INPUT)
+    assert found.protocol == "cosine distance, single query, no camera known and none left out"
 
 
 def test_the_evidence_names_exactly_what_was_done(data: ReidData) -> None:

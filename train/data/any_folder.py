@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
@@ -23,8 +24,10 @@ def read_any_folder(folder: Path, *, name: str) -> ReidData:
         DataError: the folder follows no such layout, or nobody in the test was seen by two cameras.
     """
     train, test = split_people(folder)
-    train, test = _with_cameras(train, test, folder=folder)
-    data = _as_data(name, train, test, folder=folder)
+    has_cameras = _has_cameras(train, test, folder=folder)
+    if not has_cameras:
+        train, test = _each_with_its_own(train), _each_with_its_own(test)
+    data = replace(_as_data(name, train, test, folder=folder), has_cameras=has_cameras)
     logger.info(
         "%s: %d people train; %d others are looked for by %d images among %d",
         folder,
@@ -36,12 +39,12 @@ def read_any_folder(folder: Path, *, name: str) -> ReidData:
     return data
 
 
-def _with_cameras(train: People, test: People, *, folder: Path) -> tuple[People, People]:
-    """Give every image a camera of its own where none is known."""
+def _has_cameras(train: People, test: People, *, folder: Path) -> bool:
+    """Whether all images name their camera; a warning where none does."""
     pictures = [picture for part in (train, test) for person in part.values() for picture in person]
     unknown = [picture.path for picture in pictures if picture.camera is None]
     if not unknown:
-        return train, test
+        return True
     if len(unknown) < len(pictures):
         raise DataError(
             f"{len(unknown)} of the {len(pictures)} images of {folder} have no camera in their name, {unknown[0]} for "
@@ -52,11 +55,12 @@ def _with_cameras(train: People, test: People, *, folder: Path) -> tuple[People,
         "other easily, and scores look better than they are between two cameras",
         folder,
     )
+    return False
 
-    def own(people: People) -> People:
-        return {name: [Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
 
-    return own(train), own(test)
+def _each_with_its_own(people: People) -> People:
+    """Every image by a camera of its own."""
+    return {name: [Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
 
 
 def _as_data(name: str, train: People, test: People, *, folder: Path) -> ReidData:

@@ -28,6 +28,7 @@ class ReidData:
     """The three splits of a re-identification data set.
 
     multi_query: more images of the queries' identities at the queries' cameras, where a data set has them.
+    has_cameras: whether it says who took an image; if not, each image has a camera_id of its own.
     """
 
     name: str
@@ -36,6 +37,7 @@ class ReidData:
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
     multi_query: tuple[Sample, ...] = ()
+    has_cameras: bool = True
 
     @property
     def train_identities(self) -> tuple[int, ...]:

@@ -63,6 +63,7 @@ def test_without_cameras_every_image_counts_as_its_own_and_that_is_said(
     assert "names no cameras, so every image counts as its own" in caplog.text
     everything = (*data.train, *data.query, *data.gallery)
     assert len({sample.camera_id for sample in everything}) == len(everything)
+    assert not data.has_cameras
 
 
 @pytest.mark.parametrize(
