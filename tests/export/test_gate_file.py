@@ -109,7 +109,7 @@ def test_a_damaged_file_is_refused(data: ReidData, tmp_path: Path, content: byte
 def test_a_file_for_another_input_is_refused(data: ReidData, tmp_path: Path, change: dict[str, object]) -> None:
     """Its crops would not be those the camera gives; mean and std are the network's own affair."""
     path = _pack(data, tmp_path / "gate.npz")
-    with pytest.raises(DataError, match="was packed for 32 x 16 crops in RGB by bilinear-half-pixel, but the network"):
+    with pytest.raises(DataError, match="was packed for 32 x 16 crops by bilinear-half-pixel, but the network"):
         read_gate_file(path, INPUT.model_copy(update=change))
     assert read_gate_file(path, INPUT.model_copy(update={"mean": (0.5, 0.5, 0.5)})).sha256
 
