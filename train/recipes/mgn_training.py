@@ -1,18 +1,19 @@
 """How the MGN paper trains: the part that its recipes share, said once.
 
-Source: Wang et al., ACM MM 2018, section 4.1.
-Differs: the paper adds up its losses (its equation also adds up the anchors); here the classifiers' losses are averaged
-and so are the triplet losses, as in the public code. That code trains by Adam, to which a factor means little; by SGD
-it makes the steps of MGN's eight classifiers an eighth of the paper's, so the variant `sum_of_losses` adds them up.
+Source: Wang et al., ACM MM 2018, sections 3.2 and 4.1. The paper gives its losses no weights and averages none over the
+branches, so they are added up: its rate of SGD, 0.01, belongs to that sum. Public code averages the classifiers' losses
+and the triplet losses, and trains by Adam, to which a factor means little; by SGD means would make the steps of eight
+classifiers an eighth of the paper's. So the means go with Adam, in the variant `adam` of `mgn_market1501.py`.
+Differs: the paper's equations also add up the images of a batch; here they are averaged, as the rate of 0.01 needs.
 Descriptors are compared by the cosine distance. An epoch passes over all images: only that agrees with the hours the
 paper gives.
 """
 
 from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
-SOFTMAX = Losses(label_smoothing=0.0)
-SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, triplet_weight=1.0, triplet_margin=1.2)
-SUM_OF_SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.2)
+SOFTMAX = Losses(label_smoothing=0.0, over_branches="sum")
+SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.2)
+MEANS_OF_SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, triplet_weight=1.0, triplet_margin=1.2)
 
 
 def mgn(name: str, data_set: str, *, expected: Expected) -> Recipe:

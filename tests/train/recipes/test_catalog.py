@@ -58,3 +58,11 @@ def test_recipes_that_committed_models_were_trained_by_keep_their_names() -> Non
     small = find_recipe("osnet_cuhk03:demo_small")
     assert (small.architecture, small.height_px, small.schedule.epochs) == ("osnet_x0_25", 128, 60)
     assert find_recipe("osnet_cuhk03:demo_small_x1_0").architecture == "osnet_x1_0"
+
+
+def test_mgn_adds_up_its_losses_where_it_follows_the_paper() -> None:
+    """Its rate of SGD belongs to the sum; the means of public code go with that code's Adam."""
+    for recipe in all_recipes():
+        if recipe.name.startswith("mgn") and recipe.optimiser.name == "sgd" and "mean_of_losses" not in recipe.name:
+            assert recipe.losses.over_branches == "sum", recipe.name
+    assert find_recipe("mgn_market1501:adam").losses.over_branches == "mean"
