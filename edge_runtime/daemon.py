@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     except ReidError as error:
         logger.error("%s", error)
         return 1
-    except Exception:
+    except Exception:  # broad, as the last frame: a bug must reach the log, and the exit code that asks for a restart
         logger.exception("the daemon failed")
         return 1
 

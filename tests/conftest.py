@@ -33,9 +33,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real images, video and models beside the project; a user's clone does not have it."""
+    """The folder of real images, video and models beside the project."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
+        # Its images and models may not be passed on, so a user's clone cannot have them.
         pytest.skip("needs the shared data folder beside the project")
     return folder
 

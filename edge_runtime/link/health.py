@@ -117,7 +117,8 @@ class HealthServer:
                 try:
                     status, content_type, body = answer(self.path)
                 except Exception:
-                    # A figure or check that fails must be seen, and must not end the server's thread.
+                    # Broad: figures and checks are of any other part; one that fails must be seen, by the log and by
+                    # the probe that gets no 200, and not as a connection that breaks off.
                     logger.exception("health of %s cannot be told", self.path)
                     status, content_type, body = 500, _TEXT, b"failed, see the log\n"
                 self.send_response(status)

@@ -32,7 +32,7 @@ def site(folder: Path) -> Site:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(driver_unavailable() is None, reason="is about machines without an NVIDIA driver, this has one")
 def test_without_a_gpu_every_step_ends_in_a_record_that_says_so(tmp_path: Path) -> None:
     """At once, with the moment, the commit and the commands that would have run."""
     (tmp_path / "data").mkdir()

@@ -13,7 +13,7 @@ from tests.tiny_network import write_tiny_network
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(driver_unavailable() is None, reason="is about machines without an NVIDIA driver, this has one")
 def test_a_machine_that_cannot_run_tensorrt_leaves_its_reason(tmp_path: Path) -> None:
     """An engine that could not be built or run is a finding: it stands in the record, and the exit code is 1."""
     done = subprocess.run(

@@ -118,7 +118,7 @@ def test_no_boxes_make_no_rows() -> None:
 @pytest.mark.gpu
 def test_the_gpu_gives_the_contracts_crops() -> None:
     """Compiled by CUDA's compiler and run on this GPU, RGB and NV12, into the buffer that an engine reads."""
-    if reason := driver_unavailable():
+    if reason := driver_unavailable():  # the tests above run the same source on the CPU
         pytest.skip(f"needs an NVIDIA driver: {reason}")
     frame = picture()
     converted = np.asarray(cv2.cvtColor(nv12_of(frame), cv2.COLOR_YUV2RGB_NV12), np.uint8)

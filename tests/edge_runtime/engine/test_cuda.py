@@ -54,7 +54,7 @@ def test_a_driver_without_a_gpu_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(driver_unavailable() is None, reason="this machine has an NVIDIA driver")
+@pytest.mark.skipif(driver_unavailable() is None, reason="is about machines without an NVIDIA driver, this has one")
 def test_without_a_driver_nothing_starts() -> None:
     """No driver is one sentence that names what was looked for and what to do."""
     with pytest.raises(EngineError, match=r"libcuda\.so\.1 was not found .*; run an ONNX file with ONNX Runtime"):
