@@ -35,7 +35,7 @@ example:
   python benchmarks/nncf_peer.py osnet_int8_openvino.onnx --checkpoint model.pth --image-list calibration.json \\
       --data /data/cuhk03_np_detected --nncf-python /tmp/nncf_venv/bin/python
 
-Both calibrate on the same images. NNCF lives in an environment of its own:
+NNCF calibrates on the first 300 images of the list, as is its default. It wants an environment of its own:
   python -m venv /tmp/nncf_venv && /tmp/nncf_venv/bin/pip install nncf openvino
 """
 
