@@ -62,7 +62,7 @@ class OpenVinoEngine(Engine):
 
     def _run_chunk(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run one chunk on the calling thread, with requests that no other thread uses."""
-        requests = self._idle.get()
+        requests = self._idle.get_nowait()  # as many as threads; none after `close`
         try:
             outputs = requests[len(crops)].infer({0: crops}, share_inputs=True)
         except RuntimeError as error:
