@@ -140,7 +140,13 @@ def nncf(record: Record) -> str:
     scores = {one["way"]: [_score(one["rank1"]), _score(one["mean_ap"])] for one in record["scores"]}
     head = ["network", "batch", "ms per image", "times as fast as NNCF's", "rank-1 %", "mAP %"]
     rows = [
-        [one["way"], str(one["batch"]), f"{one['median_ms']:.2f}", f"{one['times_nncf']:.2f}", *scores[one["way"]]]
+        [
+            one["way"],
+            str(one["batch"]),
+            f"{one['median_ms']:.2f}",
+            f"{one['times_nncf']:.2f}",
+            *scores.get(one["way"], ["-", "-"]),
+        ]
         for one in record["timings"]
     ]
     ending = f"{network_title(record['architecture'])} on {record['data_set']}; NNCF {record['nncf']} by its defaults, "
