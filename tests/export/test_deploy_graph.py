@@ -32,6 +32,10 @@ from tests.trained_osnet import INPUT, demo_osnet, extremes, people
 
 # end_dense holds the steps of all others, so it stands for them where the streams are much like OSNet's.
 COMPARED: dict[str, tuple[Graph, ...]] = {"osnet_x0_25": tuple(GRAPHS), "plr_osnet_x0_25": tuple(GRAPHS)}
+HALVED = (
+    *("osnet_ibn_x0_25", "osnet_ain_x0_25", "osnet_x0_25_full_conv", "plr_osnet_x0_25"),
+    *("mgn_single_part3", "pyramid_r50_001111"),
+)
 OSNET = Descriptor(length=512, parts=(Part(name="global", length=512),))
 
 
@@ -50,17 +54,18 @@ def run(deployed: nn.Module, path: Path, *, images: Tensor, descriptor: Descript
 def test_every_graph_of_every_network_is_as_exact_as_the_plain_one(name: str) -> None:
     """Against float64, its typical error is at most twice that of the network without rewrites.
 
-    Random weights amplify rounding: with trained ones both errors are below 1e-5.
+    The largest error is at most 1e-5 of the largest number, the bound for trained weights: float32's own rounding, over
+    as many layers, comes to 0.04e-5 to 0.7e-5.
     """
     images, input_ = pixels(name, count=4), input_of(name)
     expected = truth(network(name), images, input_)
-    errors = {}
+    typical, largest = {}, {}
     for graph in COMPARED.get(name, ("plain", "stack", "end_dense")):
         with torch.inference_mode():
             found = deploy(network(name), input_, graph=graph)(images).numpy()
-        errors[graph] = typical_error(found, expected)
-    assert max(errors.values()) <= 2 * errors["plain"], errors
-    assert max(errors.values()) < 1e-3, errors
+        typical[graph], largest[graph] = typical_error(found, expected), largest_error(found, expected)
+    assert max(typical.values()) <= 2 * typical["plain"], typical
+    assert max(largest.values()) <= 1e-5, largest
 
 
 def _trained_on_msmt17(shared_data: Path) -> nn.Module:
@@ -96,23 +101,16 @@ def test_half_precision_holds_extreme_images(trained: nn.Module, graph: Graph, t
     assert least_cosine(found, truth(trained, images, INPUT)) > 0.9999
 
 
-@pytest.mark.parametrize("name", ["osnet_ibn_x0_25", "osnet_ain_x0_25", "plr_osnet_x0_25", "pyramid_r50_001111"])
-def test_half_precision_loses_what_rounding_the_weights_loses(name: str, tmp_path: Path) -> None:
-    """A cosine of 0.999 to float64, or what float16 weights alone cost: random networks amplify the least noise.
-
-    On noise of nothing but black and white too.
-    """
+@pytest.mark.parametrize("name", HALVED)
+def test_half_precision_of_every_structure_keeps_a_cosine_of_0_9999(name: str, tmp_path: Path) -> None:
+    """To float64, on patterns, and on noise of nothing but black and white; float16's 11 bits cost 0.2e-5 to 4e-5."""
     images, input_ = pixels(name, count=3), input_of(name)
     images[2] = torch.where(images[2] > 127, 255, 0).to(torch.uint8)
-    rounded = copy.deepcopy(network(name))
-    for weights in rounded.parameters():
-        weights.data = weights.data.half().float()
     expected = truth(network(name), images, input_)
-    unavoidable = 1 - least_cosine(truth(rounded, images, input_).astype(np.float32), expected)
     half = deploy_in_half_precision(network(name), input_, graph="stack")
     found = run(half, tmp_path / "half.onnx", images=images, descriptor=descriptor_of(network(name)))
     assert np.isfinite(found).all()
-    assert 1 - least_cosine(found, expected) < max(1e-3, 8 * unavoidable)
+    assert least_cosine(found, expected) > 0.9999
 
 
 def test_half_precision_has_float32_ends() -> None:
