@@ -53,6 +53,10 @@ class OpenVinoEngine(Engine):
         self._idle: SimpleQueue[dict[int, Any]] = SimpleQueue()
         for _ in range(threads):
             self._idle.put({size: each.create_infer_request() for size, each in compiled.items()})
+        # OpenVINO sets itself up in its first call and waits for ever when two threads make that one at a time.
+        self._run_chunk(
+            np.zeros((1, manifest.input.height_px, manifest.input.width_px, manifest.input.channels), np.uint8)
+        )
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

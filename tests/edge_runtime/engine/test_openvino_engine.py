@@ -1,5 +1,6 @@
 """OpenVINO as an engine, beside ONNX Runtime on the same file."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -55,6 +56,17 @@ def test_no_thread_waits_for_another_one_that_has_a_full_chunk(count: int, threa
     borders = chunk_borders(count, threads=threads)
     assert np.diff(borders).tolist() == sizes
     assert (borders[0], borders[-1]) == (0, count)
+
+
+def test_the_first_call_of_a_process_may_use_several_threads(tmp_path: Path) -> None:
+    """OpenVINO's one-time set-up, made by two threads at once, would wait for ever."""
+    code = (
+        "import sys, numpy; from pathlib import Path; from edge_runtime.engine.engine import open_engine; "
+        f"crops = numpy.zeros((8, {HEIGHT_PX}, {WIDTH_PX}, 3), numpy.uint8); "
+        "print(len(open_engine(Path(sys.argv[1]), threads=2).describe(crops)))"
+    )
+    command = [sys.executable, "-c", code, str(engine_for_openvino(tmp_path))]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout == "8\n"
 
 
 def test_bfloat16_keeps_the_descriptors_where_the_cpu_has_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
