@@ -15,6 +15,8 @@ from export.engine_plan import Plan
 from export.timing import interleave
 
 _ROUNDS = 40
+_ADVICE = {"int8": "; let export/sensitivity.py measure what to leave in float and give its file as --choice"}
+"""What to do where an engine of that precision loses too much."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Trial:
     def fault(self, *, allow_slower: bool) -> str | None:
         """Say why the engine is refused; None where it is accepted. Float32 itself may be as slow as it is."""
         if self.excess:
-            return f"is not good enough: {self.excess}"
+            return f"is not good enough: {self.excess}{_ADVICE.get(self.plan.build.precision, '')}"
         if self.plan.build.precision != "fp32" and self.speedup < 1 and not allow_slower:
             return (
                 f"is slower than its float32 parent: {self.median_ms:.2f} ms where that takes "
