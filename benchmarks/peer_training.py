@@ -1,7 +1,7 @@
 """Train OSNet with Torchreid's own loop by one of our recipes, on the same images, and score it as ours are scored.
 
-The recipe must be one that Torchreid can do too: cross entropy, SGD, steps or cosine, flip, crop and patch. Torchreid wants an
-environment of its own; `benchmarks/train_speed.py --help` says how to make one.
+The recipe must be one that Torchreid can do too: cross entropy, SGD, steps or cosine, flip, crop and patch. Torchreid
+wants an environment of its own; `benchmarks/train_speed.py --help` says how to make one.
 
 example: python benchmarks/peer_training.py reduced_cuhk03 --data /data/cuhk03_np_detected \\
              --peer-python /tmp/peer_venv/bin/python

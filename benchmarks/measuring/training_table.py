@@ -1,7 +1,9 @@
 """The README's table of whole training runs: what the papers report, what we measured, what Torchreid measured."""
 
 import json
+from itertools import groupby
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from edge_runtime.contract.manifest import Manifest
@@ -15,34 +17,41 @@ _LIKE = {
     "reduced_cuhk03:addition": "osnet_market1501:addition",
     "reduced_cuhk03:concatenation": "osnet_market1501:concatenation",
     "reduced_cuhk03:same_depth": "osnet_market1501:same_depth",
+    "reduced_cuhk03:fine_tuned": "osnet_cuhk03",
     "reduced_cuhk03:plr_osnet_all_losses": "plr_osnet_cuhk03_detected",
+    "reduced_cuhk03:plr_osnet_fine_tuned": "plr_osnet_cuhk03_detected",
     "osnet_cuhk03:demo_small_x1_0": "osnet_cuhk03:scratch",
     "reduced_cifar10": "osnet_cifar10",
 }
 
 
 def training_table(records: Path) -> str:
-    """One row per recorded run, in the order of the recipes' names."""
+    """One row per recorded recipe, in the order of their names. A peer may have other seeds than ours."""
     rows = [
-        "| recipe, seed | network | input, epochs | a paper's row of this form | ours | Torchreid, same images |",
+        "| recipe, seeds | network | input, epochs | a paper's row of this form | ours | Torchreid, same images |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    rows += [_row(settings.parent, records) for settings in sorted(records.glob("*-seed*/settings.json"))]
+    runs = [settings.parent for settings in sorted(records.glob("*-seed*/settings.json"))]
+    rows += [_row(list(seeds), records) for _, seeds in groupby(runs, key=_without_seed)]
     return "\n".join(rows)
 
 
-def _row(run: Path, records: Path) -> str:
-    settings = json.loads((run / "settings.json").read_text())
-    recipe = settings["recipe"]
-    size = f"{recipe['height_px']}x{recipe['width_px']}, {recipe['schedule']['epochs']}"
-    peer = records / f"peer_{run.name}.json"
+def _without_seed(run: Path) -> str:
+    return run.name.rpartition("-seed")[0]
+
+
+def _row(runs: list[Path], records: Path) -> str:
+    """runs: of one recipe, a seed each."""
+    settings = [json.loads((run / "settings.json").read_text()) for run in runs]
+    recipe = settings[0]["recipe"]
+    peers = sorted(records.glob(f"peer_{_without_seed(runs[0])}-seed*.json"))
     cells = (
-        f"`{recipe['name']}`, {settings['seed']}",
+        f"`{recipe['name']}`, {', '.join(str(one['seed']) for one in settings)}",
         recipe["architecture"],
-        size,
+        f"{recipe['height_px']}x{recipe['width_px']}, {recipe['schedule']['epochs']}",
         _published(recipe["name"]),
-        _ours(run),
-        _retrieval(json.loads(peer.read_text())["evidence"]) if peer.exists() else "not measured",
+        _ours(runs),
+        _retrieval([json.loads(peer.read_text())["evidence"] for peer in peers]) if peers else "not measured",
     )
     return f"| {' | '.join(cells)} |"
 
@@ -59,18 +68,23 @@ def _published(name: str) -> str:
     return f"{figures} ({expected.source.partition('; ')[0]}, {find_recipe(_LIKE[name]).data_set})"
 
 
-def _ours(run: Path) -> str:
-    """Scores with their intervals where the manifest holds them, else the error of `scores.json`."""
-    manifest = Manifest.model_validate_json((run / "model.pth.json").read_bytes())
-    if manifest.evidence is not None:
-        return _retrieval(manifest.evidence.model_dump())
-    scores = json.loads((run / "scores.json").read_text())
-    return f"error {100 * scores['scores'][scores['reported']]['top1_error']:.2f}"
+def _ours(runs: list[Path]) -> str:
+    """Scores where the manifests hold them, else the errors of `scores.json`."""
+    manifests = [Manifest.model_validate_json((run / "model.pth.json").read_bytes()) for run in runs]
+    evidence = [manifest.evidence.model_dump() for manifest in manifests if manifest.evidence is not None]
+    if evidence:
+        return _retrieval(evidence)
+    scores = [json.loads((run / "scores.json").read_text()) for run in runs]
+    return f"error {', '.join(format(100 * one['scores'][one['reported']]['top1_error'], '.2f') for one in scores)}"
 
 
-def _retrieval(evidence: dict[str, Any]) -> str:
-    rank1, mean_ap = evidence["rank1"], evidence["mean_ap"]
-    return " / ".join(
-        f"{100 * score['value']:.1f} ({100 * score['low']:.1f} to {100 * score['high']:.1f})"
-        for score in (rank1, mean_ap)
-    )
+def _retrieval(evidence: list[dict[str, Any]]) -> str:
+    """rank-1 / mAP: of one seed with its interval, of several their mean and range."""
+    cells = []
+    for score in ("rank1", "mean_ap"):
+        values = [one[score]["value"] for one in evidence]
+        low, high = (
+            (evidence[0][score][end] for end in ("low", "high")) if len(values) == 1 else (min(values), max(values))
+        )
+        cells.append(f"{100 * mean(values):.1f} ({100 * low:.1f} to {100 * high:.1f})")
+    return " / ".join(cells) + (f", {len(evidence)} seeds" if len(evidence) > 1 else "")
