@@ -56,6 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     networks = {(m.architecture, m.input.height_px, m.input.width_px) for m in manifests}
     if len(networks) != 1:
         raise ConfigError(f"expected engines of one architecture and input size, found {sorted(networks)}")
+    if min(arguments.rounds, *arguments.batches) < 1:
+        raise ConfigError("expected --rounds and --batches of at least 1")
     [(architecture, *size)] = networks
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / f"{architecture}.onnx"
@@ -64,6 +66,8 @@ def main(argv: list[str] | None = None) -> int:
             Way(f"{m.build.backend} {m.build.precision}", "engine", str(path), m.build.precision)
             for path, m in zip(arguments.engines, manifests, strict=True)
         ]
+        if len({way.name for way in ways}) < len(ways):
+            raise ConfigError(f"expected engines that differ in backend or precision, found {[w.name for w in ways]}")
         ways += [Way(peer, peer, str(plain), "fp32") for peer in _PEERS]
         settings = ["--size", *map(str, size), "--seconds", str(arguments.seconds), "--threads", str(arguments.threads)]
         timings = [
