@@ -1,7 +1,10 @@
 """ONNX files in ONNX Runtime on the CPU: short chunks of crops, each on one thread."""
 
 import math
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from edge_runtime.engine.engine import Engine
 
 # Larger chunks leave the CPU's caches: 32 crops in one call cost 1.2 times as much per crop as 4 (OSNet x1.0).
 LARGEST_CHUNK = 4
+_TURNS = 6
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _BACKEND_ERRORS = (  # they share no base class but Exception
@@ -31,7 +35,9 @@ _BACKEND_ERRORS = (  # they share no base class but Exception
 class OnnxRuntimeEngine(Engine):
     """An ONNX file on the CPU; `threads` chunks of at most `LARGEST_CHUNK` crops run at a time, one thread each.
 
-    That is faster than one call on the whole batch with as many threads, which also keep spinning between calls.
+    That is faster than one call on the whole batch with as many threads, which also keep spinning between calls. A
+    single crop can have all threads: whether that is faster depends on the network and on what else runs, so both ways
+    are tried when the engine opens.
 
     Raises:
         EngineError: ONNX Runtime refuses the file, or its tensors are not those of the manifest.
@@ -43,11 +49,15 @@ class OnnxRuntimeEngine(Engine):
             raise EngineError(f"an engine needs at least 1 thread, found {threads}")
         self.backend = f"onnxruntime {onnxruntime.__version__} CPU"
         self._threads = threads
-        self._session = _open_session(path)
+        self._session = self._single = _open_session(path, threads=1)
         _check_tensors(path, self._session, manifest)
+        if threads > 1:
+            self._single = self._faster(self._session, _open_session(path, threads=threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine") if threads > 1 else None
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(crops) == 1:
+            return self._run_session(self._single, crops)
         size = min(LARGEST_CHUNK, math.ceil(len(crops) / self._threads))
         chunks = [crops[start : start + size] for start in range(0, len(crops), size)]
         results = self._pool.map(self._run_chunk, chunks) if self._pool else map(self._run_chunk, chunks)
@@ -55,24 +65,46 @@ class OnnxRuntimeEngine(Engine):
 
     def _run_chunk(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run one chunk on the calling thread; a session may be called from several threads at once."""
+        return self._run_session(self._session, crops)
+
+    def _run_session(self, session: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
-            outputs = self._session.run([self.manifest.descriptor.tensor], {self.manifest.input.tensor: crops})
+            outputs = session.run([self.manifest.descriptor.tensor], {self.manifest.input.tensor: crops})
         except _BACKEND_ERRORS as error:
             raise EngineError(f"{self.backend} failed on {len(crops)} crops: {_first_line(error)}") from error
         return np.asarray(outputs[0], np.float32)
+
+    def _faster(self, *sessions: Any) -> Any:
+        """The session that takes less time for one crop."""
+        spec = self.manifest.input
+        crop = np.zeros((1, spec.height_px, spec.width_px, spec.channels), np.uint8)
+        return sessions[fastest([partial(self._run_session, session, crop) for session in sessions])]
 
     def close(self) -> None:
         """Stop the threads and give back the network's memory; the engine cannot be used afterwards."""
         if self._pool:
             self._pool.shutdown()
-        self._session = None
+        self._session = self._single = None
 
 
-def _open_session(path: Path) -> Any:
+def fastest(calls: Sequence[Callable[[], object]]) -> int:
+    """Which of the calls has the lowest median time; all take turns, the first turn does not count."""
+    times = [[_seconds(call) for call in calls] for _ in range(_TURNS)]
+    return int(np.median(times[1:], axis=0).argmin())
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _open_session(path: Path, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    # One thread means no pool of onnxruntime's own, so nothing spins beside our threads.
-    options.intra_op_num_threads = 1
+    # One thread means no pool of onnxruntime's own; those of a larger pool must not spin between calls.
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 4  # its errors reach the user through EngineError
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
