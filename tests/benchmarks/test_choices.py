@@ -85,6 +85,12 @@ def test_a_budget_takes_the_most_accurate_engine_that_is_fast_enough() -> None:
     assert "the 2 trained engines (of 4)" in advice.reason
 
 
+def test_of_engines_that_are_equally_accurate_the_fastest_is_taken() -> None:
+    """A tenth of a point of mAP is no reason to wait longer; half a point is."""
+    slow, fast, worse = choice(3, 0.412), choice(2, 0.411), choice(1, 0.407)
+    assert advise([slow, fast, worse], Budget(ms=5)).choice is fast
+
+
 def test_a_crowd_is_described_in_the_largest_batches_that_were_measured() -> None:
     """20 people at 10 frames per second leave 5 ms each; in batches of 8 an engine of 6 ms takes 4 and is 80 % busy."""
     batched, single = choice(6, 0.5, each_of_eight_ms=4), choice(6, 0.6)
