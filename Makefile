@@ -33,7 +33,7 @@ lint: $(VENV)/test.done
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-# About 12 minutes on two quiet cores. DATA=folder of CUHK03 scores the engines anew too; ENGINES=other ones of one network.
+# About a quarter of an hour on two quiet cores. DATA=folder of CUHK03 scores the engines anew too; ENGINES=other ones of one network.
 ENGINES ?= edge_runtime/models/osnet_x0_25_cuhk03.onnx edge_runtime/models/osnet_x0_25_cuhk03_int8.onnx
 bench: $(VENV)/test.done
 	@$(BIN)/python benchmarks/latency.py $(ENGINES)

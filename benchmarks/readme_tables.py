@@ -137,6 +137,7 @@ TABLES: dict[str, Callable[[], str]] = {
         name: partial(made_from, record, make, command=f"{_PYTHON}/{command}")
         for name, record, make, command in (
             ("latency", "latency_osnet_x0_25.json", tables.latency, "latency.py"),
+            ("latency_x1_0", "latency_osnet_x1_0.json", tables.latency, "latency.py ENGINE ..."),
             ("alone", "latency_osnet_x0_25.json", tables.alone, "latency.py"),
             ("grid", "latency_grid.json", tables.grid, "latency.py --grid"),
             ("engines", "accuracy_cuhk03_np_detected.json", tables.accuracy, "accuracy.py ENGINE ... --data DATA"),
