@@ -122,7 +122,7 @@ def _advice(advice: Sequence[Advice]) -> str:
 def _accuracy_note(origin: Origin) -> str:
     if origin.data_set is None:
         return "Accuracy: not measured yet."
-    training = f" Weights trained on {', '.join(origin.trained_on)}." if origin.trained_on else ""
+    training = f" Weights trained on {'; '.join(origin.trained_on)}." if origin.trained_on else ""
     return escape(f"Accuracy on {origin.data_set} ({origin.images}; {origin.protocol}).{training}")
 
 

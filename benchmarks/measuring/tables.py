@@ -36,7 +36,10 @@ def latency(record: Record) -> str:
         rows.append([*cells, f"{timing['times_arithmetic']:.1f}"] if has_limits else cells)
     if has_limits:
         head.append("times the arithmetic's limit")
-    return table(head, rows) + f"\n\nOne thread on {record['device']}, {record['rounds']} interleaved rounds."
+    return (
+        table(head, rows)
+        + f"\n\n{_network(record)}, one thread on {record['device']}, {record['rounds']} interleaved rounds."
+    )
 
 
 def alone(record: Record) -> str:

@@ -151,9 +151,7 @@ def test_an_engine_that_loses_too_much_is_not_written(model: Path, images: Path,
     output = tmp_path / "engines" / "tiny_int8.onnx"
     assert _build(model, images, data, "--output", str(output)) == 0
     before = {path: path.read_bytes() for path in output.parent.iterdir()}
-    refusal = (
-        r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; let .* --choice; no"
-    )
+    refusal = r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; let .* --choice; no"
     with pytest.raises(ExportError, match=refusal):
         _build(model, images, data, "--output", str(output), *NO_LOSS_IS_SMALL_ENOUGH)
     assert {path: path.read_bytes() for path in output.parent.iterdir()} == before
