@@ -25,7 +25,8 @@ TIMINGS = [
 ]
 ALONE = {"name": "a.onnx", "single_stream_p90_ms": 1.3, "multi_stream_p99_ms": 9.9, "resident_mib": 94.6}
 RECORDS: dict[str, dict[str, Any]] = {
-    "latency_osnet_x0_25.json": {"networks": NETWORKS, "timings": TIMINGS, "rounds": 9, "alone": [ALONE], "alone_s": 2},
+    "latency_osnet_x0_25.json": {"architecture": "osnet_x0_25", "input": [64, 32], "networks": NETWORKS,
+                                 "timings": TIMINGS, "rounds": 9, "alone": [ALONE], "alone_s": 2},
     "latency_grid.json": {
         "cases": [{"architecture": "osnet_x0_25", "input": [64, 32], "networks": NETWORKS, "timings": TIMINGS}]
     },
@@ -79,7 +80,11 @@ RECORDS: dict[str, dict[str, Any]] = {
     "gpu_latency.json": {"gpu": None, "commands": [{"error": "no CUDA device"}]},
 }  # fmt: skip
 WANTED = {
-    "latency": ["| PyTorch eager | fp32 | 1 | 8.00 |", "| onnxruntime 1 CPU | fp32 | 1 | 1.25 | 2.50 | 6.40 | 1.5 |"],
+    "latency": [
+        "| PyTorch eager | fp32 | 1 | 8.00 |",
+        "| onnxruntime 1 CPU | fp32 | 1 | 1.25 | 2.50 | 6.40 | 1.5 |",
+        "OSNet x0.25 64x32, one thread on",
+    ],
     "alone": ["| onnxruntime 1 CPU fp32 | 1.30 | 9.90 | 95 | not measured |"],
     "grid": ["| network | 64x32 |", "| OSNet x0.25 | 1.25 / 1.25 (onnxruntime fp32) |"],
     "engines": ["| OSNet x0.25 64x32 fp32 | PyTorch, cpu | 41.2 (39.4 to 43.2) |", "| queries by | gallery by |"],
