@@ -27,17 +27,20 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     budgets = _budgets(arguments)
     records = {path: read_record(path) for path in arguments.latency or sorted(_RECORDS.glob("latency_*.json"))}
-    device = one_device(records)
     accuracy_file = arguments.accuracy or _RECORDS / "accuracy_cuhk03_np_detected.json"
     accuracy = read_record(accuracy_file) if arguments.accuracy or accuracy_file.exists() else None
     cases = [case for path, record in sorted(records.items(), key=_age) for case in cases_of(record, source=path)]
+    device = one_device(records)
     choices = _choices(cases, accuracy, source=accuracy_file)
     advice = [advise(choices, budget) for budget in budgets]
-    arguments.output.mkdir(parents=True, exist_ok=True)
     picture, html = arguments.output / "pareto.png", arguments.output / "pareto.html"
     origin = _origin(device, records, accuracy)
-    draw(choices, advice, picture, device=device, data_set=origin.data_set)
-    html.write_text(page(choices, advice, picture=picture, origin=origin))
+    try:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        draw(choices, advice, picture, device=device, data_set=origin.data_set)
+        html.write_text(page(choices, advice, picture=picture, origin=origin))
+    except OSError as error:
+        raise ConfigError(f"cannot write in {arguments.output}: {error.strerror}; give another --output") from error
     print(_report(choices, advice))
     print(f"{html}, {picture}")
     return 0

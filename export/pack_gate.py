@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     print(
         f"{arguments.output}: {arguments.identities} people of {data.name}, {len(chosen.query)} query and "
         f"{len(chosen.gallery)} gallery images at {input_.height_px} x {input_.width_px}, "
-        f"{arguments.output.stat().st_size / 1e6:.1f} MB, digest {digest[:16]}, terms: {data.terms}"
+        f"{arguments.output.stat().st_size / 1e6:.1f} MB, digest {digest[:16]}, {data.terms}"
     )
     return 0
 

@@ -137,6 +137,9 @@ def _report(choice: Choice, outcomes: list[Outcome]) -> None:
             f"{outcome.name:12}{outcome.loss:12.5f}{outcome.lost_map:10.2f}{outcome.time_us:10.1f}"
             f"  {outcome.least_cosine:.4f}"
         )
+    times = {outcome.name: outcome.time_us for outcome in outcomes}
+    if times["chosen mix"] >= times["float32"]:
+        print("INT8 does not pay on this backend: the chosen mix is no faster than float32")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -201,7 +201,7 @@ def advise(choices: Sequence[Choice], budget: Budget) -> Advice:
         return Advice(budget, None, "No engine of this page has a measured accuracy, so none can be recommended.")
     fast_enough = [choice for choice in scored if budget.is_met_by(choice)]
     if not fast_enough:
-        fastest = min(scored, key=lambda one: one.median_ms)
+        fastest = min(scored, key=lambda one: one.p95_ms)
         return Advice(
             budget,
             None,
@@ -217,7 +217,7 @@ def advise(choices: Sequence[Choice], budget: Budget) -> Advice:
         "one image (95th percentile)"
     )
     if budget.people is not None and budget.fps is not None:
-        reason += f", one thread is busy {100 * budget.busy(best):.0f} % of the time"
+        reason += f", one thread is busy {100 * budget.busy(best):.0f} % of the time, by medians"
     return Advice(budget, best, reason + ".")
 
 
@@ -227,7 +227,7 @@ def one_device(records: Mapping[Path, Mapping[str, Any]]) -> str:
     Raises:
         ConfigError: there are several, and times of different machines have no common front.
     """
-    devices = {str(record["device"]) for record in records.values()}
+    devices = {str(record.get("device", "no device")) for record in records.values()}
     if len(devices) != 1:
         raise ConfigError(
             f"expected latency records of one device, found {', '.join(sorted(devices)) or 'none'}; "

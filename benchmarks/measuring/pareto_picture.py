@@ -81,7 +81,8 @@ def _draw_advice(axes: Axes, advice: Sequence[Advice]) -> None:
     for one in advice:
         if one.budget.ms is not None:
             axes.axvline(one.budget.ms, color="#b91c1c", linestyle="--", linewidth=1)
-            axes.text(one.budget.ms, 0.02, f" budget {one.budget.ms:g} ms", transform=axes.get_xaxis_transform(),
+            label = f" budget {one.budget.ms:g} ms (95th percentile)"
+            axes.text(one.budget.ms, 0.02, label, transform=axes.get_xaxis_transform(),
                       color="#b91c1c", fontsize=8)  # fmt: skip
         if one.choice:
             axes.plot(one.choice.median_ms, 100 * one.choice.mean_ap, "o", markersize=20, fillstyle="none",

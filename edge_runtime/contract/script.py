@@ -30,7 +30,8 @@ def run(main: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        where = error.filename2 or error.filename or "input or output"  # of two files the second is the one written
+        print(f"error: {where}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped by the user", file=sys.stderr)

@@ -108,7 +108,11 @@ def test_bad_input_ends_in_a_sentence(options: list[str], sentence: str, tmp_pat
 
 
 def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
-    """As the accuracy."""
-    latency, _ = write_records(tmp_path)
+    """As the accuracy, and as the latency."""
+    latency, accuracy = write_records(tmp_path)
+    other = tmp_path / "choice.json"
+    other.write_text('{"schema_version": 1}')
+    with pytest.raises(ConfigError, match=r"choice\.json is no record of benchmarks/latency\.py"):
+        main(["--latency", str(other), "--accuracy", str(accuracy), "--output", str(tmp_path)])
     with pytest.raises(ConfigError, match=r"is no record of benchmarks/accuracy\.py: 'engines'"):
         main(["--latency", str(latency), "--accuracy", str(latency), "--output", str(tmp_path)])

@@ -33,6 +33,16 @@ def test_a_file_that_cannot_be_used_is_one_sentence(tmp_path: Path, capsys: pyte
     assert capsys.readouterr().err == f"error: {tmp_path}: Is a directory\n"
 
 
+def test_of_two_files_the_one_that_was_written_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A copy fails with both names, and the full disk is the second one's."""
+
+    def main() -> int:
+        raise OSError(28, "No space left on device", "model.onnx", None, "full/engine.onnx")
+
+    assert run(main) == 1
+    assert capsys.readouterr().err == "error: full/engine.onnx: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     ("stop", "code", "sentence"),
     [
