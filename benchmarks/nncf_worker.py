@@ -8,9 +8,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-import nncf  # type: ignore[import-not-found]
 import numpy as np
-import openvino
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,6 +18,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("images", type=Path, help="(N, 3, H, W) float32 planes to calibrate with, a NumPy file")
     parser.add_argument("output", type=Path, help="OpenVINO's .xml to write; its weights lie beside it")
     arguments = parser.parse_args(argv)
+    import nncf  # type: ignore[import-not-found]
+    import openvino
+
     images = np.load(arguments.images)
     quantised = nncf.quantize(openvino.Core().read_model(arguments.network), nncf.Dataset(list(images[:, None])))
     openvino.save_model(quantised, arguments.output, compress_to_fp16=False)
