@@ -1,6 +1,7 @@
 """Training learns, goes on exactly where it stopped, and says in a sentence why it cannot go on."""
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -64,8 +65,9 @@ def test_training_learns(data: ReidData) -> None:
         after_epoch=reports.append
     )
     assert [report.epoch for report in reports] == list(range(1, 17))
-    assert reports[-1].loss < 0.8 * reports[0].loss
-    assert reports[-1].accuracy > 0.5
+    late = reports[8:]  # an epoch has few images, so its own accuracy says little
+    assert mean(report.loss for report in late) < 0.8 * reports[0].loss
+    assert mean(report.accuracy for report in late) > 0.5
     assert reports[0].learning_rate > reports[-1].learning_rate > 0
 
 
