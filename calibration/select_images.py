@@ -15,6 +15,7 @@ from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import run
 
 # The layout of Market-1501, as train/data/datasets.py reads it too: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
+USUAL_COUNT = 512
 _NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+).*\.(jpg|jpeg|png)$", re.IGNORECASE)
 _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")
 
@@ -50,13 +51,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def select(data: Path, *, count: int, seed: int) -> ImageList:
+def select(data: Path, *, count: int | None = None, seed: int) -> ImageList:
     """Choose `count` images of the data set's training split. The same arguments give the same list.
+
+    count: None for `USUAL_COUNT`, or all where there are fewer.
 
     Raises:
         DataError: no training split, too few images, or a chosen image is damaged.
     """
     split, images = _training_images(data)
+    count = min(USUAL_COUNT, len(images)) if count is None else count
     if not 0 < count <= len(images):
         raise DataError(f"expected --count from 1 to the {len(images)} training images of {data}, found {count}")
     chosen = sorted(_balanced(images, count=count, random=Random(seed)), key=lambda image: image.path)
@@ -136,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
         "data", type=Path, help=f"the folder that holds {MARKET_SPLIT}, or any folder of people: <person>/*.jpg"
     )
     parser.add_argument("--output", type=Path, required=True, help="the list to write (JSON)")
-    parser.add_argument("--count", type=int, default=512, help="how many images (default: %(default)s)")
+    parser.add_argument("--count", type=int, help=f"how many images (default: {USUAL_COUNT}, or all of fewer)")
     parser.add_argument("--seed", type=int, default=0, help="another seed chooses other images (default: %(default)s)")
     return parser
 

@@ -20,6 +20,7 @@ from edge_runtime.contract.manifest import Input
 from export.judged_images import Crops, JudgedImages, crops_of_samples
 from train.data.datasets import ReidData, Sample
 
+USUAL_PEOPLE = 100
 _PER_CAMERA = 3
 _SPLITS = ("query", "gallery")
 
@@ -43,15 +44,17 @@ class Chosen:
     gallery: tuple[Sample, ...]
 
 
-def choose(data: ReidData, *, identities: int, seed: int = 0) -> Chosen:
+def choose(data: ReidData, *, identities: int | None = None, seed: int = 0) -> Chosen:
     """Choose test identities and at most three images of each per camera and split. The same arguments choose the same.
 
+    identities: None for `USUAL_PEOPLE`, or all where there are fewer.
     Nobody of the training split is chosen, and nobody who was seen by one camera only.
 
     Raises:
         DataError: there are fewer such identities.
     """
     able = _identities_to_find(data)
+    identities = min(USUAL_PEOPLE, len(able)) if identities is None else identities
     if not 0 < identities <= len(able):
         raise DataError(
             f"expected --identities from 1 to the {len(able)} of {data.name} that can be found across cameras and "

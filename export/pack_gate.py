@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from export.gate_file import choose, write_gate_file
+from export.gate_file import USUAL_PEOPLE, choose, write_gate_file
 from train.data.datasets import open_folder
 
 
@@ -16,9 +16,10 @@ def main(argv: list[str] | None = None) -> int:
     input_ = read_manifest(arguments.model).input
     data = open_folder(arguments.data)
     chosen = choose(data, identities=arguments.identities, seed=arguments.seed)
+    people = len({sample.identity for sample in chosen.query})
     digest = write_gate_file(chosen, arguments.output, data=data, input_=input_)
     print(
-        f"{arguments.output}: {arguments.identities} people of {data.name}, {len(chosen.query)} query and "
+        f"{arguments.output}: {people} people of {data.name}, {len(chosen.query)} query and "
         f"{len(chosen.gallery)} gallery images at {input_.height_px} x {input_.width_px}, "
         f"{arguments.output.stat().st_size / 1e6:.1f} MB, digest {digest[:16]}, {data.terms}"
     )
@@ -33,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("data", type=Path, help="folder of the data set; none of its training people is taken")
     parser.add_argument("--model", type=Path, required=True, help="a model whose manifest says how large crops are")
     parser.add_argument("--output", type=Path, required=True, help="the file to write (.npz)")
-    parser.add_argument("--identities", type=int, default=100, help="how many people (default: %(default)s)")
+    parser.add_argument("--identities", type=int, help=f"how many people (default: {USUAL_PEOPLE}, or all of fewer)")
     parser.add_argument("--seed", type=int, default=0, help="another seed chooses other people (default: %(default)s)")
     return parser
 

@@ -43,6 +43,7 @@ def test_a_seed_fixes_the_list(data: Path, tmp_path: Path) -> None:
     for path in (first, second):
         assert main([str(data), "--output", str(path), "--count", "10", "--seed", "3"]) == 0
     assert first.read_bytes() == second.read_bytes()
+    assert select(data, seed=4).count == 24  # fewer than usual: all
     assert select(data, count=10, seed=4).images != select(data, count=10, seed=3).images
 
 
