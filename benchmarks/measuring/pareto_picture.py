@@ -87,6 +87,7 @@ def _draw_advice(axes: Axes, advice: Sequence[Advice]) -> None:
         if one.choice:
             axes.plot(one.choice.median_ms, 100 * one.choice.mean_ap, "o", markersize=20, fillstyle="none",
                       color="#b91c1c")  # fmt: skip
+    axes.plot([], [], "o", markersize=9, fillstyle="none", color="#b91c1c", label="recommended")
 
 
 def _draw_unscored(axes: Axes, others: Sequence[Choice]) -> None:
