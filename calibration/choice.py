@@ -63,14 +63,12 @@ CHOICES = (
     Choice(
         backend="onnxruntime",
         kept_in_float=("descriptor",),
-        decided_by="OSNet x1.0 at 256x128, CPU time on a busy machine: 1.9 to 2.0 times float32 (batch 1) and 2.4 (8); "
-        "with gates and sums in float 1.7 and 2.1. To be repeated with export/sensitivity.py on a quiet one",
+        decided_by="benchmarks/records/sensitivity_osnet_x1_0_onnxruntime.json",
     ),
     Choice(
         backend="openvino",
         kept_in_float=("gates", "sums", "descriptor"),
-        decided_by="prototype, OSNet x0.25: gates and sums in float are faster and closer to float32. To be repeated "
-        "with export/sensitivity.py",
+        decided_by="benchmarks/records/sensitivity_osnet_x0_25_openvino.json",
     ),
     Choice(
         backend="tensorrt",
