@@ -55,12 +55,7 @@ RECIPES = (
     _PRIMARY.variant("reduced_cuhk03:t3", architecture="osnet_x0_25_t3"),
     # OSNet, supplement A: instance normalisation.
     _PRIMARY.variant("reduced_cuhk03:ibn", architecture="osnet_ibn_x0_25"),
-    # PLR-OSNet and its own ablations.
     _PRIMARY.variant("reduced_cuhk03:plr_osnet", architecture="plr_osnet_x0_25"),
-    _PRIMARY.variant("reduced_cuhk03:plr_osnet_without_global", architecture="plr_osnet_without_global_x0_25"),
-    _PRIMARY.variant("reduced_cuhk03:plr_osnet_without_attention", architecture="plr_osnet_without_attention_x0_25"),
-    _PRIMARY.variant("reduced_cuhk03:plr_osnet_multiple_id", architecture="plr_osnet_multiple_id_x0_25"),
-    _PRIMARY.variant("reduced_cuhk03:plr_osnet_pooled_gate", architecture="plr_osnet_pooled_gate_x0_25"),
     # With triplets: OSNet's on unit length, because raw ones drove its descriptor, which a ReLU ends, to zero;
     # PLR-OSNet's as in its paper, with the centre loss.
     _TRIPLETS,
@@ -69,7 +64,11 @@ RECIPES = (
         architecture="plr_osnet_x0_25",
         losses=Losses(triplet_weight=1.0, triplet_margin=None, triplet_from_epoch=10, centre_weight=0.0005),
     ),
-    # From weights of OSNet, each with the losses of its own paper.
-    _PLR_OSNET_FINE_TUNED,
+    # From weights of OSNet, each with the losses of its own paper: OSNet, PLR-OSNet, and PLR-OSNet's own ablations.
     _PLR_OSNET_FINE_TUNED.variant("reduced_cuhk03:fine_tuned", architecture="osnet_x0_25", losses=Losses()),
+    _PLR_OSNET_FINE_TUNED,
+    *(
+        _PLR_OSNET_FINE_TUNED.variant(f"{_PLR_OSNET_FINE_TUNED.name}_{form}", architecture=f"plr_osnet_{form}_x0_25")
+        for form in ("without_global", "without_attention", "multiple_id", "pooled_gate")
+    ),
 )
