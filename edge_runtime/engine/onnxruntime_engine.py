@@ -1,8 +1,6 @@
 """ONNX files in ONNX Runtime on the CPU: short chunks of crops, each on one thread."""
 
 import math
-import time
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,10 +14,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.engine.engine import Engine
+from edge_runtime.engine.fastest import fastest
 
 # Larger chunks leave the CPU's caches: 32 crops in one call cost 1.2 times as much per crop as 4 (OSNet x1.0).
 LARGEST_CHUNK = 4
-_TURNS = 6
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _BACKEND_ERRORS = (  # they share no base class but Exception
@@ -85,18 +83,6 @@ class OnnxRuntimeEngine(Engine):
         if self._pool:
             self._pool.shutdown()
         self._session = self._single = None
-
-
-def fastest(calls: Sequence[Callable[[], object]]) -> int:
-    """Which of the calls has the lowest median time; all take turns, the first turn does not count."""
-    times = [[_seconds(call) for call in calls] for _ in range(_TURNS)]
-    return int(np.median(times[1:], axis=0).argmin())
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def _open_session(path: Path, *, threads: int) -> Any:

@@ -1,6 +1,5 @@
 """ONNX Runtime as an engine."""
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.engine.engine import open_engine
-from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine, fastest
+from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from tests.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_graph, tiny_manifest, write_tiny_network
 
 
@@ -47,13 +46,6 @@ def test_the_number_of_threads_does_not_change_the_descriptors(model: Path, thre
     """A device with more cores gives the same descriptors, to float32 rounding."""
     with open_engine(model) as one, open_engine(model, threads=threads) as many:
         np.testing.assert_allclose(many.describe(_crops(count)), one.describe(_crops(count)), atol=1e-6)
-
-
-def test_the_way_of_a_single_crop_is_the_one_with_the_lowest_median() -> None:
-    """One slow call, such as the first, does not decide."""
-    slow_at_first = iter([0.05, *[0.0] * 20])
-    calls = [lambda: time.sleep(0.01), lambda: time.sleep(next(slow_at_first)), lambda: time.sleep(0.02)]
-    assert fastest(calls) == 1
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Build, Manifest, Precision, file_sha256, write_manifest
+from edge_runtime.engine import openvino_engine
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, chunk_borders, load_openvino
 from tests.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
@@ -45,6 +46,18 @@ def test_descriptors_are_those_of_onnx_runtime(tmp_path: Path, threads: int, cou
     with open_engine(path, threads=threads) as engine, open_engine(reference) as expected:
         assert engine.backend.startswith("openvino ")
         np.testing.assert_allclose(engine.describe(crops(count)), expected.describe(crops(count)), atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [0, 1], ids=["one thread", "all threads"])
+def test_a_single_crop_has_the_same_descriptor_on_one_thread_and_on_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: int
+) -> None:
+    """Whichever way is faster when the engine opens."""
+    monkeypatch.setattr(openvino_engine, "fastest", lambda ways: way)
+    path = engine_for_openvino(tmp_path)
+    with open_engine(path, threads=2) as engine:
+        several, single = engine.describe(crops(8)), engine.describe(crops(8)[:1])
+    np.testing.assert_allclose(single, several[:1], atol=1e-5)
 
 
 @pytest.mark.parametrize(
