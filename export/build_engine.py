@@ -142,6 +142,8 @@ def _build(requests: Sequence[Request], arguments: argparse.Namespace, gate: Gat
 def _try(plans: Sequence[Plan], folder: Path, arguments: argparse.Namespace, *, gate: Gate) -> list[Trial]:
     """Build, judge and time every plan, and print what came out."""
     source = plans[0].request.source
+    queries = len(gate.images.query)
+    tolerances = [tolerance_of(arguments, plan.build.precision, queries=queries) for plan in plans]
     built = []
     for number, plan in enumerate(plans):
         candidate = folder / str(number) / plan.output.name
@@ -159,11 +161,11 @@ def _try(plans: Sequence[Plan], folder: Path, arguments: argparse.Namespace, *, 
             candidate=candidate,
             manifest=manifest,
             comparison=comparison,
-            excess=comparison.excess(tolerance_of(arguments, plan.build.precision)),
+            excess=comparison.excess(tolerance),
             median_ms=median,
             parent_median_ms=parent_ms,
         )
-        for (plan, candidate, manifest, comparison), median in zip(built, medians, strict=True)
+        for (plan, candidate, manifest, comparison), tolerance, median in zip(built, tolerances, medians, strict=True)
     ]
     print(trials_as_table(trials, measured=measured))
     return trials

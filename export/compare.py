@@ -15,14 +15,17 @@ from export.tolerance import add_tolerance_options, tolerance_of
 def main(argv: list[str] | None = None) -> int:
     """Print both models' scores. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    tolerance = tolerance_of(arguments, read_manifest(arguments.model).build.precision)
+    precision = read_manifest(arguments.model).build.precision
     gate = open_gate(arguments, read_manifest(arguments.parent).input)
+    tolerance = tolerance_of(arguments, precision, queries=len(gate.images.query))
     comparison = gate.judge(arguments.parent, arguments.model)
     print(as_table(comparison))
     excess = comparison.excess(tolerance)
     if excess:
         raise ExportError(f"{arguments.model} is not good enough: {excess}")
-    print(f"accepted: up to {tolerance.rank1:g} points of rank-1 and {tolerance.mean_ap:g} of mAP may be lost")
+    print(
+        f"accepted: up to {round(tolerance.rank1, 2):g} points of rank-1 and {round(tolerance.mean_ap, 2):g} of mAP may be lost"
+    )
     return 0
 
 

@@ -43,7 +43,7 @@ class Comparison:
     def excess(self, tolerance: Tolerance) -> str | None:
         """Say in one phrase what goes beyond the tolerance; None where nothing does."""
         faults = [
-            f"{lost:.2f} points of {name} lost where at most {allowed:g} may be"
+            f"{lost:.2f} points of {name} lost where at most {round(allowed, 2):g} may be"
             for name, lost, allowed in (
                 ("rank-1", self.rank1_points_lost, tolerance.rank1),
                 ("mAP", self.map_points_lost, tolerance.mean_ap),

@@ -39,7 +39,7 @@ from export.graph_cost import cost_of
 from export.judged_images import images_of_data
 from export.public_checkpoint import Facts, load_public_checkpoint
 from export.stripes import check_stripes
-from export.tolerance import TOLERANCES
+from export.tolerance import usual_tolerance
 from train.checkpoint import LoadedNetwork, load_network
 from train.data.datasets import ReidData, load_images, open_folder
 from train.models.pixels import describe_with
@@ -178,7 +178,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
             return manifest
         comparison = compare_descriptions(before, engine.describe, images_of_data(data, manifest.input))
     print(as_table(comparison))
-    excess = comparison.excess(TOLERANCES[precision])
+    excess = comparison.excess(usual_tolerance(precision, queries=comparison.parent.queries))
     if excess:
         raise ExportError(f"the {precision} ONNX file scores worse than the checkpoint: {excess}")
     return manifest.model_copy(update={"evidence": comparison.child})

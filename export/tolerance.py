@@ -34,6 +34,15 @@ TOLERANCES: dict[Precision, Tolerance] = {
 }
 
 
+def usual_tolerance(precision: Precision, *, queries: int) -> Tolerance:
+    """What an engine may lose on so many queries; on few of them, what a single one costs that finds its person second.
+
+    That is a whole query of rank-1 and half a query of mAP: less cannot be told from rounding.
+    """
+    limits = TOLERANCES[precision]
+    return replace(limits, rank1=max(limits.rank1, 100 / queries), mean_ap=max(limits.mean_ap, 50 / queries))
+
+
 def cosine_faults(found: Fidelity, tolerance: Tolerance, *, of: str, out_of_domain: bool) -> list[str]:
     """Say in phrases which cosine is too small. of: which crops, such as `of the test images`."""
     slack = _OUT_OF_DOMAIN if out_of_domain else 1
@@ -47,8 +56,8 @@ def cosine_faults(found: Fidelity, tolerance: Tolerance, *, of: str, out_of_doma
 
 
 _OPTIONS = {
-    "rank1": ("--rank1-points", "percentage points of rank-1 that may be lost"),
-    "mean_ap": ("--map-points", "percentage points of mAP that may be lost"),
+    "rank1": ("--rank1-points", "percentage points of rank-1 that may be lost, on few queries one of them"),
+    "mean_ap": ("--map-points", "percentage points of mAP that may be lost, on few queries half of one"),
     "cosine_mean": ("--mean-cosine", "mean cosine to the parent that must be kept"),
     "cosine_least": ("--least-cosine", "cosine to the parent that the worst crop must keep"),
 }
@@ -61,8 +70,8 @@ def add_tolerance_options(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(option, dest=field, metavar="NUMBER", type=float, help=f"{meaning} (default: {usual})")
 
 
-def tolerance_of(arguments: argparse.Namespace, precision: Precision) -> Tolerance:
-    """The tolerance asked for with the options of `add_tolerance_options`.
+def tolerance_of(arguments: argparse.Namespace, precision: Precision, *, queries: int) -> Tolerance:
+    """The tolerance asked for with the options of `add_tolerance_options`, else the usual one.
 
     Raises:
         ConfigError: not a number, which no loss would exceed.
@@ -71,4 +80,4 @@ def tolerance_of(arguments: argparse.Namespace, precision: Precision) -> Toleran
     wanted = {name: value for name, value in given.items() if value is not None}
     if any(math.isnan(value) for value in wanted.values()):
         raise ConfigError(f"{', '.join(_OPTIONS[name][0] for name in wanted)} take numbers, found nan")
-    return replace(TOLERANCES[precision], **wanted)
+    return replace(usual_tolerance(precision, queries=queries), **wanted)
