@@ -23,9 +23,8 @@ def main(argv: list[str] | None = None) -> int:
     excess = comparison.excess(tolerance)
     if excess:
         raise ExportError(f"{arguments.model} is not good enough: {excess}")
-    print(
-        f"accepted: up to {round(tolerance.rank1, 2):g} points of rank-1 and {round(tolerance.mean_ap, 2):g} of mAP may be lost"
-    )
+    rank1, mean_ap = round(tolerance.rank1, 2), round(tolerance.mean_ap, 2)
+    print(f"accepted: up to {rank1:g} points of rank-1 and {mean_ap:g} of mAP may be lost")
     return 0
 
 
