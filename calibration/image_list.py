@@ -71,7 +71,9 @@ def read_image_list(path: Path, data: Path) -> ImageList:
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"])) or "list"
-        raise DataError(f"{path} is not a calibration list: {where}: {fault['msg']}; make it again") from error
+        raise DataError(
+            f"{path} is no calibration list of calibration/select_images.py: {where}: {fault['msg']}; make it again"
+        ) from error
     if images.split == "training half":
         _check_half(images, path, data=data)
     found = images_digest(data, images.images)

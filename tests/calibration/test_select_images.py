@@ -171,7 +171,7 @@ def test_a_missing_or_foreign_list_is_refused(data: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="cannot read the calibration list"):
         read_image_list(tmp_path / "none.json", data)
     (tmp_path / "foreign.json").write_text("[]")
-    with pytest.raises(DataError, match="is not a calibration list"):
+    with pytest.raises(DataError, match="is no calibration list of"):
         read_image_list(tmp_path / "foreign.json", data)
 
 

@@ -69,7 +69,7 @@ def _as_data(name: str, train: People, test: People, *, folder: Path) -> ReidDat
     cameras = {camera: number for number, camera in enumerate(sorted(seen, key=lambda text: (len(text), text)))}
 
     def samples(person: str, pictures: list[Picture]) -> list[Sample]:
-        return [Sample(shot.path, identities[person], cameras[str(shot.camera)]) for shot in pictures]
+        return [Sample(shot.path, identities[person], cameras[str(shot.camera)], person) for shot in pictures]
 
     query: list[Sample] = []
     gallery: list[Sample] = []

@@ -16,11 +16,20 @@ DISTRACTOR = 0
 
 @dataclass(frozen=True)
 class Sample:
-    """One image of a person. identity -1 is junk and 0 a distractor; camera_id counts from 0."""
+    """One image of a person. identity -1 is junk and 0 a distractor; camera_id counts from 0.
+
+    person: the name of the person's folder, where people have folders.
+    """
 
     path: Path
     identity: int
     camera_id: int
+    person: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What pictures call the person."""
+        return self.person or f"identity {self.identity}"
 
 
 @dataclass(frozen=True)

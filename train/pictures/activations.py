@@ -115,7 +115,7 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     )
     explanation += _PART_NOTE if any(view.only is not None for view in views) else ""
     explanation += _CUT_NOTE if any(view.only is None and view.stripes > 1 for view in views) else ""
-    heads = [f"identity {sample.identity}" for sample in samples]
+    heads = [sample.label for sample in samples]
     draw_sheet(Sheet(f"Where {loaded.manifest.model_id} looks", explanation, heads, rows), picture)
 
 

@@ -1,5 +1,6 @@
 """Descriptors of some people as points on a plane."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,19 +64,30 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
         ConfigError: see `images_of_some`.
         DataError: see `images_of_some`, an image cannot be decoded, or a descriptor is broken.
     """
-    described = describe_split(member, images_of_some(data, identities=identities, seed=seed), label="images")
+    samples = images_of_some(data, identities=identities, seed=seed)
+    described = describe_split(member, samples, label="images")
     check_descriptors(described.descriptors, described.descriptors, distance="cosine")
     projection = principal_components(described.descriptors)
-    _draw(projection, described, picture, title=f"How {name} tells {identities} identities of {data.name} apart")
+    labels = {sample.identity: sample.label for sample in samples}
+    _draw(
+        projection,
+        described,
+        picture,
+        labels=labels,
+        title=f"How {name} tells {identities} identities of {data.name} apart",
+    )
 
 
-def _draw(projection: Projection, described: Described, picture: Path, *, title: str) -> None:
+def _draw(
+    projection: Projection, described: Described, picture: Path, *, labels: Mapping[int, str], title: str
+) -> None:
     figure = Figure(figsize=(9, 7.5), layout="constrained")
     axes = figure.add_subplot()
     for number, identity in enumerate(np.unique(described.identities)):
         is_shown = described.identities == identity
         points = projection.points[is_shown]
-        axes.scatter(points[:, 0], points[:, 1], s=120, color=_COLOURS[number], edgecolor="white", label=str(identity))
+        colour, label = _COLOURS[number], labels[int(identity)]
+        axes.scatter(points[:, 0], points[:, 1], s=120, color=colour, edgecolor="white", label=label)
         digit_colour = "white" if number < _DARK else "black"
         for (x, y), camera in zip(points, described.cameras[is_shown], strict=True):
             axes.text(x, y, str(camera), fontsize=6, color=digit_colour, ha="center", va="center_baseline")
@@ -90,5 +102,5 @@ def _draw(projection: Projection, described: Described, picture: Path, *, title:
         xlabel=f"first principal component ({first:.0%} of the variance)",
         ylabel=f"second principal component ({second:.0%} of the variance)",
     )
-    figure.legend(title="identity", loc="outside right upper")
+    figure.legend(loc="outside right upper")
     figure.savefig(picture, dpi=140)

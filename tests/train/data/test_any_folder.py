@@ -47,6 +47,12 @@ def test_half_of_the_people_train(tmp_path: Path) -> None:
     assert len(data.train) + len(data.query) + len(data.gallery) == 8 * 3
 
 
+def test_pictures_call_people_by_their_folders(tmp_path: Path) -> None:
+    """Nobody knows their own people by number."""
+    data = open_data("folder", write_people(tmp_path, "abcdefgh"))
+    assert {sample.label for sample in data.gallery} == names(data.gallery)
+
+
 def test_the_halves_depend_on_the_names_alone(tmp_path: Path) -> None:
     """A second look, another folder or more images give the same halves: scores stay comparable."""
     one = open_data("folder", write_people(tmp_path / "one", "abcdefgh"))
