@@ -20,26 +20,29 @@ _GREY = "#6b7280"
 
 
 def draw(choices: Sequence[Choice], advice: Sequence[Advice], path: Path, *, device: str, data_set: str | None) -> None:
-    """Write a PNG. Engines without an accuracy stand in a strip of their own below, by their latency alone."""
+    """Write a PNG. Engines without an accuracy, if any, stand in a strip below, by their latency alone."""
     scored = [choice for choice in choices if choice.accuracy]
     others = [choice for choice in choices if not choice.accuracy]
-    figure, (upper, lower) = plt.subplots(
-        2, 1, sharex=True, figsize=(12, 7), height_ratios=(3, 1.5), layout="constrained"
+    heights = (3, 1.5) if others else (3,)
+    figure, grid = plt.subplots(
+        len(heights), 1, sharex=True, squeeze=False, figsize=(12, 7), height_ratios=heights, layout="constrained"
     )
+    upper, lowest = grid[0, 0], grid[-1, 0]
     _draw_scored(upper, scored)
     _draw_advice(upper, advice)
-    _draw_unscored(lower, others)
+    if others:
+        _draw_unscored(lowest, others)
     upper.set_title("How fast and how accurate: up and to the left is better", loc="left", fontsize=13, weight="bold")
     upper.set_ylabel(f"mAP % on {data_set}" if data_set else "mAP %: not measured yet")
-    lower.set_xlabel(f"milliseconds for one person, median, one thread of {device}")
+    lowest.set_xlabel(f"milliseconds for one person, median, one thread of {device}")
     upper.set_xscale("log")
-    for axes in (upper, lower):
+    for axes in grid.flat:
         axes.grid(visible=True, which="both", color="#e5e7eb", linewidth=0.6)
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    lower.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    lower.xaxis.set_major_formatter(FormatStrFormatter("%g"))
-    lower.xaxis.set_minor_formatter(NullFormatter())
+    lowest.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    lowest.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    lowest.xaxis.set_minor_formatter(NullFormatter())
     _draw_legend(upper, choices)
     figure.savefig(path, dpi=110)
     plt.close(figure)
