@@ -17,7 +17,7 @@ from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
-from edge_runtime.engine.tensorrt_library import load_tensorrt, tensorrt_log
+from edge_runtime.engine.tensorrt_library import is_strongly_typed, load_tensorrt, profile_sharing, tensorrt_log
 from export.tensorrt_progress import show_progress
 
 logger = logging.getLogger(__name__)
@@ -134,8 +134,10 @@ def build_plan(
     network = builder.create_network(_network_flags(trt))
     parser = _parse(trt, network, path=onnx_path, model=model)
     config = _configure(trt, builder, workspace_mib=workspace_mib)
-    if not _is_strongly_typed(trt):
+    if not is_strongly_typed(trt):
         _allow_precisions(trt, config, model=model)
+        if (feature := profile_sharing(trt)) is not None:
+            config.set_preview_feature(feature, True)
     _add_batch_profile(builder, network, config=config, batch=batch)
     cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
     show_progress(trt, config)
@@ -188,13 +190,9 @@ def _open_builder(trt: Any) -> Any:
         ) from error
 
 
-def _is_strongly_typed(trt: Any) -> bool:
-    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
-
-
 def _network_flags(trt: Any) -> int:
     flag = trt.NetworkDefinitionCreationFlag
-    return 1 << int(flag.STRONGLY_TYPED if _is_strongly_typed(trt) else flag.EXPLICIT_BATCH)
+    return 1 << int(flag.STRONGLY_TYPED if is_strongly_typed(trt) else flag.EXPLICIT_BATCH)
 
 
 def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:

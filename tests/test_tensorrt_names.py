@@ -41,6 +41,8 @@ FEATURES = {
     "BuilderFlag.FP16": ("8.6",),
     "BuilderFlag.INT8": ("8.6",),
     "NetworkDefinitionCreationFlag.STRONGLY_TYPED": ("10.3", "10.16", "11.4"),
+    "PreviewFeature": ("8.6", "10.3", "10.16", "11.4"),
+    "PreviewFeature.PROFILE_SHARING_0806": ("8.6", "10.3", "10.16"),
     "IProgressMonitor": ("10.3", "10.16", "11.4"),
     "IBuilderConfig.progress_monitor": ("10.3", "10.16", "11.4"),
     "ICudaEngine.create_execution_context_without_device_memory": ("8.6",),

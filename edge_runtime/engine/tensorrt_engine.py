@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from edge_runtime.contract.preprocess import Box
 from edge_runtime.engine.crop_kernel import FrameCropper
 from edge_runtime.engine.cuda import Cuda, Device, driver_unavailable, read_device
 from edge_runtime.engine.engine import Engine
-from edge_runtime.engine.tensorrt_library import load_tensorrt, tensorrt_log, version_numbers
+from edge_runtime.engine.tensorrt_library import load_tensorrt, shares_profiles, tensorrt_log, version_numbers
 from edge_runtime.engine.tensorrt_slot import Slot
 
 logger = logging.getLogger(__name__)
@@ -26,12 +27,15 @@ _DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int3
 class TensorRTEngine(Engine):
     """A plan built on this device. It may be opened on one thread and used on another, one at a time.
 
+    records_runs: launch each batch by a recorded CUDA graph, two batches in flight. TensorRT 8.5 cannot: there one
+    context runs them one after the other.
+
     Raises:
         EngineError: TensorRT, pycuda or a GPU is missing; the plan is of another TensorRT or GPU; TensorRT refuses
             it; or its tensors are not those of the manifest.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, *, records_runs: bool = True) -> None:
         super().__init__(manifest)
         trt = load_tensorrt()
         missing_driver = driver_unavailable()
@@ -45,7 +49,9 @@ class TensorRTEngine(Engine):
             free_before = self._cuda.free_memory_bytes()
             self._engine = _deserialize(trt, path)
             _check_tensors(trt, self._engine, path=path, manifest=manifest)
-            self._slots = tuple(Slot(self._cuda, self._engine, manifest) for _ in range(2))
+            is_recorded = records_runs and shares_profiles(trt)
+            slot = partial(Slot, self._cuda, self._engine, manifest, is_recorded=is_recorded)
+            self._slots = (slot(), slot()) if is_recorded else (slot(),)
             self._cropper: FrameCropper | None = None
             used_mib = (free_before - self._cuda.free_memory_bytes()) / 2**20
         logger.info("the engine takes %.0f MiB of the GPU's memory and is warm", used_mib)

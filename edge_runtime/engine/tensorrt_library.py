@@ -31,6 +31,23 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)))
 
 
+def is_strongly_typed(trt: Any) -> bool:
+    """Whether networks may follow the ONNX file to the letter: TensorRT 10 and later."""
+    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+
+
+def profile_sharing(trt: Any) -> Any | None:
+    """The feature of 8.6 that an engine has to be built with if several contexts shall use its only profile."""
+    if hasattr(trt, "PreviewFeature") and hasattr(trt.PreviewFeature, "PROFILE_SHARING_0806"):
+        return trt.PreviewFeature.PROFILE_SHARING_0806
+    return None
+
+
+def shares_profiles(trt: Any) -> bool:
+    """Whether several contexts of an engine may run: always from 10 on, by a feature in 8.6, not in 8.5."""
+    return is_strongly_typed(trt) or profile_sharing(trt) is not None
+
+
 @functools.cache
 def tensorrt_log() -> Any:
     """What TensorRT says, passed on to `logging`. One object, since TensorRT keeps the first one it is given for good.

@@ -25,10 +25,11 @@ class Slot:
     """Make, use and close it inside `with cuda.current():`; `start` and `finish` take turns.
 
     A recorded run holds one shape, and TensorRT asks for an execution context per recording. The contexts of a slot
-    never run at the same time, so they share one block of working memory.
+    never run at the same time, so they share one block of working memory. is_recorded: without recordings one context
+    takes each batch as it is, and every kernel is launched anew.
     """
 
-    def __init__(self, cuda: Cuda, engine: Any, manifest: Manifest) -> None:
+    def __init__(self, cuda: Cuda, engine: Any, manifest: Manifest, *, is_recorded: bool) -> None:
         artefact, spec = manifest.artefact, manifest.input
         self._manifest = manifest
         self._cuda = cuda
@@ -39,9 +40,9 @@ class Slot:
         self._memory_bytes = working_memory_bytes(engine)
         self._memory = cuda.driver.mem_alloc(max(self._memory_bytes, 1))
         self._count = 0
-        self._runs = {
-            size: self._prepare(size) for size in batch_buckets(smallest=artefact.batch_min, largest=artefact.batch_max)
-        }
+        buckets = batch_buckets(smallest=artefact.batch_min, largest=artefact.batch_max)
+        self._contexts = {size: self._prepare(size) for size in (buckets if is_recorded else buckets[-1:])}
+        self._graphs = {size: self._record(size) for size in buckets} if is_recorded else {}
 
     @property
     def is_busy(self) -> bool:
@@ -56,9 +57,13 @@ class Slot:
 
     def start_uploaded(self, count: int) -> None:
         """Begin to describe the first `count` crops of `pixels`, which the stream has put there."""
-        size = min(size for size in self._runs if size >= count)  # rows beyond the crops are old ones, and ignored
-        _, graph = self._runs[size]
-        graph.launch()
+        size = min(size for size in self._contexts if size >= count)  # rows beyond the crops are old, and ignored
+        if self._graphs:
+            self._graphs[size].launch()
+        else:
+            rows = max(count, self._manifest.artefact.batch_min)
+            self._set_shape(self._contexts[size], rows)
+            self._run(self._contexts[size], rows)
         self._count = count
 
     def finish(self) -> NDArray[np.float32]:
@@ -70,29 +75,36 @@ class Slot:
 
     def close(self) -> None:
         """Give recordings and buffers back."""
-        for _, graph in self._runs.values():
+        for graph in self._graphs.values():
             graph.close()
-        self._runs.clear()
+        self._graphs.clear()
+        self._contexts.clear()
         self.pixels.free()
         self._descriptors.free()
         self._memory.free()
 
-    def _prepare(self, size: int) -> tuple[Any, CudaGraph]:
-        """A context of one batch size, run once because TensorRT sets things up in the first run, and recorded."""
+    def _prepare(self, size: int) -> Any:
+        """A context of one batch size, run once because TensorRT sets things up in the first run."""
         spec, descriptor = self._manifest.input, self._manifest.descriptor
         context = create_context(self._engine, int(self._memory), self._memory_bytes)
-        shape = (size, spec.height_px, spec.width_px, spec.channels)
-        _require(context.set_input_shape(spec.tensor, shape), f"take {size} crops")
         for tensor, buffer in ((spec.tensor, self.pixels), (descriptor.tensor, self._descriptors)):
             _require(context.set_tensor_address(tensor, buffer.address), f"set the address of {tensor}")
-
-        def run() -> None:
-            _require(context.execute_async_v3(self.stream.handle), f"run {size} crops")
-            self._descriptors.download(size, stream=self.stream)
-
-        run()
+        self._set_shape(context, size)
+        self._run(context, size)
         self.stream.synchronize()
-        return context, CudaGraph(self.stream, run)
+        return context
+
+    def _record(self, size: int) -> CudaGraph:
+        return CudaGraph(self.stream, lambda: self._run(self._contexts[size], size))
+
+    def _set_shape(self, context: Any, count: int) -> None:
+        spec = self._manifest.input
+        shape = (count, spec.height_px, spec.width_px, spec.channels)
+        _require(context.set_input_shape(spec.tensor, shape), f"take {count} crops")
+
+    def _run(self, context: Any, count: int) -> None:
+        _require(context.execute_async_v3(self.stream.handle), f"run {count} crops")
+        self._descriptors.download(count, stream=self.stream)
 
 
 def working_memory_bytes(engine: Any) -> int:
