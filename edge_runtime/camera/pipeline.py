@@ -84,7 +84,8 @@ def _source_text(address: Address, *, hardware: bool) -> str:
     if address.scheme == "rtsp":
         return (
             f"rtspsrc name=camera location={_quote(address.location)} protocols=tcp latency={JITTER_MS} "
-            f"drop-on-latency=true tcp-timeout=5000000 ! {decode}"
+            # Without these caps decodebin may get the sound of a camera with a microphone.
+            f"drop-on-latency=true tcp-timeout=5000000 ! application/x-rtp,media=video ! {decode}"
         )
     if not hardware:
         raise StreamError(

@@ -100,4 +100,4 @@ def test_only_a_paced_file_follows_the_clock() -> None:
 def element_names(text: str) -> list[str]:
     """The elements of a pipeline in order, without the caps between them."""
     names = [part.split()[0] for part in text.split(" ! ")]
-    return [name for name in names if not name.startswith("video/")]
+    return [name for name in names if not name.startswith(("video/", "application/"))]

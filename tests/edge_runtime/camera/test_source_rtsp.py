@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
 
@@ -84,6 +85,19 @@ def test_a_stream_that_ends_is_connected_again(make_camera: MakeCamera, make_cli
         status = wait_for(source, lambda status: status.state == "reconnecting" and status.frames > 0)
         assert status.reason == "the camera ended the stream"
         wait_for(source, lambda status: status.reconnects == 1)
+
+
+def test_a_microphone_does_not_take_the_pictures_place(
+    make_camera: MakeCamera, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pictures come at the first try from a camera that sends sound, too; its sound is left out."""
+    camera = make_camera("--microphone")
+    with ExitStack() as stack:
+        # Which of the two streams comes first is chance.
+        sources = [stack.enter_context(Source(camera.uri, camera_id=f"gate-{n}")) for n in range(6)]
+        for source in sources:
+            source.wait_until_live(15.0)
+    assert not caplog.messages, "no fault on the way"
 
 
 def test_times_are_the_cameras_own_when_it_tells_them(make_camera: MakeCamera) -> None:
