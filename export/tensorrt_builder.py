@@ -1,8 +1,8 @@
 """ONNX file to TensorRT plan, with the few calls that differ between TensorRT 8.5 and 11.
 
 Precision is in the ONNX file: half-precision weights, or Q/DQ nodes. TensorRT 10 and later follow the file to the
-letter (strongly typed networks); before that the builder has to be allowed what the file holds. What a version can do
-is found by looking for the name, never from its number.
+letter (strongly typed networks); before that the builder has to be allowed what the file holds. What INT8 leaves in
+float runs in half precision with either. What a version can do is found by looking for the name, never from its number.
 """
 
 import logging
@@ -18,6 +18,7 @@ from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.engine.cuda import Device, driver_unavailable, read_device
 from edge_runtime.engine.tensorrt_library import is_strongly_typed, load_tensorrt, profile_sharing, tensorrt_log
+from export.half_floats import with_half_floats
 from export.tensorrt_progress import show_progress
 
 logger = logging.getLogger(__name__)
@@ -132,6 +133,8 @@ def build_plan(
     trt, _ = _open_tensorrt()
     builder = _open_builder(trt)
     network = builder.create_network(_network_flags(trt))
+    if is_strongly_typed(trt) and _holds_int8(model):
+        model = with_half_floats(model)
     parser = _parse(trt, network, path=onnx_path, model=model)
     config = _configure(trt, builder, workspace_mib=workspace_mib)
     if not is_strongly_typed(trt):
@@ -196,12 +199,12 @@ def _network_flags(trt: Any) -> int:
 
 
 def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
-    """Fill the network from the file. The parser must outlive the build."""
+    """Fill the network from the model of that file. The parser must outlive the build."""
     parser = trt.OnnxParser(network, tensorrt_log())
     # Without this 8.6 runs instance norms in a plug-in library that may be missing.
     if hasattr(getattr(trt, "OnnxParserFlag", None), "NATIVE_INSTANCENORM"):
         parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
-    if not parser.parse(path.read_bytes()):
+    if not parser.parse(model.SerializeToString()):
         raise ExportError(
             f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}; "
             "change the network, or build with --backend onnxruntime"
@@ -236,7 +239,7 @@ def _configure(trt: Any, builder: Any, *, workspace_mib: int) -> Any:
 
 
 def _allow_precisions(trt: Any, config: Any, *, model: Any) -> None:
-    if _holds_half(model):
+    if _holds_half(model) or _holds_int8(model):
         config.set_flag(trt.BuilderFlag.FP16)
     if _holds_int8(model):
         config.set_flag(trt.BuilderFlag.INT8)
