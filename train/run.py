@@ -143,11 +143,9 @@ def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, process
     if processes.is_first:
         task.check_test_images()
         processes.wait()
-    folder = _folder(recipe, split, task=task, arguments=arguments)
-    is_started = folder.resume_path.exists()
-    resumes = arguments.resume and (is_started or split == 0)
-    if resumes and recipe.splits > 1 and (found := folder.read_scores()) is not None:
-        return Run(folder, found["scores"][found["reported"]])
+    folders = [_folder(recipe, number, task=task, arguments=arguments) for number in range(recipe.splits)]
+    folder = folders[split]
+    resumes = arguments.resume and (folder.is_begun or split == 0)
     folder.prepare(resumes=resumes)
     options = Options(
         seed=arguments.seed,
@@ -156,7 +154,12 @@ def _train(recipe: Recipe, split: int, *, arguments: argparse.Namespace, process
         compiles=arguments.compile,
         evaluate_every=arguments.evaluate_every,
     )
-    scores = Session(recipe, task, folder, processes=processes, options=options).run()
+    session = Session(recipe, task, folder, processes=processes, options=options)
+    if arguments.resume:
+        session.check_resumed(folders)
+    if resumes and recipe.splits > 1 and (found := folder.read_scores()) is not None:
+        return Run(folder, found["scores"][found["reported"]])
+    scores = session.run()
     if processes.is_first:
         name = _test_name(task, scores)
         print(f"{folder.path}: {_sentence(scores.figures)} on {name}{_published(recipe, test_set=name)}")

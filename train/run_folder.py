@@ -35,6 +35,11 @@ class RunFolder:
         self._settings = path / "settings.json"
         self._scores = path / "scores.json"
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether it holds a run that can go on."""
+        return self.resume_path.exists()
+
     def model_path(self, number: int) -> Path:
         """Where network `number`, counted from 0, goes when it is finished."""
         return self.path / ("model.pth" if number == 0 else f"model_{number + 1}.pth")
@@ -46,7 +51,7 @@ class RunFolder:
             ConfigError: it holds another run, or none to go on with, or it cannot be made.
         """
         missing = [path for path in (self.resume_path, self._settings) if not path.exists()]
-        if self.resume_path.exists() and not resumes:
+        if self.is_begun and not resumes:
             raise ConfigError(
                 f"{self.path} holds a run already; add --resume to go on with it, or choose another --output"
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -59,11 +60,20 @@ class Session:
         self._processes = processes
         self._options = options
 
+    def check_resumed(self, folders: Sequence[RunFolder]) -> None:
+        """Refuse to go on with a series of runs in another way than those that have begun. folders: of all its runs.
+
+        Raises:
+            ConfigError: recipe, weights or number of processes differ.
+        """
+        for folder in folders:
+            if folder.is_begun:
+                folder.prepare(resumes=True)
+                folder.check_resumed(self._recipe, weights=self._options.weights, processes=self._processes)
+
     def run(self) -> Scores:
         """Train to the end, and write networks, manifests and scores. Returns the scores the recipe asks for."""
         folder, options = self._folder, self._options
-        if options.resumes:
-            folder.check_resumed(self._recipe, weights=options.weights, processes=self._processes)
         with explain_full_memory(self._processes.device, batch_size=self._recipe.batches.size):
             store = self._open_store()
             input_ = _input(self._recipe, store)

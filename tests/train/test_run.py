@@ -214,7 +214,7 @@ def test_an_own_folder_of_few_people_trains_without_tricks(
 def test_random_splits_end_in_mean_and_deviation(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One run folder per split; a stopped series goes on with the splits that are missing."""
+    """One run folder per split; a stopped series goes on with the splits that are missing, with the same options."""
     small = find_recipe(RECIPE).variant(RECIPE, splits=2, height_px=64, width_px=32)
     monkeypatch.setattr(run, "find_recipe", lambda name: small)
     monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
@@ -230,6 +230,11 @@ def test_random_splits_end_in_mean_and_deviation(
     assert run.main([*arguments, "--resume"]) == 0
     assert (folder / "split0" / "model.pth").stat().st_mtime_ns == first
     assert "over 2 splits" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+        run.main([*arguments[:-1], "2", "--resume"])
+    shutil.rmtree(folder / "split1")
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+        run.main([*arguments[:-1], "2", "--resume"])
 
 
 def test_options_that_a_recipe_cannot_take_are_refused(data: Path) -> None:
