@@ -1,12 +1,15 @@
 """What one connection delivers: statuses, gaps, live messages first, then the backlog at a bounded rate."""
 
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cbor2
+from pydantic import BaseModel, ConfigDict
 
+from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import messages, topics
 from edge_runtime.link.broker import Acknowledged, Connection
 from edge_runtime.link.outbox import Outbox
@@ -31,6 +34,25 @@ class _Sent:
     capture_ns: int | None = None
     is_historical: bool = False
     gap: Gap | None = None
+
+
+class _Carried(BaseModel):
+    """What must be sound in a spooled message to send it; the receiver, whose version may differ, checks the rest."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    space: messages.Space
+    capture_ns: messages.Unsigned
+    descriptor: messages.Vector | None
+
+
+@dataclass(frozen=True)
+class _Packet:
+    """A row made ready to be sent."""
+
+    leaf: str
+    carried: _Carried
+    payload: bytes
 
 
 class Delivery:
@@ -165,19 +187,25 @@ class Delivery:
 
     def _send_row(self, row: Row, *, is_historical: bool) -> None:
         now_ns = time.time_ns()
-        fields = cbor2.loads(row.payload)
-        fields |= {"boot": row.boot, "seq": row.seq, "publish_ns": now_ns, "historical": is_historical}
-        codec = {"codec": fields["descriptor"]["codec"]} if fields["descriptor"] else {}
+        try:
+            packet = _pack(row, publish_ns=now_ns, is_historical=is_historical)
+        except PublishError as error:  # one bad sector must not hold up all the others
+            logger.error("%s: it is dropped and reported as lost", error)
+            with contextlib.suppress(PublishError):  # a full disk: dropped with the next connection
+                self._spool.drop_damaged(row.seq)
+            return
+        carried = packet.carried
+        codec = {"codec": carried.descriptor.codec} if carried.descriptor else {}
         number = self.connection.publish(
             row.topic,
-            cbor2.dumps(fields),
+            packet.payload,
             qos=1,
-            content_type=CONTENT_TYPES[topics.parse_topic(row.topic).leaf],
+            content_type=CONTENT_TYPES[packet.leaf],
             expiry_s=max(1, int(self._spool.max_age_s - (now_ns - row.created_ns) / 1e9)),
-            user={"space": fields["space"], "boot": row.boot, "seq": str(row.seq), **codec},
+            user={"space": carried.space, "boot": row.boot, "seq": str(row.seq), **codec},
         )
-        is_timed = topics.parse_topic(row.topic).leaf == "descriptor" and not is_historical
-        self._sent[number] = _Sent(row.topic, row, fields["capture_ns"] if is_timed else None, is_historical)
+        is_timed = packet.leaf == "descriptor" and not is_historical
+        self._sent[number] = _Sent(row.topic, row, carried.capture_ns if is_timed else None, is_historical)
 
     def _settle(self, answer: Acknowledged) -> int | None:
         """Take the broker's answer to one message; return the number of the row that may go."""
@@ -205,3 +233,20 @@ class Delivery:
             logger.error(sentence, self.connection.settings, topic, refusal)
         self._refused.add(topic)
         self._resting[topic] = time.monotonic() + self._refused_retry_s
+
+
+def _pack(row: Row, *, publish_ns: int, is_historical: bool) -> _Packet:
+    """Put into a spooled message what is known only when it is sent.
+
+    Raises:
+        PublishError: the row is damaged.
+    """
+    try:
+        leaf = topics.parse_topic(row.topic).leaf
+        fields = cbor2.loads(row.payload)
+        carried = _Carried.model_validate(fields)
+        fields |= {"boot": row.boot, "seq": row.seq, "publish_ns": publish_ns, "historical": is_historical}
+        return _Packet(leaf, carried, cbor2.dumps(fields))
+    except (cbor2.CBORError, TypeError, ValueError, RecursionError, PublishError) as error:
+        reason = " ".join(str(error).split())
+        raise PublishError(f"message {row.seq} of the spool is damaged ({reason})") from error

@@ -108,7 +108,7 @@ class Spool:
         self.path, self.node = path, node
         self.max_bytes, self.max_age_s, self.min_free_bytes = max_bytes, max_age_s, min_free_bytes
         self.boot = new_boot()
-        self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0}
+        self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
         self.damages = 0
         self._delivered: set[int] = set()
         self._is_stuck = False
@@ -170,6 +170,14 @@ class Spool:
         """Whether a message was acknowledged but could not be erased yet."""
         with self._mutex:
             return seq in self._delivered
+
+    def drop_damaged(self, seq: int) -> None:
+        """Give up a message whose bytes make no sense; its number becomes a gap of reason `lost`.
+
+        Raises:
+            PublishError: the disk is full, or fails.
+        """
+        self._transact(lambda: self._drop([seq], "lost"))
 
     def tidy(self) -> None:
         """Erase what is delivered and what is older than `max_age_s`; try again later if the disk does not let us."""

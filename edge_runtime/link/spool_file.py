@@ -77,7 +77,7 @@ def beside(path: Path, suffix: str) -> Path:
 def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file itself is broken, so that trying again cannot help."""
     # Python 3.10 has no error codes. Full disks and failing ones are OperationalErrors with texts of their own.
-    return any(text in str(error) for text in ("malformed", "not a database"))
+    return any(text in str(error) for text in ("malformed", "not a database", "Could not decode"))
 
 
 def as_publish_error(error: sqlite3.DatabaseError, path: Path) -> PublishError:

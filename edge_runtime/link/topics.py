@@ -7,6 +7,7 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 ROOT = ("reid", "v1")
 _NODE_LEAVES = ("status", "birth", "gap", "metrics")
 _CAMERA_LEAVES = ("status", "track")
+_FORBIDDEN = "+#\0"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def check_name(name: str, *, what: str) -> str:
     Raises:
         ConfigError: it is empty, or holds `+`, `#`, `/` or NUL.
     """
-    found = [repr(sign) for sign in "+#/\0" if sign in name]
+    found = [repr(sign) for sign in f"{_FORBIDDEN}/" if sign in name]
     if not name or found:
         fault = f"it holds {', '.join(found)}" if found else "it is empty"
         raise ConfigError(f"{what} {name!r} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
@@ -55,7 +56,7 @@ def parse_topic(topic: str) -> Topic:
         PublishError: it is none of ours.
     """
     levels = topic.split("/")
-    if tuple(levels[:2]) == ROOT and all(levels):
+    if tuple(levels[:2]) == ROOT and all(levels) and not any(sign in topic for sign in _FORBIDDEN):
         match levels[2:]:
             case [site, node, leaf] if leaf in _NODE_LEAVES:
                 return Topic(site, node, None, leaf)

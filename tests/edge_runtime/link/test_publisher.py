@@ -298,6 +298,33 @@ def test_a_gap_is_reported_and_then_forgotten(
     assert [(hole.last - hole.first + 1, hole.why) for hole in node.missing] == [(dropped, "overflow")]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE message SET payload = CAST(x'FF' || substr(payload, 2) AS BLOB)",
+        "UPDATE message SET payload = x'A0'",
+        "UPDATE message SET topic = 'reid/v1/lab/cam/#/track'",
+    ],
+)
+def test_a_damaged_message_holds_nothing_up(
+    broker: Broker, make_publisher: MakePublisher, subscribe: Subscribe, spool: Spool, damage: str
+) -> None:
+    """What cannot be read is dropped and told as lost; everything else arrives once, on one connection."""
+    subscribe(broker.settings, session="keeper").close()
+    broker.stop()
+    publisher = make_publisher(broker.settings)
+    publish(publisher, 30)
+    spool._db.execute(f"{damage} WHERE seq = 12")
+    broker.start()
+    subscriber = subscribe(broker.settings, session="keeper")
+    wait_for(lambda: not spool.count() and not spool.gaps())
+    wait_for(lambda: sorted(subscriber.numbers()) == [*range(12), *range(13, 30)])
+    (node,) = subscriber.reception.summary().nodes
+    assert [(hole.first, hole.last, hole.why) for hole in node.missing] == [(12, 12, "lost")]
+    assert spool.dropped["lost"] == 1
+    assert publisher.facts().counts.connections == 1
+
+
 def test_properties_travel_with_a_message(broker: Broker, make_publisher: MakePublisher, spool: Spool) -> None:
     """Content type, message expiry and user properties can be read without decoding the payload."""
     command = ["mosquitto_sub", "-p", str(broker.port), "-V", "5", "-C", "1", "-F", "%C|%E|%P"]

@@ -195,6 +195,14 @@ def test_damage_while_running_costs_no_new_message(spool: Spool) -> None:
     assert spool.gaps() == [Gap(0, 499, "lost")]
 
 
+def test_a_topic_that_is_no_text_is_damage(spool: Spool) -> None:
+    """SQLite reads such a row again and again in vain, so the file is put aside like any damaged one."""
+    spool.append(entries(3))
+    spool._db.execute("UPDATE message SET topic = CAST(x'61FF62' AS TEXT) WHERE seq = 1")
+    assert numbers(spool) == []
+    assert spool.gaps() == [Gap(0, 2, "lost")]
+
+
 def test_a_deleted_file_does_not_bring_numbers_back(tmp_path: Path) -> None:
     """The number beside the spool outlives it."""
     with open_spool(tmp_path) as spool:

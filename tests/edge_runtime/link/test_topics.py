@@ -37,7 +37,16 @@ def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     "topic",
-    ["", "reid", "reid/v2/s/n/status", "reid/v1/s/n/other", "reid/v1/s/n/c/other", "reid/v1//n/status", "reid/v1/s/n"],
+    [
+        "",
+        "reid",
+        "reid/v2/s/n/status",
+        "reid/v1/s/n/other",
+        "reid/v1/s/n/c/other",
+        "reid/v1//n/status",
+        "reid/v1/s/n",
+        "reid/v1/s/+/c/track",
+    ],
 )
 def test_a_foreign_topic_is_refused(topic: str) -> None:
     """What is not ours is not guessed at."""
