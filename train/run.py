@@ -88,7 +88,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     start = parser.add_argument_group("start and end")
     start.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint to start from, without its classifier")
     start.add_argument("--output", type=Path, default=Path("runs"), metavar="DIR", help="where run folders go: runs")
-    start.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    start.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with a run that was stopped; random splits that are still to begin need --weights again",
+    )
     start.add_argument(
         "--evaluate-every", type=int, metavar="N", help="score after every N epochs, into log and curves"
     )

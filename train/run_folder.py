@@ -78,7 +78,12 @@ class RunFolder:
                 "go on with the same options, or start anew with another --output"
             )
         if weights is not None and file_sha256(weights) != started["weights"]:
-            raise ConfigError(f"the run in {self.path} was not started from {weights}; leave --weights out")
+            advice = "leave --weights out" if started["weights"] is None else "give the file that it was started from"
+            raise ConfigError(f"the run in {self.path} was not started from {weights}; {advice}")
+
+    def was_given_weights(self) -> bool:
+        """Whether the run in it was started from a checkpoint."""
+        return json.loads(self._settings.read_text())["weights"] is not None
 
     def write_settings(
         self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes, precision: torch.dtype

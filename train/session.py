@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract import manifest as contract
-from edge_runtime.contract.errors import CheckpointError, DataError, TrainingError
+from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError, TrainingError
 from train import checkpoint
 from train.adaptation import fitted_to
 from train.data.augment import erased_colour
@@ -61,15 +61,23 @@ class Session:
         self._options = options
 
     def check_resumed(self, folders: Sequence[RunFolder]) -> None:
-        """Refuse to go on with a series of runs in another way than those that have begun. folders: of all its runs.
+        """Refuse to go on with a series of runs in another way than it was started.
+
+        folders: of all its runs; the first has begun.
 
         Raises:
-            ConfigError: recipe, weights or number of processes differ.
+            ConfigError: recipe, weights or number of processes differ, or a run that has not begun lacks its weights.
         """
+        weights = self._options.weights
         for folder in folders:
             if folder.is_begun:
                 folder.prepare(resumes=True)
-                folder.check_resumed(self._recipe, weights=self._options.weights, processes=self._processes)
+                folder.check_resumed(self._recipe, weights=weights, processes=self._processes)
+            elif weights is None and folders[0].was_given_weights():
+                raise ConfigError(
+                    f"{folder.path} is still to begin, from weights as {folders[0].path} did; "
+                    "add the --weights FILE that was given there"
+                )
 
     def run(self) -> Scores:
         """Train to the end, and write networks, manifests and scores. Returns the scores the recipe asks for."""

@@ -91,7 +91,7 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
         run.main([*arguments[:-1], "2", "--resume"])
     with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; go on with the same options"):
         run.main([*arguments, "--batch", "32", "--resume"])
-    with pytest.raises(ConfigError, match="was not started from"):
+    with pytest.raises(ConfigError, match=r"was not started from .*; leave --weights out"):
         run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
     settings = (folder / "settings.json").read_bytes()
     log = (folder / "log.jsonl").read_bytes()
@@ -235,6 +235,28 @@ def test_random_splits_end_in_mean_and_deviation(
     shutil.rmtree(folder / "split1")
     with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
+
+
+def test_splits_that_are_still_to_begin_need_their_weights_again(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without them, or with others, they would train from another start than their series; the rest needs none."""
+    small = find_recipe("osnet_cuhk03:x0_25").variant("small", splits=2, height_px=64, width_px=32)
+    monkeypatch.setattr(run, "find_recipe", lambda name: small)
+    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    weights, others = tmp_path / "weights.pth", tmp_path / "others.pth"
+    for path in (weights, others):
+        save({"state_dict": build("osnet_x0_25", classes=5).state_dict()}, path)
+    arguments = ["small", "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
+    assert run.main([*arguments, "--weights", str(weights)]) == 0
+    assert run.main([*arguments, "--resume"]) == 0
+    shutil.rmtree(tmp_path / "small-seed0" / "split1")
+    with pytest.raises(ConfigError, match=r"split1 is still to begin, from weights .*; add the --weights FILE"):
+        run.main([*arguments, "--resume"])
+    with pytest.raises(ConfigError, match=r"not started from .*others\.pth; give the file that it was started from"):
+        run.main([*arguments, "--resume", "--weights", str(others)])
+    assert not (tmp_path / "small-seed0" / "split1").exists()
+    assert run.main([*arguments, "--resume", "--weights", str(weights)]) == 0
 
 
 def test_options_that_a_recipe_cannot_take_are_refused(data: Path) -> None:
