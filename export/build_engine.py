@@ -10,16 +10,17 @@ from typing import Literal
 
 from calibration.choice import read_choice
 from calibration.image_list import MARKET_SPLIT, read_image_list
-from edge_runtime.contract.errors import ExportError
-from edge_runtime.contract.manifest import Precision, file_sha256, read_manifest, write_manifest
+from edge_runtime.contract.errors import EngineError, ExportError
+from edge_runtime.contract.manifest import Manifest, Precision, file_sha256, read_manifest, write_manifest
 from edge_runtime.contract.script import run
+from export.comparison import Comparison
 from export.comparison_table import as_table
 from export.engine_plan import Plan, make_engine, make_plan, refuse_stale
 from export.engine_request import PRECISIONS, Request, Source, all_requests, choose_backend, relative
 from export.engine_trial import Trial, time_engines, trials_as_table
 from export.judging import Gate, add_gate_options, open_gate
 from export.tensorrt_builder import Batch
-from export.tolerance import add_tolerance_options, tolerance_of
+from export.tolerance import Tolerance, add_tolerance_options, tolerance_of
 from train.data.datasets import open_folder
 
 _EXAMPLES = """\
@@ -40,16 +41,12 @@ def main(argv: list[str] | None = None) -> int:
     requests = _requests(source, arguments)
     try:
         _build(requests, arguments, gate)
-    except _RefusedError as error:
+    except (EngineError, ExportError) as error:
         if arguments.fallback is None:
             raise
         print(f"{error}\nfalling back to {arguments.fallback}, as asked with --fallback")
         _build([_request(source, arguments.fallback, arguments)], arguments, gate)
     return 0
-
-
-class _RefusedError(ExportError):
-    """Nothing that was built is good enough and fast enough."""
 
 
 def _requests(source: Source, arguments: argparse.Namespace) -> list[Request]:
@@ -124,7 +121,7 @@ def _build(requests: Sequence[Request], arguments: argparse.Namespace, gate: Gat
     """Build and try every request, and put the fastest engine that is accepted in its place.
 
     Raises:
-        _RefusedError: none is.
+        ExportError: none is, or none can be built.
     """
     beside = arguments.output or requests[0].source.parent
     with _folder_beside(beside) as folder:
@@ -140,35 +137,47 @@ def _build(requests: Sequence[Request], arguments: argparse.Namespace, gate: Gat
 
 
 def _try(plans: Sequence[Plan], folder: Path, arguments: argparse.Namespace, *, gate: Gate) -> list[Trial]:
-    """Build, judge and time every plan, and print what came out."""
-    source = plans[0].request.source
+    """Build, judge and time every plan, and print what came out; one of several that cannot be built is left out.
+
+    Raises:
+        ExportError, EngineError: none can be built and run.
+    """
     queries = len(gate.images.query)
     tolerances = [tolerance_of(arguments, plan.build.precision, queries=queries) for plan in plans]
-    built = []
-    for number, plan in enumerate(plans):
+    built: list[tuple[Plan, Path, Manifest, Comparison, Tolerance]] = []
+    for number, (plan, tolerance) in enumerate(zip(plans, tolerances, strict=True)):
         candidate = folder / str(number) / plan.output.name
         candidate.parent.mkdir()
-        manifest = make_engine(plan, candidate, reuse=not arguments.force)
-        comparison = gate.judge(source.parent, candidate)
-        print(f"{plan.title}:\n{as_table(comparison)}")
-        built.append((plan, candidate, manifest, comparison))
+        try:
+            manifest = make_engine(plan, candidate, reuse=not arguments.force)
+            comparison = gate.judge(plan.request.source.parent, candidate)
+        except (EngineError, ExportError) as error:
+            if number == len(plans) - 1 and not built:
+                raise
+            print(f"{plan.title}: left out: {error}")
+        else:
+            print(f"{plan.title}:\n{as_table(comparison)}")
+            built.append((plan, candidate, manifest, comparison, tolerance))
     (parent_ms, *medians), measured = time_engines(
-        source.parent, [candidate for _, candidate, _, _ in built], batch=source.batch.best
+        _timed_parent(plans, folder), [entry[1] for entry in built], batch=plans[0].request.source.batch.best
     )
     trials = [
-        Trial(
-            plan=plan,
-            candidate=candidate,
-            manifest=manifest,
-            comparison=comparison,
-            excess=comparison.excess(tolerance),
-            median_ms=median,
-            parent_median_ms=parent_ms,
-        )
-        for (plan, candidate, manifest, comparison), tolerance, median in zip(built, tolerances, medians, strict=True)
+        Trial(plan, candidate, manifest, comparison, comparison.excess(tolerance), median, parent_ms)
+        for (plan, candidate, manifest, comparison, tolerance), median in zip(built, medians, strict=True)
     ]
     print(trials_as_table(trials, measured=measured))
     return trials
+
+
+def _timed_parent(plans: Sequence[Plan], folder: Path) -> Path:
+    """What engines must be faster than: the float32 file, as a TensorRT engine where that is what is built."""
+    source = plans[0].request.source
+    if all(plan.request.backend != "tensorrt" for plan in plans):
+        return source.parent
+    engine = folder / "parent" / "float32.engine"
+    engine.parent.mkdir()
+    make_engine(make_plan(Request(source, "fp32", "tensorrt"), folder, output=engine), engine, reuse=False)
+    return engine
 
 
 def _fastest(trials: Sequence[Trial], arguments: argparse.Namespace) -> Trial:
@@ -177,7 +186,7 @@ def _fastest(trials: Sequence[Trial], arguments: argparse.Namespace) -> Trial:
     if accepted:
         return min(accepted, key=lambda trial: trial.median_ms)
     sentences = [f"the {trial.plan.title} engine {fault}" for trial, fault in zip(trials, faults, strict=True)]
-    raise _RefusedError(f"{'; '.join(sentences)}; no engine was written")
+    raise ExportError(f"{'; '.join(sentences)}; no engine was written")
 
 
 def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":

@@ -65,7 +65,7 @@ def time_engines(parent: Path, candidates: Sequence[Path], *, batch: int) -> tup
         calls = {index: (lambda engine=engine: call(engine)) for index, engine in enumerate(engines)}
         samples = interleave(calls, rounds=_ROUNDS)
         medians = [float(np.median(samples[index])) for index in range(len(engines))]
-        return medians, f"{cpu_name()}, one thread, batches of {batch}; float32 by {engines[0].backend}"
+        return medians, f"batches of {batch}, one thread of {cpu_name()}; float32 by {engines[0].backend}"
 
 
 def trials_as_table(trials: Sequence[Trial], *, measured: str) -> str:

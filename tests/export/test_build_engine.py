@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ import pytest
 from calibration import quantize, select_images
 from calibration.choice import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
-from edge_runtime.contract.manifest import file_sha256, read_manifest
+from edge_runtime.contract.manifest import Manifest, file_sha256, read_manifest
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.link.messages import Birth, decode_json
 from export import build_engine, pack_gate
 from export.build_engine import main
+from export.engine_plan import Plan, make_engine
 from export.tensorrt_builder import tensorrt_unavailable
 from tests.market_folder import write_market_folder
 from tests.small_osnet import export_small_osnet
@@ -88,7 +90,7 @@ def test_backend_and_speed_are_said_aloud(
     """Slower than float32 is said as plainly as faster."""
     assert _build(model, images, data) == 0
     said = capsys.readouterr().out
-    assert "one thread, batches of 8; float32 by onnxruntime" in said
+    assert re.search("batches of 8, one thread of .*; float32 by onnxruntime", said)
     assert "tiny_int8_onnxruntime.onnx: int8, backend onnxruntime" in said
 
 
@@ -314,6 +316,41 @@ def test_a_fallback_is_built_only_when_asked_for_and_said_aloud(
     assert list(model.parent.glob("*_onnxruntime*")) == []
     assert main([*command, "--fallback", "fp16"]) == 0
     assert "falling back to fp16, as asked with --fallback" in capsys.readouterr().out
+    assert read_manifest(model.with_name("osnet_fp16_onnxruntime.onnx")).build.precision == "fp16"
+
+
+def _refusing(backend: str) -> Callable[..., Manifest]:
+    """`make_engine` on a machine whose `backend` builds nothing."""
+
+    def make(plan: Plan, candidate: Path, *, reuse: bool) -> Manifest:
+        if plan.title == backend:
+            raise ExportError(f"{backend} cannot build this")
+        return make_engine(plan, candidate, reuse=reuse)
+
+    return make
+
+
+def test_one_engine_that_cannot_be_built_does_not_end_the_search(
+    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named with its reason, and the best of the others is kept."""
+    monkeypatch.setattr(build_engine, "make_engine", _refusing("int8 onnxruntime"))
+    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS]
+    assert main(command) == 0
+    assert "int8 onnxruntime: left out: int8 onnxruntime cannot build this" in capsys.readouterr().out
+    assert (model.parent / "tiny_fp32_onnxruntime.onnx").exists()
+
+
+def test_the_fallback_is_for_what_cannot_be_built_too(
+    small_osnet: Path, tmp_path: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks for another precision means: rather that one than none."""
+    model = shutil.copytree(small_osnet, tmp_path / "models") / "osnet.onnx"
+    monkeypatch.setattr(build_engine, "make_engine", _refusing("int8 onnxruntime"))
+    command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]
+    with pytest.raises(ExportError, match="cannot build this"):
+        main(command)
+    assert main([*command, "--fallback", "fp16"]) == 0
     assert read_manifest(model.with_name("osnet_fp16_onnxruntime.onnx")).build.precision == "fp16"
 
 
