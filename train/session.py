@@ -187,14 +187,15 @@ class Session:
         validated = self._task.validate(scored, input_, processes=self._processes)
         if validated and self._processes.is_first:
             self._keep_if_best(trainer.networks, next(iter(validated.values())), epoch=epoch)
+        figures = {f"validation_{name}": value for name, value in validated.items()}
         every = self._options.evaluate_every
         if every is None or epoch % every:
-            return {f"validation_{name}": value for name, value in validated.items()}
+            return figures
         try:
-            return self._task.score(scored, input_, processes=self._processes).figures
+            return figures | self._task.score(scored, input_, processes=self._processes).figures
         except DataError as error:  # a later epoch may do better; what is left at the end is refused there
             logger.warning("epoch %d cannot be scored: %s", epoch, error)
-            return {}
+            return figures
 
     def _keep_if_best(self, networks: Networks, score: float, *, epoch: int) -> None:
         path = self._folder.best_path
