@@ -1,6 +1,7 @@
-"""In which numbers a device computes while it trains."""
+"""In which numbers a device computes: fast ones while it trains, whole ones while it is scored."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -23,3 +24,16 @@ def prefer_speed(device: torch.device) -> None:
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """Compute float32 in all its bits, whatever is allowed while training; GPUs cut it to TF32's 10 otherwise."""
+    convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    torch.backends.cudnn.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)

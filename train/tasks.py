@@ -17,6 +17,7 @@ from train.data.samples import AttributeData, ClassificationData, LabelledImages
 from train.distributed import Processes
 from train.models.pixels import PixelScale, describe_raw_with
 from train.objective import Classify, attribute_entropy, cross_entropy
+from train.precision import whole_float32
 from train.recipe import Recipe
 from train.scoring import Describe, Member, evidence, retrieve_on
 
@@ -193,7 +194,7 @@ def _predictor(
     scale = PixelScale(input_, device)
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with torch.inference_mode(), whole_float32():
             pixels = scale(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))  # (N, 3, H, W)
             chances = [activate(cast(Any, network).classifier(network(pixels))) for network in networks]
             return cast(NDArray[np.float32], torch.stack(chances).mean(dim=0).cpu().numpy())  # (N, classes)
