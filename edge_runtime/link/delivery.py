@@ -4,7 +4,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cbor2
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPES = {leaf: f"application/vnd.reid.{leaf}+cbor;v=1" for leaf in ("descriptor", "track", "gap")}
 _TIDY_INTERVAL_S = 1.0
+_ANSWER_S = 30.0  # a broker that answers pings but no publish for so long would hold the link up for ever
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class _Sent:
     capture_ns: int | None = None
     is_historical: bool = False
     gap: Gap | None = None
+    at_s: float = field(default_factory=time.monotonic)
 
 
 class _Carried(BaseModel):
@@ -87,7 +89,7 @@ class Delivery:
         """Send what may be sent, wait for answers or news, and settle the answers.
 
         Raises:
-            PublishError: the connection is gone, or the spool cannot be read.
+            PublishError: the connection is gone, the broker does not answer, or the spool cannot be read.
         """
         self._tidy()
         self._send_statuses()
@@ -133,6 +135,10 @@ class Delivery:
         if now < self._tidy_at:
             return
         self._tidy_at = now + _TIDY_INTERVAL_S
+        oldest = next(iter(self._sent.values()), None)
+        if oldest and now - oldest.at_s > _ANSWER_S:
+            broker = self.connection.settings
+            raise PublishError(f"the broker {broker} has not answered a message of {oldest.topic} for {_ANSWER_S:g} s")
         self._spool.tidy()
         self._send_gaps()
         for topic in [topic for topic, until in self._resting.items() if until < now]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.link import delivery as delivery_module
 from edge_runtime.link.broker import Acknowledged, BrokerSettings, Connection, Received
 from edge_runtime.link.messages import Birth, CameraStatus, NodeStatus, decode_json
 from edge_runtime.link.publisher import LinkSettings, Publisher
@@ -209,6 +210,26 @@ def test_a_row_goes_only_after_the_broker_has_it(
     assert spool.count() == 50
     assert len(sent) <= 20
     assert publisher.facts().counts.delivered == 0
+
+
+def test_a_broker_that_answers_no_message_is_connected_anew(
+    broker: Broker, make_publisher: MakePublisher, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may answer pings meanwhile: the fault is said, and everything is sent again on a new connection."""
+    monkeypatch.setattr(delivery_module, "_ANSWER_S", 0.5)
+    step = Connection.step
+
+    def step_without_answers(self: Connection, timeout_s: float) -> tuple[list[Acknowledged], list[Received]]:
+        step(self, timeout_s)
+        return [], []
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "step", step_without_answers)
+        publisher = make_publisher(broker.settings)
+        publish(publisher, 50)
+        wait_for(lambda: "has not answered a message" in str(publisher.facts().fault))
+        assert spool.count() == 50
+    wait_for(lambda: spool.count() == 0)
 
 
 def test_a_clean_stop_says_stopped_and_leaves_nothing(
