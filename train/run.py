@@ -63,6 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.threads is not None:
         torch.set_num_threads(arguments.threads)
     with join_processes(arguments.device) as processes:
+        if arguments.compile and processes.count > 1 and processes.device.type == "cuda":
+            # Batch norms over all processes cut the graph into a hundred pieces, more than PyTorch compiles.
+            raise ConfigError("--compile is for one GPU, found several processes; leave --compile out")
         logging.basicConfig(level=logging.INFO if processes.is_first else logging.ERROR, format="%(message)s")
         prefer_speed(processes.device)
         runs = [_train(recipe, split, arguments=arguments, processes=processes) for split in range(recipe.splits)]
@@ -105,7 +108,11 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one"
     )
     machine.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: what PyTorch takes)")
-    machine.add_argument("--compile", action="store_true", help="torch.compile: a minute to start, then faster steps")
+    machine.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile: a minute to start, then faster steps; not on several GPUs",
+    )
     arguments = parser.parse_args(argv)
     if not arguments.list and (arguments.recipe is None or arguments.data is None):
         parser.error("give a recipe and --data DIR, or --list")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -23,6 +24,7 @@ from train import evaluate, run
 from train.checkpoint import save
 from train.data import datasets
 from train.data.published import PUBLISHED, Published
+from train.distributed import Processes
 from train.models.catalog import build
 from train.recipe import Expected
 from train.recipes.catalog import find_recipe
@@ -257,6 +259,14 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
         run.main([*arguments, "--resume", "--weights", str(others)])
     assert not (tmp_path / "small-seed0" / "split1").exists()
     assert run.main([*arguments, "--resume", "--weights", str(weights)]) == 0
+
+
+def test_several_gpus_do_not_compile(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batch norms over all of them cannot be part of a compiled network."""
+    several = Processes(torch.device("cuda"), rank=0, count=2)
+    monkeypatch.setattr(run, "join_processes", lambda wish: nullcontext(several))
+    with pytest.raises(ConfigError, match="--compile is for one GPU, found several processes; leave --compile out"):
+        run.main([RECIPE, "--data", str(data), "--compile"])
 
 
 def test_options_that_a_recipe_cannot_take_are_refused(data: Path) -> None:
