@@ -25,12 +25,13 @@ def look_inside(
 
     keep: takes a module's output for a chunk of images, and gives what is to be kept of it: (N, ...).
     Returns for each module one array (N, ...) per call: a module that runs four times for an image has four, in the
-    order of its calls.
+    order of its calls. The network works on the GPU if there is one, and is then back where it was.
 
     Raises:
         DataError: an image cannot be decoded.
     """
     input_ = loaded.manifest.input
+    home = next(loaded.network.parameters()).device
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     describe = describe_raw_with(loaded.network, input_, device=device)
     chunks: list[dict[str, list[NDArray[np.float32]]]] = []
@@ -38,9 +39,10 @@ def look_inside(
     def note(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         chunks[-1][name].append(keep(output).float().cpu().numpy())
 
-    with ExitStack() as hooks, tqdm(total=len(samples), unit="image", leave=False, disable=None) as bar:
+    with ExitStack() as after, tqdm(total=len(samples), unit="image", leave=False, disable=None) as bar:
+        after.callback(loaded.network.to, home)
         for name in modules:
-            hooks.enter_context(loaded.network.get_submodule(name).register_forward_hook(partial(note, name)))
+            after.enter_context(loaded.network.get_submodule(name).register_forward_hook(partial(note, name)))
         for start in range(0, len(samples), _CHUNK):
             chunk = samples[start : start + _CHUNK]
             chunks.append({name: [] for name in modules})

@@ -41,7 +41,7 @@ def test_the_map_is_the_papers_formula_on_the_last_convolution(data: ReidData, t
     with torch.no_grad():
         loaded.network(normalise_pixels(pixels.permute(0, 3, 1, 2), size))
     for one, maps in zip(found, seen[0].numpy(), strict=True):
-        np.testing.assert_allclose(one, literal_map(maps), atol=1e-6)  # float32 sums of 128 channels
+        np.testing.assert_allclose(one, literal_map(maps), atol=1e-5)  # float32 sums, on a GPU in another order
 
 
 @pytest.mark.parametrize(
