@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.link import spool_clock
 from edge_runtime.link.messages import GapReason, new_boot
 from edge_runtime.link.spool_file import (
     PAGE_BYTES,
@@ -39,7 +40,8 @@ from edge_runtime.link.spool_file import (
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = """
+_SCHEMA = f"""
+{spool_clock.SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY, worth INTEGER NOT NULL, created_ns INTEGER NOT NULL,
@@ -72,7 +74,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A spooled message. `boot` names the run of the node that wrote it."""
+    """A spooled message. `boot` names the run of the node that wrote it, `created_ns` is of the wall clock."""
 
     seq: int
     boot: str
@@ -96,7 +98,7 @@ class Spool:
     path: the file; its folder is made if missing.
     node: whose numbers these are; a file of another node is refused.
     max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
-    max_age_s: messages older than this by the wall clock are erased.
+    max_age_s: messages older than this are erased; see `spool_clock`.
     min_free_bytes: the file does not grow into this much of the disk's free space.
 
     Raises:
@@ -140,7 +142,7 @@ class Spool:
                 if why := self._make_room(len(entry.payload), entry.worth):
                     self._drop([seq], why)
                     continue
-                values = (seq, entry.worth, time.time_ns(), self.boot, entry.topic, entry.payload)
+                values = (seq, entry.worth, spool_clock.uptime_ns(), self.boot, entry.topic, entry.payload)
                 self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
             return numbers
@@ -154,11 +156,16 @@ class Spool:
         """Read up to `limit` messages with first <= seq < stop, oldest first, leaving out some topics."""
         marks = ", ".join("?" * len(without_topics))
         query = (
-            "SELECT seq, boot, topic, payload, created_ns FROM message WHERE seq >= ? AND seq < ? "
+            f"SELECT seq, boot, topic, payload, {spool_clock.CREATED_NS} FROM message WHERE seq >= ? AND seq < ? "
             f"AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
         )
         values = (first, stop, *without_topics, limit)
-        return [Row(*row) for row in self._transact(lambda: self._db.execute(query, values).fetchall())]
+
+        def read() -> list[Row]:
+            spool_clock.follow(self._db)
+            return [Row(*row) for row in self._db.execute(query, values)]
+
+        return self._transact(read)
 
     def acknowledge(self, numbers: Sequence[int]) -> None:
         """Erase messages that the broker has, now or, if the disk does not let us, with the next `tidy`."""
@@ -273,6 +280,8 @@ class Spool:
             self._begin_numbering(self.next_seq or reserved)
         else:
             self.next_seq = stored["next_seq"]
+        with transaction(self._db):
+            spool_clock.begin(self._db, self.next_seq)
         self._reserved = reserved
 
     def _begin_numbering(self, first: int) -> None:
@@ -347,13 +356,9 @@ class Spool:
         return None
 
     def _drop_aged(self) -> None:
-        oldest_ns = time.time_ns() - int(self.max_age_s * 1e9)
-        # Numbers and times grow together unless the clock is set back, so that looking from the front is enough.
-        while rows := self._db.execute("SELECT seq, created_ns FROM message ORDER BY seq LIMIT 8").fetchall():
-            aged = [seq for seq, created_ns in rows if created_ns < oldest_ns]
+        spool_clock.follow(self._db)
+        while aged := spool_clock.aged(self._db, self.max_age_s):
             self._drop(aged, "age")
-            if len(aged) < len(rows):
-                return
 
     def _drop(self, numbers: Sequence[int], why: GapReason) -> None:
         for seq in numbers:
