@@ -1,11 +1,59 @@
-"""Full memory, said in a sentence."""
+"""How much memory is free, and full memory said in a sentence."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from edge_runtime.contract.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Where Linux says how much memory a container may take, and takes. cache: what of it is given up on demand."""
+
+    folder: str
+    limit: str
+    taken: str
+    cache: str
+
+
+_GROUPS = (
+    _Group("sys/fs/cgroup", limit="memory.max", taken="memory.current", cache="inactive_file"),
+    _Group(
+        "sys/fs/cgroup/memory",
+        limit="memory.limit_in_bytes",
+        taken="memory.usage_in_bytes",
+        cache="total_inactive_file",
+    ),
+)
+"""Of control groups version 2, and of version 1."""
+
+
+def free_host_memory(root: Path = Path("/")) -> int:
+    """Bytes that this program may still take, as Linux states them of host and container; elsewhere all there are."""
+    free = _numbers(root / "proc/meminfo").get("MemAvailable:", 0) * 1024
+    free = free or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([free, *(_left_in(root / group.folder, group) for group in _GROUPS if _has_limit(root, group))])
+
+
+def _has_limit(root: Path, group: _Group) -> bool:
+    path = root / group.folder / group.limit
+    return path.is_file() and path.read_text().strip() != "max"
+
+
+def _left_in(folder: Path, group: _Group) -> int:
+    limit, taken = (int((folder / name).read_text()) for name in (group.limit, group.taken))
+    return max(0, limit - taken + _numbers(folder / "memory.stat").get(group.cache, 0))
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The first number of each line by the word before it; none where the file is missing."""
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {words[0]: int(words[1]) for words in map(str.split, lines)}
 
 
 @contextmanager

@@ -3,10 +3,8 @@
 Wherever they are, a batch is on the device before the device asks for it.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +15,7 @@ from tqdm import tqdm
 
 from edge_runtime.contract.manifest import ResizeRule
 from train.data.samples import Images
+from train.memory import free_host_memory
 
 _CHUNK = 512
 _SAMPLED = 10_000
@@ -92,7 +91,7 @@ def open_store(images: Images, size: Size, *, device: torch.device, processes: i
         DataError: an image cannot be decoded.
     """
     needed = len(images) * size.height_px * size.width_px * 3
-    if needed * processes > _USED_SHARE * _free_host_memory():
+    if needed * processes > _USED_SHARE * free_host_memory():
         return StreamedPixels(images, size, device=device)
     pixels = torch.from_numpy(_read_all(images, size))
     if device.type == "cuda" and needed > _USED_SHARE * torch.cuda.mem_get_info(device)[0]:
@@ -140,13 +139,3 @@ def _read(images: Images, positions: Positions, size: Size) -> NDArray[np.uint8]
 def _chunks(positions: Positions) -> Iterator[Positions]:
     for start in range(0, len(positions), _CHUNK):
         yield positions[start : start + _CHUNK]
-
-
-def _free_host_memory() -> int:
-    """Bytes that programs may still take, as Linux states them; elsewhere all there are."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return free[0] if free else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

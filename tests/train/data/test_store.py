@@ -19,7 +19,7 @@ IMAGES = ImageArray(np.random.default_rng(0).integers(0, 256, (30, 16, 8, 3), np
 
 def test_images_too_large_for_memory_are_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     """And are the same as those that are kept, channels-last both. Two processes need the memory twice."""
-    monkeypatch.setattr(store, "_free_host_memory", lambda: 2 * 30 * 8 * 4 * 3)
+    monkeypatch.setattr(store, "free_host_memory", lambda: 2 * 30 * 8 * 4 * 3)
     kept = open_store(IMAGES, SIZE, device=CPU)
     streamed = open_store(IMAGES, SIZE, device=CPU, processes=2)
     assert (type(kept), type(streamed)) == (KeptPixels, StreamedPixels)
