@@ -47,7 +47,7 @@ class PixelStore(Protocol):
 
 
 class KeptPixels:
-    """Images that were decoded once. pixels: (N, H, W, 3) uint8, on the device, or in pinned memory beside it."""
+    """Images that were decoded once. pixels: (N, H, W, 3) uint8, on the device, or in the host's memory."""
 
     def __init__(self, pixels: Tensor, *, device: torch.device) -> None:
         self._pixels = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last
@@ -95,7 +95,7 @@ def open_store(images: Images, size: Size, *, device: torch.device, processes: i
         return StreamedPixels(images, size, device=device)
     pixels = torch.from_numpy(_read_all(images, size))
     if device.type == "cuda" and needed > _USED_SHARE * torch.cuda.mem_get_info(device)[0]:
-        return KeptPixels(pixels.pin_memory(), device=device)
+        return KeptPixels(pixels, device=device)
     return KeptPixels(pixels.to(device), device=device)
 
 

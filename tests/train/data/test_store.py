@@ -30,6 +30,15 @@ def test_images_too_large_for_memory_are_streamed(monkeypatch: pytest.MonkeyPatc
         assert images.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_images_too_large_for_the_gpu_stay_in_ordinary_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only batches are pinned: of the store it would be a second copy, and batches are copied out of it anyway."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (0, 0))
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pytest.fail("the store was pinned"))
+    store = open_store(IMAGES, SIZE, device=torch.device("cuda"))
+    assert isinstance(store, KeptPixels)
+    assert not store.is_instant
+
+
 def test_statistics_are_those_of_all_pixels() -> None:
     """Mean and deviation of each channel, in [0, 1]."""
     pixels = IMAGES.read(range(30), height_px=8, width_px=4, rule="bilinear-half-pixel") / 255
