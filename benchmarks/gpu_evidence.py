@@ -3,27 +3,39 @@
 Steps: does TensorRT run; latency of engines beside PyTorch's ways; accuracy of engines and across precisions; training
 speed and whole runs; the crop kernel. Each runs in processes of its own, gets its share of the minutes and what earlier
 ones left, and ends in benchmarks/records/gpu_STEP.json, with figures or with the sentence that says why there are none.
+The record is written after each process, so a run that is stopped leaves what it found.
 
-example, on a machine where the project is not installed:
-  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data /data/cuhk03_np_detected --checkpoint model.pth --minutes 25
-with TensorRT out of a bundle of pack_tensorrt.py:
-  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --bundle BUNDLE --python PYTHON_OF_THE_BUNDLE
+What must be installed, for one Python or for two:
+  this Python         the extras runtime, cpu and train (torch, onnx, onnxruntime, opencv, pydantic, matplotlib, ...)
+  TensorRT's Python   tensorrt, and the extras cpu, export and cuda (pycuda, onnx, onnxruntime, opencv, pydantic, ...)
+Where they are two (--python), each sees only its own packages: PYTHONPATH and the bundle's libraries are not shared.
+
+examples, on a machine where the project is not installed:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data /data/cuhk03_np_detected --checkpoint model.pth
+with TensorRT out of a bundle of pack_tensorrt.py that holds a Python, too; --python is its place in the bundle:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --bundle BUNDLE --python python/bin/python3
+in parts, where a command may not take so long; --work keeps networks, engines and the timing cache between them:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --work WORK --steps tensorrt latency --minutes 9
 """
 
 import argparse
 import json
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.contract.errors import ConfigError, EngineError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.manifest import manifest_path
+from edge_runtime.contract.script import raise_terminated, run
 from edge_runtime.engine.cuda import read_device
 from measuring.evidence_steps import Site, steps
 from measuring.machine import record_head
@@ -31,53 +43,95 @@ from measuring.step import Step, run_step, shares
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"
+_MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
 _METHOD = "benchmarks/gpu_evidence.py: each command in a process of its own, stopped at its share of the time"
+_PYCUDA = "import pycuda.driver"
+_TENSORRT = (
+    f"{_PYCUDA}, sys, cv2, onnxruntime, tqdm, export.tensorrt_builder as builder; "
+    "sys.exit(builder.tensorrt_unavailable())"
+)
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A Python and what it sees. fault: why it cannot be used at all, None where it can."""
+
+    path: str
+    environment: Mapping[str, str]
+    fault: str | None = None
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the steps. Returns 0 if every one of them has figures."""
     arguments = _parser().parse_args(argv)
+    _check(arguments)
+    deadline = time.monotonic() + 60 * arguments.minutes
+    with tempfile.TemporaryDirectory(prefix="gpu_evidence-") as name:
+        work = (arguments.work or Path(name)).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        own = Interpreter(sys.executable, _environment(os.environ.get("PYTHONPATH")))
+        other = tensorrt_interpreter(arguments.python, arguments.bundle, own=own, work=work)
+        site = _site(arguments, own, other, work)
+        todo = [step for step in steps(site) if step.name in (arguments.steps or [step.name])]
+        named = {str(work): "WORK", str(site.data): "DATA", f"{ROOT}{os.sep}": "", own.path: "python"}
+        if other.path != own.path:
+            named[other.path] = "tensorrt_python"
+        errors = 0
+        for step, found in _run_all(todo, deadline=deadline, interpreters=(own, other)):
+            path = arguments.records / f"gpu_{step.name}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(without_paths(_record(step, found), named))
+            if len(found["commands"]) == len(step.commands):
+                print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
+                errors += len(found["errors"])
+    return int(errors > 0)
+
+
+def _check(arguments: argparse.Namespace) -> None:
     if not arguments.minutes > 0:
         raise ConfigError(f"expected --minutes above 0, found {arguments.minutes:g}")
     for path in (arguments.data, arguments.checkpoint, arguments.bundle):
         if path is not None and not path.exists():
             raise ConfigError(f"expected {path} to exist; give a file or folder of this machine")
-    deadline = time.monotonic() + 60 * arguments.minutes
+
+
+def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, work: Path) -> Site:
     no_device = _no_device()
-    with tempfile.TemporaryDirectory(prefix="gpu_evidence-") as name:
-        work = arguments.work or Path(name)
-        work.mkdir(parents=True, exist_ok=True)
-        environment = _environment(arguments.bundle, work)
-        site = Site(
-            python=sys.executable,
-            tensorrt_python=str(arguments.python or sys.executable),
-            work=work,
-            data=arguments.data,
-            checkpoint=arguments.checkpoint,
-            recipes=tuple(arguments.recipes),
-            no_device=no_device,
-            no_tensorrt=_no_tensorrt(str(arguments.python or sys.executable), environment),
-        )
-        todo = [step for step in steps(site) if step.name in (arguments.steps or [step.name])]
-        named = {str(work): "WORK", str(arguments.data): "DATA", f"{ROOT}{os.sep}": "", sys.executable: "python"}
-        errors = 0
-        for step, found in _run_all(todo, deadline=deadline, environment=environment):
-            path = arguments.records / f"gpu_{step.name}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(without_paths(_record(step, found), named))
-            print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
-            errors += len(found["errors"])
-    return int(errors > 0)
+    return Site(
+        python=own.path,
+        tensorrt_python=other.path,
+        work=work,
+        records=arguments.records.resolve(),
+        data=arguments.data.resolve(),
+        model=_model(arguments.checkpoint, work / "models"),
+        checkpoint=arguments.checkpoint and arguments.checkpoint.resolve(),
+        recipes=tuple(arguments.recipes),
+        no_device=no_device,
+        no_tensorrt=None if no_device else _cannot(_TENSORRT, other, what="TensorRT"),
+        no_pycuda=None if no_device else _cannot(_PYCUDA, other, what="pycuda"),
+    )
+
+
+def _model(checkpoint: Path | None, folder: Path) -> Path:
+    """Where the checkpoint's ONNX file will lie; without one a copy of the committed file, beside which others go."""
+    if checkpoint:
+        return folder / f"{checkpoint.stem}.onnx"
+    folder.mkdir(exist_ok=True)
+    for path in (_MODEL, manifest_path(_MODEL)):
+        shutil.copyfile(path, folder / path.name)
+    return folder / _MODEL.name
 
 
 def _run_all(
-    todo: Sequence[Step], *, deadline: float, environment: Mapping[str, str]
+    todo: Sequence[Step], *, deadline: float, interpreters: Sequence[Interpreter]
 ) -> Iterator[tuple[Step, dict[str, Any]]]:
-    """Run the steps, each within its share of the time that is left then."""
+    """Run the steps, each within its share of the time that is left then. Yields what was found after each command."""
+    environments = {one.path: one.environment for one in interpreters}
     for index, step in enumerate(todo):
         budget_s = shares([one.weight for one in todo[index:]], left_s=max(0.0, deadline - time.monotonic()))
         print(f"{step.name}: {step.what} (at most {budget_s:.0f} s)", flush=True)
-        yield step, run_step(step, budget_s=budget_s, environment=environment)
+        for found in run_step(step, budget_s=budget_s, environments=environments):
+            yield step, found
 
 
 def _record(step: Step, found: Mapping[str, Any]) -> str:
@@ -100,26 +154,44 @@ def _no_device() -> str | None:
     return None
 
 
-def _no_tensorrt(python: str, environment: Mapping[str, str]) -> str | None:
-    """Why TensorRT's engines cannot be built by this interpreter; None where they can."""
-    code = "import sys, export.tensorrt_builder as b; sys.exit(b.tensorrt_unavailable())"
+def _cannot(code: str, interpreter: Interpreter, *, what: str) -> str | None:
+    """Why an interpreter cannot run this code; None where it can."""
+    if interpreter.fault:
+        return f"no {what}: {interpreter.fault}"
+    command = [interpreter.path, "-c", code]
     try:
         done = subprocess.run(
-            [python, "-c", code], capture_output=True, text=True, env=dict(environment), check=False, timeout=120
+            command, capture_output=True, text=True, env=dict(interpreter.environment), check=False, timeout=120
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"expected --python to be an interpreter that starts, found {python}: {error}") from error
-    last = (done.stderr.strip() or "it gives no reason").splitlines()[-1]
-    return None if done.returncode == 0 else f"no TensorRT: {last}"
+        return f"no {what}: {interpreter.path} does not start: {error}"
+    return None if done.returncode == 0 else f"no {what}: {_last_line(done.stderr)}"
 
 
-def _environment(bundle: Path | None, work: Path) -> dict[str, str]:
-    """What the steps see: the project on the path, and the bundle's libraries once it is unpacked."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = dict(os.environ) | {"PYTHONPATH": os.pathsep.join(paths)}
+def _environment(python_path: str | None) -> dict[str, str]:
+    """Ours, with the project on the path and these packages beside it."""
+    paths = [str(ROOT), *filter(None, [python_path])]
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+def tensorrt_interpreter(python: Path | None, bundle: Path | None, *, own: Interpreter, work: Path) -> Interpreter:
+    """TensorRT's Python, whose place may be given within the bundle. A broken bundle leaves one that has a fault."""
+    environment = _environment(None) if python else dict(own.environment)
+    path = str(python or own.path)
     if bundle is None:
-        return environment
+        return Interpreter(path, environment)
     unpacked = work / "tensorrt"
+    try:
+        _unpack(bundle, unpacked)
+        environment = _sourced(unpacked / "env.sh", environment)
+    except (OSError, EngineError) as error:
+        return Interpreter(path, environment, fault=f"cannot unpack {bundle}: {error}")
+    return Interpreter(str(unpacked / path), environment)
+
+
+def _unpack(bundle: Path, folder: Path) -> None:
+    if (folder / "env.sh").exists():
+        return
     command = [
         sys.executable,
         str(bundle / "pack_tensorrt.py"),
@@ -127,16 +199,24 @@ def _environment(bundle: Path | None, work: Path) -> dict[str, str]:
         "--parts",
         str(bundle),
         "--dest",
-        str(unpacked),
+        str(folder),
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConfigError(f"cannot unpack {bundle}: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
-    sourced = subprocess.run(
-        ["bash", "-c", f". {shlex.quote(str(unpacked / 'env.sh'))} && env -0"],
-        capture_output=True, text=True, env=environment, check=True,
-    )  # fmt: skip
-    return dict(entry.split("=", 1) for entry in sourced.stdout.split("\0") if "=" in entry)
+        raise EngineError(_last_line(done.stderr))
+
+
+def _sourced(script: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment after a shell has read the script."""
+    command = ["bash", "-c", f". {shlex.quote(str(script))} && env -0"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(environment), check=False)
+    if done.returncode:
+        raise EngineError(_last_line(done.stderr))
+    return dict(entry.split("=", 1) for entry in done.stdout.split("\0") if "=" in entry)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip() or "it gives no reason").splitlines()[-1]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,17 +226,24 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=25, help="for everything (default: %(default)s)")
     parser.add_argument("--steps", nargs="+", choices=("tensorrt", "latency", "accuracy", "training", "crop_kernel"))
     parser.add_argument("--bundle", type=Path, help="folder with the parts of a TensorRT bundle of pack_tensorrt.py")
-    parser.add_argument("--python", type=Path, help="interpreter that TensorRT is for (default: this one)")
+    parser.add_argument(
+        "--python", type=Path, help="TensorRT's Python, of this machine or in the bundle (default: this one)"
+    )
     parser.add_argument(
         "--recipes",
         nargs="+",
         default=["osnet_cuhk03:scratch", "osnet_cuhk03:scratch_x0_25"],
         help="what to train, in this order, as far as time allows (default: OSNet x1.0 and x0.25 from scratch)",
     )
-    parser.add_argument("--work", type=Path, help="folder for engines and runs, kept (default: one that is removed)")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        help="folder for networks, engines and runs; what is there is not made anew (default: a temporary one)",
+    )
     parser.add_argument("--records", type=Path, default=_RECORDS, help="folder (default: benchmarks/records)")
     return parser
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, raise_terminated)
     sys.exit(run(main))

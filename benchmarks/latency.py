@@ -1,4 +1,8 @@
-"""Time engines beside the usual ways to run the same network, one thread, in one interleaved run; write a record."""
+"""Time engines beside the usual ways to run the same network, one thread, in one interleaved run; write a record.
+
+A TensorRT engine is timed twice, with its work recorded as a CUDA graph and without. Where this Python has no torch,
+which TensorRT's may not have, engines are timed alone, and the record says so.
+"""
 
 import argparse
 import json
@@ -10,19 +14,20 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Input, Manifest, read_manifest
+from edge_runtime.contract.manifest import Input, read_manifest
+from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import Engine, open_engine
-from export.deploy_graph import GRAPHS
+from edge_runtime.engine.tensorrt_engine import TensorRTEngine
+from edge_runtime.engine.tensorrt_library import load_tensorrt, shares_profiles
 from export.timing import Call
-from measuring.engines import BACKENDS, Case, is_random, make_engines
+from measuring.cases import Case, is_random, size
 from measuring.jetson import find_jetson, interleave_steadily
 from measuring.latency_record import (
     Alone,
@@ -34,18 +39,18 @@ from measuring.latency_record import (
     timings_of,
 )
 from measuring.latency_text import as_table, changes_as_text
-from measuring.machine import record_head
-from measuring.network_cost import cost_of
-from measuring.peaks import measure_cpu_peaks, measure_gpu_peaks
-from measuring.peers import cpu_peers, cuda_peers, device_name, export_plain, open_network
+from measuring.machine import gpu_name, record_head
 from measuring.plain_peers import Peer, Source
-from measuring.roofline import Peaks
+
+if TYPE_CHECKING:
+    from measuring.reference import Reference
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"
 _WORKER = Path(__file__).with_name("latency_worker.py")
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _SIZES = ((256, 128), (192, 96), (128, 64), (64, 32))  # the paper's resolutions 1, 0.75, 0.5 and 0.25
+_BACKENDS = ("onnxruntime", "openvino")
 _EXAMPLES = """\
 examples:
   python benchmarks/latency.py osnet.onnx osnet_int8.onnx --checkpoint model.pth --rounds 200
@@ -58,15 +63,25 @@ examples:
 class Plan:
     """How a case is measured.
 
-    alone_s: seconds of each engine alone per way of counting, 0 leaves it out; are_peers_alone: of each peer too.
+    reference: None where there is no torch. alone_s: seconds of each engine alone per way of counting, 0 leaves it out;
+    are_peers_alone: of each peer too.
     """
 
-    peers: tuple[Peer, ...]
+    reference: "Reference | None"
     batches: tuple[int, ...]
     rounds: int
     alone_s: float
     are_peers_alone: bool
-    peaks: Peaks
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Those of the reference."""
+        return self.reference.peers if self.reference else ()
+
+    @property
+    def device(self) -> str:
+        """What all of it runs on; without torch the engines are TensorRT's where there is a GPU."""
+        return self.reference.device if self.reference else gpu_name() or cpu_name()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -74,30 +89,37 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _check(arguments)
     old = cases_of(read_record(arguments.compare), source=arguments.compare) if arguments.compare else ()
-    torch.set_num_threads(1)
-    has_gpu = torch.cuda.is_available()
     plan = Plan(
-        peers=tuple((cuda_peers if has_gpu else cpu_peers)(compiled=arguments.compile)),
+        reference=_reference(compiled=arguments.compile),
         batches=tuple(arguments.batches),
         rounds=arguments.rounds,
         alone_s=arguments.alone_s,
         are_peers_alone=not arguments.grid,  # sixteen times the same would take minutes
-        peaks=measure_gpu_peaks() if has_gpu else measure_cpu_peaks(),
     )
     results: list[CaseResult] = []
     faults: dict[str, str] = {}
-    for result, more in _measure_grid(arguments, plan) if arguments.grid else [_measure_given(arguments, plan)]:
+    for result, more in (_measure_grid if arguments.grid else _measure_given)(arguments, plan):
         results.append(result)
         faults |= more
         output = arguments.output or _RECORDS / f"latency_{'grid' if arguments.grid else result.architecture}.json"
-        record = _record(results, plan, faults=faults, is_grid=arguments.grid)
+        record = _record(results, plan, faults=faults)
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(record, indent=2) + "\n")  # after each network: a run that is stopped leaves some
     print("\n\n".join(as_table(result) for result in results))
     if old:
         print("\n" + changes_as_text(changes(old, results)))
-    print(f"{device_name()}, one thread; record: {output}")
+    print(f"{plan.device}, one thread; record: {output}")
     return 0
+
+
+def _reference(*, compiled: bool) -> "Reference | None":
+    try:
+        from measuring.reference import open_reference
+    except ImportError as error:
+        if error.name != "torch":
+            raise
+        return None
+    return open_reference(compiled=compiled)
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -109,31 +131,36 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError("--grid makes its own engines with random weights; leave out engines and --checkpoint")
 
 
-def _measure_given(arguments: argparse.Namespace, plan: Plan) -> tuple[CaseResult, dict[str, str]]:
-    """The engines of the command line, or the committed ones."""
+def _measure_given(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[CaseResult, dict[str, str]]]:
+    """The engines of the command line, or the committed ones, network by network."""
     paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
     if not paths:
         raise ConfigError("expected engines in edge_runtime/models, found none; give the paths of ONNX files")
-    named = {path.name: path for path in paths}
-    if len(named) < len(paths):
-        raise ConfigError(f"expected engines with different file names, found {', '.join(map(str, paths))}")
-    manifest = _common_manifest({name: read_manifest(path) for name, path in named.items()})
-    with tempfile.TemporaryDirectory() as folder:
-        source = Source(manifest.architecture, manifest.input, arguments.checkpoint, Path(folder) / "plain.onnx")
-        return _measure_case(source, named, plan), {}
+    for case, named in _by_case(paths).items():
+        with tempfile.TemporaryDirectory() as folder:
+            input_ = Input(height_px=case.height_px, width_px=case.width_px)
+            source = Source(case.architecture, input_, arguments.checkpoint, Path(folder) / "plain.onnx")
+            yield _measure_case(source, named, plan), {}
 
 
-def _common_manifest(manifests: dict[str, Manifest]) -> Manifest:
-    architectures = {(manifest.architecture, manifest.input) for manifest in manifests.values()}
-    if len(architectures) > 1:
-        raise ConfigError(f"expected engines of one architecture and input size, found several: {', '.join(manifests)}")
-    return next(iter(manifests.values()))
+def _by_case(paths: Sequence[Path]) -> dict[Case, dict[str, Path]]:
+    """Engines by file name, for each network and size of its own: a ratio to another network would mean nothing."""
+    found: dict[Case, dict[str, Path]] = {}
+    for path in paths:
+        manifest = read_manifest(path)
+        named = found.setdefault(Case(manifest.architecture, manifest.input.height_px, manifest.input.width_px), {})
+        if path.name in named:
+            raise ConfigError(f"expected engines with different file names, found {named[path.name]} and {path}")
+        named[path.name] = path
+    return found
 
 
 def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[CaseResult, dict[str, str]]]:
     """Every architecture at every size, each with the reasons why engines could not be made."""
+    from measuring.engines import make_engines  # takes torch
+
     cases = [Case(name, *size) for size in arguments.sizes for name in arguments.architectures]
-    choice = {"backends": arguments.backends, "graphs": arguments.graphs, "batch_max": max(plan.batches)}
+    choice = {"backends": arguments.backends, "batch_max": max(plan.batches)}
     for case in tqdm(cases, desc="networks", unit="network", disable=None):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -146,11 +173,10 @@ def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[C
 
 def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> CaseResult:
     """All engines and peers of one network: interleaved, then each alone."""
-    network = open_network(source)
-    cost = cost_of(network, height_px=source.input_.height_px, width_px=source.input_.width_px)
-    export_plain(source)
+    cost = plan.reference.prepare(source) if plan.reference else None
+    peaks = plan.reference.peaks if plan.reference else None
     with ExitStack() as stack:
-        engines = {name: stack.enter_context(open_engine(path, threads=1)) for name, path in paths.items()}
+        engines = {name: stack.enter_context(engine) for name, engine in _open(paths)}
         networks = [_describe_peer(peer, source) for peer in plan.peers]
         networks += [_describe_engine(name, engine) for name, engine in engines.items()]
         calls = _calls(source, engines, plan)
@@ -160,13 +186,24 @@ def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> CaseRes
         architecture=source.architecture,
         input=(source.input_.height_px, source.input_.width_px),
         networks=tuple(networks),
-        timings=timings_of(steady.samples, networks, cost=cost, peaks=plan.peaks),
+        timings=timings_of(steady.samples, networks, cost=cost, peaks=peaks),
         alone=tuple(_alone(source, paths, plan)) if plan.alone_s else (),
-        mult_adds=cost.mult_adds,
-        weights=cost.weights,
-        values=cost.values,
+        mult_adds=cost.mult_adds if cost else None,
+        weights=cost.weights if cost else None,
+        values=cost.values if cost else None,
         runs_dropped=steady.dropped,
     )
+
+
+def _open(paths: dict[str, Path]) -> Iterator[tuple[str, Engine]]:
+    """Every engine by name; TensorRT's also without CUDA graphs, or only so where TensorRT cannot record them."""
+    for name, path in paths.items():
+        manifest = read_manifest(path)
+        is_tensorrt = manifest.build.backend == "tensorrt"
+        if not is_tensorrt or shares_profiles(load_tensorrt()):
+            yield name, open_engine(path, threads=1)
+        if is_tensorrt:
+            yield f"{name}, no CUDA graph", TensorRTEngine(path, manifest, records_runs=False)
 
 
 def _calls(source: Source, engines: dict[str, Engine], plan: Plan) -> dict[tuple[str, int], Call]:
@@ -230,36 +267,30 @@ def _run_alone(name: str, options: Sequence[str]) -> Alone:
     return Alone(**(json.loads(done.stdout) | {"name": name}))
 
 
-def _record(results: Sequence[CaseResult], plan: Plan, *, faults: dict[str, str], is_grid: bool) -> dict[str, Any]:
+def _record(results: Sequence[CaseResult], plan: Plan, *, faults: dict[str, str]) -> dict[str, Any]:
     jetson = find_jetson()
     cases = [result.as_json() for result in results]
     return {
         **record_head("latency"),
-        "device": device_name(),
+        "device": plan.device,
         "board": jetson.facts() if jetson else None,
         "job": "uint8 crops to L2-normalised descriptors",
         "threads": 1,
         "rounds": plan.rounds,
         "method": "one process, random order per round, one warm call before each timed one; ratios of medians",
         "alone_s": plan.alone_s,
-        "peaks": asdict(plan.peaks),
+        "peers": "in the same run" if plan.reference else "none: this Python has no torch",
+        "peaks": asdict(plan.reference.peaks) if plan.reference else None,
         "faults": faults,
-        **({"cases": cases} if is_grid else cases[0]),
+        **(cases[0] if len(cases) == 1 else {"cases": cases}),
     }
-
-
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    if not (height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 256x128, found {text!r}")
-    return int(height), int(width)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("engines", type=Path, nargs="*", help="engines of one network (default: edge_runtime/models)")
+    parser.add_argument("engines", type=Path, nargs="*", help="engines or ONNX files (default: edge_runtime/models)")
     parser.add_argument("--checkpoint", type=Path, help="weights for the peers (default: random ones)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="crops per call (default: 1 8)")
     parser.add_argument("--rounds", type=int, default=100, help="timed calls of each (default: %(default)s)")
@@ -277,9 +308,8 @@ def _parser() -> argparse.ArgumentParser:
     grid = parser.add_argument_group("all widths and resolutions")
     grid.add_argument("--grid", action="store_true", help="make engines with random weights and time them")
     grid.add_argument("--architectures", nargs="+", default=_WIDTHS, help="(default: OSNet's four widths)")
-    grid.add_argument("--sizes", type=_size, nargs="+", default=_SIZES, help="HEIGHTxWIDTH (default: the paper's four)")
-    grid.add_argument("--backends", nargs="*", choices=BACKENDS, default=BACKENDS[:2], help="(default: those of a CPU)")
-    grid.add_argument("--graphs", nargs="*", choices=GRAPHS, default=(), help="(default: the backend's own choice)")
+    grid.add_argument("--sizes", type=size, nargs="+", default=_SIZES, help="HEIGHTxWIDTH (default: the paper's four)")
+    grid.add_argument("--backends", nargs="*", choices=_BACKENDS, default=_BACKENDS, help="(default: both)")
     return parser
 
 

@@ -1,12 +1,14 @@
-"""Does TensorRT run here? Build each ONNX file, run it beside ONNX Runtime, and print one JSON record, errors included.
+"""Does TensorRT run here? Build each ONNX file, run it beside ONNX Runtime, and write one JSON record, errors included.
 
-The crops are the first query images of `--data`, a data set in Market-1501's layout; without it they are noise.
+The crops are the first query images of `--data`, a data set in Market-1501's layout; without it they are noise. The
+record is written after each engine, so a run that is stopped leaves what it found. Needs no torch.
 
-example: python benchmarks/tensorrt_smoke.py --data /data/cuhk03_np_detected > benchmarks/records/tensorrt_smoke.json
+example: python benchmarks/tensorrt_smoke.py osnet.onnx osnet_fp16.onnx --data /data/cuhk03_np_detected
 """
 
 import argparse
 import json
+import os
 import platform
 import sys
 import tempfile
@@ -17,17 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.errors import ConfigError, ReidError
+from edge_runtime.contract.errors import EngineError, ReidError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
 from export.comparison import fidelity
+from export.tensorrt_builder import Batch
 from measuring.machine import record_head
 from measuring.plans import write_plan
 from train.data.datasets import load_images, open_folder
 
-MODELS = Path(__file__).resolve().parent.parent / "edge_runtime" / "models"
-CROPS = 64
+RECORD = Path(__file__).resolve().parent / "records" / "tensorrt_smoke.json"
+CROPS = 16
 
 
 @dataclass(frozen=True)
@@ -48,37 +51,48 @@ class Trial:
 
 def main(argv: list[str] | None = None) -> int:
     """Try every model. Returns 0 if all of them ran."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", type=Path, nargs="*", default=sorted(MODELS.glob("*.onnx")), help="ONNX files")
-    parser.add_argument("--data", type=Path, help="data set whose query images are the crops")
-    arguments = parser.parse_args(argv)
-    if not arguments.models:
-        raise ConfigError(f"expected ONNX files in {MODELS}, found none; give their paths")
-    trials = [try_model(path, data=arguments.data) for path in arguments.models]
-    crops = "query images" if arguments.data else "noise"
-    record = record_head("tensorrt_smoke") | {"machine": platform.machine()}
-    print(json.dumps(record | {"crops": crops, "trials": [asdict(trial) for trial in trials]}, indent=2))
-    return 0 if trials and not any(trial.error for trial in trials) else 1
+    arguments = _parser().parse_args(argv)
+    batch = Batch(1, arguments.batch[0], arguments.batch[1])
+    head = record_head("tensorrt_smoke") | {
+        "machine": platform.machine(),
+        "crops": "query images" if arguments.data else "noise",
+        "batch": asdict(batch),
+    }
+    trials = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in arguments.models:
+            plan = engine_path(path, best=batch.best) if arguments.keep else Path(folder) / "model.engine"
+            trials.append(try_model(path, plan, batch=batch, data=arguments.data, timing_cache=arguments.timing_cache))
+            record = json.dumps(head | {"trials": [asdict(trial) for trial in trials]}, indent=2) + "\n"
+            arguments.output.parent.mkdir(parents=True, exist_ok=True)
+            arguments.output.write_text(record)
+    print(record, end="")
+    if faults := [f"{trial.model}: {trial.error}" for trial in trials if trial.error]:
+        raise EngineError("; ".join(faults))
+    return 0
 
 
-def try_model(path: Path, *, data: Path | None) -> Trial:
+def engine_path(model: Path, *, best: int) -> Path:
+    """Where the engine of an ONNX file goes that is tuned for this batch size."""
+    return model.with_name(f"{model.stem}_b{best}.engine")
+
+
+def try_model(model: Path, plan: Path, *, batch: Batch, data: Path | None, timing_cache: Path | None) -> Trial:
     """Build one ONNX file and run it beside ONNX Runtime; an error becomes part of the result."""
     precision = "unknown"
     try:
-        manifest = read_manifest(path)
+        manifest = read_manifest(model)
         precision = manifest.build.precision
         crops = _crops(manifest, data)
-        with tempfile.TemporaryDirectory() as folder:
-            plan = Path(folder) / "model.engine"
-            start = time.perf_counter()
-            built = write_plan(path, plan)
-            build_s = time.perf_counter() - start
-            with open_engine(path) as reference, open_engine(plan) as engine:
-                near = fidelity(reference.describe(crops), engine.describe(crops))
+        start = time.perf_counter()
+        built = write_plan(model, plan, batch=batch, timing_cache=timing_cache)
+        build_s = time.perf_counter() - start
+        with open_engine(model, threads=os.cpu_count() or 1) as reference, open_engine(plan) as engine:
+            near = fidelity(reference.describe(crops), engine.describe(crops))
     except ReidError as error:
-        return Trial(path.name, precision, error=str(error))
+        return Trial(_name(model), precision, error=str(error))
     return Trial(
-        path.name,
+        _name(model),
         precision,
         tensorrt=built.tensorrt,
         cuda=built.cuda,
@@ -90,12 +104,35 @@ def try_model(path: Path, *, data: Path | None) -> Trial:
     )
 
 
+def _name(model: Path) -> str:
+    """Files of several networks have the same names, in folders of their own."""
+    return f"{model.resolve().parent.name}/{model.name}"
+
+
 def _crops(manifest: Manifest, data: Path | None) -> NDArray[np.uint8]:
     height, width = manifest.input.height_px, manifest.input.width_px
     if data is None:
         return np.random.default_rng(0).integers(0, 256, (CROPS, height, width, 3), dtype=np.uint8)
     queries = open_folder(data).query[:CROPS]
     return load_images(queries, height_px=height, width_px=width, rule=manifest.input.resize)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+", help="ONNX files for TensorRT, their manifests beside them")
+    parser.add_argument("--data", type=Path, help="data set whose query images are the crops")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs=2,
+        default=[8, 32],
+        metavar=("OPT", "MAX"),
+        help="the batch size that engines are tuned for, and the largest they accept (default: 8 32)",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave each engine beside its file, as NAME_bOPT.engine")
+    parser.add_argument("--timing-cache", type=Path, help="file that makes later builds on this device short")
+    parser.add_argument("--output", type=Path, default=RECORD, help="record (default: in benchmarks/records)")
+    return parser
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ class Choice:
     backend: str
     median_ms: float
     p95_ms: float
-    times_eager: float
+    times_eager: float | None
     each_ms: Mapping[int, float]
     resident_mib: float | None
     known: Known

@@ -1,126 +1,304 @@
 """What is measured whenever a GPU is there, as commands of the project's own scripts, most important first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring.step import Command, Step
+from measuring.step import LIMIT_S, Command, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_MODELS = ROOT / "edge_runtime" / "models"
 _CALIBRATION = ROOT / "benchmarks" / "records" / "calibration_cuhk03.json"
-_BRANCHED = ("--architectures", "plr_osnet", "mgn", "pyramid", "--sizes", "256x128", "384x128")
+_OSNETS = ("osnet_x1_0", "osnet_x0_25")
+_WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
+_PRECISIONS = ("fp16", "int8", "fp32")
+_GATE_PEOPLE = 30
 
 
 @dataclass(frozen=True)
 class Site:
-    """The machine. no_device, no_tensorrt: why something cannot be done here, None where it can."""
+    """The machine. no_device, no_tensorrt, no_pycuda: why something cannot be done here, None where it can.
+
+    python has torch, tensorrt_python has TensorRT and pycuda; they may be one. model: the float32 ONNX file in a
+    folder of its own, exported there from the checkpoint if there is one.
+    """
 
     python: str
     tensorrt_python: str
     work: Path
+    records: Path
     data: Path
+    model: Path
     checkpoint: Path | None
     recipes: tuple[str, ...]
     no_device: str | None
     no_tensorrt: str | None
+    no_pycuda: str | None
+
+    @property
+    def no_engines(self) -> str | None:
+        """Why no engine can be built and run."""
+        return self.no_device or self.no_tensorrt
+
+    @property
+    def timing_cache(self) -> Path:
+        """Where export/build_engine.py has it for engines of the model; all others share it."""
+        return self.model.with_name("tensorrt_timing.cache")
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Engines with random weights that are written, built and timed together."""
+
+    name: str
+    architectures: Sequence[str]
+    sizes: Sequence[str]
+    graphs: Sequence[str]
+    precisions: Sequence[str]
+
+    def files(self, site: Site) -> tuple[Path, ...]:
+        """The ONNX files, most important first."""
+        return tuple(
+            site.work / "networks" / f"{architecture}_{size}" / f"{graph}_{precision}.onnx"
+            for precision in self.precisions
+            for architecture in self.architectures
+            for size in self.sizes
+            for graph in self.graphs
+        )
 
 
 def steps(site: Site) -> tuple[Step, ...]:
     """All of them, in order; weights are minutes of 25."""
     return (
         Step("tensorrt", "TensorRT builds and runs engines that agree with ONNX Runtime", 3, _tensorrt(site)),
-        Step("latency", "engines and graphs beside PyTorch eager, compiled and as CUDA graphs", 8, _latency(site)),
-        Step("accuracy", "retrieval of checkpoint, ONNX files and engines, and across precisions", 4, _accuracy(site)),
+        Step("latency", "engines, with CUDA graphs and without, and PyTorch's ways", 9.5, _latency(site)),
+        Step("accuracy", "retrieval of checkpoint, ONNX file and engines, and across precisions", 3, _accuracy(site)),
         Step("training", "training speed beside Torchreid's loop, and whole runs", 8.5, _training(site)),
-        Step("crop_kernel", "cropping on the GPU beside the host path", 1.5, _crop_kernel(site)),
+        Step("crop_kernel", "cropping on the GPU beside the host path", 1, _crop_kernel(site)),
     )
 
 
 def _tensorrt(site: Site) -> tuple[Command, ...]:
-    script = _script(site.tensorrt_python, "benchmarks/tensorrt_smoke.py", "--data", str(site.data))
-    return (Command(script, unavailable=site.no_device or site.no_tensorrt),)
+    """The model as float32, half precision and INT8: written, built, and compared. The engines are kept."""
+    folder, stem = site.model.parent, site.model.stem
+    calibration = ("--calibration", str(_CALIBRATION), "--data", str(site.data))
+    int8 = folder / f"{stem}_int8.onnx"
+    quantised = (
+        "calibration/quantize.py",
+        str(site.model),
+        *calibration,
+        "--backend",
+        "tensorrt",
+        "--output",
+        str(int8),
+    )
+    files = (site.model, _half(site), int8)
+    built = ("benchmarks/tensorrt_smoke.py", "--keep", "--timing-cache", str(site.timing_cache))
+    record = site.work / "tensorrt_smoke.json"
+    return (
+        _exported(site),
+        Command(_script(site.tensorrt_python, *quantised), makes=(int8,), unavailable=site.no_engines),
+        Command(
+            _script(site.tensorrt_python, *built, "--data", str(site.data), "--output", str(record)),
+            weight=3,
+            output=record,
+            inputs=files,
+            makes=_engines(files, best=8),
+            unavailable=site.no_engines,
+        ),
+    )
+
+
+def _half(site: Site) -> Path:
+    """The half-precision file; without a checkpoint one with random weights."""
+    if site.checkpoint:
+        return site.model.with_name(f"{site.model.stem}_fp16.onnx")
+    return site.work / "networks" / "osnet_x0_25_256x128" / "plain_fp16.onnx"
+
+
+def _exported(site: Site) -> Command:
+    if site.checkpoint is None:
+        options = ("osnet_x0_25", "--precisions", "fp16", "--output", str(site.work / "networks"))
+        written = _script(site.python, "benchmarks/random_networks.py", *options)
+        return Command(written, makes=(_half(site),), unavailable=site.no_device)
+    options = ("--output", str(site.model.parent), "--half", "--backend", "tensorrt")
+    exported = _script(site.python, "export/to_onnx.py", str(site.checkpoint), *options)
+    return Command(exported, makes=(site.model, _half(site)), unavailable=site.no_device)
+
+
+def _engines(files: Sequence[Path], *, best: int) -> tuple[Path, ...]:
+    """As tensorrt_smoke.py calls them."""
+    return tuple(path.with_name(f"{path.stem}_b{best}.engine") for path in files)
 
 
 def _latency(site: Site) -> tuple[Command, ...]:
-    """The networks that matter in every graph first, then what PyTorch does, then the whole grid."""
-    wide = ("--architectures", "osnet_x1_0", "osnet_x0_25", "--sizes", "256x128")
-    graphs = ("--graphs", "plain", "stack", "end", "end_dense")
-    compiled = ("--compile", "--architectures", "osnet_x1_0", "--sizes", "256x128")
+    """Networks and graphs that matter first, tuned for one image and for 32; then the others, and the whole grid."""
+    first = _Group("first", _OSNETS, ("256x128",), ("plain", "end_dense"), _PRECISIONS)
+    graphs = _Group("graphs", _OSNETS, ("256x128",), ("stack", "end", "dense"), ("fp16",))
+    plr_osnet = _Group("plr_osnet", ("plr_osnet",), ("256x128",), ("plain", "end_dense"), ("fp16", "int8"))
+    striped = _Group("striped", ("mgn", "pyramid"), ("384x128",), ("stack",), ("fp16", "int8"))
+    grid = _Group("grid", _WIDTHS, ("192x96", "128x64", "64x32", "256x128"), ("end_dense",), ("fp16", "int8"))
+    few, many = ("1", "8", "32"), ("8", "32", "128")
     return (
-        _timed(site, "engines", 3, "--backends", "tensorrt", *graphs, *wide),
-        _timed(site, "pytorch", 1, "--backends", *wide),
-        _timed(site, "compiled", 1, "--backends", *compiled, batches=("1", "32")),  # each batch is compiled anew
-        _timed(site, "branched", 1, "--backends", *_BRANCHED),
-        _timed(site, "grid", 2, "--backends", "tensorrt"),
+        _written(site, first, weight=2),
+        *_timed(site, first, best=1, largest=1, batches=("1",), weight=4),
+        _timed_pytorch(site, "pytorch", ("1", *many), *_OSNETS),
+        *_timed(site, first, best=32, largest=128, batches=many, weight=4),
+        _timed_pytorch(site, "compiled", ("1", "32"), "osnet_x1_0", "--compile"),  # each batch is compiled anew
+        _written(site, graphs, weight=1),
+        *_timed(site, graphs, best=1, largest=1, batches=("1",), weight=2),
+        _written(site, plr_osnet, weight=1),
+        *_timed(site, plr_osnet, best=8, largest=32, batches=few, weight=2),
+        _written(site, striped, weight=1),
+        *_timed(site, striped, best=8, largest=32, batches=few, weight=2),
+        _written(site, grid, weight=1),
+        *_timed(site, grid, best=8, largest=32, batches=few, weight=3),
+    )
+
+
+def _written(site: Site, group: _Group, *, weight: float) -> Command:
+    options = ("--sizes", *group.sizes, "--graphs", *group.graphs, "--precisions", *group.precisions)
+    folder = ("--output", str(site.work / "networks"))
+    return Command(
+        _script(site.python, "benchmarks/random_networks.py", *group.architectures, *options, *folder),
+        weight=weight,
+        makes=group.files(site),
+        unavailable=site.no_engines,
     )
 
 
 def _timed(
-    site: Site, name: str, weight: float, *options: str, batches: tuple[str, ...] = ("1", "8", "32", "128")
-) -> Command:
-    needs_tensorrt = "tensorrt" in options
-    python = site.tensorrt_python if needs_tensorrt else site.python
-    output = site.work / f"latency_{name}.json"
-    settings = ("--batches", *batches, "--rounds", "50", "--alone-s", "0", "--output", str(output))
-    return Command(
-        _script(python, "benchmarks/latency.py", "--grid", *options, *settings),
-        weight=weight,
-        output=output,
-        unavailable=site.no_device or (site.no_tensorrt if needs_tensorrt else None),
+    site: Site, group: _Group, *, best: int, largest: int, batches: Sequence[str], weight: float
+) -> tuple[Command, Command]:
+    """Build a group's engines, and time those that could be built. weight: of both, most of it for the building."""
+    files, name = group.files(site), f"{group.name}_b{best}"
+    built, timed = site.work / f"built_{name}.json", site.work / f"latency_{name}.json"
+    sizes = ("--keep", "--timing-cache", str(site.timing_cache), "--batch", str(best), str(largest))
+    return (
+        Command(
+            _script(site.tensorrt_python, "benchmarks/tensorrt_smoke.py", *sizes, "--output", str(built)),
+            weight=0.75 * weight,
+            output=built,
+            inputs=files,
+            makes=_engines(files, best=best),
+            unavailable=site.no_engines,
+        ),
+        Command(
+            _script(site.tensorrt_python, "benchmarks/latency.py", *_calls(timed, batches)),
+            weight=0.25 * weight,
+            output=timed,
+            inputs=_engines(files, best=best),
+            unavailable=site.no_engines,
+        ),
     )
+
+
+def _timed_pytorch(site: Site, name: str, batches: Sequence[str], *options: str) -> Command:
+    output = site.work / f"latency_{name}.json"
+    grid = ("--grid", "--backends", "--sizes", "256x128", "--architectures", *options)
+    return Command(
+        _script(site.python, "benchmarks/latency.py", *grid, *_calls(output, batches)),
+        output=output,
+        unavailable=site.no_device,
+    )
+
+
+def _calls(output: Path, batches: Sequence[str]) -> tuple[str, ...]:
+    """--output last: engines follow it."""
+    return ("--batches", *batches, "--rounds", "50", "--alone-s", "0", "--output", str(output))
 
 
 def _accuracy(site: Site) -> tuple[Command, ...]:
-    """Half precision needs the checkpoint; without one the committed float32 file is quantised only."""
-    models, data = site.work / "models", ("--data", str(site.data))
-    no_engine = site.no_device or site.no_tensorrt
-    made: list[Command] = []
-    if site.checkpoint is None:
-        network = _MODELS / "osnet_x0_25_cuhk03.onnx"
-        files = [network]
-    else:
-        network = models / f"{site.checkpoint.stem}.onnx"
-        files = [site.checkpoint, network, models / f"{site.checkpoint.stem}_fp16.onnx"]
-        export = _script(site.python, "export/to_onnx.py", str(site.checkpoint), "--output", str(models), "--half")
-        made.append(Command((*export, "--backend", "tensorrt"), unavailable=site.no_device))
-        made.append(_built(site, network, models / "fp16.engine", "--fp16", unavailable=no_engine))
-    made.append(
-        _built(
-            site, network, models / "int8.engine", "--int8", "--calibration", str(_CALIBRATION), unavailable=no_engine
-        )
+    """Engines first, which take seconds, then all of them beside the ONNX file, which runs on the CPU.
+
+    They are scored whatever the gate of build_engine says of them; what it says is asked at the end.
+    """
+    [*prepared, built] = _tensorrt(site)
+    engines = tuple(path for path in built.makes if path.parent == site.model.parent)
+    gate = site.work / "gate.npz"
+    packing = ("export/pack_gate.py", str(site.data), "--model", str(site.model), "--output", str(gate))
+    return (
+        *([_scored(site, "checkpoint", site.python, (site.checkpoint,))] if site.checkpoint else []),
+        *prepared,
+        built,
+        _scored(site, "engines", site.tensorrt_python, engines, unavailable=site.no_engines),
+        _scored(site, "onnx", site.tensorrt_python, (site.model, *engines), weight=4, unavailable=site.no_engines),
+        Command(
+            _script(site.python, *packing, "--identities", str(_GATE_PEOPLE)),
+            makes=(gate,),
+            unavailable=site.no_engines,
+        ),
+        *([_accepted(site, "fp16", site.model, gate)] if site.checkpoint else []),
+        _accepted(site, "int8", site.model.with_name(f"{site.model.stem}_int8.onnx"), gate),
     )
-    output = site.work / "accuracy.json"
-    score = _script(site.tensorrt_python, "benchmarks/accuracy.py", *data, "--output", str(output))
-    inputs = (*files, models / "fp16.engine", models / "int8.engine")
-    return (*made, Command(score, weight=2, output=output, inputs=inputs, unavailable=site.no_device))
 
 
-def _built(site: Site, network: Path, engine: Path, *options: str, unavailable: str | None) -> Command:
-    script = _script(site.tensorrt_python, "export/build_engine.py", str(network), *options)
-    where = ("--data", str(site.data), "--backend", "tensorrt", "--output", str(engine))
-    return Command((*script, *where), unavailable=unavailable)
+def _scored(
+    site: Site, name: str, python: str, files: tuple[Path, ...], *, weight: float = 1, unavailable: str | None = None
+) -> Command:
+    output = site.work / f"accuracy_{name}.json"
+    return Command(
+        _script(python, "benchmarks/accuracy.py", "--data", str(site.data), "--output", str(output)),
+        weight=weight,
+        output=output,
+        inputs=files,
+        unavailable=unavailable or site.no_device,
+    )
+
+
+def _accepted(site: Site, precision: str, network: Path, gate: Path) -> Command:
+    """The way a user builds an engine; the record is its manifest."""
+    engine = site.work / f"{precision}.engine"
+    options = (f"--{precision}", "--backend", "tensorrt", "--gate", str(gate), "--output", str(engine), "--force")
+    return Command(
+        _script(site.tensorrt_python, "export/build_engine.py", str(network), *options),
+        output=engine.with_name(f"{engine.name}.json"),
+        unavailable=site.no_engines,
+    )
 
 
 def _training(site: Site) -> tuple[Command, ...]:
-    output = site.work / "train_speed.json"
-    speed = _script(site.python, "benchmarks/train_speed.py", "--rounds", "2", "--output", str(output))
+    """Whole runs get most of the time; the loop that is compiled comes last."""
     runs = [_trained(site, recipe) for recipe in site.recipes]
-    return (Command(speed, weight=2, output=output, unavailable=site.no_device), *runs)
+    return (_train_speed(site, "train_speed"), *runs, _train_speed(site, "train_speed_compiled", "--compile"))
+
+
+def _train_speed(site: Site, name: str, *options: str) -> Command:
+    output = site.work / f"{name}.json"
+    return Command(
+        _script(
+            site.python,
+            "benchmarks/train_speed.py",
+            "--rounds",
+            "1",
+            "--steps",
+            "100",
+            *options,
+            "--output",
+            str(output),
+        ),
+        weight=2,
+        output=output,
+        unavailable=site.no_device,
+    )
 
 
 def _trained(site: Site, recipe: str) -> Command:
-    runs = site.work / "runs"
-    options = ("--data", str(site.data), "--output", str(runs), "--evaluate-every", "50")
+    folders = ("--runs", str(site.work / "runs"), "--keep", str(site.records))
     return Command(
-        _script(site.python, "train/run.py", recipe, *options),
+        _script(
+            site.python,
+            "benchmarks/training_in_time.py",
+            recipe,
+            *("--data", str(site.data), "--seconds", LIMIT_S, *folders),
+        ),
         weight=3,
-        output=runs / f"{recipe.replace(':', '-')}-seed0" / "scores.json",
         unavailable=site.no_device,
     )
 
 
 def _crop_kernel(site: Site) -> tuple[Command, ...]:
-    return (Command(_script(site.python, "benchmarks/crop_kernel.py"), unavailable=site.no_device),)
+    script = _script(site.tensorrt_python, "benchmarks/crop_kernel.py")
+    return (Command(script, unavailable=site.no_device or site.no_pycuda),)
 
 
 def _script(python: str, path: str, *options: str) -> tuple[str, ...]:

@@ -42,15 +42,16 @@ class Network:
 class Timing:
     """Wall time of one call on a batch.
 
-    times_eager: the ratio of medians to PyTorch eager, larger is faster. arithmetic_ms, layerwise_ms: the least time by
-    the machine's peaks, see `roofline`; times_arithmetic: the median over the former, 1 would be the limit.
+    times_eager: the ratio of medians to PyTorch eager, larger is faster; None where that was not timed. arithmetic_ms,
+    layerwise_ms: the least time by the machine's peaks, see `roofline`; times_arithmetic: the median over the former, 1
+    would be the limit.
     """
 
     name: str
     batch: int
     median_ms: float
     p95_ms: float
-    times_eager: float
+    times_eager: float | None
     p99_ms: float | None = None
     arithmetic_ms: float | None = None
     layerwise_ms: float | None = None
@@ -98,11 +99,13 @@ class CaseResult:
         return asdict(self)
 
 
-def timings_of(samples: Samples, networks: Iterable[Network], *, cost: Cost, peaks: Peaks) -> tuple[Timing, ...]:
-    """Turn samples into what the record holds; PyTorch eager must be among the networks."""
+def timings_of(
+    samples: Samples, networks: Iterable[Network], *, cost: Cost | None, peaks: Peaks | None
+) -> tuple[Timing, ...]:
+    """Turn samples into what the record holds. cost, peaks: None where they are not known; then there is no limit."""
     precisions = {network.name: network.precision for network in networks}
     return tuple(
-        _timing(*key, values, eager=samples[EAGER, key[1]], precision=precisions[key[0]], cost=cost, peaks=peaks)
+        _timing(*key, values, eager=samples.get((EAGER, key[1])), precision=precisions[key[0]], cost=cost, peaks=peaks)
         for key, values in samples.items()
     )
 
@@ -112,20 +115,22 @@ def _timing(
     batch: int,
     values: NDArray[np.float64],
     *,
-    eager: NDArray[np.float64],
+    eager: NDArray[np.float64] | None,
     precision: str,
-    cost: Cost,
-    peaks: Peaks,
+    cost: Cost | None,
+    peaks: Peaks | None,
 ) -> Timing:
     median, p95, p99 = (float(value) for value in np.percentile(values, [50, 95, 99]))
-    least = arithmetic_ms(cost, peaks, precision=precision, batch=batch)
-    layerwise = layerwise_ms(cost, peaks, precision=precision, batch=batch)
+    least = layerwise = None
+    if cost and peaks:
+        least = arithmetic_ms(cost, peaks, precision=precision, batch=batch)
+        layerwise = layerwise_ms(cost, peaks, precision=precision, batch=batch)
     return Timing(
         name=name,
         batch=batch,
         median_ms=round(median, 3),
         p95_ms=round(p95, 3),
-        times_eager=round(float(np.median(eager)) / median, 2),
+        times_eager=None if eager is None else round(float(np.median(eager)) / median, 2),
         p99_ms=round(p99, 3),
         arithmetic_ms=None if least is None else round(least, 4),
         layerwise_ms=None if layerwise is None else round(layerwise, 4),

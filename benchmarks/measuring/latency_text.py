@@ -29,7 +29,8 @@ def as_table(result: CaseResult) -> str:
 
 def _cells(timing: Timing) -> str:
     limit = "-" if timing.times_arithmetic is None else f"{timing.times_arithmetic:.1f}"
-    return f"{timing.median_ms:>18.2f}{timing.p95_ms:>9.2f}{timing.times_eager:>9.2f}{limit:>9}"
+    eager = "-" if timing.times_eager is None else f"{timing.times_eager:.2f}"
+    return f"{timing.median_ms:>18.3f}{timing.p95_ms:>9.3f}{eager:>9}{limit:>9}"
 
 
 def changes_as_text(found: Iterable[Change]) -> str:

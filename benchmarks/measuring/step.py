@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+LIMIT_S = "LIMIT_S"
+"""Stands in a command's arguments for the seconds that it is given."""
 _GRACE_S = 5
 _LEAST_S = 1
 _TAIL_LINES = 5
@@ -19,15 +21,17 @@ _TAIL_LINES = 5
 class Command:
     """One program of a step.
 
-    weight: its share of the step's time. output: the record it writes; None where it prints its record, or has none.
-    inputs: appended to the command, those that are there when it starts; without any it cannot run.
-    unavailable: why it cannot run here, None where it can.
+    arguments: the interpreter first. weight: its share of the step's time. output: the record it writes; None where it
+    prints its record, or has none. inputs: appended to the command, those that are there when it starts; without any it
+    cannot run. makes: files for later commands; where all are there already it is not run. unavailable: why it cannot
+    run here, None where it can.
     """
 
     arguments: tuple[str, ...]
     weight: float = 1
     output: Path | None = None
     inputs: tuple[Path, ...] = ()
+    makes: tuple[Path, ...] = ()
     unavailable: str | None = None
 
 
@@ -47,46 +51,59 @@ def shares(weights: Sequence[float], *, left_s: float) -> float:
 
 
 def run_step(
-    step: Step, *, budget_s: float, environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic
-) -> dict[str, Any]:
-    """Run the commands one after the other within the budget.
+    step: Step,
+    *,
+    budget_s: float,
+    environments: Mapping[str, Mapping[str, str]],
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[dict[str, Any]]:
+    """Run the commands one after the other within the budget, each in the environment of its interpreter.
 
-    Returns what the record holds: of each command its line, seconds, error sentence or None, and its own record.
+    Yields after each what the record holds so far: of each command its line, seconds, error sentence or None, and its
+    own record.
     """
     start = clock()
-    found = []
+    found: list[dict[str, Any]] = []
     for index, command in enumerate(step.commands):
         left_s = max(0.0, budget_s - (clock() - start))
-        weights = [one.weight for one in step.commands[index:]]
-        found.append(_run(command, limit_s=shares(weights, left_s=left_s), environment=environment, clock=clock))
-    return {
-        "step": step.name,
-        "what": step.what,
-        "budget_s": round(budget_s, 1),
-        "spent_s": round(clock() - start, 1),
-        "commands": found,
-        "errors": [one["error"] for one in found if one["error"]],
-    }
+        limit_s = shares([one.weight for one in step.commands[index:]], left_s=left_s)
+        found.append(_run(command, limit_s=limit_s, environment=environments[command.arguments[0]], clock=clock))
+        yield {
+            "step": step.name,
+            "what": step.what,
+            "budget_s": round(budget_s, 1),
+            "spent_s": round(clock() - start, 1),
+            "commands": found,
+            "errors": [one["error"] for one in found if one["error"]],
+        }
 
 
 def _run(
     command: Command, *, limit_s: float, environment: Mapping[str, str], clock: Callable[[], float]
 ) -> dict[str, Any]:
     inputs = [path for path in command.inputs if path.exists()]
-    line = [*command.arguments, *map(str, inputs)]
-    shown = {"command": " ".join(line), "limit_s": round(limit_s, 1)}
-    reason = command.unavailable
-    if reason is None and command.inputs and not inputs:
-        reason = f"none of its inputs was made: {', '.join(path.name for path in command.inputs)}"
-    if reason is None and limit_s < _LEAST_S:
-        reason = "no time was left for it"
-    if reason is not None:
-        return shown | {"seconds": 0.0, "error": f"not run: {reason}", "record": None}
+    line = [argument.replace(LIMIT_S, f"{limit_s:.0f}") for argument in (*command.arguments, *map(str, inputs))]
+    shown = {"command": " ".join(line), "limit_s": round(limit_s, 1), "seconds": 0.0, "error": None, "record": None}
+    if reason := _cannot_run(command, inputs, limit_s=limit_s):
+        return shown | {"error": f"not run: {reason}"}
+    if command.makes and all(path.exists() for path in command.makes):
+        return shown | {"note": "not run: what it makes is there already", "record": _record(command, "")}
     start = clock()
     code, printed, complaints = _in_own_group(line, limit_s=limit_s, environment=environment)
-    record = _read(command.output) if command.output else _parse(printed)
     error = _sentence(code, complaints, limit_s=limit_s)
-    return shown | {"seconds": round(clock() - start, 1), "error": error, "record": record}
+    return shown | {"seconds": round(clock() - start, 1), "error": error, "record": _record(command, printed)}
+
+
+def _cannot_run(command: Command, inputs: Sequence[Path], *, limit_s: float) -> str | None:
+    if command.unavailable:
+        return command.unavailable
+    if command.inputs and not inputs:
+        return f"none of its inputs was made: {', '.join(path.name for path in command.inputs)}"
+    return "no time was left for it" if limit_s < _LEAST_S else None
+
+
+def _record(command: Command, printed: str) -> Any:
+    return _read(command.output) if command.output else _parse(printed)
 
 
 def _in_own_group(
@@ -106,6 +123,9 @@ def _in_own_group(
             os.killpg(process.pid, signal.SIGKILL)
             printed, complaints = process.communicate()
         return None, printed, complaints
+    except KeyboardInterrupt:  # it would go on without us, in a session of its own
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return process.returncode, printed, complaints
 
 

@@ -1,14 +1,16 @@
 """The one command for a machine with a GPU, as far as it goes without one."""
 
 import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_evidence import main
+from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.engine.cuda import driver_unavailable
 from measuring.evidence_steps import Site, steps
@@ -23,11 +25,14 @@ def site(folder: Path) -> Site:
         python=sys.executable,
         tensorrt_python=sys.executable,
         work=folder,
+        records=folder / "records",
         data=folder / "data",
+        model=folder / "models" / "model.onnx",
         checkpoint=folder / "model.pth",
         recipes=("osnet_cuhk03:scratch",),
         no_device=None,
         no_tensorrt=None,
+        no_pycuda=None,
     )
 
 
@@ -67,19 +72,72 @@ def test_every_command_knows_its_options(tmp_path: Path) -> None:
             assert option in _help(script), f"{script} {option}"
 
 
-def test_engines_are_scored_after_they_were_built(tmp_path: Path) -> None:
-    """What the last command of the accuracy step takes are the outputs of those before it."""
-    [*builders, score] = next(step for step in steps(site(tmp_path)) if step.name == "accuracy").commands
-    engines = {path for path in score.inputs if path.suffix == ".engine"}
-    built = {Path(one.arguments[-1]) for one in builders if "build_engine.py" in one.arguments[1]}
-    assert engines == built
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+@pytest.mark.parametrize("name", STEPS)
+def test_what_a_command_takes_was_made_before_it(name: str, has_checkpoint: bool, tmp_path: Path) -> None:
+    """In the same step, so that each can be run without the others."""
+    here = site(tmp_path)
+    found = here if has_checkpoint else replace(here, checkpoint=None)
+    there = {found.checkpoint} if has_checkpoint else {found.model}
+    for command in next(step for step in steps(found) if step.name == name).commands:
+        assert set(command.inputs) <= there, command.arguments
+        there |= set(command.makes)
 
 
 def test_without_tensorrt_pytorch_is_still_measured(tmp_path: Path) -> None:
-    """Latency, accuracy and training have commands that need only CUDA."""
-    without = Site(**(vars(site(tmp_path)) | {"no_tensorrt": "no TensorRT"}))
+    """Every step has commands that need only CUDA."""
+    without = replace(site(tmp_path), no_tensorrt="no TensorRT")
     left = {step.name for step in steps(without) if any(one.unavailable is None for one in step.commands)}
-    assert left == {"latency", "accuracy", "training", "crop_kernel"}
+    assert left == set(STEPS)
+
+
+def test_only_tensorrts_python_runs_engines(tmp_path: Path) -> None:
+    """The one with torch writes networks and trains; it may have no TensorRT, and the other one no torch."""
+    here = replace(site(tmp_path), python="/torch", tensorrt_python="/tensorrt")
+    torch_free = {
+        "benchmarks/tensorrt_smoke.py",
+        "benchmarks/crop_kernel.py",
+        "benchmarks/latency.py",
+        "benchmarks/accuracy.py",
+        "calibration/quantize.py",
+        "export/build_engine.py",
+    }
+    scripts = {
+        str(Path(command.arguments[1]).relative_to(ROOT))
+        for step in steps(here)
+        for command in step.commands
+        if command.arguments[0] == "/tensorrt"
+    }
+    assert scripts == torch_free
+
+
+def write_bundle(folder: Path, *, unpacks: bool = True) -> Path:
+    """A bundle as pack_tensorrt.py makes them, or a damaged one."""
+    folder.mkdir()
+    unpack = "import pathlib, sys; dest = pathlib.Path(sys.argv[-1]); dest.mkdir(); (dest / 'env.sh').write_text("
+    environment = 'export PYTHONPATH="SITE${PYTHONPATH:+:$PYTHONPATH}"; export LD_LIBRARY_PATH=LIBRARIES'
+    fault = "import sys; sys.exit('parts not usable: part-001 damaged')"
+    (folder / "pack_tensorrt.py").write_text(f"{unpack}{environment!r})" if unpacks else fault)
+    return folder
+
+
+def test_each_python_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    """Packages of one Python break the other one."""
+    own = Interpreter("/torch", {"PYTHONPATH": "packages"})
+    bundle = write_bundle(tmp_path / "bundle")
+    other = tensorrt_interpreter(Path("python/bin/python3"), bundle, own=own, work=tmp_path)
+    assert other.path == str(tmp_path / "tensorrt" / "python/bin/python3")
+    assert other.environment["PYTHONPATH"] == f"SITE:{ROOT}"
+    assert other.environment["LD_LIBRARY_PATH"] == "LIBRARIES"
+    assert own.environment == {"PYTHONPATH": "packages"}
+
+
+def test_a_broken_bundle_becomes_the_reason_why_there_is_no_tensorrt(tmp_path: Path) -> None:
+    """PyTorch is measured all the same."""
+    bundle = write_bundle(tmp_path / "bundle", unpacks=False)
+    other = tensorrt_interpreter(None, bundle, own=Interpreter(sys.executable, os.environ), work=tmp_path)
+    assert other.fault is not None
+    assert other.fault.endswith("parts not usable: part-001 damaged")
 
 
 @pytest.mark.parametrize(

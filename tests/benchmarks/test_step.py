@@ -18,7 +18,8 @@ def python(code: str) -> tuple[str, ...]:
 
 def run(*commands: Command, budget_s: float = 20) -> list[dict[str, object]]:
     """What became of the commands of one step."""
-    found = run_step(Step("try", "a try", 1, commands), budget_s=budget_s, environment=os.environ)
+    environments = {sys.executable: os.environ}
+    *_, found = run_step(Step("try", "a try", 1, commands), budget_s=budget_s, environments=environments)
     listed: list[dict[str, object]] = found["commands"]
     assert found["errors"] == [one["error"] for one in listed if one["error"]]
     return listed

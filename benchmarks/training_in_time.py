@@ -1,0 +1,128 @@
+"""Train by a recipe for as many epochs as fit into the time, and keep what a reader needs of the run.
+
+Two epochs are tried first; from what they take follows how many a whole run may have, its schedule in proportion. The
+folder that is kept holds settings, log, curves, scores and a manifest, and the checkpoint if that is small. A run that
+is stopped leaves its log there, too.
+
+example: python benchmarks/training_in_time.py osnet_cuhk03:scratch_x0_25 --data DIR --seconds 180 --runs /tmp/runs
+"""
+
+import argparse
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.script import raise_terminated, run
+from measuring.machine import record_head
+from train.recipes.catalog import find_recipe
+
+ROOT = Path(__file__).resolve().parent.parent
+_TRIED_EPOCHS = 2
+_SAFETY = 0.85
+_LARGEST_CHECKPOINT_MB = 4
+_KEPT = ("settings.json", "log.jsonl", "curves.png", "scores.json", "model.pth.json")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a short run took. once_s: to start, to read the images and to score."""
+
+    epoch_s: float
+    once_s: float
+
+    def epochs_in(self, seconds: float) -> int:
+        """How many epochs a run of so many seconds can have, with some to spare."""
+        return int((_SAFETY * seconds - self.once_s) / self.epoch_s)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Train, keep the run and print the record. Returns the exit code."""
+    arguments = _parser().parse_args(argv)
+    start = time.monotonic()
+    pace = _try(arguments)
+    left_s = arguments.seconds - (time.monotonic() - start)
+    epochs = min(pace.epochs_in(left_s), find_recipe(arguments.recipe).schedule.epochs)
+    if epochs < 1:
+        raise ConfigError(
+            f"one epoch takes {pace.epoch_s:.1f} s and the rest of a run {pace.once_s:.0f} s, but {left_s:.0f} s are "
+            f"left of --seconds {arguments.seconds:.0f}; give more"
+        )
+    folder = arguments.runs / "whole" / _name(arguments.recipe)
+    try:
+        _train(arguments, epochs=epochs, runs=folder.parent)
+    finally:
+        kept = arguments.keep / f"gpu_{folder.name}" if arguments.keep else None
+        if kept:
+            _keep(folder, kept)
+        facts = {"recipe": arguments.recipe, "epochs": epochs, "epoch_s": round(pace.epoch_s, 2)}
+        print(json.dumps(record_head("training_in_time") | facts | _outcome(folder), indent=2), flush=True)
+    return 0
+
+
+def _try(arguments: argparse.Namespace) -> Pace:
+    """Train two epochs; the first one also waits for the libraries to choose their kernels."""
+    folder = arguments.runs / "tried" / _name(arguments.recipe)
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.monotonic()
+    _train(arguments, epochs=_TRIED_EPOCHS, runs=folder.parent)
+    spent_s = time.monotonic() - start
+    epoch_s = _log(folder)[-1]["seconds"]
+    return Pace(epoch_s=epoch_s, once_s=spent_s - _TRIED_EPOCHS * epoch_s)
+
+
+def _train(arguments: argparse.Namespace, *, epochs: int, runs: Path) -> None:
+    command = [sys.executable, str(ROOT / "train" / "run.py"), arguments.recipe, "--data", str(arguments.data)]
+    done = subprocess.run([*command, "--epochs", str(epochs), "--output", str(runs)], stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise ConfigError(f"train/run.py ended with exit code {done.returncode}; its own words stand above")
+
+
+def _name(recipe: str) -> str:
+    """As train/run.py calls the folder of a run."""
+    return f"{recipe.replace(':', '-')}-seed0"
+
+
+def _log(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "log.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _outcome(folder: Path) -> dict[str, Any]:
+    """The scores; of a run that was stopped, how far it came."""
+    log, scores = _log(folder), folder / "scores.json"
+    return {
+        "finished_epochs": len(log),
+        "last_epoch": log[-1] if log else None,
+        "scores": json.loads(scores.read_text()) if scores.exists() else None,
+    }
+
+
+def _keep(folder: Path, kept: Path) -> None:
+    kept.mkdir(parents=True, exist_ok=True)
+    checkpoint = folder / "model.pth"
+    is_small = checkpoint.exists() and checkpoint.stat().st_size < _LARGEST_CHECKPOINT_MB * 1e6
+    for name in (*_KEPT, *(["model.pth"] if is_small else [])):
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, kept / name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="as train/run.py --list shows it")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the recipe's data set")
+    parser.add_argument("--seconds", type=float, required=True, help="for all of it")
+    parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--keep", type=Path, help="folder in which gpu_RECIPE-seed0 keeps what a reader needs")
+    return parser
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, raise_terminated)
+    sys.exit(run(main))
