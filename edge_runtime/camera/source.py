@@ -18,6 +18,7 @@ _FIRST_CAMERA_FRAME_S = 20.0  # a camera may send a key frame only every 10 s
 # decodebin of GStreamer 1.22 sometimes swallows the error of a damaged file; then only silence tells.
 _FIRST_FILE_FRAME_S = 5.0
 _RETRY_FIRST_S = 1.0
+_REFUSED_RETRY_S = 60.0  # sooner would look like an attack, and some cameras then lock the user out
 _SHORT_NS, _SHORT_SHARE = 1_000_000_000, 0.1  # a file that lacks more than both of its end was cut off
 # What an arrival time cannot know: exposure, encoding and network for rtsp, exposure and transfer for the others.
 _ARRIVAL_UNCERTAINTY_NS = {"rtsp": 1_000_000_000, "v4l2": 100_000_000, "csi": 100_000_000}
@@ -28,8 +29,8 @@ class Source:
 
     A frame that the reader did not take before the next one came is dropped and counted. A file is played at its own
     speed like a camera; with `paced=False` every frame of it waits for the reader instead. A camera that fails is
-    tried again for as long as it takes; a camera that was never there, refused credentials and a damaged file are
-    final. All methods may be called from any thread, and none raises into GStreamer.
+    tried again for as long as it takes; a camera that was never there or that refuses the credentials from the first,
+    and a damaged file, are final. All methods may be called from any thread, and none raises into GStreamer.
     """
 
     def __init__(
@@ -132,18 +133,22 @@ class Source:
         failures = 0
         while not self._stop.is_set():
             frames_before = self._frames
-            fault = self._play_once()
+            try:
+                fault, least_s = self._play_once(), 0.0
+            except PlaybackError as error:
+                fault, least_s = self._judge_refusal(error), _REFUSED_RETRY_S
             if fault is None:
                 return
             failures = 1 if self._frames > frames_before else failures + 1
             delay_s = retry_delay_s(failures, cap_s=self._retry_cap_s, chance=random.random())
             self._lose("reconnecting", fault)
-            self._stop.wait(delay_s)
+            self._stop.wait(max(delay_s, least_s))
 
     def _play_once(self) -> str | None:
         """Play until something happens. Returns the fault that a retry may heal, or None: ended, or asked to stop.
 
         Raises:
+            PlaybackError: the camera refuses our credentials.
             StreamError: a fault that no retry heals.
         """
         player = Player(self._address, paced=self._paced)
@@ -151,9 +156,7 @@ class Source:
             fault = self._pull(player)
         except PlaybackError as error:
             if error.is_refused:
-                raise StreamError(
-                    f"{self._address.name} refuses the user or password given: {error}; correct the credentials"
-                ) from error
+                raise
             fault = str(error)
         finally:
             player.close()
@@ -162,6 +165,21 @@ class Source:
             if not self._is_camera():
                 what, remedy = ("video", "copy the file again")
             raise StreamError(f"expected a {what} at {self._address.name}, found a fault: {fault}; {remedy}")
+        return fault
+
+    def _judge_refusal(self, error: PlaybackError) -> str:
+        """Put a refusal into words. One that comes after frames may pass: a camera forgets its users as it starts.
+
+        Raises:
+            StreamError: the credentials have never been right.
+        """
+        fault = f"{self._address.name} refuses the user or password given: {error}; correct the credentials"
+        if self._frames == 0:
+            raise StreamError(fault) from error
+        if fault != self._reason:
+            logger.error(
+                "camera %s: %s; it has let us in before, so it is asked again now and then", self.camera_id, fault
+            )
         return fault
 
     def _pull(self, player: Player) -> str | None:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from edge_runtime.camera import source as source_module
 from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.player import Gst
 from edge_runtime.camera.source import Source
@@ -141,6 +142,26 @@ def test_wrong_credentials_are_final_and_never_shown(
         status = source.status()
     assert status.state == "disabled"
     assert not any(secret in f"{caught.value} {status} {caplog.text}" for secret in ("bob", "wr0ng"))
+
+
+def test_credentials_that_were_right_once_are_tried_again(
+    make_camera: MakeCamera, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A camera may refuse everybody while it starts; it must not be lost for good after months of frames."""
+    monkeypatch.setattr(source_module, "_REFUSED_RETRY_S", 0.5)
+    camera = make_camera("--user", "bob", "--password", "s3cret")
+    with Source(f"rtsp://bob:s3cret@{camera.address}", camera_id="gate") as source:
+        source.wait_until_live(15.0)
+        camera.kill()
+        starting = make_camera("--port", str(camera.port), "--user", "bob", "--password", "factory")
+        wait_for(source, lambda status: "refuses the user or password" in status.reason)
+        assert source.status().state == "reconnecting"
+        time.sleep(1.0)
+        starting.kill()
+        camera.start()
+        wait_for(source, lambda status: status.state == "live" and status.reconnects == 1)
+    assert caplog.text.count("it has let us in before") == 1, "said once"
+    assert "s3cret" not in caplog.text
 
 
 def test_right_credentials_open_the_camera(make_camera: MakeCamera, caplog: pytest.LogCaptureFixture) -> None:
