@@ -52,6 +52,7 @@ CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL
 """
 _RESERVED_NUMBERS = 256
 _SHED_AT_ONCE = 4
+_WORKING_BYTES = 1 << 20  # with less than this a node could not even pass messages on to a broker that is there
 Result = TypeVar("Result")
 
 
@@ -99,7 +100,7 @@ class Spool:
     node: whose numbers these are; a file of another node is refused.
     max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
     max_age_s: messages older than this are erased; see `spool_clock`.
-    min_free_bytes: the file does not grow into this much of the disk's free space.
+    min_free_bytes: the file does not grow into this much of the disk's free space, but for its first MiB.
 
     Raises:
         ConfigError: the folder cannot be written, another process holds the spool, or it is another node's.
@@ -380,4 +381,4 @@ class Spool:
         disk = os.statvfs(self.path.parent)
         room = disk.f_bavail * disk.f_frsize - self.min_free_bytes
         allocated = int(self._db.execute("PRAGMA page_count").fetchone()[0]) * PAGE_BYTES
-        return min(self.max_bytes, allocated + max(room, 0))
+        return min(self.max_bytes, max(_WORKING_BYTES, allocated + max(room, 0)))

@@ -285,20 +285,32 @@ def test_a_full_disk_loses_nothing_and_heals(small_disk: SmallDisk) -> None:
 
 def test_a_disk_that_is_almost_full_is_not_filled(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """`min_free_bytes` of the disk stay free: the spool drops its oldest instead, with reason `disk`."""
-    size = 600 << 10
+    size = 3 << 20
 
     def statvfs(_: Path) -> object:
         pages = spool._db.execute("PRAGMA page_count").fetchone()[0]
         return SimpleNamespace(f_bavail=(size - pages * 4096) // 512, f_frsize=512)
 
     monkeypatch.setattr(os, "statvfs", statvfs)
-    spool.min_free_bytes = 200 << 10
+    spool.min_free_bytes = 1 << 20
     for _ in range(100):
-        spool.append(entries(5))
-    assert 300 << 10 < spool.used_bytes() <= 400 << 10
+        spool.append(entries(5, size=5600))
+    assert 1900 << 10 < spool.used_bytes() <= 2 << 20
     assert spool.dropped["disk"] > 0
     assert {gap.why for gap in spool.gaps()} == {"disk"}
     assert numbers(spool)[-1] == 499
+
+
+def test_a_disk_with_less_than_the_reserve_still_lets_messages_through(tmp_path: Path) -> None:
+    """A node whose broker is there needs little: a MiB is taken whatever shall stay free, and no more than that."""
+    with open_spool(tmp_path, min_free_bytes=1 << 60) as spool:
+        for _ in range(10):
+            assert spool.append(entries(2))
+            spool.acknowledge(numbers(spool))
+        assert not spool.gaps()
+        spool.append(entries(1000))
+        assert spool.used_bytes() <= 1 << 20
+        assert {gap.why for gap in spool.gaps()} == {"disk"}
 
 
 def test_a_second_process_is_refused(spool: Spool) -> None:
