@@ -1,4 +1,7 @@
-"""Images per second of our training loop beside Torchreid's, alternating in one run; writes a record."""
+"""Images per second of our training loop beside Torchreid's, alternating in one run; writes a record.
+
+The record is written after each measurement, so a run that is stopped leaves what it found.
+"""
 
 import argparse
 import json
@@ -8,7 +11,7 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -55,7 +58,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Speed:
-    """One loop on one case; times_peer is the ratio of medians, larger is faster."""
+    """One loop on one case. times_peer: the ratio of medians, larger is faster; None while the peer is not timed."""
 
     network: str
     height_px: int
@@ -63,7 +66,7 @@ class Speed:
     loop: str
     images_per_s: float
     each_round: list[float]
-    times_peer: float
+    times_peer: float | None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -71,17 +74,18 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if min(arguments.rounds, arguments.steps, arguments.batch) < 1:
         raise ConfigError("--rounds, --steps and --batch must be at least 1")
-    has_gpu = torch.cuda.is_available()
     peer = "restated" if arguments.peer_python is None else "torchreid"
-    loops = [peer, _OURS, *([_COMPILED] if has_gpu or arguments.compile else [])]
+    loops = [peer, _OURS, *([_COMPILED] if arguments.compile else [])]
     cases = [Case(network, *size) for size in arguments.sizes for network in arguments.networks]
+    speeds: list[Speed] = []
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder))
-        measured = _measure(cases, loops, data=Path(folder), arguments=arguments)
-    speeds = [_speed(case, loop, measured, peer=peer) for case in cases for loop in loops]
-    names = {loop: measured[cases[0], loop][0].loop for loop in loops}
-    record = _record(speeds, arguments=arguments, peer=names[peer])
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+        for measured in _measure(cases, loops, data=Path(folder), arguments=arguments):
+            speeds = [_speed(case, loop, measured, peer=peer) for case, loop in measured]
+            names = {one.loop for (_, loop), (one, *_) in measured.items() if loop == peer}
+            record = _record(speeds, arguments=arguments, peer=names.pop() if names else peer)
+            arguments.output.parent.mkdir(parents=True, exist_ok=True)
+            arguments.output.write_text(json.dumps(record, indent=2) + "\n")
     print(_table(speeds))
     print(f"{record['device']}, {record['threads']} threads; record: {arguments.output}")
     return 0
@@ -95,17 +99,24 @@ class Measured:
     images_per_s: float
 
 
+Measurements = dict[tuple[Case, str], list["Measured"]]
+"""By network and loop, in that order, what each round gave."""
+
+
 def _measure(
     cases: Sequence[Case], loops: Sequence[str], *, data: Path, arguments: argparse.Namespace
-) -> dict[tuple[Case, str], list[Measured]]:
-    """A process per measurement, in random order within each round."""
+) -> Iterator[Measurements]:
+    """A process per measurement, in random order within each round. Yields after each what there is so far."""
     order = random.Random(0)
-    measured: dict[tuple[Case, str], list[Measured]] = {(case, loop): [] for case in cases for loop in loops}
+    measured: Measurements = {}
     for _ in tqdm(range(arguments.rounds), desc="rounds", disable=None):
         for case in cases:
             for loop in order.sample(list(loops), len(loops)):
-                measured[case, loop].append(_time(case, loop, data=data, arguments=arguments))
-    return measured
+                found = _time(case, loop, data=data, arguments=arguments)
+                measured.setdefault((case, loop), []).append(found)
+                yield {
+                    (case, loop): measured[case, loop] for case in cases for loop in loops if (case, loop) in measured
+                }
 
 
 def _time(case: Case, loop: str, *, data: Path, arguments: argparse.Namespace) -> Measured:
@@ -142,9 +153,9 @@ def _write_images(folder: Path) -> None:
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), image)
 
 
-def _speed(case: Case, loop: str, measured: dict[tuple[Case, str], list[Measured]], *, peer: str) -> Speed:
+def _speed(case: Case, loop: str, measured: Measurements, *, peer: str) -> Speed:
     values = [one.images_per_s for one in measured[case, loop]]
-    peers = [one.images_per_s for one in measured[case, peer]]
+    peers = [one.images_per_s for one in measured.get((case, peer), ())]
     return Speed(
         network=case.network,
         height_px=case.height_px,
@@ -152,7 +163,7 @@ def _speed(case: Case, loop: str, measured: dict[tuple[Case, str], list[Measured
         loop=measured[case, loop][0].loop,
         images_per_s=round(median(values), 1),
         each_round=[round(value, 1) for value in values],
-        times_peer=round(median(values) / median(peers), 2),
+        times_peer=round(median(values) / median(peers), 2) if peers else None,
     )
 
 
@@ -191,7 +202,9 @@ def _table(speeds: Sequence[Speed]) -> str:
     rows = [f"{'network':14}{'input':>9}  {'loop':32}{'images/s':>10}{'x peer':>8}"]
     for one in speeds:
         size = f"{one.height_px}x{one.width_px}"
-        rows.append(f"{one.network:14}{size:>9}  {one.loop:32}{one.images_per_s:>10.1f}{one.times_peer:>8.2f}")
+        rows.append(
+            f"{one.network:14}{size:>9}  {one.loop:32}{one.images_per_s:>10.1f}{one.times_peer or float('nan'):>8.2f}"
+        )
     return "\n".join(rows)
 
 
@@ -213,7 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=200 if has_gpu else 8, help="batches that are timed")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of PyTorch on the CPU")
-    parser.add_argument("--compile", action="store_true", help="time our loop with torch.compile too, as on a GPU")
+    parser.add_argument(
+        "--compile", action="store_true", help="time our loop with torch.compile too; it takes a minute to start"
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "records" / "train_speed.json")
     return parser
 

@@ -24,7 +24,9 @@ def test_both_loops_run_and_the_record_names_the_peer(tmp_path: Path, capsys: py
 
 
 def test_a_loop_that_fails_is_said_with_its_own_message(tmp_path: Path) -> None:
-    """Such as an interpreter that has no Torchreid."""
+    """Such as an interpreter that has no Torchreid; what was measured before stands in the record."""
     data = tmp_path / "record.json"
     with pytest.raises(ConfigError, match=r"the loop torchreid failed on osnet_x0_25: .*; try it alone"):
         train_speed.main([*TINY, "--peer-python", "/bin/false", "--output", str(data)])
+    [speed] = json.loads(data.read_text())["speeds"]
+    assert (speed["loop"], speed["times_peer"]) == ("reid-edge", None)
