@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +21,7 @@ _TABLES = {
     "Pyramid": ("1", "2", "3", "4"),
     _ELSEWHERE: ("",),
 }
-_LINE = "{:5} {:26} {:43} {:18} {:11} {}"
+_HEADS = ("table", "row", "recipe", "data set", "published", "ours")
 _EXPLANATION = """\
 Figures in per cent: rank-1 / mAP; for classification the error, for attributes the mean accuracy (mA).
 published: by the paper, or by the public code where the row says so. ours: measured on our copies of the data, mean
@@ -64,9 +64,7 @@ def listing(pattern: str = "", *, records: Path = RECORDS) -> str:
     chosen.sort(key=_order)
     lines = [_EXPLANATION]
     for paper, group in groupby(chosen, key=lambda row: row.paper):
-        lines += [paper, _LINE.format("table", "row", "recipe", "data set", "published", "ours")]
-        lines += [_line(row, records) for row in group]
-        lines.append("")
+        lines += [paper, *_aligned([_HEADS, *(_cells(row, records) for row in group)]), ""]
     return "\n".join(lines).rstrip()
 
 
@@ -97,11 +95,15 @@ def _order(row: Row) -> tuple[int, int]:
     return list(_TABLES).index(row.paper), _TABLES[row.paper].index(row.table)
 
 
-def _line(row: Row, records: Path) -> str:
+def _cells(row: Row, records: Path) -> tuple[str, ...]:
     name = row.recipe.name
-    return _LINE.format(
-        row.table, row.row, name, row.data_set, _published(row.recipe.expected), _measured(name, records)
-    ).rstrip()
+    return row.table, row.row, name, row.data_set, _published(row.recipe.expected), _measured(name, records)
+
+
+def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """One line per row, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 def _published(expected: Expected) -> str:
