@@ -16,7 +16,7 @@ _VIPER = fine_tuned("osnet_viper", "viper", expected=Expected("OSNet, table 4, V
 _GRID = fine_tuned("osnet_grid", "grid", expected=Expected("OSNet, table 4, GRID", rank1=0.382))
 
 RECIPES = (
-    from_scratch("osnet_mix4", "mix4", expected=Expected("OSNet, section 4.1, Mix4")),
+    from_scratch("osnet_mix4", "mix4", expected=Expected("OSNet 4.1, Mix4")),
     _VIPER.variant("osnet_viper", splits=10),
     _GRID.variant("osnet_grid", splits=10),
 )
