@@ -21,7 +21,7 @@ from edge_runtime.camera.source import Source
 from edge_runtime.camera.tracker import Tracker
 from edge_runtime.config import Camera, Config, json_schema, read_config
 from edge_runtime.contract.atomic import replace_file
-from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError, ReidError
+from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.lane import Lane
 from edge_runtime.link.broker import check_files
@@ -63,12 +63,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with _stop_on_signals() as stop:
             return _run(arguments, stop, started_s=started_s)
-    except (ConfigError, ManifestError, EngineError) as error:
-        logger.error("%s", error)
-        return 2
     except ReidError as error:
         logger.error("%s", error)
-        return 1
+        is_final = isinstance(error, ConfigError | ManifestError | EngineError) and not isinstance(error, DeviceError)
+        return 2 if is_final else 1
     except Exception:  # broad, as the last frame: a bug must reach the log, and the exit code that asks for a restart
         logger.exception("the daemon failed")
         return 1

@@ -33,6 +33,10 @@ class EngineError(ReidError):
     """An engine could not be opened or run."""
 
 
+class DeviceError(EngineError):
+    """The GPU failed, which may pass: its driver was not ready yet, or its memory was full."""
+
+
 class StreamError(ReidError):
     """A camera or video could not be opened or read."""
 

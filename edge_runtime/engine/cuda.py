@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.errors import DeviceError, EngineError
 
 DRIVER = "libcuda.so.1"
 L4T_RELEASE = Path("/etc/nv_tegra_release")
@@ -47,7 +47,8 @@ def read_device() -> Device:
     """Ask the driver what the first GPU is. Needs no pycuda and creates no context.
 
     Raises:
-        EngineError: no driver, or the driver finds no usable GPU.
+        DeviceError: the driver finds no usable GPU.
+        EngineError: no driver.
     """
     if reason := driver_unavailable():
         raise EngineError(f"{reason}; run an ONNX file with ONNX Runtime instead")
@@ -56,7 +57,7 @@ def read_device() -> Device:
 
     def ask(function: str, *arguments: object) -> int:
         if status := getattr(driver, function)(*arguments):
-            raise EngineError(f"the NVIDIA driver answers CUDA error {status} to {function}; check it with nvidia-smi")
+            raise DeviceError(f"the NVIDIA driver answers CUDA error {status} to {function}; check it with nvidia-smi")
         return number.value
 
     ask("cuInit", 0)
@@ -89,7 +90,8 @@ class Cuda:
     """The primary context of the first GPU, which TensorRT uses too. It is current only inside `with cuda.current():`.
 
     Raises:
-        EngineError: pycuda is missing, or CUDA cannot start.
+        DeviceError: CUDA cannot start.
+        EngineError: pycuda is missing.
     """
 
     def __init__(self) -> None:
@@ -98,11 +100,11 @@ class Cuda:
             self.driver.init()
             self._context = self.driver.Device(0).retain_primary_context()
         except self.driver.Error as error:
-            raise EngineError(f"CUDA cannot start: {error}; check the GPU with nvidia-smi") from error
+            raise DeviceError(f"CUDA cannot start: {error}; check the GPU with nvidia-smi") from error
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Make the context current on the calling thread, and turn a CUDA error into an EngineError."""
+        """Make the context current on the calling thread, and turn a CUDA error into a DeviceError."""
         try:
             self._context.push()
             try:
@@ -110,7 +112,7 @@ class Cuda:
             finally:
                 self._context.pop()
         except self.driver.Error as error:
-            raise EngineError(f"CUDA failed: {error}; restart the program, since such an error may last") from error
+            raise DeviceError(f"CUDA failed: {error}; restart the program, since such an error may last") from error
 
     def free_memory_bytes(self) -> int:
         """What is free on the device now; call it inside `with cuda.current():`."""

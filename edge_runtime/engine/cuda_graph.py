@@ -7,7 +7,7 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
-from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.errors import DeviceError
 from edge_runtime.engine.cuda import DRIVER
 
 # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do with CUDA meanwhile does not spoil the recording.
@@ -21,7 +21,7 @@ class CudaGraph:
         """Record what `record` puts on the stream; nothing runs yet.
 
         Raises:
-            EngineError: something that cannot be recorded, such as an allocation, was put on the stream.
+            DeviceError: something that cannot be recorded, such as an allocation, was put on the stream.
         """
         self._driver = ctypes.CDLL(DRIVER)
         self._stream = ctypes.c_void_p(stream.handle)
@@ -44,4 +44,4 @@ class CudaGraph:
 
     def _call(self, function: str, *arguments: object) -> None:
         if status := getattr(self._driver, function)(*arguments):
-            raise EngineError(f"the NVIDIA driver answers CUDA error {status} to {function}; restart the program")
+            raise DeviceError(f"the NVIDIA driver answers CUDA error {status} to {function}; restart the program")

@@ -376,6 +376,30 @@ def test_a_signal_at_any_moment_ends_it_in_peace(make_site: MakeSite, pedestrian
     assert (daemon.returncode, "Traceback" in log) == (0, False), log
 
 
+@pytest.mark.parametrize(("error", "code"), [("DeviceError", 1), ("EngineError", 2)])
+def test_a_gpu_that_fails_at_the_start_is_tried_again(
+    make_site: MakeSite, tmp_path: Path, error: str, code: int
+) -> None:
+    """Its driver may not be ready yet, or its memory full; an engine of another TensorRT stays one."""
+    site = make_site(tmp_path / "clip.avi")
+    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
+    daemon = (
+        "import sys; from edge_runtime import daemon; from edge_runtime.contract import errors\n"
+        f"def refuse(*_, **__): raise errors.{error}('the engine does not open')\n"
+        "daemon.open_engine = refuse; sys.exit(daemon.main(['--config', 'site.yaml']))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", daemon],
+        cwd=site.folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+    )
+    assert found.returncode == code
+    assert found.stderr.endswith("ERROR the engine does not open\n")
+
+
 def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     """Configuration and model are looked at, nothing is started."""
     site = make_site(tmp_path / "clip.avi")

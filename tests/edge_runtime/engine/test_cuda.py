@@ -27,7 +27,7 @@ from edge_runtime.engine.cuda import read_device
 try:
     print(read_device())
 except EngineError as error:
-    print("refused:", error)
+    print(type(error).__name__, "refused:", error)
 """
 
 
@@ -50,7 +50,7 @@ def test_the_device_is_read_from_the_driver(tmp_path: Path) -> None:
 
 def test_a_driver_without_a_gpu_is_reported(tmp_path: Path) -> None:
     """A driver that does not start is an error with its number, not a device without a name."""
-    assert "refused: the NVIDIA driver answers CUDA error 100 to cuInit" in ask_driver(tmp_path, status=100)
+    assert "DeviceError refused: the NVIDIA driver answers CUDA error 100 to cuInit" in ask_driver(tmp_path, status=100)
 
 
 @pytest.mark.gpu
