@@ -144,6 +144,7 @@ class Service:
                 self._tell_camera(lane)
         if now_s >= self._metrics_s:
             self._metrics_s = now_s + _METRICS_S
+            self._publisher.spool.tidy()  # nothing else does while nobody is seen and the broker is away
             self._publisher.publish_metrics(asdict(self.summary()))
 
     def _tell_camera(self, lane: Lane) -> None:

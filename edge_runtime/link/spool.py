@@ -188,7 +188,10 @@ class Spool:
         self._transact(lambda: self._drop([seq], "lost"))
 
     def tidy(self) -> None:
-        """Erase what is delivered and what is older than `max_age_s`; try again later if the disk does not let us."""
+        """Erase what is delivered and what is older than `max_age_s`; try again later if the disk does not let us.
+
+        To be called now and then: what was put aside as damaged goes in no other way while the spool is open.
+        """
 
         def erase() -> None:
             self._db.executemany("DELETE FROM message WHERE seq = ?", [(seq,) for seq in self._delivered])
@@ -204,6 +207,7 @@ class Spool:
                 self._is_stuck = True
             else:
                 self._is_stuck = False
+            self._erase_old_quarantine()
 
     def gaps(self) -> list[Gap]:
         """What was dropped and not reported yet, in order."""
@@ -306,7 +310,7 @@ class Spool:
 
     def _erase_old_quarantine(self) -> None:
         damaged = beside(self.path, ".corrupt")
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # mostly there is none; what cannot be erased now is tried again
             if time.time() - damaged.stat().st_mtime > self.max_age_s:
                 damaged.unlink()
 

@@ -18,7 +18,7 @@ from edge_runtime.link.messages import CameraStatus, decode_json, decode_message
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.service import Service
 from edge_runtime.vitals import Vitals
-from tests.edge_runtime.link.samples import DESCRIPTOR, MANIFEST, open_spool, wait_for
+from tests.edge_runtime.link.samples import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
 from tests.edge_runtime.scripted import ScriptedDetector, ScriptedSource, scripted_lane
 
 ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
@@ -193,6 +193,17 @@ def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
     with pytest.raises(EngineError, match="out of memory"):
         service.run(threading.Event())
     assert publisher.spool.count() == 2
+
+
+def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is spooled or sent meanwhile, and yet a person's descriptors are not kept for longer than agreed."""
+    monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
+    publish(publisher, 3)
+    publisher.spool.max_age_s = 0.0
+    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector())])
+    run(service, until=lambda: publisher.spool.count() == 0)
 
 
 def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publisher: Publisher) -> None:

@@ -221,6 +221,18 @@ def test_an_old_damaged_file_is_erased(tmp_path: Path) -> None:
         assert not damaged.exists()
 
 
+def test_a_file_damaged_while_running_is_erased_in_its_time(spool: Spool) -> None:
+    """A daemon runs for months: it does not wait for the next start."""
+    spool.append(entries(3))
+    spool._quarantine(sqlite3.DatabaseError("malformed"))
+    damaged = spool.path.with_name("spool.sqlite.corrupt")
+    spool.tidy()
+    assert damaged.exists()
+    os.utime(damaged, (0, 0))
+    spool.tidy()
+    assert not damaged.exists()
+
+
 def test_a_full_database_is_one_sentence_and_loses_nothing(spool: Spool) -> None:
     """SQLite's own `full` leaves what was spooled, and the next append works when there is room again."""
     spool.append(entries(20))
