@@ -27,10 +27,13 @@ class CudaGraph:
         self._stream = ctypes.c_void_p(stream.handle)
         self._graph, self._launchable = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
+        end = (self._stream, ctypes.byref(self._graph))
         try:
             record()
-        finally:  # a stream left recording could not be used for anything else
-            self._call("cuStreamEndCapture", self._stream, ctypes.byref(self._graph))
+        except BaseException:  # a stream left recording could be used for nothing else; the reason is the work's own
+            self._driver.cuStreamEndCapture(*end)
+            raise
+        self._call("cuStreamEndCapture", *end)
         self._call("cuGraphInstantiateWithFlags", ctypes.byref(self._launchable), self._graph, ctypes.c_ulonglong(0))
 
     def launch(self) -> None:

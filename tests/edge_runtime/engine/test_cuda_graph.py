@@ -71,5 +71,7 @@ def test_a_driver_error_names_the_function(tmp_path: Path) -> None:
 
 
 def test_work_that_fails_ends_the_recording(tmp_path: Path) -> None:
-    """A stream that were left recording could run nothing any more."""
-    assert record(tmp_path, breaks=True) == [*RECORDING, "EngineError refused: the work failed"]
+    """A stream left recording could run nothing any more; what is said is the reason, not that the recording broke."""
+    for failing in ("", "cuStreamEndCapture"):
+        said = record(tmp_path, breaks=True, failing=failing)
+        assert said == [*RECORDING, "EngineError refused: the work failed"]
