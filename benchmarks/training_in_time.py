@@ -4,7 +4,8 @@ Two epochs are tried first; from what they take follows how many a whole run may
 folder that is kept holds settings, log, curves, scores and a manifest, and the checkpoint if that is small. A run that
 is stopped leaves its log there, too.
 
-example: python benchmarks/training_in_time.py osnet_cuhk03:scratch_x0_25 --data DIR --seconds 180 --runs /tmp/runs
+example: python benchmarks/training_in_time.py osnet_cuhk03:scratch_x0_25 --data DIR --seconds 180 --runs /tmp/runs \\
+    --output record.json
 """
 
 import argparse
@@ -43,7 +44,7 @@ class Pace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, keep the run and print the record. Returns the exit code."""
+    """Train, keep the run and write the record. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     start = time.monotonic()
     pace = _try(arguments)
@@ -62,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
         if kept:
             _keep(folder, kept)
         facts = {"recipe": arguments.recipe, "epochs": epochs, "epoch_s": round(pace.epoch_s, 2)}
-        print(json.dumps(record_head("training_in_time") | facts | _outcome(folder), indent=2), flush=True)
+        record = record_head("training_in_time") | facts | _outcome(folder)
+        arguments.output.write_text(json.dumps(record, indent=2) + "\n")
     return 0
 
 
@@ -79,7 +81,7 @@ def _try(arguments: argparse.Namespace) -> Pace:
 
 def _train(arguments: argparse.Namespace, *, epochs: int, runs: Path) -> None:
     command = [sys.executable, str(ROOT / "train" / "run.py"), arguments.recipe, "--data", str(arguments.data)]
-    done = subprocess.run([*command, "--epochs", str(epochs), "--output", str(runs)], stdout=sys.stderr, check=False)
+    done = subprocess.run([*command, "--epochs", str(epochs), "--output", str(runs)], check=False)
     if done.returncode:
         raise ConfigError(f"train/run.py ended with exit code {done.returncode}; its own words stand above")
 
@@ -119,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="folder of the recipe's data set")
     parser.add_argument("--seconds", type=float, required=True, help="for all of it")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
+    parser.add_argument("--output", type=Path, required=True, help="record")
     parser.add_argument("--keep", type=Path, help="folder in which gpu_RECIPE-seed0 keeps what a reader needs")
     return parser
 

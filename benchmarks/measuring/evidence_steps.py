@@ -287,7 +287,8 @@ def _train_speed(site: Site, name: str, *options: str) -> Command:
 
 
 def _trained(site: Site, recipe: str) -> Command:
-    folders = ("--runs", str(site.work / "runs"), "--keep", str(site.records))
+    output = site.work / f"training_{recipe.replace(':', '-')}.json"
+    folders = ("--runs", str(site.work / "runs"), "--keep", str(site.records), "--output", str(output))
     return Command(
         _script(
             site.python,
@@ -296,6 +297,7 @@ def _trained(site: Site, recipe: str) -> Command:
             *("--data", str(site.data), "--seconds", LIMIT_S, *folders),
         ),
         weight=3,
+        output=output,
         unavailable=site.no_device,
     )
 
