@@ -27,6 +27,7 @@ from edge_runtime.link.messages import (
 )
 
 _UPDATE_NS = 5_000_000_000
+_LOST_S = 6.0  # twice the stall limit of a source
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ class Lane:
         self._every_ns = int(every_s * 1e9)
         self._pause_s = 1.0 / max_fps
         self._next_look_s = 0.0
+        self._looked_s = 0.0
         self._people: dict[int, _Person] = {}
 
     def look(self) -> Sighting | None:
@@ -105,6 +107,7 @@ class Lane:
             return None
         # Looks keep their rhythm: one that came late does not push the following ones back.
         self._next_look_s = max(self._next_look_s + self._pause_s, now_s)
+        self._looked_s = now_s
         tracks = tuple(self._tracker.update(self._detector.detect(frame.pixels), frame.monotonic_ns))
         due = tuple(track for track in tracks if track.state == "confirmed" and self._is_due(track, frame))
         spec = self._manifest.input
@@ -136,6 +139,12 @@ class Lane:
     def end(self) -> list[Message]:
         """End every track, because the camera or the daemon stops."""
         return [message for track in self._tracker.end_all() for message in self._end(track)]
+
+    def end_lost(self) -> list[Message]:
+        """End every track of a camera that was lost a while ago: it may be away for days, and would tell only then."""
+        if self.source.status().state != "reconnecting" or time.monotonic() - self._looked_s < _LOST_S:
+            return []
+        return self.end()
 
     def _is_due(self, track: Track, frame: Frame) -> bool:
         person = self._people.get(track.id)

@@ -136,11 +136,12 @@ class Service:
             self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
 
     def _tell(self) -> None:
-        """Tell the broker how the cameras are, when that changes, and the figures now and then."""
+        """Tell the broker how the cameras are and who was lost with one, and the figures now and then."""
         now_s = time.monotonic()
         if now_s >= self._status_s:
             self._status_s = now_s + _STATUS_S
             for lane in self.lanes:
+                self._publish(lane, lane.end_lost())
                 self._tell_camera(lane)
         if now_s >= self._metrics_s:
             self._metrics_s = now_s + _METRICS_S

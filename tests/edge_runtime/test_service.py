@@ -1,6 +1,7 @@
 """The daemon's loop with cameras that do as they are told, a real spool, and an engine of a few lines."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge_runtime import lane as lane_module
 from edge_runtime import service as service_module
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import EngineError, StreamError
@@ -132,6 +134,32 @@ def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_
     assert "found nothing" in told["gone"].why
     assert told["hall"].state == "live"
     assert service.live_cameras() == 1
+
+
+def test_people_are_ended_once_while_their_camera_is_away(
+    publisher: Publisher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be away for days, and a track that is still open says that somebody is there."""
+    monkeypatch.setattr(service_module, "_STATUS_S", 0.05)
+    source = ScriptedSource()
+    lane = scripted_lane(source, ScriptedDetector(ANN, BOB))
+    service = make_service(publisher, [lane])
+
+    def ends() -> int:
+        rows = publisher.spool.pending(first=0, stop=1 << 62, limit=1 << 30)
+        tracks = [decode_message(row.payload, leaf="track") for row in rows if row.topic.endswith("/track")]
+        return [message.model_dump()["event"] for message in tracks].count("end")
+
+    def camera_is_lost() -> bool:
+        if lane.counts.descriptors >= 2 and source.told == "live":
+            source.told = "reconnecting"
+            time.sleep(0.3)
+            assert ends() == 0, "it may come back at once"
+            monkeypatch.setattr(lane_module, "_LOST_S", 0.2)
+        return ends() > 0
+
+    run(service, until=camera_is_lost)
+    assert ends() == 2
 
 
 def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None:
