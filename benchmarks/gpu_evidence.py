@@ -76,11 +76,13 @@ def main(argv: list[str] | None = None) -> int:
         named = {str(work): "WORK", str(site.data): "DATA", f"{ROOT}{os.sep}": "", own.path: "python"}
         if other.path != own.path:
             named[other.path] = "tensorrt_python"
+        named[str(site.records)] = "RECORDS"
+        head = record_head("gpu")
         errors = 0
         for step, found in _run_all(todo, deadline=deadline, interpreters=(own, other)):
             path = arguments.records / f"gpu_{step.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(without_paths(_record(step, found), named))
+            path.write_text(without_paths(_record(step, found, head), named))
             if len(found["commands"]) == len(step.commands):
                 print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
                 errors += len(found["errors"])
@@ -134,8 +136,9 @@ def _run_all(
             yield step, found
 
 
-def _record(step: Step, found: Mapping[str, Any]) -> str:
-    return json.dumps(record_head(f"gpu_{step.name}") | {"method": _METHOD} | dict(found), indent=2) + "\n"
+def _record(step: Step, found: Mapping[str, Any], head: Mapping[str, Any]) -> str:
+    facts = {"benchmark": f"gpu_{step.name}", "method": _METHOD}
+    return json.dumps(dict(head) | facts | dict(found), indent=2) + "\n"
 
 
 def without_paths(text: str, named: Mapping[str, str]) -> str:

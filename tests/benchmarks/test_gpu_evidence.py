@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter
+from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter, without_paths
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.engine.cuda import driver_unavailable
 from measuring.evidence_steps import Site, steps
@@ -36,12 +36,23 @@ def site(folder: Path) -> Site:
     )
 
 
+def test_only_whole_paths_are_called_by_what_they_are() -> None:
+    """A word that a folder's name begins with stays what it is."""
+    named = {"/home/me/data": "DATA", "/home/me": "HOME"}
+    assert without_paths("--data /home/me/data --data-set data_set /home/me/x", named) == (
+        "--data DATA --data-set data_set HOME/x"
+    )
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(driver_unavailable() is None, reason="is about machines without an NVIDIA driver, this has one")
-def test_without_a_gpu_every_step_ends_in_a_record_that_says_so(tmp_path: Path) -> None:
+def test_without_a_gpu_every_step_ends_in_a_record_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At once, with the moment, the commit and the commands that would have run."""
     (tmp_path / "data").mkdir()
-    options = ["--data", str(tmp_path / "data"), "--records", str(tmp_path / "records"), "--minutes", "1"]
+    monkeypatch.chdir(tmp_path)
+    options = ["--data", "data", "--records", "records", "--minutes", "1"]
     assert main(options) == 1
     for name in STEPS:
         record = json.loads((tmp_path / "records" / f"gpu_{name}.json").read_text())
@@ -52,6 +63,7 @@ def test_without_a_gpu_every_step_ends_in_a_record_that_says_so(tmp_path: Path) 
         assert all("no CUDA device" in command["error"] for command in record["commands"])
         assert record["spent_s"] < 1
         assert str(ROOT) not in json.dumps(record)
+        assert str(tmp_path) not in json.dumps(record)
 
 
 @cache

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from measuring.step import Command, Step, run_step, shares
+from measuring.step import LIMIT_S, Command, Step, run_step, shares
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -83,6 +83,34 @@ def test_inputs_that_were_made_are_given_to_the_command(tmp_path: Path) -> None:
     code = "import json, sys; print(json.dumps({'found': sys.argv[1:]}, indent=2))"
     [found] = run(Command(python(code), inputs=(made, tmp_path / "missing.onnx")))
     assert found["record"] == json.loads(json.dumps({"found": [str(made)]}))
+
+
+def test_what_is_made_already_is_not_made_again(tmp_path: Path) -> None:
+    """Its record from then is the record."""
+    path = tmp_path / "made.json"
+    path.write_text('{"a": 1}')
+    [found] = run(Command(python("1/0"), output=path, makes=(path,)))
+    assert (found["error"], found["record"], found["seconds"]) == (None, {"a": 1}, 0)
+    [found] = run(Command(python("1/0"), makes=(path, tmp_path / "missing")))
+    assert "ZeroDivisionError" in str(found["error"])
+
+
+def test_a_command_may_know_its_time() -> None:
+    """A run that plans how much it does."""
+    [found] = run(Command(python(f"print('{{\\n\"given\": {LIMIT_S}}}')")), budget_s=20)
+    assert found["record"] == {"given": 20}
+
+
+def test_each_interpreter_has_its_environment_and_each_command_its_place_in_the_record() -> None:
+    """What was found is yielded after every command: a run that is stopped leaves it."""
+    code = "import json, os; print(json.dumps({'seen': os.environ.get('SEEN')}, indent=2))"
+    other = f"{Path(sys.executable).parent}/./{Path(sys.executable).name}"
+    commands = (Command(python(code)), Command((other, "-c", code)))
+    environments = {sys.executable: dict(os.environ) | {"SEEN": "own"}, other: dict(os.environ) | {"SEEN": "other"}}
+    records = []
+    for found in run_step(Step("try", "a try", 1, commands), budget_s=20, environments=environments):
+        records.append([one["record"] for one in found["commands"]])
+    assert records == [[{"seen": "own"}], [{"seen": "own"}, {"seen": "other"}]]
 
 
 @pytest.mark.parametrize("code", ["print('no record')", "print('{\\n broken')"])
