@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import Input, read_manifest
 from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.engine.tensorrt_engine import TensorRTEngine
 from edge_runtime.engine.tensorrt_library import load_tensorrt, shares_profiles
-from export.timing import Call
 from measuring.cases import Case, is_random, size
 from measuring.jetson import find_jetson, interleave_steadily
 from measuring.latency_record import (
@@ -40,7 +40,7 @@ from measuring.latency_record import (
 )
 from measuring.latency_text import as_table, changes_as_text
 from measuring.machine import gpu_name, record_head
-from measuring.plain_peers import Peer, Source
+from measuring.plain_peers import Describe, Peer, Source
 
 if TYPE_CHECKING:
     from measuring.reference import Reference
@@ -85,7 +85,7 @@ class Plan:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print tables and write the record. Returns the exit code."""
+    """Print tables and write the record. Returns 0 if everything could be timed."""
     arguments = _parser().parse_args(argv)
     _check(arguments)
     old = cases_of(read_record(arguments.compare), source=arguments.compare) if arguments.compare else ()
@@ -109,7 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     if old:
         print("\n" + changes_as_text(changes(old, results)))
     print(f"{plan.device}, one thread; record: {output}")
-    return 0
+    for name, fault in faults.items():
+        print(f"{name} was not timed: {fault}", file=sys.stderr)
+    return int(bool(faults))
 
 
 def _reference(*, compiled: bool) -> "Reference | None":
@@ -140,7 +142,8 @@ def _measure_given(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[
         with tempfile.TemporaryDirectory() as folder:
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = Source(case.architecture, input_, arguments.checkpoint, Path(folder) / "plain.onnx")
-            yield _measure_case(source, named, plan), {}
+            result, faults = _measure_case(source, named, plan)
+            yield result, {f"{case}, {name}": fault for name, fault in faults.items()}
 
 
 def _by_case(paths: Sequence[Path]) -> dict[Case, dict[str, Path]]:
@@ -168,57 +171,82 @@ def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[C
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = Source(case.architecture, input_, folder / "model.pth", folder / "plain.onnx")
             paths = {one.name: one.path for one in made if not one.error}
-            yield _measure_case(source, paths, plan), {f"{case}, {one.name}": one.error for one in made if one.error}
+            result, faults = _measure_case(source, paths, plan)
+            faults |= {one.name: one.error for one in made if one.error}
+            yield result, {f"{case}, {name}": fault for name, fault in faults.items()}
 
 
-def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> CaseResult:
-    """All engines and peers of one network: interleaved, then each alone."""
+def _measure_case(source: Source, paths: dict[str, Path], plan: Plan) -> tuple[CaseResult, dict[str, str]]:
+    """All engines and peers of one network: interleaved, then each alone. Those that do not run leave their reasons."""
     cost = plan.reference.prepare(source) if plan.reference else None
     peaks = plan.reference.peaks if plan.reference else None
+    crops = _crops(source.input_, plan.batches)
     with ExitStack() as stack:
-        engines = {name: stack.enter_context(engine) for name, engine in _open(paths)}
-        networks = [_describe_peer(peer, source) for peer in plan.peers]
+        engines, faults = _open_engines(paths, stack)
+        peers, more = _open_peers(source, plan, crops)
+        calls = {
+            (name, batch): partial(describe, crops[batch])
+            for batch in plan.batches
+            for name, describe in (peers | {name: engine.describe for name, engine in engines.items()}).items()
+        }
+        networks = [_describe_peer(peer, source) for peer in plan.peers if peer.name in peers]
         networks += [_describe_engine(name, engine) for name, engine in engines.items()]
-        calls = _calls(source, engines, plan)
         jetson = find_jetson()
         steady = interleave_steadily(calls, rounds=plan.rounds, clock_hz=jetson.gpu_hz if jetson else None)
-    return CaseResult(
+    running = {name: path for name, path in paths.items() if name not in faults}
+    result = CaseResult(
         architecture=source.architecture,
         input=(source.input_.height_px, source.input_.width_px),
         networks=tuple(networks),
         timings=timings_of(steady.samples, networks, cost=cost, peaks=peaks),
-        alone=tuple(_alone(source, paths, plan)) if plan.alone_s else (),
+        alone=tuple(_alone(source, running, plan)) if plan.alone_s else (),
         mult_adds=cost.mult_adds if cost else None,
         weights=cost.weights if cost else None,
         values=cost.values if cost else None,
         runs_dropped=steady.dropped,
     )
+    return result, faults | more
 
 
-def _open(paths: dict[str, Path]) -> Iterator[tuple[str, Engine]]:
-    """Every engine by name; TensorRT's also without CUDA graphs, or only so where TensorRT cannot record them."""
-    for name, path in paths.items():
-        manifest = read_manifest(path)
-        is_tensorrt = manifest.build.backend == "tensorrt"
-        if not is_tensorrt or shares_profiles(load_tensorrt()):
-            yield name, open_engine(path, threads=1)
-        if is_tensorrt:
-            yield f"{name}, no CUDA graph", TensorRTEngine(path, manifest, records_runs=False)
-
-
-def _calls(source: Source, engines: dict[str, Engine], plan: Plan) -> dict[tuple[str, int], Call]:
+def _crops(input_: Input, batches: Sequence[int]) -> dict[int, NDArray[np.uint8]]:
     """The same job for all: uint8 crops in, L2-normalised descriptors out."""
     random = np.random.default_rng(0)
-    opened = {peer.name: peer.open(source) for peer in plan.peers}
-    calls: dict[tuple[str, int], Call] = {}
-    for batch in plan.batches:
-        shape = (batch, source.input_.height_px, source.input_.width_px, 3)
-        crops = random.integers(0, 256, shape, dtype=np.uint8)
-        for name, describe in opened.items():
-            calls[name, batch] = partial(describe, crops)
-        for name, engine in engines.items():
-            calls[name, batch] = partial(engine.describe, crops)
-    return calls
+    size_px = (input_.height_px, input_.width_px, 3)
+    return {batch: random.integers(0, 256, (batch, *size_px), dtype=np.uint8) for batch in batches}
+
+
+def _open_engines(paths: dict[str, Path], stack: ExitStack) -> tuple[dict[str, Engine], dict[str, str]]:
+    """Every engine by name; TensorRT's also without CUDA graphs, or only so where TensorRT cannot record them."""
+    engines, faults = {}, {}
+    for name, path in paths.items():
+        try:
+            manifest = read_manifest(path)
+            is_tensorrt = manifest.build.backend == "tensorrt"
+            if not is_tensorrt or shares_profiles(load_tensorrt()):
+                engines[name] = stack.enter_context(open_engine(path, threads=1))
+            if is_tensorrt:
+                bare = TensorRTEngine(path, manifest, records_runs=False)
+                engines[f"{name}, no CUDA graph"] = stack.enter_context(bare)
+        except EngineError as error:
+            faults[name] = str(error)
+    return engines, faults
+
+
+def _open_peers(
+    source: Source, plan: Plan, crops: dict[int, NDArray[np.uint8]]
+) -> tuple[dict[str, Describe], dict[str, str]]:
+    """Every peer that runs all batches, once; PyTorch's errors, a full memory for one, are RuntimeErrors."""
+    peers, faults = {}, {}
+    for peer in plan.peers:
+        try:
+            describe = peer.open(source)
+            for some in crops.values():
+                describe(some)
+        except RuntimeError as error:
+            faults[peer.name] = (str(error).strip() or type(error).__name__).splitlines()[0]
+        else:
+            peers[peer.name] = describe
+    return peers, faults
 
 
 def _describe_peer(peer: Peer, source: Source) -> Network:

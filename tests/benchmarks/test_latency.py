@@ -68,13 +68,16 @@ WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from latency import ma
 
 
 def test_without_torch_engines_are_timed_alone_each_network_a_case(tmp_path: Path) -> None:
-    """TensorRT's Python may have none: no ratio and no limit then, and the record says why."""
+    """TensorRT's Python may have none: no ratio and no limit then, and the record says why. An engine that does not run
+    leaves its reason, and the others their times."""
     paths = []
-    for name in ("one", "other"):
+    for name in ("one", "other", "refused"):
         (tmp_path / name).mkdir()
         paths.append(write_tiny_network(tmp_path / name))
     manifest = read_manifest(paths[1])
     write_manifest(manifest.model_copy(update={"architecture": "another"}), paths[1])
+    build_ = manifest.build.model_copy(update={"backend": "tensorrt"})
+    write_manifest(manifest.model_copy(update={"architecture": "refused", "build": build_}), paths[2])
     output = tmp_path / "record.json"
     options = ["--rounds", "1", "--batches", "1", "--alone-s", "0", "--output", str(output)]
     done = subprocess.run(
@@ -82,11 +85,13 @@ def test_without_torch_engines_are_timed_alone_each_network_a_case(tmp_path: Pat
         env=dict(os.environ) | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'benchmarks'}"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1, done.stderr
+    assert "refused 32x16, tiny.onnx was not timed: " in done.stderr
     record = json.loads(output.read_text())
+    assert "TensorRT" in record["faults"]["refused 32x16, tiny.onnx"]
     assert record["peers"] == "none: this Python has no torch"
     cases = cases_of(record, source=output)
-    assert [case.architecture for case in cases] == [manifest.architecture, "another"]
+    assert [case.architecture for case in cases] == [manifest.architecture, "another", "refused"]
     [timing] = cases[0].timings
     assert (timing.name, timing.times_eager, timing.times_arithmetic) == ("tiny.onnx", None, None)
 
