@@ -33,7 +33,7 @@ from measuring.cases import PRECISIONS, RANDOM, Case
 from train.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
 from train.models.catalog import build
 
-_NOISE_IMAGES = 32
+_NOISE_IMAGES = 8
 
 
 @dataclass(frozen=True)

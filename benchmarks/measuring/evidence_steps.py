@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.contract.manifest import manifest_path
 from measuring.step import LIMIT_S, Command, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -79,9 +80,9 @@ def steps(site: Site) -> tuple[Step, ...]:
 
 def _tensorrt(site: Site) -> tuple[Command, ...]:
     """The model as float32, half precision and INT8: written, built, and compared. The engines are kept."""
-    folder, stem = site.model.parent, site.model.stem
+    files = _files(site)
     calibration = ("--calibration", str(_CALIBRATION), "--data", str(site.data))
-    int8 = folder / f"{stem}_int8.onnx"
+    int8 = files[-1]
     quantised = (
         "calibration/quantize.py",
         str(site.model),
@@ -91,21 +92,25 @@ def _tensorrt(site: Site) -> tuple[Command, ...]:
         "--output",
         str(int8),
     )
-    files = (site.model, _half(site), int8)
     built = ("benchmarks/tensorrt_smoke.py", "--keep", "--timing-cache", str(site.timing_cache))
     record = site.work / "tensorrt_smoke.json"
     return (
         _exported(site),
-        Command(_script(site.tensorrt_python, *quantised), makes=(int8,), unavailable=site.no_engines),
+        Command(_script(site.tensorrt_python, *quantised), makes=_whole((int8,)), unavailable=site.no_engines),
         Command(
             _script(site.tensorrt_python, *built, "--data", str(site.data), "--output", str(record)),
             weight=3,
             output=record,
             inputs=files,
-            makes=_engines(files, best=8),
+            makes=_whole(_engines(files, best=8)),
             unavailable=site.no_engines,
         ),
     )
+
+
+def _files(site: Site) -> tuple[Path, Path, Path]:
+    """The model as float32, half precision and INT8."""
+    return site.model, _half(site), site.model.with_name(f"{site.model.stem}_int8.onnx")
 
 
 def _half(site: Site) -> Path:
@@ -119,10 +124,15 @@ def _exported(site: Site) -> Command:
     if site.checkpoint is None:
         options = ("osnet_x0_25", "--precisions", "fp16", "--output", str(site.work / "networks"))
         written = _script(site.python, "benchmarks/random_networks.py", *options)
-        return Command(written, makes=(_half(site),), unavailable=site.no_device)
+        return Command(written, makes=_whole((_half(site),)), unavailable=site.no_device)
     options = ("--output", str(site.model.parent), "--half", "--backend", "tensorrt")
     exported = _script(site.python, "export/to_onnx.py", str(site.checkpoint), *options)
-    return Command(exported, makes=(site.model, _half(site)), unavailable=site.no_device)
+    return Command(exported, makes=_whole((site.model, _half(site))), unavailable=site.no_device)
+
+
+def _whole(files: Sequence[Path]) -> tuple[Path, ...]:
+    """The files' manifests, which are written last: without one a file may be half written."""
+    return tuple(manifest_path(path) for path in files)
 
 
 def _engines(files: Sequence[Path], *, best: int) -> tuple[Path, ...]:
@@ -161,7 +171,7 @@ def _written(site: Site, group: _Group, *, weight: float) -> Command:
     return Command(
         _script(site.python, "benchmarks/random_networks.py", *group.architectures, *options, *folder),
         weight=weight,
-        makes=group.files(site),
+        makes=_whole(group.files(site)),
         unavailable=site.no_engines,
     )
 
@@ -179,7 +189,7 @@ def _timed(
             weight=0.75 * weight,
             output=built,
             inputs=files,
-            makes=_engines(files, best=best),
+            makes=_whole(_engines(files, best=best)),
             unavailable=site.no_engines,
         ),
         Command(
@@ -212,14 +222,12 @@ def _accuracy(site: Site) -> tuple[Command, ...]:
 
     They are scored whatever the gate of build_engine says of them; what it says is asked at the end.
     """
-    [*prepared, built] = _tensorrt(site)
-    engines = tuple(path for path in built.makes if path.parent == site.model.parent)
+    engines = _engines([path for path in _files(site) if path.parent == site.model.parent], best=8)
     gate = site.work / "gate.npz"
     packing = ("export/pack_gate.py", str(site.data), "--model", str(site.model), "--output", str(gate))
     return (
         *([_scored(site, "checkpoint", site.python, (site.checkpoint,))] if site.checkpoint else []),
-        *prepared,
-        built,
+        *_tensorrt(site),
         _scored(site, "engines", site.tensorrt_python, engines, unavailable=site.no_engines),
         _scored(site, "onnx", site.tensorrt_python, (site.model, *engines), weight=4, unavailable=site.no_engines),
         Command(
@@ -228,7 +236,7 @@ def _accuracy(site: Site) -> tuple[Command, ...]:
             unavailable=site.no_engines,
         ),
         *([_accepted(site, "fp16", site.model, gate)] if site.checkpoint else []),
-        _accepted(site, "int8", site.model.with_name(f"{site.model.stem}_int8.onnx"), gate),
+        _accepted(site, "int8", _files(site)[-1], gate),
     )
 
 

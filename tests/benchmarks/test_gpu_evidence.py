@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter, without_paths
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.manifest import manifest_path
 from edge_runtime.engine.cuda import driver_unavailable
 from measuring.evidence_steps import Site, steps
 from tests.conftest import ROOT
@@ -90,9 +91,9 @@ def test_what_a_command_takes_was_made_before_it(name: str, has_checkpoint: bool
     """In the same step, so that each can be run without the others."""
     here = site(tmp_path)
     found = here if has_checkpoint else replace(here, checkpoint=None)
-    there = {found.checkpoint} if has_checkpoint else {found.model}
+    there = {manifest_path(found.checkpoint or found.model)}
     for command in next(step for step in steps(found) if step.name == name).commands:
-        assert set(command.inputs) <= there, command.arguments
+        assert {manifest_path(path) for path in command.inputs} <= there, command.arguments
         there |= set(command.makes)
 
 
