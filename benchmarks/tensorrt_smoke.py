@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError, ReidError
-from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.manifest import Manifest, manifest_path, read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
 from export.comparison import fidelity
@@ -90,6 +90,8 @@ def try_model(model: Path, plan: Path, *, batch: Batch, data: Path | None, timin
         with open_engine(model, threads=os.cpu_count() or 1) as reference, open_engine(plan) as engine:
             near = fidelity(reference.describe(crops), engine.describe(crops))
     except ReidError as error:
+        for path in (plan, manifest_path(plan)):  # nobody shall take an engine that does not run
+            path.unlink(missing_ok=True)
         return Trial(_name(model), precision, error=str(error))
     return Trial(
         _name(model),
@@ -129,7 +131,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("OPT", "MAX"),
         help="the batch size that engines are tuned for, and the largest they accept (default: 8 32)",
     )
-    parser.add_argument("--keep", action="store_true", help="leave each engine beside its file, as NAME_bOPT.engine")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave each engine that runs beside its file, as NAME_bOPT.engine"
+    )
     parser.add_argument("--timing-cache", type=Path, help="file that makes later builds on this device short")
     parser.add_argument("--output", type=Path, default=RECORD, help="record (default: in benchmarks/records)")
     return parser
