@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _TRIED_EPOCHS = 2
 _SAFETY = 0.85
 _LARGEST_CHECKPOINT_MB = 4
+_KEPT_OF_STOPPED = ("log.jsonl",)
 _KEPT = ("settings.json", "log.jsonl", "curves.png", "scores.json", "model.pth.json")
 
 
@@ -107,10 +108,12 @@ def _outcome(folder: Path) -> dict[str, Any]:
 
 
 def _keep(folder: Path, kept: Path) -> None:
+    """Copy the run; of one that has no scores only the log, since tables are made of finished runs."""
     kept.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / "model.pth"
-    is_small = checkpoint.exists() and checkpoint.stat().st_size < _LARGEST_CHECKPOINT_MB * 1e6
-    for name in (*_KEPT, *(["model.pth"] if is_small else [])):
+    is_finished = (folder / "scores.json").exists()
+    is_small = is_finished and checkpoint.stat().st_size < _LARGEST_CHECKPOINT_MB * 1e6
+    for name in (*(_KEPT if is_finished else _KEPT_OF_STOPPED), *(["model.pth"] if is_small else [])):
         if (folder / name).exists():
             shutil.copyfile(folder / name, kept / name)
 
