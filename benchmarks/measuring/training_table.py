@@ -20,8 +20,13 @@ _LIKE = {
     "reduced_cuhk03:fine_tuned": "osnet_cuhk03",
     "reduced_cuhk03:plr_osnet_all_losses": "plr_osnet_cuhk03_detected",
     "reduced_cuhk03:plr_osnet_fine_tuned": "plr_osnet_cuhk03_detected",
+    "reduced_cuhk03:plr_osnet_fine_tuned_without_global": "plr_osnet_cuhk03_detected:without_global",
+    "reduced_cuhk03:plr_osnet_fine_tuned_without_attention": "plr_osnet_cuhk03_detected:without_attention",
+    "reduced_cuhk03:plr_osnet_fine_tuned_multiple_id": "plr_osnet_cuhk03_detected:multiple_id",
     "osnet_cuhk03:demo_small_x1_0": "osnet_cuhk03:scratch",
     "reduced_cifar10": "osnet_cifar10",
+    "reduced_cifar10:t1": "osnet_cifar10:t1",
+    "reduced_cifar10:addition": "osnet_cifar10:addition",
 }
 
 
