@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Manifest, Score
 from edge_runtime.contract.script import run
 from export.comparison import fidelity
@@ -72,7 +72,7 @@ class Scored:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print tables and write the record. Returns the exit code."""
+    """Print tables and write the record. Returns the exit code: 1 where an engine could not be scored."""
     arguments = _parser().parse_args(argv)
     names = [path.name for path in arguments.engines]
     if len(set(names)) < len(names):
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
     output = arguments.output or _RECORDS / f"accuracy_{data.name}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    scored = [_describe(path, data) for path in arguments.engines]
+    scored, faults = _describe_all(arguments.engines, data)
     evidences = [evidence(score(one.query, one.gallery), data) for one in scored]
     results = [_result(one, found, scored) for one, found in zip(scored, evidences, strict=True)]
     crossings = [_cross(one, other, data) for one in scored for other in scored if may_meet(one, other)]
@@ -92,12 +92,32 @@ def main(argv: list[str] | None = None) -> int:
         "method": "95 % intervals by bootstrap over queries; crossings: queries by one engine, gallery by the other",
         "engines": [asdict(one) for one in results],
         "crossings": [asdict(one) for one in crossings],
+        "faults": faults,
     }
     output.write_text(json.dumps(record, indent=2, default=lambda value: value.model_dump()) + "\n")
     print(_table(results))
     print("\n".join(_crossing_line(one) for one in crossings))
     print(f"{data.name}, {evidences[0].queries} queries, {evidences[0].gallery} gallery images; record: {output}")
-    return 0
+    return int(bool(faults))
+
+
+def _describe_all(paths: Sequence[Path], data: ReidData) -> tuple[list[Scored], dict[str, str]]:
+    """Every engine that runs, and why the others do not.
+
+    Raises:
+        EngineError: none does.
+    """
+    scored: list[Scored] = []
+    faults: dict[str, str] = {}
+    for path in paths:
+        try:
+            scored.append(_describe(path, data))
+        except (ConfigError, EngineError, ManifestError) as error:
+            if len(faults) == len(paths) - 1:
+                raise
+            faults[path.name] = str(error)
+            print(f"{path} is left out: {error}", file=sys.stderr)
+    return scored, faults
 
 
 def _describe(path: Path, data: ReidData) -> Scored:

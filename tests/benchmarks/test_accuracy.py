@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.accuracy import main
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.errors import ConfigError, ManifestError
 from edge_runtime.contract.manifest import file_sha256
 from tests.market_folder import write_market_folder
 from tests.small_osnet import export_small_osnet
@@ -35,6 +35,20 @@ def test_the_record_holds_each_engine_and_every_pair_that_may_meet(tmp_path: Pat
     assert second["to_first"]["cosine_min"] > 0.99
     pairs = {(pair["query"], pair["gallery"]) for pair in record["crossings"]}
     assert pairs == {("osnet.onnx", "osnet_fp16.onnx"), ("osnet_fp16.onnx", "osnet.onnx")}
+
+
+def test_an_engine_that_does_not_run_does_not_cost_the_others_their_scores(tmp_path: Path) -> None:
+    """Its reason stands in the record; the exit code is 1. Where none runs, there is no record."""
+    data = write_market_folder(tmp_path / "patterns", test=4, images=2)
+    model, path = write_tiny_network(tmp_path), tmp_path / "accuracy.json"
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(model.read_bytes()[:100])
+    assert main([str(damaged), str(model), "--data", str(data), "--output", str(path)]) == 1
+    record = json.loads(path.read_text())
+    assert [engine["file"] for engine in record["engines"]] == [model.name]
+    assert "damaged.onnx has no manifest" in record["faults"]["damaged.onnx"]
+    with pytest.raises(ManifestError, match=r"damaged\.onnx has no manifest"):
+        main([str(damaged), "--data", str(data)])
 
 
 def test_engines_of_one_name_are_refused(tmp_path: Path) -> None:
