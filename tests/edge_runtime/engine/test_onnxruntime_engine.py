@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
+from edge_runtime.engine import onnxruntime_engine
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from tests.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_graph, tiny_manifest, write_tiny_network
@@ -46,6 +47,19 @@ def test_the_number_of_threads_does_not_change_the_descriptors(model: Path, thre
     """A device with more cores gives the same descriptors, to float32 rounding."""
     with open_engine(model) as one, open_engine(model, threads=threads) as many:
         np.testing.assert_allclose(many.describe(_crops(count)), one.describe(_crops(count)), atol=1e-6)
+
+
+@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_descriptors_do_not_depend_on_what_is_faster(
+    model: Path, monkeypatch: pytest.MonkeyPatch, way: int, threads: int
+) -> None:
+    """Short chunks or long ones, one thread for a single crop or all: row i belongs to crop i."""
+    monkeypatch.setattr(onnxruntime_engine, "fastest", lambda ways: way)
+    with open_engine(model, threads=threads) as engine:
+        several = engine.describe(_crops(9))
+        singles = np.concatenate([engine.describe(crop[None]) for crop in _crops(9)])
+    np.testing.assert_allclose(several, singles, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
