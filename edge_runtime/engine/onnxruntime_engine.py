@@ -1,7 +1,6 @@
 """ONNX files in ONNX Runtime on the CPU: short chunks of crops, each on one thread."""
 
 import math
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.engine.fastest import fastest
 
 # Larger chunks leave the CPU's caches: 32 crops in one call cost 1.2 times as much per crop as 4 (OSNet x1.0).
-CHUNKS = (1, 4)
+LARGEST_CHUNK = 4
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _BACKEND_ERRORS = (  # they share no base class but Exception
@@ -32,11 +31,11 @@ _BACKEND_ERRORS = (  # they share no base class but Exception
 
 
 class OnnxRuntimeEngine(Engine):
-    """An ONNX file on the CPU; `threads` chunks of one crop or of four run at a time, one thread each.
+    """An ONNX file on the CPU; `threads` chunks of at most `LARGEST_CHUNK` crops run at a time, one thread each.
 
-    That is faster than one call on the whole batch with as many threads, which also keep spinning between calls. Small
-    networks like longer chunks, large ones shorter; a single crop can have all threads. What is faster depends on the
-    network and on what else runs, so each is tried when the engine opens.
+    That is faster than one call on the whole batch with as many threads, which also keep spinning between calls. A
+    single crop can have all threads: whether that is faster depends on the network and on what else runs, so both ways
+    are tried when the engine opens.
 
     Raises:
         EngineError: ONNX Runtime refuses the file, or its tensors are not those of the manifest.
@@ -52,20 +51,15 @@ class OnnxRuntimeEngine(Engine):
         _check_tensors(path, self._session, manifest)
         if threads > 1:
             self._single = self._faster(self._session, _open_session(path, threads=threads))
-        self._chunk = CHUNKS[fastest([partial(self._run_chunks, self._blank(max(CHUNKS)), size) for size in CHUNKS])]
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine") if threads > 1 else None
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         if len(crops) == 1:
             return self._run_session(self._single, crops)
-        size = min(self._chunk, math.ceil(len(crops) / self._threads))
-        return self._run_chunks(crops, size, self._pool.map if self._pool else map)
-
-    def _run_chunks(
-        self, crops: NDArray[np.uint8], size: int, runs: Callable[..., Iterable[NDArray[np.float32]]] = map
-    ) -> NDArray[np.float32]:
+        size = min(LARGEST_CHUNK, math.ceil(len(crops) / self._threads))
         chunks = [crops[start : start + size] for start in range(0, len(crops), size)]
-        return np.concatenate(list(runs(self._run_chunk, chunks)))
+        results = self._pool.map(self._run_chunk, chunks) if self._pool else map(self._run_chunk, chunks)
+        return np.concatenate(list(results))
 
     def _run_chunk(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Run one chunk on the calling thread; a session may be called from several threads at once."""
@@ -80,11 +74,9 @@ class OnnxRuntimeEngine(Engine):
 
     def _faster(self, *sessions: Any) -> Any:
         """The session that takes less time for one crop."""
-        return sessions[fastest([partial(self._run_session, session, self._blank(1)) for session in sessions])]
-
-    def _blank(self, count: int) -> NDArray[np.uint8]:
         spec = self.manifest.input
-        return np.zeros((count, spec.height_px, spec.width_px, spec.channels), np.uint8)
+        crop = np.zeros((1, spec.height_px, spec.width_px, spec.channels), np.uint8)
+        return sessions[fastest([partial(self._run_session, session, crop) for session in sessions])]
 
     def close(self) -> None:
         """Stop the threads and give back the network's memory; the engine cannot be used afterwards."""
