@@ -14,6 +14,8 @@ from train.recipes.catalog import find_recipe
 _LIKE = {
     "reduced_cuhk03": "osnet_cuhk03:scratch",
     "reduced_cuhk03:t1": "osnet_market1501:t1",
+    "reduced_cuhk03:t2": "osnet_market1501:t2",
+    "reduced_cuhk03:fixed_gates": "osnet_market1501:fixed_gates",
     "reduced_cuhk03:addition": "osnet_market1501:addition",
     "reduced_cuhk03:concatenation": "osnet_market1501:concatenation",
     "reduced_cuhk03:same_depth": "osnet_market1501:same_depth",
