@@ -54,7 +54,7 @@ def test_the_number_of_threads_does_not_change_the_descriptors(model: Path, thre
 def test_descriptors_do_not_depend_on_what_is_faster(
     model: Path, monkeypatch: pytest.MonkeyPatch, way: int, threads: int
 ) -> None:
-    """Short chunks or long ones, one thread for a single crop or all: row i belongs to crop i."""
+    """In chunks or one by one, a single crop on one thread or on all: row i belongs to crop i."""
     monkeypatch.setattr(onnxruntime_engine, "fastest", lambda ways: way)
     with open_engine(model, threads=threads) as engine:
         several = engine.describe(_crops(9))
