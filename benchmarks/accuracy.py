@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Manifest, Score
 from edge_runtime.contract.script import run
-from export.comparison import fidelity
-from measuring.machine import record_head
-from train.data.datasets import ReidData, open_data, open_folder
-from train.opened import open_model
-from train.scoring import Described, Member, describe_split, evidence, score
+from export.acceptance.comparison import fidelity
+from train.datasets.catalog import ReidData, open_data, open_folder
+from train.models.open_model import open_model
+from train.scoring.scoring import Described, Member, describe_split, evidence, score
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.measuring.machine import record_head
+from benchmarks.peers.plain_export import Source
+from benchmarks.peers.pytorch import export_plain
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
-from measuring.machine import record_head
-from measuring.peers import export_plain
-from measuring.plain_peers import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 _PEERS = ("torch_crops", "numpy_crops", "numpy_crops_openvino", "eager")
@@ -107,7 +107,7 @@ def _ratio(peer: list[float], own: list[float]) -> float:
 
 def _median_ms(way: Way, settings: list[str]) -> float:
     """Run one way in a process of its own."""
-    worker = Path(__file__).with_name("chain_workers.py")
+    worker = ROOT / "benchmarks/peers/chain_workers.py"
     command = [sys.executable, str(worker), way.worker, way.model, *settings]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.script import run
-from edge_runtime.engine.crop_kernel import FrameCropper
-from edge_runtime.engine.cuda import Buffer, Cuda, read_device
-from export.timing import interleave
-from measuring.machine import record_head
+from edge_runtime.engine.tensorrt.crop_kernel import FrameCropper
+from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda, read_device
+from export.building.timing import interleave
 
 _FRAME_PX = (1080, 1920)
 _CROP_PX = (256, 128)

@@ -33,13 +33,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.evidence_steps import Site, steps
+from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.step import Step, run_step, shares
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import manifest_path
 from edge_runtime.contract.script import raise_terminated, run
-from edge_runtime.engine.cuda import read_device
-from measuring.evidence_steps import Site, steps
-from measuring.machine import record_head
-from measuring.step import Step, run_step, shares
+from edge_runtime.engine.tensorrt.cuda import read_device
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"
@@ -47,7 +47,7 @@ _MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
 _METHOD = "benchmarks/gpu_evidence.py: each command in a process of its own, stopped at its share of the time"
 _PYCUDA = "import pycuda.driver"
 _TENSORRT = (
-    f"{_PYCUDA}, sys, cv2, onnxruntime, tqdm, export.tensorrt_builder as builder; "
+    f"{_PYCUDA}, sys, cv2, onnxruntime, tqdm, export.building.tensorrt_builder as builder; "
     "sys.exit(builder.tensorrt_unavailable())"
 )
 

@@ -21,9 +21,9 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Descriptor, Input, Part
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
-from export.deploy_graph import GRAPHS, deploy
-from export.graph_cost import cost_of
-from export.timing import Call, interleave
+from export.building.timing import Call, interleave
+from export.graph.cost import cost_of
+from export.graph.deploy import GRAPHS, deploy
 from export.to_onnx import write_onnx
 from train.models.catalog import build
 

@@ -20,16 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_runtime.contract.errors import ConfigError, EngineError
-from edge_runtime.contract.manifest import Input, read_manifest
-from edge_runtime.contract.provenance import cpu_name
-from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import Engine, open_engine
-from edge_runtime.engine.tensorrt_engine import TensorRTEngine
-from edge_runtime.engine.tensorrt_library import load_tensorrt, shares_profiles
-from measuring.cases import Case, is_random, size
-from measuring.jetson import find_jetson, interleave_steadily
-from measuring.latency_record import (
+from benchmarks.measuring.cases import Case, is_random, size
+from benchmarks.measuring.jetson import find_jetson, interleave_steadily
+from benchmarks.measuring.latency_record import (
     Alone,
     CaseResult,
     Network,
@@ -38,16 +31,23 @@ from measuring.latency_record import (
     read_record,
     timings_of,
 )
-from measuring.latency_text import as_table, changes_as_text
-from measuring.machine import gpu_name, record_head
-from measuring.plain_peers import Describe, Peer, Source
+from benchmarks.measuring.machine import gpu_name, record_head
+from benchmarks.peers.plain_export import Describe, Peer, Source
+from benchmarks.reporting.latency_text import as_table, changes_as_text
+from edge_runtime.contract.errors import ConfigError, EngineError
+from edge_runtime.contract.manifest import Input, read_manifest
+from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.script import run
+from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.tensorrt.library import load_tensorrt, shares_profiles
+from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
 
 if TYPE_CHECKING:
-    from measuring.reference import Reference
+    from benchmarks.measuring.reference import Reference
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"
-_WORKER = Path(__file__).with_name("latency_worker.py")
+_WORKER = ROOT / "benchmarks/measuring/latency_worker.py"
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _SIZES = ((256, 128), (192, 96), (128, 64), (64, 32))  # the paper's resolutions 1, 0.75, 0.5 and 0.25
 _BACKENDS = ("onnxruntime", "openvino")
@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _reference(*, compiled: bool) -> "Reference | None":
     try:
-        from measuring.reference import open_reference
+        from benchmarks.measuring.reference import open_reference
     except ImportError as error:
         if error.name != "torch":
             raise
@@ -160,7 +160,7 @@ def _by_case(paths: Sequence[Path]) -> dict[Case, dict[str, Path]]:
 
 def _measure_grid(arguments: argparse.Namespace, plan: Plan) -> Iterator[tuple[CaseResult, dict[str, str]]]:
     """Every architecture at every size, each with the reasons why engines could not be made."""
-    from measuring.engines import make_engines  # takes torch
+    from benchmarks.measuring.engines import make_engines  # takes torch
 
     cases = [Case(name, *size) for size in arguments.sizes for name in arguments.architectures]
     choice = {"backends": arguments.backends, "batch_max": max(plan.batches)}

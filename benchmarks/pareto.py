@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.latency_record import cases_of, read_record
+from benchmarks.reporting.pareto_front import Advice, Budget, Choice, advise, choices_of, front_of, one_device
+from benchmarks.reporting.pareto_page import Origin, page
+from benchmarks.reporting.pareto_picture import draw
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import run
-from measuring.choices import Advice, Budget, Choice, advise, choices_of, front_of, one_device
-from measuring.latency_record import cases_of, read_record
-from measuring.pareto_page import Origin, page
-from measuring.pareto_picture import draw
 
 ROOT = Path(__file__).resolve().parent.parent
 _RECORDS = ROOT / "benchmarks" / "records"

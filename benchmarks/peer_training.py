@@ -24,17 +24,17 @@ from edge_runtime.contract.errors import ConfigError, TrainingError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
-from train.checkpoint import read_weights
-from train.data.datasets import ReidData, open_data
+from train.datasets.catalog import ReidData, open_data
 from train.models.catalog import build
+from train.models.checkpoint import read_weights
 from train.models.pixels import describe_with
 from train.models.weights import load_weights
 from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
-from train.scoring import score_on
+from train.scoring.scoring import score_on
 
 ROOT = Path(__file__).resolve().parent.parent
-_LOOP = Path(__file__).with_name("peer_training_loop.py")
+_LOOP = ROOT / "benchmarks/peers/torchreid_training.py"
 _PLAIN = {"triplet_weight": 0.0, "centre_weight": 0.0, "entropy_weight": 0.0, "mutual_weight": 0.0}
 
 
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
         "commit": commit(),
         "device": torch.cuda.get_device_name() if arguments.device == "cuda" else cpu_name(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchreid": "0.2.5"},
-        "peer": "Torchreid's data manager, network, optimiser and engine, unchanged; scored by train/scoring.py",
+        "peer": "Torchreid's data manager, network, optimiser and engine, unchanged; scored by train/scoring",
         "recipe": asdict(recipe),
         "seed": arguments.seed,
         "seconds": round(seconds),
@@ -105,7 +105,7 @@ def _train(recipe: Recipe, data: ReidData, *, folder: Path, arguments: argparse.
     }
     (folder / "job.json").write_text(json.dumps(job))
     command = [arguments.peer_python, str(_LOOP), str(folder / "job.json")]
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, check=False, env=environment)
     if done.returncode:
         raise TrainingError(f"Torchreid stopped with exit code {done.returncode}; its own words are above")

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 import torch
 
-from chain_workers import FRAME_PX, Size, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
+from benchmarks.measuring.machine import record_head
+from benchmarks.peers.chain_workers import FRAME_PX, Size, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import crop_people
 from edge_runtime.contract.script import run
-from export.timing import Call, interleave
-from measuring.machine import record_head
+from export.building.timing import Call, interleave
 
 ROOT = Path(__file__).resolve().parent.parent
 _SIZE: Size = (256, 128)

@@ -13,11 +13,11 @@ from typing import get_args
 
 from tqdm import tqdm
 
+from benchmarks.measuring.cases import PRECISIONS, Case, size
+from benchmarks.measuring.engines import write_networks
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import run
-from export.graph_choice import Graph
-from measuring.cases import PRECISIONS, Case, size
-from measuring.engines import write_networks
+from export.graph.variants import Graph
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.latency_record import read_record
+from benchmarks.reporting import tables
+from benchmarks.reporting.training_table import training_table
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, Score, read_manifest
 from edge_runtime.contract.script import run
-from measuring import tables
-from measuring.latency_record import read_record
-from measuring.training_table import training_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / "benchmarks" / "records"

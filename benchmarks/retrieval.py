@@ -27,9 +27,9 @@ from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
-from train.distances import distance_blocks
-from train.metrics import retrieval_of_blocks
-from train.rerank import Reranking, reranked_blocks
+from train.scoring.distances import distance_blocks
+from train.scoring.metrics import retrieval_of_blocks
+from train.scoring.rerank import Reranking, reranked_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 _IMAGES_PER_IDENTITY = 25

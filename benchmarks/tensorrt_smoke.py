@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.plans import write_plan
 from edge_runtime.contract.errors import EngineError, ReidError
 from edge_runtime.contract.manifest import Manifest, manifest_path, read_manifest
 from edge_runtime.contract.script import run
 from edge_runtime.engine.engine import open_engine
-from export.comparison import fidelity
-from export.tensorrt_builder import Batch
-from measuring.machine import record_head
-from measuring.plans import write_plan
-from train.data.datasets import load_images, open_folder
+from export.acceptance.comparison import fidelity
+from export.building.tensorrt_builder import Batch
+from train.datasets.catalog import load_images, open_folder
 
 RECORD = Path(__file__).resolve().parent / "records" / "tensorrt_smoke.json"
 CROPS = 16

@@ -24,10 +24,10 @@ from tqdm import tqdm
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
-from train.precision import precision_for
+from train.machine.mixed_precision import precision_for
 
 ROOT = Path(__file__).resolve().parent.parent
-_LOOPS = ROOT / "benchmarks" / "train_speed_loops.py"
+_LOOPS = ROOT / "benchmarks/peers/training_loops.py"
 _OURS, _COMPILED = "ours", "ours_compiled"
 _IMAGE_PX = (128, 64)
 """Height and width of the generated files: the size of the CUHK03 crops that are at hand."""

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import raise_terminated, run
-from measuring.machine import record_head
 from train.recipes.catalog import find_recipe
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.people_folder import split_people
+from train.datasets.people_folder import split_people
 
 Split = Literal["bounding_box_train", "train", "training half"]
 MARKET_SPLIT: Split = get_args(Split)[0]

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from calibration.choice import PERCENTILE, Backend, Choice, Method, default_choice, read_choice
 from calibration.layer_groups import GROUPS
+from calibration.precision_plan import PERCENTILE, Backend, Choice, Method, default_choice, read_choice
 from calibration.quantization import quantize
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import run

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.choice import PERCENTILE, Method
-from calibration.observation import BINS, Histogram
+from calibration.precision_plan import PERCENTILE, Method
+from calibration.ranges import BINS, Histogram
 
 _LEVELS = 255
 _SHARES = np.arange(16, 129) / 128

@@ -10,11 +10,11 @@ from random import Random
 
 from calibration.image_list import MARKET_SPLIT, ImageList, Split, images_digest, write_image_list
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.people_folder import list_folder, split_people
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import run
+from train.datasets.people_folder import list_folder, split_people
 
-# The layout of Market-1501, as train/data/datasets.py reads it too: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
+# The layout of Market-1501, as train/datasets reads it too: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
 USUAL_COUNT = 512
 _NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+).*\.(jpg|jpeg|png)$", re.IGNORECASE)
 _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")

@@ -16,20 +16,20 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime.camera.detector import Detector, open_detector
 from edge_runtime.camera.source import Source
-from edge_runtime.camera.tracker import Tracker
 from edge_runtime.config import Camera, Config, json_schema, read_config
 from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.engine.engine import Engine, open_engine
-from edge_runtime.lane import Lane
+from edge_runtime.health.checks import Vitals
+from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
-from edge_runtime.link.health import HealthServer
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
+from edge_runtime.people.detector import Detector, open_detector
+from edge_runtime.people.tracker import Tracker
 from edge_runtime.service import Service
-from edge_runtime.vitals import Vitals
+from edge_runtime.stream import Lane
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
 from edge_runtime.link.broker import BrokerSettings, Connection
 from edge_runtime.link.messages import DescriptorMessage, Message
-from edge_runtime.link.reception import Accepted, Event, Noted, Reception, Refused, Summary
 from edge_runtime.link.topics import ROOT, check_name
+from edge_runtime.receiver.receiver import Accepted, Event, Noted, Reception, Refused, Summary
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.engine.engine import Engine
-from edge_runtime.lane import Lane, Sighting
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
+from edge_runtime.stream import Lane, Sighting
 
 _IDLE_S = 0.005
 _STATUS_S = 1.0

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from calibration.choice import read_choice
 from calibration.image_list import MARKET_SPLIT, read_image_list
+from calibration.precision_plan import read_choice
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, file_sha256, read_manifest, write_manifest
 from edge_runtime.contract.script import run
-from export.comparison import Comparison
-from export.comparison_table import as_table
-from export.engine_plan import Plan, make_engine, make_plan, refuse_stale
-from export.engine_request import PRECISIONS, Request, Source, all_requests, choose_backend, relative
-from export.engine_trial import Trial, time_engines, trials_as_table
-from export.judging import Gate, add_gate_options, open_gate
-from export.tensorrt_builder import Batch
-from export.tolerance import Tolerance, add_tolerance_options, tolerance_of
-from train.data.datasets import open_folder
+from export.acceptance.comparison import Comparison
+from export.acceptance.comparison_table import as_table
+from export.acceptance.options import Gate, add_gate_options, open_gate
+from export.acceptance.tolerance import Tolerance, add_tolerance_options, tolerance_of
+from export.building.build import Plan, make_engine, make_plan, refuse_stale
+from export.building.candidate import Trial, time_engines, trials_as_table
+from export.building.request import PRECISIONS, Request, Source, all_requests, choose_backend, relative
+from export.building.tensorrt_builder import Batch
+from train.datasets.catalog import open_folder
 
 _EXAMPLES = """\
 examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.pth:

@@ -9,7 +9,10 @@ from typing import get_args
 
 import numpy as np
 
-from calibration.choice import (
+from calibration.image_list import read_image_list
+from calibration.layer_groups import Group
+from calibration.network_file import read_network
+from calibration.precision_plan import (
     Backend,
     Choice,
     Method,
@@ -17,18 +20,15 @@ from calibration.choice import (
     default_choice,
     write_choice,
 )
-from calibration.image_list import read_image_list
-from calibration.layer_groups import Group
-from calibration.network_file import read_network
 from calibration.quantization import batches_of, calibrate, read_float_parent
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
-from export.engine_request import unavailable
-from export.held_out import held_out_samples
-from export.precision_trial import Loss, Trial
-from export.sensitivity_picture import Outcome, draw_choice
-from train.data.datasets import load_images
+from export.acceptance.held_out import held_out_samples
+from export.building.layer_costs import Loss, Trial
+from export.building.layer_costs_picture import Outcome, draw_choice
+from export.building.request import unavailable
+from train.datasets.catalog import load_images
 
 LARGEST_LOSS = 0.003
 """Mean 1 - cosine that INT8 may lose in domain."""

@@ -30,19 +30,19 @@ from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
-from export.activation_ranges import LARGEST_HALF, largest_activations
-from export.comparison import compare_descriptions, fidelity
-from export.comparison_table import as_table
-from export.deploy_graph import GRAPHS, deploy, deploy_in_half_precision
-from export.graph_choice import Graph, choose_graph
-from export.graph_cost import cost_of
-from export.judged_images import images_of_data
-from export.public_checkpoint import Facts, load_public_checkpoint
-from export.stripes import check_stripes
-from export.tolerance import usual_tolerance
-from train.checkpoint import LoadedNetwork, load_network
-from train.data.datasets import ReidData, load_images, open_folder
+from export.acceptance.acceptance_images import images_of_data
+from export.acceptance.comparison import compare_descriptions, fidelity
+from export.acceptance.comparison_table import as_table
+from export.acceptance.tolerance import usual_tolerance
+from export.graph.activation_ranges import LARGEST_HALF, largest_activations
+from export.graph.cost import cost_of
+from export.graph.deploy import GRAPHS, deploy, deploy_in_half_precision
+from export.graph.public_checkpoint import Facts, load_public_checkpoint
+from export.graph.variants import Graph, choose_graph
+from train.datasets.catalog import ReidData, load_images, open_folder
+from train.models.checkpoint import LoadedNetwork, load_network
 from train.models.pixels import describe_with
+from train.models.whole_stripes import check_stripes
 
 _EXAMPLES = """\
 examples:
@@ -310,7 +310,7 @@ def _parser() -> argparse.ArgumentParser:
         "--graph",
         choices=("auto", *GRAPHS),
         default="auto",
-        help="how the network is rewritten: the same function in fewer steps (default: what export/graph_choice.py "
+        help="how the network is rewritten: the same function in fewer steps (default: what export/graph/variants.py "
         "says for --backend)",
     )
     parser.add_argument(

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
+from tests.support.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
 
 FILES = (
-    "export/tensorrt_builder.py",
-    "export/tensorrt_progress.py",
-    "edge_runtime/engine/tensorrt_engine.py",
-    "edge_runtime/engine/tensorrt_library.py",
-    "edge_runtime/engine/tensorrt_slot.py",
+    "export/building/tensorrt_builder.py",
+    "export/building/tensorrt_progress.py",
+    "edge_runtime/engine/tensorrt/tensorrt_engine.py",
+    "edge_runtime/engine/tensorrt/library.py",
+    "edge_runtime/engine/tensorrt/slot.py",
 )
 # What the variables of those files hold; a leading underscore does not count.
 HOLDERS = {
@@ -116,7 +116,9 @@ def test_each_version_has_the_names_our_code_uses(version: str) -> None:
 @pytest.mark.parametrize("version", PACKAGES)
 def test_the_file_decides_on_precision_wherever_it_can(version: str) -> None:
     """8.x makes networks with a batch axis, 10 and later strongly typed ones; 11 numbers the flags anew."""
-    asked = "import tensorrt; from export.tensorrt_builder import _network_flags as flags; print(flags(tensorrt))"
+    asked = (
+        "import tensorrt; from export.building.tensorrt_builder import _network_flags as flags; print(flags(tensorrt))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", asked],
         env=environment(site_of(version)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,

@@ -12,13 +12,13 @@ from typing import get_args
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
-from train.data.datasets import ReidData, open_data, open_folder
-from train.distances import Distance
-from train.metrics import Interval, PrecisionRule, Retrieval, bootstrap
-from train.opened import OpenedModel, open_model
+from train.datasets.catalog import ReidData, open_data, open_folder
+from train.models.open_model import OpenedModel, open_model
 from train.recipe import Evaluation
 from train.recipes.catalog import find_recipe
-from train.scoring import Member, protocol, retrieve_on
+from train.scoring.distances import Distance
+from train.scoring.metrics import Interval, PrecisionRule, Retrieval, bootstrap
+from train.scoring.scoring import Member, protocol, retrieve_on
 
 _EXAMPLES = """\
 examples:

@@ -108,7 +108,7 @@ class Dynamic:
     """Pyramid's multi-loss dynamic training: which of its two losses and samplers the next step takes.
 
     alpha: weight of the newest loss in its moving average. gamma: focusing exponent. delta: identity loss alone trains
-    while FL_triplet < delta * FL_identity. rule: see `train.dynamic_training`.
+    while FL_triplet < delta * FL_identity. rule: see `train.training.dynamic_training`.
     Source: Zheng et al., CVPR 2019, section 3.4, eq. (5) to (8), algorithm 1.
     """
 

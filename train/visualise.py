@@ -13,15 +13,15 @@ import numpy as np
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from train.data.datasets import ReidData, open_data, open_folder
-from train.opened import OpenedModel, open_model
-from train.pictures.comparison import draw_comparison
+from train.datasets.catalog import ReidData, open_data, open_folder
+from train.models.open_model import OpenedModel, open_model
+from train.pictures.curves import draw_comparison
 from train.pictures.embedding import draw_embedding
 from train.pictures.ranking import draw_ranking
-from train.scoring import Member
+from train.scoring.scoring import Member
 
 if TYPE_CHECKING:
-    from train.checkpoint import LoadedNetwork
+    from train.models.checkpoint import LoadedNetwork
 
 Draw = Callable[[argparse.Namespace, Path], None]
 
@@ -155,7 +155,7 @@ def _open_network(path: Path) -> "LoadedNetwork":
     if kind != "checkpoint":
         raise ConfigError(f"only a checkpoint (.pth) can be looked into; {path} is of the kind {kind}")
     try:
-        from train.checkpoint import load_network
+        from train.models.checkpoint import load_network
     except ImportError as error:
         raise ConfigError(f"{path} is a checkpoint, which needs PyTorch; install the extra `train`") from error
     return load_network(path)

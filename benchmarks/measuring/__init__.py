@@ -1,1 +1,1 @@
-"""What the scripts in `benchmarks/` share; they find it because it lies in their own folder."""
+"""What the benchmark scripts share: timing, machines, what to time, and how a run is recorded."""

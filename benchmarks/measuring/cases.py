@@ -3,7 +3,7 @@
 import argparse
 from dataclasses import dataclass
 
-from calibration.choice import Backend
+from calibration.precision_plan import Backend
 from edge_runtime.contract.manifest import Manifest, Precision
 
 RANDOM = "random numbers"

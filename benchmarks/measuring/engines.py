@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from calibration.choice import Backend, default_choice
+from benchmarks.measuring.cases import PRECISIONS, RANDOM, Case
 from calibration.image_list import write_image_list
+from calibration.precision_plan import Backend, default_choice
 from calibration.quantization import quantize
 from calibration.select_images import select
 from edge_runtime.contract.errors import ReidError
@@ -26,12 +27,11 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from edge_runtime.contract.provenance import describe_file, successor
-from export.deploy_graph import deploy, deploy_in_half_precision
-from export.graph_choice import Graph, choose_graph
+from export.graph.deploy import deploy, deploy_in_half_precision
+from export.graph.variants import Graph, choose_graph
 from export.to_onnx import OPSET, write_onnx
-from measuring.cases import PRECISIONS, RANDOM, Case
-from train.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
 from train.models.catalog import build
+from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
 
 _NOISE_IMAGES = 8
 
@@ -47,7 +47,7 @@ class Made:
 
 def make_engines(case: Case, folder: Path, *, backends: Sequence[Backend], batch_max: int) -> Iterator[Made]:
     """Write a checkpoint, `model.pth`, and from it every precision of a CPU's backends into `folder`, in the graph that
-    `export/graph_choice.py` names for ONNX Runtime: OpenVINO is asked for on the same machines, and likes the same."""
+    `export/graph/variants.py` names for ONNX Runtime: OpenVINO runs on the same machines, and likes the same."""
     source = _checkpoint(case, folder)
     graph = choose_graph("onnxruntime", network=case.architecture, batch=batch_max).graph
     for backend in backends:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measuring.step import LIMIT_S, Command, Step
 from edge_runtime.contract.manifest import manifest_path
-from measuring.step import LIMIT_S, Command, Step
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 _CALIBRATION = ROOT / "benchmarks" / "records" / "calibration_cuhk03.json"
@@ -224,7 +224,7 @@ def _accuracy(site: Site) -> tuple[Command, ...]:
     """
     engines = _engines([path for path in _files(site) if path.parent == site.model.parent], best=8)
     gate = site.work / "gate.npz"
-    packing = ("export/pack_gate.py", str(site.data), "--model", str(site.model), "--output", str(gate))
+    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(gate))
     return (
         *([_scored(site, "checkpoint", site.python, (site.checkpoint,))] if site.checkpoint else []),
         *_tensorrt(site),

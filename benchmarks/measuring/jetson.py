@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.timing import Call, interleave
+from export.building.timing import Call, interleave
 
 _RAILS = "sys/bus/i2c/drivers/ina3221/*/hwmon/hwmon*/in*_label"
 _TOTAL = "VDD_IN"  # Orin Nano and NX measure the whole module on this rail; AGX Orin has no such rail

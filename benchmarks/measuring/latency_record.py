@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.roofline import Cost, Peaks, arithmetic_ms, layerwise_ms
 from edge_runtime.contract.errors import ConfigError
-from measuring.roofline import Cost, Peaks, arithmetic_ms, layerwise_ms
 
 EAGER = "PyTorch eager"
 """The network that every other one is compared with."""

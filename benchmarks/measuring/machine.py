@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.provenance import commit, cpu_name, now
-from edge_runtime.engine.cuda import read_device
+from edge_runtime.engine.tensorrt.cuda import read_device
 
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "openvino", "tensorrt", "pycuda", "torchreid")
 

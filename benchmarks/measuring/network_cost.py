@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from measuring.roofline import Cost, Layer
+from benchmarks.measuring.roofline import Cost, Layer
 from train.models import complexity
 
 

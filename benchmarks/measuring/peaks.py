@@ -9,7 +9,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper
 
-from measuring.roofline import Peaks
+from benchmarks.measuring.roofline import Peaks
 
 _SIDE = 1024  # of the square matrices: large enough for full speed, 0.01 s each
 _SIDE_GPU = 8192

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edge_runtime.contract.manifest import read_manifest, write_manifest
 from edge_runtime.contract.provenance import describe_file, successor
-from export.tensorrt_builder import Batch, BuiltPlan, build_plan
+from export.building.tensorrt_builder import Batch, BuiltPlan, build_plan
 
 _WORKSPACE_MIB = 1024
 

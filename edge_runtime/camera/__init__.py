@@ -1,1 +1,1 @@
-"""Pixels to person crops: GStreamer sources, person detectors, the tracker."""
+"""Frames from cameras and files, through GStreamer."""

@@ -96,7 +96,7 @@ def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> E
     if backend not in ("auto", built_for):
         raise EngineError(f"{path} was built for {built_for}, not {backend}; build it with export/build_engine.py")
     if built_for == "tensorrt":
-        from edge_runtime.engine.tensorrt_engine import TensorRTEngine
+        from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
 
         engine: Engine = TensorRTEngine(path, manifest)
     elif built_for == "openvino":

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import messages, topics
 from edge_runtime.link.broker import Acknowledged, Connection
+from edge_runtime.link.counters import Tally
 from edge_runtime.link.outbox import Outbox
 from edge_runtime.link.spool import Gap, Row, Spool
-from edge_runtime.link.tally import Tally
 
 logger = logging.getLogger(__name__)
 

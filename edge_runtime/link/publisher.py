@@ -18,11 +18,11 @@ from edge_runtime.contract.errors import PublishError, ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
+from edge_runtime.link.counters import Counts, Tally
 from edge_runtime.link.delivery import Delivery
 from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, NodeStatus, encode_message
 from edge_runtime.link.outbox import Outbox
 from edge_runtime.link.spool import Entry, Spool, Worth
-from edge_runtime.link.tally import Counts, Tally
 
 logger = logging.getLogger(__name__)
 

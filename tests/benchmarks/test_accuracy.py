@@ -8,9 +8,9 @@ import pytest
 from benchmarks.accuracy import main
 from edge_runtime.contract.errors import ConfigError, ManifestError
 from edge_runtime.contract.manifest import file_sha256
-from tests.market_folder import write_market_folder
-from tests.small_osnet import export_small_osnet
-from tests.tiny_network import write_tiny_network
+from tests.support.market_folder import write_market_folder
+from tests.support.small_osnet import export_small_osnet
+from tests.support.tiny_network import write_tiny_network
 
 
 def test_the_record_holds_each_engine_and_every_pair_that_may_meet(tmp_path: Path) -> None:

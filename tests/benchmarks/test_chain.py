@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import chain
-from chain_workers import WAYS, engine, scene
+from benchmarks.peers.chain_workers import WAYS, engine, scene
 from edge_runtime.contract.errors import ConfigError
 
 MODELS = Path(__file__).resolve().parents[2] / "edge_runtime" / "models"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter, without_paths
+from benchmarks.measuring.evidence_steps import Site, steps
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import manifest_path
-from edge_runtime.engine.cuda import driver_unavailable
-from measuring.evidence_steps import Site, steps
+from edge_runtime.engine.tensorrt.cuda import driver_unavailable
 from tests.conftest import ROOT
 
 STEPS = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.latency import main
+from benchmarks.measuring.latency_record import cases_of
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Terms, file_sha256, read_manifest, write_manifest
-from measuring.latency_record import cases_of
 from tests.conftest import ROOT
-from tests.small_osnet import export_small_osnet
-from tests.tiny_network import write_tiny_network
-from train.checkpoint import checkpoint_manifest, save
+from tests.support.small_osnet import export_small_osnet
+from tests.support.tiny_network import write_tiny_network
 from train.models.catalog import build
+from train.models.checkpoint import checkpoint_manifest, save
 
 
 def test_the_record_holds_what_a_reader_needs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import preprocessing
-from chain_workers import MEAN, STD, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
+from benchmarks.peers.chain_workers import MEAN, STD, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import crop_people
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.engine.cuda import driver_unavailable
-from tests.tensorrt_site import ROOT
-from tests.tiny_network import write_tiny_network
+from edge_runtime.engine.tensorrt.cuda import driver_unavailable
+from tests.support.tensorrt_site import ROOT
+from tests.support.tiny_network import write_tiny_network
 
 # A module that is None cannot be imported, as if it were not installed.
 WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from tensorrt_smoke import main, run; sys.exit(run(main))"

@@ -5,8 +5,8 @@ import pytest
 from onnx import helper
 
 from calibration.layer_groups import GROUPS, layer_groups
-from calibration.mean_pools import mean_pools_to_convolutions
-from tests.tiny_network import tiny_graph
+from calibration.rewrites.mean_pools import mean_pools_to_convolutions
+from tests.support.tiny_network import tiny_graph
 
 
 def test_every_group_is_found_without_layer_names() -> None:

@@ -9,16 +9,16 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibration import select_images
-from calibration.choice import default_choice, write_choice
 from calibration.image_list import ImageList, images_digest, write_image_list
 from calibration.layer_groups import GROUPS
-from calibration.mean_pools import mean_pools_to_convolutions
+from calibration.precision_plan import default_choice, write_choice
 from calibration.quantize import main
+from calibration.rewrites.mean_pools import mean_pools_to_convolutions
 from edge_runtime.contract.errors import ConfigError, DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
-from tests.market_folder import write_market_folder
-from tests.tiny_network import (
+from tests.support.market_folder import write_market_folder
+from tests.support.tiny_network import (
     HEIGHT_PX,
     WIDTH_PX,
     tiny_graph,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calibration.choice import Method
-from calibration.observation import BINS, Histogram
+from calibration.precision_plan import Method
 from calibration.range_rules import Range, choose_range
+from calibration.ranges import BINS, Histogram
 
 
 def _histogram(values: NDArray[np.float32]) -> Histogram:

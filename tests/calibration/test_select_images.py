@@ -12,8 +12,8 @@ import pytest
 from calibration.image_list import images_digest, read_image_list, write_image_list
 from calibration.select_images import main, select
 from edge_runtime.contract.errors import DataError
-from tests.market_folder import pattern, write_market_folder
-from train.data.datasets import open_folder
+from tests.support.market_folder import pattern, write_market_folder
+from train.datasets.catalog import open_folder
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge_runtime.mqtt_broker import Broker, Secrets, make_secrets
+from tests.support.mqtt_broker import Broker, Secrets, make_secrets
 
 MakeBroker = Callable[[list[str]], Broker]
 

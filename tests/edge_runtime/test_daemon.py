@@ -24,10 +24,10 @@ from onnx import numpy_helper
 
 from edge_runtime.contract.manifest import write_manifest
 from tests.conftest import ROOT
-from tests.edge_runtime.link.samples import wait_for
-from tests.edge_runtime.mqtt_broker import Broker, Secrets, free_port
-from tests.edge_runtime.rtsp_camera import RtspCamera
-from tests.tiny_network import LENGTH, tiny_manifest, write_tiny_network
+from tests.support.mqtt_broker import Broker, Secrets, free_port
+from tests.support.rtsp_camera import RtspCamera
+from tests.support.sample_messages import wait_for
+from tests.support.tiny_network import LENGTH, tiny_manifest, write_tiny_network
 
 CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 

@@ -18,7 +18,8 @@ from edge_runtime.link.broker import Connection
 from edge_runtime.link.messages import encode_message
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from tests.conftest import ROOT
-from tests.edge_runtime.link.samples import (
+from tests.support.mqtt_broker import Broker, Secrets, free_port
+from tests.support.sample_messages import (
     FOREIGN_SPACE,
     MANIFEST,
     SPACE,
@@ -28,7 +29,6 @@ from tests.edge_runtime.link.samples import (
     track_message,
     wait_for,
 )
-from tests.edge_runtime.mqtt_broker import Broker, Secrets, free_port
 
 Listener = subprocess.Popen[str]
 StartListener = Callable[..., Listener]

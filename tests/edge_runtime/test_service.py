@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime import lane as lane_module
 from edge_runtime import service as service_module
+from edge_runtime import stream as lane_module
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
-from edge_runtime.lane import Lane
+from edge_runtime.health.checks import Vitals
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.messages import CameraStatus, decode_json, decode_message
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.service import Service
-from edge_runtime.vitals import Vitals
-from tests.edge_runtime.link.samples import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
-from tests.edge_runtime.scripted import ScriptedDetector, ScriptedSource, scripted_lane
+from edge_runtime.stream import Lane
+from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
+from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_lane
 
 ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tensorrt_site import SiteUnavailableError, builder_site
+from tests.support.tensorrt_site import SiteUnavailableError, builder_site
 
 
 @pytest.fixture(scope="session")

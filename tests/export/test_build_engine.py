@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 
 from calibration import quantize, select_images
-from calibration.choice import Choice, write_choice
+from calibration.precision_plan import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Manifest, file_sha256, read_manifest
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.link.messages import Birth, decode_json
-from export import build_engine, pack_gate
+from export import build_engine
+from export import pack_images as pack_gate
 from export.build_engine import main
-from export.engine_plan import Plan, make_engine
-from export.tensorrt_builder import tensorrt_unavailable
-from tests.market_folder import write_market_folder
-from tests.small_osnet import export_small_osnet
-from tests.tensorrt_site import ROOT, environment
-from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
+from export.building.build import Plan, make_engine
+from export.building.tensorrt_builder import tensorrt_unavailable
+from tests.support.market_folder import write_market_folder
+from tests.support.small_osnet import export_small_osnet
+from tests.support.tensorrt_site import ROOT, environment
+from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 
 # Few patterns and a network that was never trained: scores jump, and are not what these tests are about.
 ANY_LOSS = ("--rank1-points", "100", "--map-points", "100", "--mean-cosine", "-1", "--least-cosine", "-1")
@@ -117,9 +118,9 @@ def test_without_tensorrt_asking_for_it_is_an_error(model: Path, images: Path, d
 BUILD = """
 import sys
 from pathlib import Path
-from export.engine_plan import make_engine, make_plan
-from export.engine_request import Request, Source
-from export.tensorrt_builder import Batch
+from export.building.build import make_engine, make_plan
+from export.building.request import Request, Source
+from export.building.tensorrt_builder import Batch
 
 model, images, data, candidate = map(Path, sys.argv[1:])
 source = Source(model, model, images, data, Batch(1, 4, 8))

@@ -11,20 +11,20 @@ from onnx import numpy_helper
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import Input, space_id, write_manifest
 from edge_runtime.engine.engine import Engine, open_engine
+from export.acceptance.acceptance_images import JudgedImages, describe_crops, images_of_data
+from export.acceptance.comparison import compare, fidelity
 from export.compare import main
-from export.comparison import compare, fidelity
-from export.judged_images import JudgedImages, describe_crops, images_of_data
-from tests.market_folder import write_market_folder
-from tests.tiny_network import (
+from tests.support.market_folder import write_market_folder
+from tests.support.tiny_network import (
     HEIGHT_PX,
     WIDTH_PX,
     tiny_graph,
     tiny_manifest,
     write_tiny_network,
 )
-from train.data.datasets import open_folder
-from train.metrics import Retrieval
-from train.scoring import score
+from train.datasets.catalog import open_folder
+from train.scoring.metrics import Retrieval
+from train.scoring.scoring import score
 
 INPUT = Input(height_px=HEIGHT_PX, width_px=WIDTH_PX)
 

@@ -11,13 +11,14 @@ from calibration import select_images
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.engine.engine import open_engine
-from export import build_engine, pack_gate
-from export.deploy_graph import deploy
+from export import build_engine
+from export import pack_images as pack_gate
+from export.graph.deploy import deploy
 from export.to_onnx import main
-from tests.every_network import largest_error, truth
-from tests.market_folder import write_market_folder
-from tests.small_osnet import FACTS, HEIGHT_PX, WIDTH_PX, write_public_checkpoint
-from tests.trained_osnet import INPUT, demo_osnet, people
+from tests.support.every_network import largest_error, truth
+from tests.support.market_folder import write_market_folder
+from tests.support.small_osnet import FACTS, HEIGHT_PX, WIDTH_PX, write_public_checkpoint
+from tests.support.trained_osnet import INPUT, demo_osnet, people
 
 # The network was never trained: what INT8 costs it jumps, and is not what this test is about.
 ANY_LOSS = ("--rank1-points", "100", "--map-points", "100", "--mean-cosine", "-1", "--least-cosine", "-1")

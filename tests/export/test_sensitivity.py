@@ -8,16 +8,16 @@ import pytest
 from numpy.typing import NDArray
 
 from calibration import quantize, select_images
-from calibration.choice import Choice, GroupCost, default_choice, read_choice
 from calibration.image_list import read_image_list
+from calibration.precision_plan import Choice, GroupCost, default_choice, read_choice
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
-from export.held_out import held_out_samples
+from export.acceptance.held_out import held_out_samples
+from export.building.layer_costs_picture import Outcome, draw_choice
 from export.sensitivity import main
-from export.sensitivity_picture import Outcome, draw_choice
-from tests.market_folder import write_market_folder
-from tests.tiny_network import write_tiny_network
-from train.data.datasets import open_folder
+from tests.support.market_folder import write_market_folder
+from tests.support.tiny_network import write_tiny_network
+from train.datasets.catalog import open_folder
 
 
 @pytest.fixture

@@ -12,11 +12,18 @@ from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, space_id, write_manifest
 from edge_runtime.engine.engine import open_engine
-from export import deploy_graph
-from export.deploy_graph import DeployedNetwork
+from export.graph import deploy as deploy_graph
+from export.graph.deploy import DeployedNetwork
 from export.to_onnx import main
-from tests.market_folder import write_market_folder
-from tests.small_osnet import FACTS, HEIGHT_PX, WIDTH_PX, calibrated, export_small_osnet, write_public_checkpoint
+from tests.support.market_folder import write_market_folder
+from tests.support.small_osnet import (
+    FACTS,
+    HEIGHT_PX,
+    WIDTH_PX,
+    calibrated,
+    export_small_osnet,
+    write_public_checkpoint,
+)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def label_arguments(*, with_junk: bool = True) -> dict[str, NDArray[np.int64]]:
-    """The golden labels as `train.metrics` takes them."""
+    """The golden labels as `train.scoring.metrics` takes them."""
     query, query_cameras = labels("query")
     gallery, gallery_cameras = labels("gallery")
     kept = np.full(len(gallery), True) if with_junk else gallery != -1

@@ -10,13 +10,13 @@ from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import manifest_path, read_manifest, write_manifest
 from edge_runtime.engine.engine import open_engine
-from tests.market_folder import write_market_folder
-from tests.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
-from train.data.datasets import open_folder
+from tests.support.market_folder import write_market_folder
+from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
+from train.datasets.catalog import open_folder
 from train.evaluate import main
 from train.recipe import Evaluation
 from train.recipes.catalog import all_recipes
-from train.scoring import Member, protocol, retrieve_on
+from train.scoring.scoring import Member, protocol, retrieve_on
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,15 @@ import torch
 from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest, write_manifest
 from tests.conftest import ROOT
-from tests.market_folder import pattern, write_market_folder
-from tests.small_checkpoint import write_checkpoint
-from tests.tiny_network import write_tiny_network
+from tests.support.market_folder import pattern, write_market_folder
+from tests.support.small_checkpoint import write_checkpoint
+from tests.support.tiny_network import write_tiny_network
 from train import evaluate, run
-from train.checkpoint import save
-from train.data import datasets
-from train.data.published import PUBLISHED, Published
-from train.distributed import Processes
+from train.datasets import catalog as datasets
+from train.datasets.published import PUBLISHED, Published
+from train.machine.processes import Processes
 from train.models.catalog import build
+from train.models.checkpoint import save
 from train.recipe import Expected
 from train.recipes.catalog import find_recipe
 

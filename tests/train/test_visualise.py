@@ -8,9 +8,9 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError, ManifestError
 from tests.conftest import ROOT
-from tests.market_folder import write_market_folder
-from tests.small_checkpoint import write_checkpoint
-from tests.tiny_network import write_tiny_network
+from tests.support.market_folder import write_market_folder
+from tests.support.small_checkpoint import write_checkpoint
+from tests.support.tiny_network import write_tiny_network
 from train.visualise import main
 
 GREEN, RED = (44, 160, 44), (214, 39, 40)

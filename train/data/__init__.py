@@ -1,1 +1,1 @@
-"""Data sets, samplers, augmentation and loading."""
+"""From samples to batches: samplers, augmentation, loading."""

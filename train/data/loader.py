@@ -15,7 +15,7 @@ from train.data.ahead import ahead
 from train.data.augment import augment
 from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
 from train.data.store import PixelStore, Positions, upload
-from train.distributed import Processes
+from train.machine.processes import Processes
 from train.recipe import Recipe
 
 _AHEAD = 4

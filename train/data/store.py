@@ -14,8 +14,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from edge_runtime.contract.manifest import ResizeRule
-from train.data.samples import Images
-from train.memory import free_host_memory
+from train.datasets.samples import Images
+from train.machine.memory import free_host_memory
 
 _CHUNK = 512
 _SAMPLED = 10_000

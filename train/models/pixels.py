@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import Input
-from train.precision import whole_float32
+from train.machine.mixed_precision import whole_float32
 
 
 class PixelScale:
@@ -39,7 +39,7 @@ def describe_with(
 def describe_raw_with(
     network: nn.Module, input_: Input, *, device: torch.device
 ) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """The network as it was trained, in float32, as a function from images to descriptors (`train.scoring.Describe`).
+    """The network as it was trained, in float32, as a function from images to descriptors (`Describe`).
 
     The network is moved to the device and to eval mode.
     """

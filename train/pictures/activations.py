@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_runtime.contract.errors import ConfigError
-from train.checkpoint import LoadedNetwork
-from train.data.datasets import Sample, load_images
+from train.datasets.catalog import Sample, load_images
+from train.models.checkpoint import LoadedNetwork
 from train.models.mgn import MGN
 from train.models.osnet import OSNetHead
 from train.models.plr_osnet import PLROSNet
 from train.models.pyramid import Pyramid
-from train.pictures.inside import look_inside
+from train.pictures.hooks import look_inside
 from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
 
 _MAP_SHARE = 0.55

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.data.datasets import ReidData, Sample
-from train.data.samples import DISTRACTOR
-from train.distances import check_descriptors
-from train.scoring import Described, Member, describe_split
+from train.datasets.catalog import ReidData, Sample
+from train.datasets.samples import DISTRACTOR
+from train.scoring.distances import check_descriptors
+from train.scoring.scoring import Described, Member, describe_split
 
 _COLOURS = tuple(matplotlib.colormaps["tab20"](number) for number in (*range(0, 20, 2), *range(1, 20, 2)))
 """Ten dark colours, then the same ten light."""

@@ -10,10 +10,10 @@ from scipy.cluster.vq import ClusterError, kmeans2
 from torch import Tensor, nn
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.checkpoint import LoadedNetwork
-from train.data.datasets import Sample, load_images
+from train.datasets.catalog import Sample, load_images
+from train.models.checkpoint import LoadedNetwork
 from train.models.osnet import ChannelGate
-from train.pictures.inside import look_inside
+from train.pictures.hooks import look_inside
 from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
 
 _NEAREST = 15

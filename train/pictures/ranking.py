@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
-from train.data.datasets import ReidData, Sample, load_images
-from train.distances import distance_blocks
-from train.metrics import JudgedRow, judged_rows
+from train.datasets.catalog import ReidData, Sample, load_images
 from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
-from train.scoring import Described, Member, describe_split, score
+from train.scoring.distances import distance_blocks
+from train.scoring.metrics import JudgedRow, judged_rows
+from train.scoring.scoring import Described, Member, describe_split, score
 
 _PLACES = 10
 _RIGHT, _WRONG = "tab:green", "tab:red"
@@ -41,7 +41,7 @@ def ranked_lists(query: Described, gallery: Described, *, count: int, worst_firs
     gallery: without junk. Images of the query's identity and camera are left out, as in scoring.
 
     Raises:
-        DataError: fewer such queries, or see `train.scoring.score`.
+        DataError: fewer such queries, or see `train.scoring.scoring.score`.
     """
     scores = score(query, gallery)
     valid = np.flatnonzero([len(row.right) > 0 for row in _judged(query, gallery)])

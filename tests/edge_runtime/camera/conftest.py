@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.camera.frame import SourceStatus
 from edge_runtime.camera.player import Gst
 from edge_runtime.camera.source import Source
-from tests.edge_runtime.rtsp_camera import RtspCamera
+from tests.support.rtsp_camera import RtspCamera
 
 MakeClip = Callable[..., Path]
 MakeCamera = Callable[..., RtspCamera]

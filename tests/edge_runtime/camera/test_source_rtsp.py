@@ -15,7 +15,7 @@ from edge_runtime.camera.player import Gst
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import StreamError
 from tests.edge_runtime.camera.conftest import MakeCamera, MakeClip, wait_for
-from tests.edge_runtime.rtsp_camera import free_port
+from tests.support.rtsp_camera import free_port
 
 
 def read_until(source: Source, is_wanted: Callable[[Frame], bool], *, timeout_s: float = 20.0) -> Frame:

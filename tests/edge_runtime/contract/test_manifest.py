@@ -20,7 +20,7 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from tests.conftest import ROOT
-from tests.tiny_network import write_tiny_network
+from tests.support.tiny_network import write_tiny_network
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edge_runtime.contract.manifest import Build, Manifest, read_manifest, write_manifest
 from edge_runtime.contract.provenance import commit, cpu_name, describe_file, now, successor
-from tests.tiny_network import write_tiny_network
+from tests.support.tiny_network import write_tiny_network
 
 
 def test_commit_and_moment_have_their_form() -> None:

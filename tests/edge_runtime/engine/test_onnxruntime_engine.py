@@ -11,7 +11,7 @@ from edge_runtime.contract.errors import EngineError
 from edge_runtime.engine import onnxruntime_engine
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
-from tests.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_graph, tiny_manifest, write_tiny_network
+from tests.support.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_graph, tiny_manifest, write_tiny_network
 
 
 def _crops(count: int) -> NDArray[np.uint8]:

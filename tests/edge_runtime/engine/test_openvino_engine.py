@@ -13,7 +13,7 @@ from edge_runtime.contract.manifest import Build, Manifest, Precision, file_sha2
 from edge_runtime.engine import openvino_engine
 from edge_runtime.engine.engine import open_engine
 from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, chunk_borders, load_openvino
-from tests.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
+from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
 
 
 def crops(count: int) -> NDArray[np.uint8]:

@@ -10,9 +10,9 @@ import pytest
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link.broker import BrokerSettings, Connection, Received
 from edge_runtime.link.publisher import LinkSettings, Publisher
-from edge_runtime.link.reception import Accepted, Event, Reception
 from edge_runtime.link.spool import Spool
-from tests.edge_runtime.link.samples import MANIFEST, open_spool
+from edge_runtime.receiver.receiver import Accepted, Event, Reception
+from tests.support.sample_messages import MANIFEST, open_spool
 
 MakePublisher = Callable[..., Publisher]
 

@@ -30,7 +30,7 @@ from edge_runtime.link.messages import (
     new_track_id,
     normalise_box,
 )
-from tests.edge_runtime.link.samples import descriptor_message, track_message
+from tests.support.sample_messages import descriptor_message, track_message
 
 SCHEMA = json.loads(Path(messages.__file__).with_name("messages.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

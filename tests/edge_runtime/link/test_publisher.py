@@ -18,8 +18,8 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from tests.edge_runtime.conftest import MakeBroker
 from tests.edge_runtime.link.conftest import MakePublisher, Subscriber
-from tests.edge_runtime.link.samples import MANIFEST, SPACE, open_spool, publish, track_message, wait_for
-from tests.edge_runtime.mqtt_broker import Broker, Secrets, make_secrets
+from tests.support.mqtt_broker import Broker, Secrets, make_secrets
+from tests.support.sample_messages import MANIFEST, SPACE, open_spool, publish, track_message, wait_for
 
 Subscribe = Callable[..., Subscriber]
 NODE = "reid/v1/lab/cam"

@@ -17,7 +17,7 @@ import pytest
 from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.link.spool import Entry, Gap, Spool, Worth
 from tests.conftest import ROOT
-from tests.edge_runtime.link.samples import open_spool
+from tests.support.sample_messages import open_spool
 
 EVERYTHING = {"first": 0, "stop": 1 << 62, "limit": 1 << 30}
 
@@ -335,7 +335,7 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
     """SIGKILL gives the spool free, with everything that `append` had returned for."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from tests.edge_runtime.link.samples import open_spool\n"
+        "from tests.support.sample_messages import open_spool\n"
         "from tests.edge_runtime.link.test_spool import entries\n"
         "open_spool(Path(sys.argv[1])).append(entries(9)); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.link import spool_clock
 from edge_runtime.link.spool import Entry, Gap, Spool, Worth
-from tests.edge_runtime.link.samples import open_spool
+from tests.support.sample_messages import open_spool
 
 HOUR_S = 3600
 MAX_AGE_S = 72 * HOUR_S

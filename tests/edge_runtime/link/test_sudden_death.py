@@ -11,15 +11,15 @@ from pathlib import Path
 from edge_runtime.link.messages import NodeStatus, decode_json
 from tests.conftest import ROOT
 from tests.edge_runtime.link.conftest import Subscriber
-from tests.edge_runtime.link.samples import open_spool, wait_for
-from tests.edge_runtime.mqtt_broker import Broker
+from tests.support.mqtt_broker import Broker
+from tests.support.sample_messages import open_spool, wait_for
 
 KILLS = 5
 
 
 def start_node(broker: Broker, folder: Path, *, will_delay_s: int = 10) -> "subprocess.Popen[str]":
     """Start a node and wait until it has spooled something."""
-    script = "tests.edge_runtime.link.publish_until_killed"
+    script = "tests.support.publish_until_killed"
     command = [sys.executable, "-m", script, str(broker.port), str(folder), str(will_delay_s)]
     node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert node.stdout is not None

@@ -9,8 +9,8 @@ import torch
 from edge_runtime.contract.errors import DataError
 from train.data import store
 from train.data.ahead import ahead
-from train.data.images import ImageArray, ImageFiles
 from train.data.store import KeptPixels, Size, StreamedPixels, open_store, pixel_statistics
+from train.datasets.images import ImageArray, ImageFiles
 
 CPU = torch.device("cpu")
 SIZE = Size(8, 4, "bilinear-half-pixel")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
-from tests.public_weights import GOLDEN, golden_features, golden_images, public_state
+from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
 from train.models.catalog import build
 from train.models.complexity import measure
 from train.models.mgn import MGN

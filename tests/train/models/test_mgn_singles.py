@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.public_weights import public_state
+from tests.support.public_weights import public_state
 from train.models.catalog import build
 from train.models.mgn import MGN
 from train.models.mgn_singles import MGNSingles

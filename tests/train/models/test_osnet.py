@@ -12,9 +12,9 @@ import torch
 from edge_runtime.contract.errors import CheckpointError
 from tests.conftest import ROOT
 from tests.golden.rule import image, parameter
-from train.losses import label_smoothed_cross_entropy
 from train.models.catalog import build
 from train.models.output import TrainingOutput
+from train.training.losses import label_smoothed_cross_entropy
 
 GOLDEN = ROOT / "tests" / "golden"
 TRAIN_MODE: dict[str, Any] = json.loads((GOLDEN / "train_mode.json").read_text())["models"]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contract.manifest import Input
-from export.deploy_graph import DeployedNetwork, deploy
-from tests.small_osnet import HEIGHT_PX, WIDTH_PX, calibrated
+from export.graph.deploy import DeployedNetwork, deploy
+from tests.support.small_osnet import HEIGHT_PX, WIDTH_PX, calibrated
 from train.models.catalog import build
 from train.models.osnet import OSBlock
 from train.models.osnet_ablations import (

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
-from tests.public_weights import GOLDEN, golden_features, golden_images, public_state
-from train.losses import batch_hard_triplet, label_smoothed_cross_entropy
+from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
 from train.models.catalog import build
 from train.models.complexity import measure
 from train.models.output import TrainingOutput
 from train.models.plr_osnet import Attention
 from train.models.public_names import layout_of, load_public
+from train.training.losses import batch_hard_triplet, label_smoothed_cross_entropy
 
 SOURCE = Path("plr.pth")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contract.errors import CheckpointError
-from tests.public_weights import public_shapes, public_state
+from tests.support.public_weights import public_shapes, public_state
 from train.models.catalog import build
 from train.models.public_names import LAYOUTS, layout_of, load_public, load_renamed
 

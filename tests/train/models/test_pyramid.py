@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.public_weights import GOLDEN, golden_features, golden_images, public_shapes, public_state
+from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_shapes, public_state
 from train.models.catalog import build
 from train.models.complexity import measure
 from train.models.public_names import layout_of, load_public

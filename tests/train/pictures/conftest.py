@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.market_folder import write_market_folder
-from train.data.datasets import ReidData, open_folder
+from tests.support.market_folder import write_market_folder
+from train.datasets.catalog import ReidData, open_folder
 
 
 @pytest.fixture(scope="session")

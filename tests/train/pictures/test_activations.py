@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
-from tests.small_checkpoint import write_checkpoint
-from train.checkpoint import load_network
-from train.data.datasets import ReidData, load_images
+from tests.support.small_checkpoint import write_checkpoint
+from train.datasets.catalog import ReidData, load_images
+from train.models.checkpoint import load_network
 from train.models.pixels import normalise_pixels
 from train.pictures.activations import View, activation_maps, overlaid, views_of
 

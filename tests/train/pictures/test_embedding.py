@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.data.datasets import ReidData
+from train.datasets.catalog import ReidData
 from train.pictures.embedding import images_of_some, principal_components
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from tests.every_network import network
-from tests.small_checkpoint import write_checkpoint
-from train.checkpoint import load_network
-from train.data.datasets import ReidData, load_images
+from tests.support.every_network import network
+from tests.support.small_checkpoint import write_checkpoint
+from train.datasets.catalog import ReidData, load_images
+from train.models.checkpoint import load_network
 from train.models.osnet import OSBlock
 from train.models.pixels import normalise_pixels
 from train.pictures.gates import clusters_of, gate_modules, gating_vectors

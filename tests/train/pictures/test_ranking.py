@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import DataError
 from train.pictures.ranking import ranked_lists
-from train.scoring import Described, score
+from train.scoring.scoring import Described, score
 
 
 def described(count: int, *, seed: int) -> Described:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from train import recipes
-from train.data.published import PUBLISHED
+from train.datasets.published import PUBLISHED
 from train.models.catalog import architectures, build
 from train.recipe import Recipe
 from train.recipes.catalog import all_recipes, find_recipe

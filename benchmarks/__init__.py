@@ -1,0 +1,1 @@
+"""Latency beside accuracy, and named peers beside us: the scripts, and the records they write."""

@@ -1,0 +1,1 @@
+"""Everything foreign that the benchmarks time or train beside ours."""

@@ -1,0 +1,304 @@
+"""One training loop on one network, timed: ours, Torchreid's, or Torchreid's written again. Prints one JSON object.
+
+`train_speed.py` starts this file once per measurement, because the thread pools of two loops in one process would slow
+each other down. The loop `torchreid` needs PyTorch, Torchreid and torchvision, and nothing of this project.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_LEARNING_RATE = 0.0015
+_CLASSES = 64
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every loop does: OSNet's fine-tuning recipe with random flip and erasing, softmax, AMSGrad.
+
+    paths: the images of one epoch, a multiple of the batch; image i shows person i modulo 64.
+    """
+
+    network: str
+    paths: tuple[Path, ...]
+    height_px: int
+    width_px: int
+    batch: int
+    workers: int
+    epochs: int
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Timed:
+    """loop: what ran. epoch_s: seconds of each epoch after the first. reading_s: spent once, before the first."""
+
+    loop: str
+    epoch_s: list[float]
+    reading_s: float = 0.0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python benchmarks/peers/training_loops.py ours --data DIR --threads 2"
+    )
+    parser.add_argument("loop", choices=list(_LOOPS))
+    parser.add_argument("--network", default="osnet_x0_25")
+    parser.add_argument("--data", type=Path, required=True, help="folder of JPEG files")
+    parser.add_argument("--height", type=int, default=128)
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=8, help="batches of an epoch")
+    parser.add_argument("--epochs", type=int, default=2, help="the first one warms up")
+    parser.add_argument("--threads", type=int, required=True, help="of PyTorch on the CPU")
+    parser.add_argument("--workers", type=int, default=4, help="decoding processes of Torchreid: 4, as there")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(arguments.threads)
+    job = Job(
+        network=arguments.network,
+        paths=_paths(arguments.data, arguments.steps * arguments.batch),
+        height_px=arguments.height,
+        width_px=arguments.width,
+        batch=arguments.batch,
+        workers=arguments.workers,
+        epochs=arguments.epochs,
+        device=torch.device(arguments.device),
+    )
+    with redirect_stdout(sys.stderr):
+        timed = _LOOPS[arguments.loop](job)
+    print(json.dumps(timed.__dict__))
+    return 0
+
+
+def _paths(folder: Path, count: int) -> tuple[Path, ...]:
+    files = sorted(folder.glob("*.jpg"))
+    return tuple(files[number % len(files)] for number in range(count))
+
+
+def ours(job: Job, *, compiles: bool = False) -> Timed:
+    """Images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
+    from edge_runtime.contract.manifest import Input
+    from train.data.loader import TrainingImages
+    from train.data.store import Size, open_store
+    from train.datasets.catalog import ReidData, Sample
+    from train.machine.mixed_precision import prefer_speed
+    from train.machine.processes import Processes
+    from train.models.catalog import build
+    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+    from train.training.loop import EpochReport, Trainer
+    from train.training.objective import Objective
+    from train.training.tasks import Reid
+
+    recipe = Recipe(
+        name="train_speed",
+        architecture=job.network,
+        data_set="generated",
+        height_px=job.height_px,
+        width_px=job.width_px,
+        batches=Batches(size=job.batch),
+        augmentation=Augmentation(flip=0.5, erase=0.5),
+        losses=Losses(),
+        optimiser=Optimiser("amsgrad", _LEARNING_RATE),
+        schedule=Schedule(epochs=job.epochs, shape="steps"),
+        expected=Expected("none"),
+    )
+    samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
+    task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
+    processes = Processes(job.device)
+    prefer_speed(job.device)
+    started = time.perf_counter()
+    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
+    reading_s = time.perf_counter() - started
+    fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
+    images = TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill)
+    objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather)
+    trainer = Trainer(
+        [build(job.network, classes=_CLASSES)],
+        recipe,
+        images,
+        objective,
+        input_=Input(height_px=job.height_px, width_px=job.width_px),
+        processes=processes,
+        seed=0,
+        compiles=compiles,
+    )
+    reports: list[EpochReport] = []
+    trainer.run(after_epoch=reports.append)
+    loop = "reid-edge, compiled" if compiles else "reid-edge"
+    return Timed(loop, [report.seconds for report in reports[1:]], reading_s)
+
+
+def ours_compiled(job: Job) -> Timed:
+    """Ours with torch.compile."""
+    return ours(job, compiles=True)
+
+
+def torchreid(job: Job) -> Timed:
+    """Torchreid's own data manager, network, optimiser and engine, unchanged."""
+    declare_operators()
+    import torchreid as library  # type: ignore[import-not-found]
+    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
+    from torchreid.reid.engine import ImageSoftmaxEngine  # type: ignore[import-not-found]
+    from torchreid.reid.models import build_model  # type: ignore[import-not-found]
+    from torchreid.reid.optim import build_lr_scheduler, build_optimizer  # type: ignore[import-not-found]
+
+    class Generated(ImageDataset):  # type: ignore[misc]
+        dataset_dir = "generated"
+
+        def __init__(self, root: str = "", **settings: Any) -> None:
+            train = [(str(path), number % _CLASSES, 0) for number, path in enumerate(job.paths)]
+            super().__init__(train, train[:1], [(train[0][0], 0, 1)], **settings)
+
+    register_image_dataset("generated", Generated)
+    manager = ImageDataManager(
+        root="",
+        sources="generated",
+        height=job.height_px,
+        width=job.width_px,
+        batch_size_train=job.batch,
+        transforms=["random_flip", "random_erase"],
+        workers=job.workers,
+        use_gpu=job.device.type == "cuda",
+    )
+    model = build_model(job.network, num_classes=_CLASSES, loss="softmax", pretrained=False).to(job.device)
+    if job.device.type == "cuda":
+        model = torch.nn.DataParallel(model)  # as its scripts/main.py does
+    optimizer = build_optimizer(model, optim="amsgrad", lr=_LEARNING_RATE)
+    scheduler = build_lr_scheduler(optimizer, lr_scheduler="single_step", stepsize=60)
+    engine = ImageSoftmaxEngine(
+        manager, model, optimizer, scheduler=scheduler, use_gpu=job.device.type == "cuda", label_smooth=True
+    )
+    engine.max_epoch = job.epochs
+
+    def epoch(number: int) -> None:
+        engine.epoch = number
+        engine.train(print_freq=10)
+
+    return Timed(f"torchreid {library.__version__}", _time_epochs(epoch, job))
+
+
+def restated(job: Job) -> Timed:
+    """Torchreid's loop written again with our OSNet, for where Torchreid cannot be installed.
+
+    Source: its engine/engine.py, engine/image/softmax.py, data/datamanager.py and data/transforms.py, release 0.2.5.
+    """
+    from torch.utils.data import DataLoader
+
+    from train.models.catalog import build
+
+    network = build(job.network, classes=_CLASSES).to(job.device).train()
+    optimiser = torch.optim.Adam(
+        network.parameters(), _LEARNING_RATE, betas=(0.9, 0.99), weight_decay=5e-4, amsgrad=True
+    )
+    loader: Any = DataLoader(
+        _Decoded(job),
+        job.batch,
+        shuffle=True,
+        num_workers=job.workers,
+        pin_memory=job.device.type == "cuda",
+        drop_last=True,
+    )
+
+    def epoch(number: int) -> None:
+        for images, labels in loader:
+            there = labels.to(job.device)
+            logits = network(images.to(job.device)).logits[0]
+            smooth = torch.zeros_like(logits).scatter_(1, there[:, None], 1) * 0.9 + 0.1 / _CLASSES
+            loss = (-smooth * logits.log_softmax(dim=1)).mean(0).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss.item()
+            (logits.argmax(dim=1) == there).float().mean().item()
+
+    return Timed("torchreid's loop, written again", _time_epochs(epoch, job))
+
+
+class _Decoded(torch.utils.data.Dataset[Any]):
+    """Decode by PIL, resize, flip, to float, normalise, erase: image by image, each time it is asked for."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        self._std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+
+    def __len__(self) -> int:
+        return len(self._job.paths)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        import numpy as np
+        from PIL import Image
+
+        job = self._job
+        picture = (
+            Image.open(job.paths[index]).convert("RGB").resize((job.width_px, job.height_px), Image.Resampling.BILINEAR)
+        )
+        if torch.rand(()) < 0.5:
+            picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous().float().div(255)
+        normalised = (pixels - self._mean) / self._std
+        return self._erased(normalised), index % _CLASSES
+
+    def _erased(self, image: torch.Tensor) -> torch.Tensor:
+        if torch.rand(()) < 0.5:
+            return image
+        for _ in range(100):
+            area = float(torch.empty(()).uniform_(0.02, 0.4)) * image[0].numel()
+            aspect = float(torch.empty(()).uniform_(0.3, 1 / 0.3))
+            height, width = round((area * aspect) ** 0.5), round((area / aspect) ** 0.5)
+            if width < image.shape[2] and height < image.shape[1]:
+                top = int(torch.randint(0, image.shape[1] - height + 1, ()))
+                left = int(torch.randint(0, image.shape[2] - width + 1, ()))
+                image[:, top : top + height, left : left + width] = self._mean
+                return image
+        return image
+
+
+def declare_operators() -> None:
+    """Name the two operators that torchvision's Python code expects of a binary that the CPU build of torch refuses."""
+    try:
+        import torchvision  # type: ignore[import-not-found]  # noqa: F401
+    except (ImportError, RuntimeError):
+        for name in [name for name in sys.modules if name.startswith("torchvision")]:
+            del sys.modules[name]
+        library = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        _KEPT.append(library)
+
+
+def _time_epochs(epoch: Callable[[int], None], job: Job) -> list[float]:
+    """Seconds of each epoch but the first."""
+    return list(_timed(epoch, job))[1:]
+
+
+def _timed(epoch: Callable[[int], None], job: Job) -> Iterator[float]:
+    for number in range(job.epochs):
+        started = time.perf_counter()
+        epoch(number)
+        if job.device.type == "cuda":
+            torch.cuda.synchronize()
+        yield time.perf_counter() - started
+
+
+_KEPT: list[Any] = []
+"""Operator declarations last as long as the object that made them."""
+_LOOPS: dict[str, Callable[[Job], Timed]] = {
+    "ours": ours,
+    "ours_compiled": ours_compiled,
+    "torchreid": torchreid,
+    "restated": restated,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

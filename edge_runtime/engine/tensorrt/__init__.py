@@ -1,0 +1,1 @@
+"""The TensorRT engine: the only folder that knows TensorRT and CUDA at run time."""

@@ -1,0 +1,74 @@
+"""How the daemon is: the checks and figures that its health server shows."""
+
+from edge_runtime.health.server import Check, Figure
+from edge_runtime.link.publisher import Publisher
+from edge_runtime.service import Service, resident_mib
+
+
+class Vitals:
+    """Reads service and publisher; may be called from any thread."""
+
+    def __init__(self, service: Service, publisher: Publisher) -> None:
+        self._service = service
+        self._publisher = publisher
+
+    def liveness(self) -> list[Check]:
+        """Should this process be restarted?"""
+        return [Check("loop", self._service.is_moving(), "the main loop goes round")]
+
+    def readiness(self) -> list[Check]:
+        """Does it do its work: is a camera live, and do messages get into the spool?
+
+        A broker that is away is no failure: messages are kept until it is back.
+        """
+        live, all_cameras = self._service.live_cameras(), len(self._service.lanes)
+        facts = self._publisher.facts()
+        broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
+        return [
+            Check("cameras", live > 0, f"{live} of {all_cameras} live"),
+            Check("link", facts.is_connected or facts.is_spooling, f"broker {broker}; {facts.waiting} messages wait"),
+        ]
+
+    def figures(self) -> list[Figure]:
+        """Everything worth a curve."""
+        return [*self._camera_figures(), *self._link_figures(), _memory()]
+
+    def _camera_figures(self) -> list[Figure]:
+        figures = []
+        for lane in self._service.lanes:
+            status, labels = lane.source.status(), {"camera": lane.camera_id}
+            counts = lane.counts
+            figures += [
+                Figure("reid_camera_live", "gauge", "1 while frames come", status.state == "live", labels),
+                Figure("reid_frames_received_total", "counter", "frames decoded", status.frames, labels),
+                Figure("reid_frames_dropped_total", "counter", "frames replaced by newer ones", status.dropped, labels),
+                Figure("reid_frames_total", "counter", "frames looked at", counts.frames, labels),
+                Figure("reid_reconnects_total", "counter", "times the camera came back", status.reconnects, labels),
+                Figure("reid_tracks_total", "counter", "people followed", counts.tracks, labels),
+                Figure("reid_descriptors_total", "counter", "descriptors made", counts.descriptors, labels),
+            ]
+        return figures
+
+    def _link_figures(self) -> list[Figure]:
+        facts = self._publisher.facts()
+        counts = facts.counts
+        figures = [
+            Figure("reid_broker_connected", "gauge", "1 while the broker is there", facts.is_connected),
+            Figure("reid_messages_spooled_total", "counter", "messages put into the spool", counts.spooled),
+            Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", counts.delivered),
+            Figure("reid_messages_refused_total", "counter", "messages the broker refused", counts.refused),
+            Figure("reid_messages_waiting", "gauge", "messages in the spool", facts.waiting),
+            Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
+        ]
+        for reason, count in facts.dropped.items():
+            labels = {"reason": reason}
+            figures.append(Figure("reid_messages_dropped_total", "counter", "messages given up", count, labels))
+        for quantile, latency_ms in (("0.5", counts.latency_p50_ms), ("0.95", counts.latency_p95_ms)):
+            if latency_ms is not None:
+                what = "capture to acknowledgement, live messages"
+                figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
+        return figures
+
+
+def _memory() -> Figure:
+    return Figure("reid_resident_bytes", "gauge", "memory in RAM", resident_mib() * 2**20)

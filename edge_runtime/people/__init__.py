@@ -1,0 +1,1 @@
+"""Frames to tracked people: detectors and trackers."""

@@ -1,0 +1,1 @@
+"""The other end of the wire: messages checked, decoded and accounted for."""

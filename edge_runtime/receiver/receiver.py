@@ -1,0 +1,223 @@
+"""The other end of the wire: verify and decode what arrives, and keep account of it."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edge_runtime.contract.descriptor import decode
+from edge_runtime.contract.errors import ReidError
+from edge_runtime.link import messages
+from edge_runtime.link.broker import Received
+from edge_runtime.link.counters import percentile
+from edge_runtime.link.messages import Birth, DescriptorMessage, GapMessage, Message, NodeStatus
+from edge_runtime.link.topics import Topic, parse_topic
+from edge_runtime.receiver.sequence import Ledger, Missing
+
+_LATENCIES_KEPT = 100_000
+_HELD_MESSAGES = 100_000
+NodeName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A message that is what it says: checked against topic, schema, vector length and the node's birth."""
+
+    topic: Topic
+    message: Message
+    payload_bytes: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A payload that is not to be used, and why, in one sentence."""
+
+    topic: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something worth telling that is no message: a status, a gap, a number that came twice."""
+
+    topic: str
+    text: str
+
+
+Event = Accepted | Refused | Noted
+
+
+@dataclass(frozen=True)
+class NodeSummary:
+    """What arrived of one node. `missing` is empty when the sequence is complete."""
+
+    node: str
+    first: int | None
+    last: int | None
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What arrived altogether. Latency is capture to publish by the node's own clock, of live descriptors."""
+
+    messages: int
+    descriptors: int
+    tracks: int
+    historical: int
+    doubles: int
+    reused: int
+    refused: int
+    bytes_per_descriptor: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    is_complete: bool
+    nodes: tuple[NodeSummary, ...]
+
+
+@dataclass
+class _Node:
+    ledger: Ledger = field(default_factory=Ledger)
+    spaces: set[str] = field(default_factory=set)
+    has_birth: bool = False
+    held: list[Received] = field(default_factory=list)
+    boot: str | None = None
+    has_ended: bool = False
+
+
+class Reception:
+    """Takes what a subscriber receives and yields what to make of it.
+
+    space: the only space to accept; None accepts each that the node's birth names. A message is held back until the
+    birth of its node is known.
+    """
+
+    def __init__(self, space: str | None = None) -> None:
+        self._space = space
+        self._nodes: dict[NodeName, _Node] = {}
+        self._counts: Counter[str] = Counter()
+        self._tracks: set[str] = set()
+        self._latencies_ms = deque[float](maxlen=_LATENCIES_KEPT)
+
+    def take(self, received: Received) -> Iterator[Event]:
+        """Judge one payload. Whatever comes, it raises nothing."""
+        try:
+            topic = parse_topic(received.topic)
+            node = self._nodes.setdefault((topic.site, topic.node), _Node())
+            match topic.leaf:
+                case "birth":
+                    yield from self._take_birth(node, received)
+                case "status" if topic.camera is None:
+                    yield self._take_status(node, received)
+                case "status" | "metrics":
+                    yield Noted(received.topic, received.payload.decode(errors="replace"))
+                case "gap":
+                    yield self._take_gap(node, received)
+                case _ if not node.has_birth and len(node.held) < _HELD_MESSAGES:
+                    node.held.append(received)
+                case _:
+                    yield from self._take_message(node, topic, received)
+        except ReidError as error:
+            self._counts["refused"] += 1
+            yield Refused(received.topic, str(error))
+
+    def finish(self) -> Iterator[Event]:
+        """Judge what was held back for want of a birth."""
+        for node in self._nodes.values():
+            held, node.held, node.has_birth = node.held, [], True
+            for received in held:
+                yield from self.take(received)
+
+    def has_ended(self) -> bool:
+        """Whether every node that was heard of has stopped, and there is one. One that is offline will be back."""
+        heard = [node for node in self._nodes.values() if node.boot]
+        return bool(heard) and all(node.has_ended for node in heard)
+
+    def summary(self) -> Summary:
+        """What arrived so far."""
+        nodes = tuple(
+            NodeSummary("/".join(name), node.ledger.first, node.ledger.last, tuple(node.ledger.missing()))
+            for name, node in sorted(self._nodes.items())
+        )
+        counts, latencies = self._counts, sorted(self._latencies_ms)
+        return Summary(
+            messages=counts["messages"],
+            descriptors=counts["descriptors"],
+            tracks=len(self._tracks),
+            historical=counts["historical"],
+            doubles=counts["double"],
+            reused=counts["reused"],
+            refused=counts["refused"],
+            bytes_per_descriptor=counts["bytes"] / counts["descriptors"] if counts["descriptors"] else None,
+            latency_p50_ms=percentile(latencies, share=0.50),
+            latency_p95_ms=percentile(latencies, share=0.95),
+            is_complete=not any(node.missing for node in nodes),
+            nodes=nodes,
+        )
+
+    def _take_birth(self, node: _Node, received: Received) -> Iterator[Event]:
+        birth = messages.decode_json(received.payload, Birth)
+        node.spaces |= birth.spaces()
+        node.has_birth = True
+        yield Noted(received.topic, f"spaces {', '.join(sorted(birth.spaces())) or 'none'}")
+        held, node.held = node.held, []
+        for earlier in held:
+            yield from self.take(earlier)
+
+    def _take_status(self, node: _Node, received: Received) -> Event:
+        status = messages.decode_json(received.payload, NodeStatus)
+        if status.state == "online":
+            node.boot, node.has_ended = status.boot, False
+        elif status.state == "stopped" and (not received.is_retained or status.boot == node.boot):
+            # A retained one of another run was there before us.
+            node.boot, node.has_ended = status.boot, True
+        # What was due when a retained status was said may have gone to others.
+        if not received.is_retained and status.oldest_seq is not None and status.next_seq is not None:
+            node.ledger.expect(status.oldest_seq, status.next_seq)
+        return Noted(received.topic, status.state)
+
+    def _take_gap(self, node: _Node, received: Received) -> Event:
+        gap = messages.decode_message(received.payload, leaf="gap")
+        assert isinstance(gap, GapMessage)
+        node.ledger.add_gap(gap.first, gap.last, gap.why)
+        return Noted(received.topic, f"what is missing of {gap.first} to {gap.last} will not come: {gap.why}")
+
+    def _take_message(self, node: _Node, topic: Topic, received: Received) -> Iterator[Event]:
+        message = messages.decode_message(received.payload, leaf=topic.leaf)
+        assert not isinstance(message, GapMessage)
+        arrival = node.ledger.add(message.boot, message.seq)
+        if arrival != "new":
+            self._counts[arrival] += 1
+        if arrival == "double":
+            yield Noted(received.topic, f"seq {message.seq} came twice")
+            return
+        if arrival == "reused":
+            yield Noted(received.topic, f"seq {message.seq} was used before: the node's spool was thrown away")
+        if why := self._foreign(node, topic, message.space):
+            self._counts["refused"] += 1
+            yield Refused(received.topic, f"seq {message.seq}: {why}")
+            return
+        if message.descriptor:
+            decode(message.descriptor.encoded())
+        self._count(message, len(received.payload))
+        yield Accepted(topic, message, len(received.payload))
+
+    def _foreign(self, node: _Node, topic: Topic, space: str) -> str | None:
+        if topic.space not in (None, space):
+            return f"it is of space {space}, but its topic says {topic.space}"
+        if self._space not in (None, space):
+            return f"expected space {self._space}, found {space}: its descriptors cannot be compared with yours"
+        if space not in node.spaces:
+            known = ", ".join(sorted(node.spaces)) or "no space at all"
+            return f"expected a space of the node's birth ({known}), found {space}: not to be compared with anything"
+        return None
+
+    def _count(self, message: Message, payload_bytes: int) -> None:
+        self._counts["messages"] += 1
+        self._tracks.add(message.track)
+        self._counts["historical"] += message.historical
+        if not isinstance(message, DescriptorMessage):
+            return
+        self._counts["descriptors"] += 1
+        self._counts["bytes"] += payload_bytes
+        if not message.historical:
+            self._latencies_ms.append((message.publish_ns - message.capture_ns) / 1e6)

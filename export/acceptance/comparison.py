@@ -1,0 +1,221 @@
+"""A model against the one it was made from: how far descriptors moved, and what that costs in retrieval."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.manifest import Crossing, Evidence, Fidelity, Manifest, read_manifest
+from edge_runtime.engine.engine import open_engine
+from export.acceptance.acceptance_images import Crops, JudgedImages, describe_crops
+from export.acceptance.tolerance import Tolerance, cosine_faults
+from export.acceptance.verification_change import Pairs, as_change, as_score, verification_beside
+from train.scoring.metrics import Retrieval, bootstrap
+from train.scoring.scoring import PLAIN, Describe, protocol, score
+
+# Another machine rounds otherwise; images that were read or resized otherwise cost more.
+_SAME_SCORE_POINTS = 0.3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of both models on the same images; the child's hold the changes. See `Evidence`."""
+
+    parent: Evidence
+    child: Evidence
+
+    @property
+    def rank1_points_lost(self) -> float:
+        """Percentage points of rank-1 that the child loses; negative where it gains."""
+        return 100 * (self.parent.rank1.value - self.child.rank1.value)
+
+    @property
+    def map_points_lost(self) -> float:
+        """Percentage points of mAP that the child loses; negative where it gains."""
+        return 100 * (self.parent.mean_ap.value - self.child.mean_ap.value)
+
+    def excess(self, tolerance: Tolerance) -> str | None:
+        """Say in one phrase what goes beyond the tolerance; None where nothing does."""
+        faults = [
+            f"{lost:.2f} points of {name} lost where at most {round(allowed, 2):g} may be"
+            for name, lost, allowed in (
+                ("rank-1", self.rank1_points_lost, tolerance.rank1),
+                ("mAP", self.map_points_lost, tolerance.mean_ap),
+            )
+            if lost > allowed + 1e-9
+        ]
+        for moved, of, is_site in (
+            (self.child.to_parent, "of the test images", False),
+            (self.child.site, "of the site's crops", True),
+        ):
+            if moved:
+                faults += cosine_faults(moved, tolerance, of=of, out_of_domain=is_site)
+        return " and ".join(faults) or None
+
+
+@dataclass(frozen=True)
+class _Account:
+    """All images as one engine describes them, and the scores of its queries in its own gallery."""
+
+    label: str
+    pairs: Pairs
+    site: NDArray[np.float32] | None = None
+    retrieval: Retrieval = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "retrieval", score(self.pairs.query, self.pairs.gallery))
+
+    @property
+    def descriptors(self) -> NDArray[np.float32]:
+        return np.concatenate([self.pairs.query.descriptors, self.pairs.gallery.descriptors])
+
+
+def compare(
+    parent: Path, child: Path, images: JudgedImages, *, beside: Sequence[Path] = (), site: Crops | None = None
+) -> Comparison:
+    """Describe query and gallery with all models and compare the child with its parent.
+
+    beside: more engines of the same space, for the cross-precision matrix. site: crops of the place where the engine
+    will run, of nobody in particular.
+
+    Raises:
+        ManifestError, EngineError: a model cannot be opened.
+        ExportError: their descriptors are of different spaces, or the parent does not score what its manifest says.
+        DataError: an image cannot be decoded.
+    """
+    paths = [parent, child, *beside]
+    manifests = [read_manifest(path) for path in paths]
+    _check_spaces(paths, manifests)
+    accounts = []
+    for path, label in zip(paths, _labels(manifests), strict=True):
+        with ExitStack() as stack:
+            engine = stack.enter_context(open_engine(path, threads=os.cpu_count() or 1))
+            accounts.append(_describe(engine.describe, images, label=label, site=site))
+    comparison = _compare(accounts, images)
+    _check_parent(parent, found=comparison.parent, stated=manifests[0].evidence)
+    return comparison
+
+
+def compare_descriptions(parent: Describe, child: Describe, images: JudgedImages) -> Comparison:
+    """Compare two ways to describe the same images."""
+    return _compare([_describe(describe, images, label="") for describe in (parent, child)], images)
+
+
+def _check_spaces(paths: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    for path, manifest in zip(paths, manifests, strict=True):
+        if manifest.space_id != manifests[0].space_id:
+            raise ExportError(
+                f"{path} describes in space {manifest.space_id}, {paths[0]} in space {manifests[0].space_id}: other "
+                "weights or another input, so they cannot be compared; give a model and one that was made from it"
+            )
+
+
+def _labels(manifests: Sequence[Manifest]) -> list[str]:
+    """Precision and backend of each model; a second one of the same kind gets a number."""
+    labels: list[str] = []
+    seen: Counter[str] = Counter()
+    for manifest in manifests:
+        label = f"{manifest.build.precision} {manifest.build.backend}"
+        seen[label] += 1
+        labels.append(label if seen[label] == 1 else f"{label} #{seen[label]}")
+    return labels
+
+
+def _describe(describe: Describe, images: JudgedImages, *, label: str, site: Crops | None = None) -> _Account:
+    query, gallery = (describe_crops(describe, crops, label=label) for crops in (images.query, images.gallery))
+    return _Account(
+        label, Pairs(query, gallery), describe_crops(describe, site, label=label).descriptors if site else None
+    )
+
+
+def _compare(accounts: Sequence[_Account], images: JudgedImages) -> Comparison:
+    """The second against the first; all against each other."""
+    one, other = accounts[:2]
+    before, after = one.retrieval, other.retrieval
+    moved = fidelity(one.descriptors, other.descriptors)
+    first, second = (_evidence(account.retrieval, images) for account in (one, other))
+    crossed = score(one.pairs.query, other.pairs.gallery)
+    changes = {
+        "to_parent": moved,
+        "site": None if one.site is None or other.site is None else fidelity(one.site, other.site),
+        "parent_rank1": first.rank1.value,
+        "parent_mean_ap": first.mean_ap.value,
+        "rank1_change": as_change(bootstrap(after.found_within(1) - before.found_within(1))),
+        "mean_ap_change": as_change(bootstrap(after.average_precision - before.average_precision)),
+        "mean_inp_change": as_change(bootstrap(after.inverse_negative_penalty - before.inverse_negative_penalty)),
+        "crossed_rank1": crossed.rank(1),
+        "crossed_mean_ap": crossed.mean_ap,
+        "precisions": tuple(_crossing(query, gallery, before) for query in accounts for gallery in accounts),
+        "verification": verification_beside(one.pairs, other.pairs),
+    }
+    return Comparison(parent=first, child=second.model_copy(update=changes))
+
+
+def _evidence(result: Retrieval, images: JudgedImages) -> Evidence:
+    return Evidence(
+        data_set=images.name,
+        protocol=protocol(PLAIN, has_cameras=images.has_cameras),
+        images_sha256=images.sha256,
+        queries=len(images.query),
+        gallery=len(images.gallery),
+        rank1=as_score(bootstrap(result.found_within(1))),
+        mean_ap=as_score(bootstrap(result.average_precision)),
+        mean_inp=as_score(bootstrap(result.inverse_negative_penalty)),
+    )
+
+
+def _crossing(query: _Account, gallery: _Account, parent: Retrieval) -> Crossing:
+    result = query.retrieval if query is gallery else score(query.pairs.query, gallery.pairs.gallery)
+    return Crossing(
+        query=query.label,
+        gallery=gallery.label,
+        rank1=as_score(bootstrap(result.found_within(1))),
+        mean_ap=as_score(bootstrap(result.average_precision)),
+        rank1_change=as_change(bootstrap(result.found_within(1) - parent.found_within(1))),
+        mean_ap_change=as_change(bootstrap(result.average_precision - parent.average_precision)),
+    )
+
+
+def _check_parent(path: Path, *, found: Evidence, stated: Evidence | None) -> None:
+    """Where the parent was scored on the same images before, it must score the same: both engines see what we read.
+
+    Raises:
+        ExportError: it does not.
+    """
+    if stated is None:
+        return
+    same = ("data_set", "protocol", "images_sha256", "queries", "gallery")
+    if any(getattr(found, name) != getattr(stated, name) for name in same):
+        return
+    points = 100 * abs(found.mean_ap.value - stated.mean_ap.value)
+    if points > _SAME_SCORE_POINTS:
+        raise ExportError(
+            f"{path} scores mAP {100 * found.mean_ap.value:.2f} on {found.data_set}, but its manifest says "
+            f"{100 * stated.mean_ap.value:.2f}: images are read or resized otherwise here, or they have changed; "
+            "install the OpenCV of the extra `export` and unpack the data set again"
+        )
+
+
+def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelity:
+    """How close L2-normalised descriptors (N, D) are, row by row.
+
+    Raises:
+        ExportError: a descriptor holds something that is not a finite number.
+    """
+    for name, descriptors in (("parent", parent), ("new", child)):
+        broken = int((~np.isfinite(descriptors).all(axis=1)).sum())
+        if broken:
+            raise ExportError(f"{broken} of {len(descriptors)} descriptors of the {name} model are not finite numbers")
+    cosines = (parent.astype(np.float64) * child).sum(axis=1)
+    return Fidelity(
+        cosine_mean=float(cosines.mean()),
+        cosine_min=float(cosines.min()),
+        largest_difference=float(np.abs(parent - child).max()),
+        images=len(parent),
+    )

@@ -1,0 +1,274 @@
+"""ONNX file to TensorRT plan, with the few calls that differ between TensorRT 8.5 and 11.
+
+Precision is in the ONNX file: half-precision weights, or Q/DQ nodes. TensorRT 10 and later follow the file to the
+letter (strongly typed networks); before that the builder has to be allowed what the file holds. What INT8 leaves in
+float runs in half precision with either. What a version can do is found by looking for the name, never from its number.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from calibration.network_file import read_network
+from edge_runtime.contract.atomic import replace_file
+from edge_runtime.contract.errors import EngineError, ExportError
+from edge_runtime.contract.manifest import Build, Precision
+from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable, read_device
+from edge_runtime.engine.tensorrt.library import is_strongly_typed, load_tensorrt, profile_sharing, tensorrt_log
+from export.building.half_floats import with_half_floats
+from export.building.tensorrt_progress import show_progress
+
+logger = logging.getLogger(__name__)
+
+_HOW_TO_GET = {
+    "fp32": "give the float32 file of export/to_onnx.py",
+    "fp16": "give the half-precision file of export/to_onnx.py",
+    "int8": "quantise it with calibration/quantize.py first",
+}
+_SHOWN_FAULTS = 3
+OPTIMISATION_LEVEL = 3
+"""How long TensorRT searches, 0 to 5; 3 is its own default. Versions before 8.6 have no choice."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a plan is tied to: fields of the manifest's `build`.
+
+    The device is None only where TensorRT builds without a GPU, as in the tests; such a plan cannot be run.
+    """
+
+    tensorrt: str
+    cuda: str | None
+    gpu: str | None
+    compute_capability: str | None
+    l4t: str | None
+
+    def build(self, precision: Precision, *, kept_higher: tuple[str, ...] = ()) -> Build:
+        """The entry in the engine's manifest."""
+        return Build(
+            backend="tensorrt",
+            precision=precision,
+            kept_higher=kept_higher,
+            optimisation_level=OPTIMISATION_LEVEL,
+            tensorrt=self.tensorrt,
+            cuda=self.cuda,
+            gpu=self.gpu,
+            compute_capability=self.compute_capability,
+            l4t=self.l4t,
+        )
+
+
+@dataclass(frozen=True)
+class BuiltPlan(Target):
+    """A serialized TensorRT engine, in TensorRT's own bytes, which `trtexec --loadEngine` takes."""
+
+    plan: bytes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The batch sizes an engine accepts, and the one it is tuned for."""
+
+    smallest: int
+    best: int
+    largest: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.smallest <= self.best <= self.largest:
+            raise ExportError(
+                f"batch sizes must satisfy 1 <= min <= opt <= max, found {self.smallest}, {self.best}, {self.largest}"
+            )
+
+
+def tensorrt_unavailable() -> str | None:
+    """Say in one sentence why TensorRT cannot build for this machine; None where it can."""
+    try:
+        load_tensorrt()
+        read_device()
+    except EngineError as error:
+        return str(error)
+    return None
+
+
+def read_target() -> Target:
+    """What a plan that is built here will be tied to.
+
+    Raises:
+        ExportError: no TensorRT, or no usable GPU where there is a driver.
+    """
+    trt, device = _open_tensorrt()
+    return Target(
+        tensorrt=trt.__version__,
+        cuda=device.cuda if device else None,
+        gpu=device.gpu if device else None,
+        compute_capability=device.compute_capability if device else None,
+        l4t=device.l4t if device else None,
+    )
+
+
+def build_plan(
+    onnx_path: Path,
+    *,
+    precision: Precision,
+    batch_min: int,
+    batch_opt: int,
+    batch_max: int,
+    workspace_mib: int,
+    timing_cache: Path | None = None,
+) -> BuiltPlan:
+    """Build a TensorRT plan for this machine's GPU; it takes seconds to many minutes.
+
+    The network must have one input, with a dynamic batch as its first axis. `timing_cache` is read if it is there and
+    fits, and written afterwards, so that the next build on this device is short.
+
+    Raises:
+        ExportError: no TensorRT or GPU; a file that is damaged, holds another precision, or an unsupported operator.
+    """
+    batch = Batch(batch_min, batch_opt, batch_max)
+    model = read_network(onnx_path)
+    _check_precision(model, precision, path=onnx_path)
+    trt, _ = _open_tensorrt()
+    builder = _open_builder(trt)
+    network = builder.create_network(_network_flags(trt))
+    if is_strongly_typed(trt) and _holds_int8(model):
+        model = with_half_floats(model)
+    parser = _parse(trt, network, path=onnx_path, model=model)
+    config = _configure(trt, builder, workspace_mib=workspace_mib)
+    if not is_strongly_typed(trt):
+        _allow_precisions(trt, config, model=model)
+        if (feature := profile_sharing(trt)) is not None:
+            config.set_preview_feature(feature, True)
+    _add_batch_profile(builder, network, config=config, batch=batch)
+    cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
+    show_progress(trt, config)
+
+    logger.info("building %s for TensorRT %s, which takes seconds to many minutes", onnx_path, trt.__version__)
+    plan = builder.build_serialized_network(network, config)
+    del parser  # it owns the weights the builder reads
+    if plan is None:
+        raise ExportError(f"TensorRT {trt.__version__} cannot build {onnx_path}: {tensorrt_log().take_errors()}")
+    if timing_cache and cache is not None:
+        replace_file(timing_cache, bytes(cache.serialize()))
+    return BuiltPlan(**vars(read_target()), plan=bytes(plan))
+
+
+def _open_tensorrt() -> tuple[Any, Device | None]:
+    try:
+        return load_tensorrt(), None if driver_unavailable() else read_device()
+    except EngineError as error:
+        raise ExportError(f"cannot build a TensorRT engine: {error}; or build with --backend onnxruntime") from error
+
+
+def _holds_half(model: Any) -> bool:
+    return any(weights.data_type == onnx.TensorProto.FLOAT16 for weights in model.graph.initializer)
+
+
+def _holds_int8(model: Any) -> bool:
+    return any(node.op_type == "DequantizeLinear" for node in model.graph.node)
+
+
+def _check_precision(model: Any, precision: Precision, *, path: Path) -> None:
+    found = "int8" if _holds_int8(model) else "fp16" if _holds_half(model) else "fp32"
+    if found != precision:
+        raise ExportError(f"{path} holds a network in {found}, but {precision} was asked for; {_HOW_TO_GET[precision]}")
+    zero_points = {name for node in model.graph.node if node.op_type == "QuantizeLinear" for name in node.input[2:]}
+    unsigned = any(w.name in zero_points and w.data_type == onnx.TensorProto.UINT8 for w in model.graph.initializer)
+    if unsigned:
+        raise ExportError(
+            f"{path} is quantised for ONNX Runtime (uint8 activations), and TensorRT takes int8 ones only; "
+            "quantise the float32 file again with calibration/quantize.py --backend tensorrt"
+        )
+
+
+def _open_builder(trt: Any) -> Any:
+    try:
+        return trt.Builder(tensorrt_log())
+    except TypeError as error:  # its factory gave null, which is how every version says that CUDA does not start
+        reason = driver_unavailable() or tensorrt_log().take_errors()
+        raise ExportError(
+            f"TensorRT {trt.__version__} cannot start: {reason}; build on the device, or with --backend onnxruntime"
+        ) from error
+
+
+def _network_flags(trt: Any) -> int:
+    flag = trt.NetworkDefinitionCreationFlag
+    return 1 << int(flag.STRONGLY_TYPED if is_strongly_typed(trt) else flag.EXPLICIT_BATCH)
+
+
+def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
+    """Fill the network from the model of that file. The parser must outlive the build."""
+    parser = trt.OnnxParser(network, tensorrt_log())
+    # Without this 8.6 runs instance norms in a plug-in library that may be missing.
+    if hasattr(getattr(trt, "OnnxParserFlag", None), "NATIVE_INSTANCENORM"):
+        parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
+    if not parser.parse(model.SerializeToString()):
+        raise ExportError(
+            f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}; "
+            "change the network, or build with --backend onnxruntime"
+        )
+    return parser
+
+
+def _parser_faults(parser: Any, model: Any) -> str:
+    faults = []
+    for index in range(parser.num_errors):
+        fault = parser.get_error(index)
+        place = "the file"
+        if 0 <= fault.node() < len(model.graph.node):
+            node = model.graph.node[fault.node()]
+            place = f"operator {node.op_type} (node {node.name or fault.node()!r})"
+        faults.append(f"{place}: {' '.join(fault.desc().split())}")
+    more = f"; and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+    return ("; ".join(faults[:_SHOWN_FAULTS]) or tensorrt_log().take_errors()) + more
+
+
+def _configure(trt: Any, builder: Any, *, workspace_mib: int) -> Any:
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
+    if hasattr(config, "builder_optimization_level"):  # 8.6 and later
+        config.builder_optimization_level = OPTIMISATION_LEVEL
+    sources = config.get_tactic_sources()
+    for name in ("CUBLAS", "CUBLAS_LT", "CUDNN"):  # up to 10.x; with them 8.x looks for libraries that may be missing
+        if hasattr(trt.TacticSource, name):
+            sources &= ~(1 << int(getattr(trt.TacticSource, name)))
+    config.set_tactic_sources(sources)
+    return config
+
+
+def _allow_precisions(trt: Any, config: Any, *, model: Any) -> None:
+    if _holds_half(model) or _holds_int8(model):
+        config.set_flag(trt.BuilderFlag.FP16)
+    if _holds_int8(model):
+        config.set_flag(trt.BuilderFlag.INT8)
+
+
+def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: Batch) -> None:
+    shapes = {}
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shapes[tensor.name] = tuple(tensor.shape)
+    if [[size < 0 for size in shape] for shape in shapes.values()] != [[True, False, False, False]]:
+        raise ExportError(
+            f"expected one input (batch, height, width, 3) in which only the batch is dynamic, found {shapes}; "
+            "export it again"
+        )
+    [(name, (_, *sizes))] = shapes.items()
+    profile = builder.create_optimization_profile()
+    profile.set_shape(name, *((count, *sizes) for count in (batch.smallest, batch.best, batch.largest)))
+    if config.add_optimization_profile(profile) < 0:
+        raise ExportError(f"TensorRT refuses the batch sizes {batch}: {tensorrt_log().take_errors()}")
+
+
+def _attach_timing_cache(config: Any, path: Path) -> Any:
+    """Attach the cache of an earlier build on this device, or a new one where it does not fit."""
+    stored = path.read_bytes() if path.exists() else b""
+    cache = config.create_timing_cache(stored)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        logger.warning("the timing cache %s is of another TensorRT or GPU, so a new one is made", path)
+        cache = config.create_timing_cache(b"")
+        if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+            raise ExportError(f"TensorRT refuses a timing cache: {tensorrt_log().take_errors()}")
+    return cache

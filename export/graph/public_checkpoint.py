@@ -1,0 +1,72 @@
+"""Checkpoints of public code: weights without a manifest, whose facts a person has to state."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from torch import nn
+
+from edge_runtime.contract.errors import ExportError
+from edge_runtime.contract.manifest import Input, Terms
+from train.models.catalog import build
+from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, read_weights
+from train.models.public_names import layout_of, load_public
+from train.models.weights import State, load_weights
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a manifest needs to know about a public checkpoint and cannot be read from its weights."""
+
+    architecture: str
+    data_set: str
+    licence: str
+    height_px: int
+    width_px: int
+
+
+def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
+    """Load public weights strictly, and write down in a manifest what was stated about them.
+
+    Prints what the network does not use of a file whose names are not ours.
+
+    Raises:
+        ConfigError: unknown architecture.
+        CheckpointError: unreadable, or weights of another network.
+        ExportError: a fact is not one a manifest can hold.
+    """
+    network = _network(facts.architecture, read_weights(path), source=path)
+    try:
+        manifest = checkpoint_manifest(
+            path,
+            network.eval(),
+            architecture=facts.architecture,
+            data_set=facts.data_set,
+            recipe="none: public checkpoint",
+            input_=Input(height_px=facts.height_px, width_px=facts.width_px),
+            terms=Terms(weights=facts.licence, training_data=facts.licence),
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ExportError(
+            f"these facts make no manifest: {'.'.join(map(str, fault['loc']))}: {fault['msg']}; "
+            "a data set's name holds only a-z, 0-9 and _, sizes are positive"
+        ) from error
+    except RuntimeError as error:  # too small for its pools, or too large for this machine's memory
+        raise ExportError(
+            f"{facts.architecture} cannot take images of {facts.height_px} x {facts.width_px} pixels here; "
+            "give the height and width it was trained with"
+        ) from error
+    return LoadedNetwork(network, manifest)
+
+
+def _network(architecture: str, state: State, *, source: Path) -> nn.Module:
+    layout = layout_of(state)
+    if layout is None:
+        network = build(architecture, classes=class_count(state, source=source))
+        load_weights(network, state, source=source)
+        return network
+    network = build(architecture, classes=1)  # the file's classifiers are not loaded: no descriptor depends on them
+    left = load_public(network, state, layout, source=source)
+    print(f"{source}: names of {layout.program}; not used: {', '.join(left)}")
+    return network

@@ -1,0 +1,77 @@
+"""A device trains in the numbers that it is fast in, and is scored in whole ones."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edge_runtime.contract.manifest import Input
+from train.datasets.images import ImageArray
+from train.datasets.samples import AttributeData, LabelledImages
+from train.machine.mixed_precision import precision_for, prefer_speed
+from train.machine.processes import Processes
+from train.models.pixels import describe_raw_with
+from train.training.tasks import Attributes
+
+CPU = torch.device("cpu")
+SIZE = Input(height_px=16, width_px=8)
+IMAGES = np.zeros((2, 16, 8, 3), np.uint8)
+FAST, WHOLE = (True, "high"), (False, "highest")
+
+
+def allowed() -> tuple[bool, str]:
+    """Whether convolutions may use TF32, and how exact products are."""
+    return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+
+class Noting(nn.Module):
+    """A network that notes what it was allowed when it ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(3, 2)
+        self.seen: list[tuple[bool, str]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(allowed())
+        return images.mean(dim=(2, 3))
+
+
+@pytest.fixture
+def _speed() -> Iterator[None]:
+    """What training on a GPU asks for, and then as it was."""
+    benchmark, (convolutions, products) = torch.backends.cudnn.benchmark, allowed()
+    prefer_speed(torch.device("cuda"))
+    yield
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = benchmark, convolutions
+    torch.set_float32_matmul_precision(products)
+
+
+@pytest.mark.parametrize(("is_native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_a_gpu_that_only_emulates_bfloat16_trains_in_float32(
+    is_native: bool, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch calls bfloat16 supported on any GPU unless it is told that emulation does not count."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: is_native or including_emulation
+    )
+    assert precision_for(torch.device("cuda")) == expected
+
+
+@pytest.mark.usefixtures("_speed")
+def test_descriptors_are_computed_in_whole_float32() -> None:
+    """What training allows is off meanwhile, and on again after."""
+    network = Noting()
+    describe_raw_with(network, SIZE, device=CPU)(IMAGES)
+    assert (network.seen, allowed()) == ([WHOLE], FAST)
+
+
+@pytest.mark.usefixtures("_speed")
+def test_predictions_are_computed_in_whole_float32() -> None:
+    """Those of classes and attributes, too."""
+    network, images = Noting(), LabelledImages(ImageArray(IMAGES), np.array([[0, 1], [1, 0]]))
+    data = AttributeData("two", "none", ("one", "other"), images, images, images)
+    Attributes(data).score([network], SIZE, processes=Processes(CPU))
+    assert (network.seen, allowed()) == ([WHOLE], FAST)

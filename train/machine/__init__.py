@@ -1,0 +1,1 @@
+"""What the hardware sets: processes, memory, mixed precision."""

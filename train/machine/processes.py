@@ -1,0 +1,174 @@
+"""Several processes that train one network together, each on its own GPU, started by torchrun.
+
+The recipe's batch is the whole batch: each process takes an equal share of it, so the result does not depend on how
+many there are, but for rounding and for what each process draws to augment its share.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+
+from edge_runtime.contract.errors import ConfigError
+from train.scoring.scoring import Describe
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together; one that trains alone is number 0 of 1."""
+
+    device: torch.device
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """The first one writes files and talks."""
+        return self.rank == 0
+
+    def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
+        """This process' part of a batch; a batch grouped by identity is cut between identities.
+
+        batch: (..., N), N a multiple of `count`. Returns (..., N / count).
+        """
+        size = batch.shape[-1] // self.count
+        return batch[..., self.rank * size : (self.rank + 1) * size]
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in order. rows: (N, ...), as many in each. Returns (count * N, ...).
+
+        Differentiable: what the loss over all rows asks of these.
+        """
+        if self.count == 1:
+            return rows
+        return cast(Tensor, _Gather.apply(rows, self.rank, self.count))  # type: ignore[no-untyped-call]
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over processes."""
+        if self.count > 1:
+            values = values.clone()
+            distributed.all_reduce(values)
+        return values / self.count
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Make the gradients of all processes their mean, in one exchange.
+
+        PyTorch's DistributedDataParallel would overlap it with the backward pass, but wants every step to use all
+        weights: recipes freeze layers, switch losses, and have networks with outputs that no loss looks at.
+        """
+        gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
+        if self.count == 1 or not gradients:
+            return
+        sizes = [gradient.numel() for gradient in gradients]
+        mean = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, torch.split(mean, sizes), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def average_statistics(self, module: nn.Module) -> None:
+        """Make the running statistics of batch norms their mean, where each process saw only its share."""
+        if self.count > 1:
+            for buffer in module.buffers():
+                if buffer.is_floating_point():
+                    buffer.copy_(self.mean(buffer))
+
+    def together(self, describe: Describe) -> Describe:
+        """A function that describes images as `describe` does, each process a share of them."""
+        if self.count == 1:
+            return describe
+
+        def describe_together(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            missing = -len(images) % self.count
+            filled = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+            size = len(filled) // self.count
+            rows = torch.from_numpy(describe(filled[self.rank * size : (self.rank + 1) * size]))
+            return self.gather(rows.to(self.device)).cpu().numpy()[: len(images)]
+
+        return describe_together
+
+    def wait(self) -> None:
+        """Wait until all processes are here; leave without a word if one ended, which has said why."""
+        if self.count == 1:
+            return
+        try:
+            distributed.barrier()
+        except RuntimeError:
+            if self.is_first:
+                raise
+            leave(1)
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather whose gradient is right once it was averaged over the processes."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:
+        ctx.part, ctx.count = slice(rank * len(rows), (rank + 1) * len(rows)), count
+        gathered = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(count)]
+        distributed.all_gather(gathered, rows.contiguous())
+        return torch.cat(gathered)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        # Every process has the same loss over all rows and the gradient of its own; their sum is wanted, not the mean.
+        return gradient[ctx.part] * ctx.count, None, None
+
+
+def with_common_norms(network: nn.Module, processes: Processes) -> nn.Module:
+    """The network with batch norms over the batch of all processes; PyTorch has none between CPUs: there as it is."""
+    if processes.count == 1 or processes.device.type == "cpu":
+        return network
+    return cast(nn.Module, nn.SyncBatchNorm.convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def join_processes(wish: str) -> Iterator[Processes]:
+    """Find this process' device and the others that torchrun started with it. wish: auto, cpu or cuda.
+
+    Raises:
+        ConfigError: a GPU was asked for and there is none, or there are fewer than processes.
+    """
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = _device(wish, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    if count == 1:
+        yield Processes(device)
+        return
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(device, rank, count)
+        distributed.barrier()  # one that leaves early would take the connections of the others with it
+    finally:
+        distributed.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End the program with this exit code; use it instead of `sys.exit` where several processes may train.
+
+    Among several, without taking PyTorch apart first: on a busy machine processes that had talked by gloo were seen to
+    abort while they did, with all their work done, and torchrun then called the run failed.
+    """
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _device(wish: str, *, local_rank: int) -> torch.device:
+    if wish == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu")
+    if wish == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise ConfigError(
+            f"there are {torch.cuda.device_count()} GPUs for {local_rank + 1} processes or more; "
+            f"use --nproc-per-node {torch.cuda.device_count()}"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)

@@ -1,0 +1,1 @@
+"""From descriptors to rank-k, mAP and the other figures. No torch."""

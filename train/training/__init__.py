@@ -1,0 +1,1 @@
+"""The training run: losses, optimisers, schedules, the loop and its run folder."""

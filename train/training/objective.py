@@ -1,0 +1,135 @@
+"""What training makes small: the losses of a recipe, over branches, networks and processes."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from train.models.output import TrainingOutput
+from train.recipe import Losses, Recipe
+from train.training.losses import (
+    CentreLoss,
+    batch_hard_triplet,
+    entropy,
+    label_smoothed_cross_entropy,
+    over_branches,
+    weighted_attribute_loss,
+)
+from train.training.mutual_learning import mutual_losses
+
+Gather = Callable[[Tensor], Tensor]
+"""The rows of all processes from those of this one, differentiable: `Processes.gather`."""
+Classify = Callable[[Tensor, Tensor], Tensor]
+"""The loss of one classifier from its logits and the labels."""
+Measured = dict[str, Tensor]
+"""Each loss of a step by its name, before its weight; the mean over networks."""
+
+
+class Objective(nn.Module):
+    """The weighted losses of a recipe. Class centres, where it has them, are this module's parameters.
+
+    lengths: those of a network's embeddings. Triplets and centres see the batch of all processes, so their loss is that
+    of the whole batch.
+    """
+
+    def __init__(
+        self, recipe: Recipe, *, classify: Classify, classes: int, lengths: Sequence[int], gather: Gather
+    ) -> None:
+        super().__init__()
+        losses = recipe.losses
+        self._losses = losses
+        self._classify = classify
+        self._gather = gather
+        self._networks = recipe.networks
+        self._weights = {
+            "classifier": 1.0,
+            "entropy": -losses.entropy_weight,  # a confident prediction has a low entropy
+            "triplet": losses.triplet_weight,
+            "centre": losses.centre_weight,
+            "mutual": losses.mutual_weight,
+        }
+        self.centres = nn.ModuleList(
+            nn.ModuleList(CentreLoss(classes, length, learned=losses.centres == "learned") for length in lengths)
+            for _ in range(recipe.networks if losses.centre_weight else 0)
+        )
+
+    def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
+        """The losses of a batch. outputs: one per network. labels: see `train.data.loader.Batch`."""
+        exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
+        own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
+        measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}
+        if self._losses.mutual_weight:
+            measured["mutual"] = torch.stack(mutual_losses([output.logits[0] for output in exact])).mean()
+        return measured
+
+    def total(self, measured: Measured, *, with_triplet: bool) -> Tensor:
+        """What the step makes small. with_triplet: whether triplets count."""
+        counted = [name for name in measured if with_triplet or name != "triplet"]
+        mean = torch.stack([self._weights[name] * measured[name] for name in counted]).sum()
+        return mean * self._networks  # each network has all of its own loss
+
+    def free_centres(self) -> None:
+        """Take what the objective multiplies each centre loss by off the gradients of its centres.
+
+        They have an optimiser and a rate of their own, which means the same in a network of any number of branches.
+        """
+        is_mean = self._losses.over_branches == "mean"
+        for network in cast(Sequence[nn.ModuleList], self.centres):
+            share = self._losses.centre_weight / (len(network) if is_mean else 1)
+            for centre in network.parameters():
+                if centre.grad is not None:
+                    centre.grad /= share
+
+    def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
+        """The losses of one network alone."""
+        losses, rule = self._losses, self._losses.over_branches
+        measured = {"classifier": over_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}
+        if losses.entropy_weight:
+            measured["entropy"] = over_branches([entropy(rows) for rows in output.logits], rule=rule)
+        if not (losses.triplet_weight or losses.centre_weight):
+            return measured
+        embeddings, all_labels = [self._gather(rows) for rows in output.embeddings], self._gather(labels)
+        if losses.triplet_weight:
+            measured["triplet"] = over_branches(
+                [
+                    batch_hard_triplet(rows, all_labels, margin=losses.triplet_margin)
+                    for rows in self._mined(embeddings)
+                ],
+                rule=rule,
+            )
+        if losses.centre_weight:
+            centres = cast(nn.ModuleList, self.centres[number])
+            distances = [centre(rows, all_labels) for centre, rows in zip(centres, embeddings, strict=True)]
+            measured["centre"] = over_branches(distances, rule=rule)
+        return measured
+
+    def _mined(self, embeddings: Sequence[Tensor]) -> Sequence[Tensor]:
+        """The embeddings among which triplets are found."""
+        if self._losses.triplet_on == "concatenation":
+            embeddings = [torch.cat(list(embeddings), dim=1)]
+        if self._losses.triplet_on_unit_length:
+            embeddings = [functional.normalize(rows) for rows in embeddings]
+        return embeddings
+
+
+def cross_entropy(losses: Losses) -> Classify:
+    """The classifiers' loss where every image is of one class."""
+    return partial(label_smoothed_cross_entropy, smoothing=losses.label_smoothing)
+
+
+def attribute_entropy(positive_ratios: Tensor) -> Classify:
+    """The classifiers' loss where every image has attributes or not. positive_ratios: (A,), on the training images."""
+    return partial(weighted_attribute_loss, positive_ratios=positive_ratios)
+
+
+def share_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """The share of classes, or of attributes, that the logits get right."""
+    right = logits.argmax(dim=1) == labels if labels.ndim == 1 else (logits > 0) == (labels > 0)
+    return right.float().mean()
+
+
+def _floats(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    return tuple(tensor.float() for tensor in tensors)
