@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.engines import write_plan
 from benchmarks.measuring.machine import record_head
-from benchmarks.measuring.plans import write_plan
 from edge_runtime.contract.errors import EngineError, ReidError
 from edge_runtime.contract.manifest import Manifest, manifest_path, read_manifest
 from edge_runtime.contract.script import run

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.script import replace_file
 from train.datasets.people_folder import split_people
 
 Split = Literal["bounding_box_train", "train", "training half"]

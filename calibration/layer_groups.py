@@ -1,11 +1,15 @@
 """The groups of layers that are quantised, or left in float, together: graph rules that know no layer names."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal, get_args
 
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import helper
 
-from calibration.links import Links, is_depthwise, weight_shapes
+from edge_runtime.contract.errors import ExportError
 
 Group = Literal["stem", "pointwise", "depthwise", "spatial", "gates", "sums", "residuals", "transitions", "descriptor"]
 GROUPS: tuple[Group, ...] = get_args(Group)
@@ -15,6 +19,25 @@ transitions: 2x2 pools and the convolutions that only they read. descriptor: las
 
 _POOLS = ("GlobalAveragePool", "ReduceMean")
 _FOLLOWERS = ("Relu", "MaxPool")
+
+
+class Links:
+    """A graph as its nodes are connected."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self.maker: dict[str, onnx.NodeProto] = {name: node for node in graph.node for name in node.output}
+        self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+        for node in graph.node:
+            for name in node.input:
+                self.readers[name].append(node)
+
+    def before(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """The nodes whose tensors this one reads."""
+        return [self.maker[name] for name in node.input if name in self.maker]
+
+    def after(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """The nodes that read this one's tensors."""
+        return [reader for name in node.output for reader in self.readers[name]]
 
 
 def layer_groups(model: onnx.ModelProto) -> dict[Group, tuple[str, ...]]:
@@ -119,3 +142,35 @@ def _only_maker(node: onnx.NodeProto, links: Links) -> onnx.NodeProto | None:
     """The one node whose tensor this one reads, if nobody else reads it."""
     makers = links.before(node)
     return makers[0] if len(makers) == 1 and len(links.after(makers[0])) == 1 else None
+
+
+def weight_shapes(graph: onnx.GraphProto) -> dict[str, tuple[int, ...]]:
+    """Shapes of the constants, by name."""
+    return {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+
+
+def group_count(conv: onnx.NodeProto) -> int:
+    """In how many groups a convolution works."""
+    return next((int(helper.get_attribute_value(a)) for a in conv.attribute if a.name == "group"), 1)
+
+
+def is_depthwise(conv: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
+    """Whether a convolution works on each channel by itself. shape: that of its weights."""
+    return group_count(conv) == shape[0] > 1 and shape[1] == 1
+
+
+def read_network(path: Path) -> onnx.ModelProto:
+    """Read a whole ONNX file.
+
+    Raises:
+        ExportError: the file cannot be read, is cut short, or is no network.
+    """
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror}; give the path of an ONNX file") from error
+    except DecodeError as error:
+        raise ExportError(f"{path} is not a whole ONNX file ({error}); export it again") from error
+    if not model.graph.node:
+        raise ExportError(f"{path} is not a whole ONNX file (its graph is empty); export it again")
+    return model

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from calibration.layer_groups import GROUPS, Group
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.script import replace_file
 
 Backend = Literal["onnxruntime", "openvino", "tensorrt"]
 Activations = Literal["uint8", "int8"]

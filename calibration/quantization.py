@@ -18,11 +18,9 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from tqdm import tqdm
 
 from calibration.image_list import ImageList, read_image_list
-from calibration.layer_groups import Group, layer_groups
-from calibration.network_file import read_network
+from calibration.layer_groups import Group, layer_groups, read_network
 from calibration.precision_plan import PERCENTILE, Activations, Choice
-from calibration.range_rules import Range, choose_range
-from calibration.ranges import Batches, extremes_of, histograms_of
+from calibration.ranges import Batches, Range, choose_range, extremes_of, histograms_of
 from calibration.rewrites.equalisation import equalise
 from calibration.rewrites.mean_pools import mean_pools_to_convolutions
 from calibration.rewrites.stem import stem_on_blocks

@@ -18,8 +18,8 @@ from pydantic import JsonValue
 
 from edge_runtime.camera.source import Source
 from edge_runtime.config import Camera, Config, json_schema, read_config
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
+from edge_runtime.contract.script import replace_file
 from edge_runtime.engine.engine import Engine, open_engine
 from edge_runtime.health.checks import Vitals
 from edge_runtime.health.server import HealthServer

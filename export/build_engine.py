@@ -13,8 +13,7 @@ from calibration.precision_plan import read_choice
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, file_sha256, read_manifest, write_manifest
 from edge_runtime.contract.script import run
-from export.acceptance.comparison import Comparison
-from export.acceptance.comparison_table import as_table
+from export.acceptance.comparison import Comparison, as_table
 from export.acceptance.options import Gate, add_gate_options, open_gate
 from export.acceptance.tolerance import Tolerance, add_tolerance_options, tolerance_of
 from export.building.build import Plan, make_engine, make_plan, refuse_stale

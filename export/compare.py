@@ -7,7 +7,7 @@ from pathlib import Path
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import run
-from export.acceptance.comparison_table import as_table
+from export.acceptance.comparison import as_table
 from export.acceptance.options import add_gate_options, open_gate
 from export.acceptance.tolerance import add_tolerance_options, tolerance_of
 

@@ -10,8 +10,7 @@ from typing import get_args
 import numpy as np
 
 from calibration.image_list import read_image_list
-from calibration.layer_groups import Group
-from calibration.network_file import read_network
+from calibration.layer_groups import Group, read_network
 from calibration.precision_plan import (
     Backend,
     Choice,

@@ -31,8 +31,7 @@ from edge_runtime.contract.provenance import describe_file, successor
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.acceptance.acceptance_images import images_of_data
-from export.acceptance.comparison import compare_descriptions, fidelity
-from export.acceptance.comparison_table import as_table
+from export.acceptance.comparison import as_table, compare_descriptions, fidelity
 from export.acceptance.tolerance import usual_tolerance
 from export.graph.activation_ranges import LARGEST_HALF, largest_activations
 from export.graph.cost import cost_of
@@ -42,7 +41,7 @@ from export.graph.variants import Graph, choose_graph
 from train.datasets.catalog import ReidData, load_images, open_folder
 from train.models.checkpoint import LoadedNetwork, load_network
 from train.models.pixels import describe_with
-from train.models.whole_stripes import check_stripes
+from train.models.stripes import check_stripes
 
 _EXAMPLES = """\
 examples:

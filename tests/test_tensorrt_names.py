@@ -13,7 +13,7 @@ from tests.support.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bi
 
 FILES = (
     "export/building/tensorrt_builder.py",
-    "export/building/tensorrt_progress.py",
+    "export/building/tensorrt_builder.py",
     "edge_runtime/engine/tensorrt/tensorrt_engine.py",
     "edge_runtime/engine/tensorrt/library.py",
     "edge_runtime/engine/tensorrt/slot.py",

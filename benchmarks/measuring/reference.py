@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.measuring.network_cost import cost_of
 from benchmarks.measuring.peaks import measure_cpu_peaks, measure_gpu_peaks
-from benchmarks.measuring.roofline import Cost, Peaks
+from benchmarks.measuring.roofline import Cost, Peaks, cost_of
 from benchmarks.peers.plain_export import Peer, Source
 from benchmarks.peers.pytorch import cpu_peers, cuda_peers, device_name, export_plain, open_network
 

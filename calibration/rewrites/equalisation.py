@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibration.links import Links, group_count, is_depthwise
+from calibration.layer_groups import Links, group_count, is_depthwise
 from calibration.ranges import Extremes, Floats
 
 _SMALLEST = 1 / 64  # a channel that is nearly dead is not blown up further

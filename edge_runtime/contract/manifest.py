@@ -11,8 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ManifestError
+from edge_runtime.contract.script import replace_file
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 Precision = Literal["fp32", "fp16", "bf16", "int8"]

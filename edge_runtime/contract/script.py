@@ -1,7 +1,9 @@
 """How every entry script ends: an exit code, and one sentence on stderr when something a user can act on went wrong."""
 
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from edge_runtime.contract.errors import ReidError
@@ -36,3 +38,18 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped by the user", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
+
+
+def replace_file(path: Path, content: bytes | str) -> None:
+    """Write a file atomically: a reader finds the old one or the new one, and a failure leaves nothing of the new.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise

@@ -23,25 +23,30 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link import spool_clock
 from edge_runtime.link.messages import GapReason, new_boot
 from edge_runtime.link.spool_file import (
+    CREATED_NS,
+    MACHINE_SCHEMA,
     PAGE_BYTES,
     PRAGMAS,
     as_publish_error,
     beside,
     connect,
+    find_aged,
     is_damage,
     lock,
+    note_boot,
+    note_clock_step,
     read_number,
     transaction,
+    uptime_ns,
     write_number,
 )
 
 logger = logging.getLogger(__name__)
 
 _SCHEMA = f"""
-{spool_clock.SCHEMA}
+{MACHINE_SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY, worth INTEGER NOT NULL, created_ns INTEGER NOT NULL,
@@ -99,7 +104,7 @@ class Spool:
     path: the file; its folder is made if missing.
     node: whose numbers these are; a file of another node is refused.
     max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
-    max_age_s: messages older than this are erased; see `spool_clock`.
+    max_age_s: messages older than this are erased; see `find_aged`.
     min_free_bytes: the file does not grow into this much of the disk's free space, but for its first MiB.
 
     Raises:
@@ -143,7 +148,7 @@ class Spool:
                 if why := self._make_room(len(entry.payload), entry.worth):
                     self._drop([seq], why)
                     continue
-                values = (seq, entry.worth, spool_clock.uptime_ns(), self.boot, entry.topic, entry.payload)
+                values = (seq, entry.worth, uptime_ns(), self.boot, entry.topic, entry.payload)
                 self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
             return numbers
@@ -157,13 +162,13 @@ class Spool:
         """Read up to `limit` messages with first <= seq < stop, oldest first, leaving out some topics."""
         marks = ", ".join("?" * len(without_topics))
         query = (
-            f"SELECT seq, boot, topic, payload, {spool_clock.CREATED_NS} FROM message WHERE seq >= ? AND seq < ? "
+            f"SELECT seq, boot, topic, payload, {CREATED_NS} FROM message WHERE seq >= ? AND seq < ? "
             f"AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
         )
         values = (first, stop, *without_topics, limit)
 
         def read() -> list[Row]:
-            spool_clock.follow(self._db)
+            note_clock_step(self._db)
             return [Row(*row) for row in self._db.execute(query, values)]
 
         return self._transact(read)
@@ -286,7 +291,7 @@ class Spool:
         else:
             self.next_seq = stored["next_seq"]
         with transaction(self._db):
-            spool_clock.begin(self._db, self.next_seq)
+            note_boot(self._db, self.next_seq)
         self._reserved = reserved
 
     def _begin_numbering(self, first: int) -> None:
@@ -361,8 +366,8 @@ class Spool:
         return None
 
     def _drop_aged(self) -> None:
-        spool_clock.follow(self._db)
-        while aged := spool_clock.aged(self._db, self.max_age_s):
+        note_clock_step(self._db)
+        while aged := find_aged(self._db, self.max_age_s):
             self._drop(aged, "age")
 
     def _drop(self, numbers: Sequence[int], why: GapReason) -> None:

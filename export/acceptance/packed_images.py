@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
+from edge_runtime.contract.script import replace_file
 from export.acceptance.acceptance_images import Crops, JudgedImages, crops_of_samples
 from train.datasets.catalog import ReidData, Sample
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import version_converter
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
-from calibration.network_file import read_network
-from edge_runtime.contract.atomic import replace_file
+from calibration.layer_groups import read_network
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
+from edge_runtime.contract.script import replace_file
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable, read_device
 from edge_runtime.engine.tensorrt.library import is_strongly_typed, load_tensorrt, profile_sharing, tensorrt_log
-from export.building.half_floats import with_half_floats
-from export.building.tensorrt_progress import show_progress
 
 logger = logging.getLogger(__name__)
 
@@ -272,3 +273,57 @@ def _attach_timing_cache(config: Any, path: Path) -> Any:
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             raise ExportError(f"TensorRT refuses a timing cache: {tensorrt_log().take_errors()}")
     return cache
+
+
+def show_progress(trt: Any, config: Any) -> None:
+    """Show a bar per top-level phase of the build, where TensorRT (10 and later) tells of its progress."""
+    if not hasattr(trt, "IProgressMonitor"):
+        return
+    from tqdm import tqdm
+
+    base: Any = trt.IProgressMonitor
+
+    class Bars(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self._bars: dict[str, tqdm[Any]] = {}
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            if parent is None:
+                self._bars[name] = tqdm(total=steps, desc=name, leave=False, disable=None)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            if name in self._bars:
+                self._bars[name].update()
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            if name in self._bars:
+                self._bars.pop(name).close()
+
+    config.progress_monitor = Bars()
+
+
+_OPSET = 19  # the first in which quantising takes float16
+# They add up many numbers, or squares, or go through exp: see rewrites/half.py.
+_IN_FLOAT32 = ("GlobalAveragePool", "ReduceMean", "Softmax", "InstanceNormalization", "BatchNormalization")
+
+
+def with_half_floats(quantised: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a Q/DQ network whose other steps compute in float16, but for its two ends and long sums.
+
+    ONNX Runtime's optimiser gives wrong results for it on a CPU (1.31); without the optimiser they are right.
+    """
+    network = version_converter.convert_version(quantised, _OPSET)
+    attention = [node.name for node in network.graph.node if node.op_type == "MatMul" and _feeds_softmax(node, network)]
+    half = convert_float_to_float16(
+        network, keep_io_types=True, op_block_list=list(_IN_FLOAT32), node_block_list=attention
+    )
+    sorted_ = OnnxModel(half)
+    sorted_.topological_sort()  # the casts stand at the end until then
+    result: onnx.ModelProto = sorted_.model
+    return result
+
+
+def _feeds_softmax(node: onnx.NodeProto, network: onnx.ModelProto) -> bool:
+    return any(reader.op_type == "Softmax" and node.output[0] in reader.input for reader in network.graph.node)

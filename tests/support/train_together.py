@@ -10,7 +10,7 @@ from edge_runtime.contract.manifest import Input
 from train.data.loader import TrainingImages
 from train.data.store import KeptPixels
 from train.machine.processes import join_processes, leave
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training import loop
 from train.training.objective import Objective, cross_entropy

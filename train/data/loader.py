@@ -1,9 +1,11 @@
 """Augmented batches of training images, on the device."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_runtime.contract.errors import DataError
-from train.data.ahead import ahead
 from train.data.augment import augment
 from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
 from train.data.store import PixelStore, Positions, upload
@@ -112,3 +113,23 @@ class TrainingImages:
 def _endless(draw: Callable[[np.random.Generator], Iterator[Positions]], *, seed: list[int]) -> Iterator[Positions]:
     for again in count():
         yield from draw(np.random.default_rng([*seed, again]))
+
+
+Item = TypeVar("Item")
+Prepared = TypeVar("Prepared")
+
+
+def ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
+    """Yield `prepare(item)` for each item in order, worked on by one thread that is up to `count` items ahead.
+
+    Raises:
+        What `prepare` raises, when it is that item's turn.
+    """
+    waiting: deque[Future[Prepared]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+        for item in items:
+            waiting.append(thread.submit(prepare, item))
+            if len(waiting) > count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -10,14 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.any_folder import read_any_folder
 from train.datasets.cifar_imagenet import read_cifar, read_imagenet
 from train.datasets.cuhk03 import Boxes, read_cuhk03
 from train.datasets.images import load_images
 from train.datasets.market1501 import has_market_layout, read_market1501, read_market_layout
 from train.datasets.msmt17 import read_msmt17
 from train.datasets.pa100k import read_pa100k
-from train.datasets.people_folder import IMAGE_SUFFIXES
+from train.datasets.people_folder import IMAGE_SUFFIXES, read_any_folder
 from train.datasets.published import PUBLISHED, check_counts, inner_folder
 from train.datasets.samples import AttributeData, ClassificationData, LabelledImages, ReidData, Sample
 from train.datasets.union import join

@@ -7,8 +7,7 @@ from functools import partial
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
-from train.models.mgn import MGN
-from train.models.mgn_singles import MGNSingles
+from train.models.mgn import MGN, MGNSingles
 from train.models.osnet import OSNet, OSNetIBN
 from train.models.osnet_ablations import ABLATIONS, DesignedBlock, ablation
 from train.models.osnet_ain import OSNetAIN

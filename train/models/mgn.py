@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from train.models.osnet import initialise
-from train.models.output import TrainingOutput
 from train.models.public_names import load_renamed
 from train.models.resnet import MAP_CHANNELS, ResNetEnd, ResNetStart
+from train.models.training_output import TrainingOutput
 from train.models.weights import State
 
 REDUCED_CHANNELS = 256
@@ -100,3 +100,27 @@ def _reduction() -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(MAP_CHANNELS, REDUCED_CHANNELS, 1, bias=False), nn.BatchNorm2d(REDUCED_CHANNELS), nn.ReLU()
     )
+
+
+class MGNSingles(MGN):
+    """A global, a two-part and a three-part network that share nothing; descriptor and outputs are as MGN's."""
+
+    backbone_modules = ("starts", "branches")
+
+    def __init__(self, *, classes: int) -> None:
+        super().__init__(classes=classes)
+        del self.shared
+        self.starts = nn.ModuleList(ResNetStart() for _ in self.stripes)
+        initialise(self.starts)
+
+    def _maps(self, images: Tensor) -> list[Tensor]:
+        return [branch(start(images)) for start, branch in zip(self.starts, self.branches, strict=True)]
+
+    def load_pretrained(self, state: State, *, source: Path) -> None:
+        """Fill all three networks from ImageNet weights in torchvision's layout.
+
+        Raises:
+            CheckpointError: the weights belong to another network.
+        """
+        renames = ((r"(?:starts|branches)\.\d+\.(.+)", r"\1"),)
+        load_renamed(self, state, renames, fresh=("reductions", "classifiers"), unused=("fc.",), source=source)

@@ -17,7 +17,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
 
 Norm = Callable[[int], nn.Module]

@@ -19,7 +19,7 @@ from train.models.osnet import (
     stage_widths,
     transition,
 )
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 
 
 class LightConvStream(nn.Module):

@@ -7,7 +7,7 @@ section 4.3, tables 8 and 9.
 from torch import Tensor, nn
 
 from train.models.osnet import Block, ConvLayer, OSBlock, OSNetHead, initialise, stage, stage_widths, transition
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 
 
 class OSNetCifar(OSNetHead):

@@ -29,8 +29,8 @@ from train.models.osnet import (
     stage_widths,
     transition,
 )
-from train.models.output import TrainingOutput
 from train.models.public_names import load_renamed
+from train.models.training_output import TrainingOutput
 from train.models.weights import State
 
 _STRIPES = 4

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.osnet import initialise
-from train.models.output import TrainingOutput
 from train.models.public_names import load_renamed
 from train.models.resnet import MAP_CHANNELS, ResNetEnd, ResNetStart
+from train.models.training_output import TrainingOutput
 from train.models.weights import State
 
 TABLE_4_LEVELS = ("000001", "100000", "001111", "110011", "111100")

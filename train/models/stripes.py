@@ -5,6 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from edge_runtime.contract.errors import ExportError
+from train.models.checkpoint import LoadedNetwork
+
 _MAP_STRIDE_PX = 16  # image rows per row of the maps that PLR-OSNet, MGN and Pyramid cut
 
 
@@ -39,3 +42,15 @@ def fault_of_stripes(network: nn.Module, *, height_px: int, width_px: int) -> st
         f"at a height of {height_px} pixels its maps have {rows} rows, which make no {count} equal stripes; "
         f"use a multiple of {_MAP_STRIDE_PX * math.lcm(*counts)} pixels"
     )
+
+
+def check_stripes(source: LoadedNetwork) -> None:
+    """Refuse an input height that the network's stripes do not divide.
+
+    Raises:
+        ExportError: a map's rows are no multiple of its stripes.
+    """
+    input_ = source.manifest.input
+    fault = fault_of_stripes(source.network, height_px=input_.height_px, width_px=input_.width_px)
+    if fault is not None:
+        raise ExportError(f"{source.manifest.architecture} cannot be exported: {fault}")

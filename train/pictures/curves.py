@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from edge_runtime.contract.errors import DataError
-from train.training.curves import Curves, read_curves
+from train.training.run_folder import Curves, read_curves
 
 _COLUMNS = 3
 _MAIN_CURVES = ("", "total")

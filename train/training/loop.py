@@ -20,15 +20,20 @@ from train.machine.memory import explain_full_memory
 from train.machine.mixed_precision import mixed, precision_for
 from train.machine.processes import Processes, with_common_norms
 from train.models import checkpoint
-from train.models.output import TrainingOutput
 from train.models.pixels import PixelScale
+from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
 from train.recipe import Recipe
 from train.training.dynamic_training import Controller
 from train.training.meters import Tally
 from train.training.objective import Measured, Objective, share_right
-from train.training.optimisers import build_centre_optimiser, build_optimiser, set_rate
-from train.training.schedule import learning_rate, trains_only_classifier
+from train.training.optimisers import (
+    build_centre_optimiser,
+    build_optimiser,
+    learning_rate,
+    set_rate,
+    trains_only_classifier,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 from train.recipe import Losses, Recipe
 from train.training.losses import (
     CentreLoss,
     batch_hard_triplet,
     entropy,
     label_smoothed_cross_entropy,
+    mutual_losses,
     over_branches,
     weighted_attribute_loss,
 )
-from train.training.mutual_learning import mutual_losses
 
 Gather = Callable[[Tensor], Tensor]
 """The rows of all processes from those of this one, differentiable: `Processes.gather`."""

@@ -1,12 +1,13 @@
 """From a recipe's update rule to PyTorch's optimisers."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
 from torch import nn
 
-from train.recipe import Losses, Optimiser
+from train.recipe import Losses, Optimiser, Recipe, Schedule
 
 Group = dict[str, Any]
 
@@ -53,3 +54,29 @@ def _groups(network: nn.Module, settings: Optimiser) -> list[Group]:
     new = [value for name, value in network.named_parameters() if name.partition(".")[0] not in backbone]
     share = settings.new_layers_learning_rate / settings.learning_rate
     return [{"params": old, "share": 1.0}, {"params": new, "share": share}]
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Learning rate of epoch `epoch`, counted from 0."""
+    return recipe.optimiser.learning_rate * _share(recipe.schedule, epoch)
+
+
+def _share(schedule: Schedule, epoch: int) -> float:
+    """What the highest learning rate is multiplied by during epoch `epoch`, counted from 0."""
+    if epoch < schedule.warm_up_epochs:
+        return _warm_up(schedule, epoch)
+    if schedule.shape == "cosine":
+        return (1 + math.cos(math.pi * epoch / schedule.epochs)) / 2
+    return float(schedule.factor ** sum(epoch >= step for step in schedule.steps))
+
+
+def _warm_up(schedule: Schedule, epoch: int) -> float:
+    """The epochs below the highest rate: epoch `warm_up_epochs`, counted from 0, is the first one at it."""
+    if schedule.warm_up_from is None:
+        return (epoch + 1) / (schedule.warm_up_epochs + 1)
+    return schedule.warm_up_from + (1 - schedule.warm_up_from) * epoch / schedule.warm_up_epochs
+
+
+def trains_only_classifier(schedule: Schedule, epoch: int) -> bool:
+    """Whether everything but the classifiers is frozen during epoch `epoch`, counted from 0."""
+    return epoch < schedule.classifier_only_epochs

@@ -1,8 +1,9 @@
 """The folder that a run leaves: settings, log, curves, the state to go on from, checkpoints and scores."""
 
 import json
+import logging
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from matplotlib import pyplot
+from matplotlib.ticker import MaxNLocator
 
-from edge_runtime.contract.atomic import replace_file
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import file_sha256
 from edge_runtime.contract.provenance import commit, cpu_name
+from edge_runtime.contract.script import replace_file
 from train.machine.processes import Processes
 from train.recipe import Recipe
-from train.training.curves import draw_curves
 
 Row = Mapping[str, Any]
 _OPTIONS = {"recipe.schedule.epochs": "--epochs", "recipe.batches.size": "--batch"}
@@ -137,3 +139,94 @@ def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any,
             yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif was != now:
         yield name, was, now
+
+
+logger = logging.getLogger(__name__)
+
+
+class EventLog:
+    """Writes TensorBoard's event files into a folder; without the package tensorboard it does nothing.
+
+    finished_epochs: what an earlier, stopped run wrote of later epochs is to be left out.
+    """
+
+    def __init__(self, folder: Path, *, finished_epochs: int) -> None:
+        self._writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            logger.info("no TensorBoard files: the package tensorboard is not installed")
+            return
+        self._writer = SummaryWriter(str(folder), purge_step=finished_epochs + 1)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add the numbers of one line of the log, also those of its nested parts."""
+        if self._writer is None:
+            return
+        for name, value in _numbers(row).items():
+            self._writer.add_scalar(name, value, row["epoch"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    numbers: dict[str, float] = {}
+    for name, value in row.items():
+        if isinstance(value, Mapping):
+            numbers |= {f"{name}/{inner}": number for inner, number in value.items()}
+        else:
+            numbers[name] = value
+    return numbers
+
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Draw losses, training accuracy, learning rate and scores over epochs. log: see `read_curves`."""
+    panels = read_curves(log)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), layout="constrained")
+    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+        _draw(axis, title, curves)
+    figure.savefig(picture, dpi=120)
+    pyplot.close(figure)
+
+
+def read_curves(log: Path) -> dict[str, Curves]:
+    """A run's curves by panel and name; a panel that has none is left out. log: JSON lines, one per epoch."""
+    rows = list({row["epoch"]: row for row in map(json.loads, log.read_text().splitlines())}.values())
+    panels = {
+        "loss": {"total": _curve(rows, "loss"), **_nested(rows, "losses")},
+        "training accuracy": {"": _curve(rows, "accuracy")},
+        "learning rate": {"": _curve(rows, "learning_rate")},
+        "scores": _nested(rows, "scores"),
+    }
+    return {title: curves for title, curves in panels.items() if curves}
+
+
+def _draw(axis: Any, title: str, curves: Curves) -> None:
+    for name, points in curves.items():
+        marker = "o" if len(points) == 1 else None
+        axis.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker=marker)
+    axis.set(xlabel="epoch", title=title)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
+    if len(curves) > 1:
+        axis.legend(fontsize="small")
+
+
+def _curve(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
+    return [(row["epoch"], row[key]) for row in rows]
+
+
+def _nested(rows: Sequence[Row], key: str) -> Curves:
+    """The figures under `key` by name, of the epochs that have them."""
+    curves: Curves = {}
+    for row in rows:
+        for name, value in row.get(key, {}).items():
+            curves.setdefault(name, []).append((row["epoch"], value))
+    return curves

@@ -20,15 +20,14 @@ from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models import checkpoint
 from train.models.catalog import build
-from train.models.output import TrainingOutput
 from train.models.stripes import fault_of_stripes
+from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
 from train.recipe import Recipe
-from train.training.event_log import EventLog
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Objective
 from train.training.overrides import fitted_to
-from train.training.run_folder import RunFolder
+from train.training.run_folder import EventLog, RunFolder
 from train.training.tasks import Networks, Scores, Task
 
 logger = logging.getLogger(__name__)

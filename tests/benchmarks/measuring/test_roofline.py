@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.measuring.network_cost import cost_of
 from benchmarks.measuring.peaks import measure_cpu_peaks
-from benchmarks.measuring.roofline import Peaks, arithmetic_ms, layerwise_ms
+from benchmarks.measuring.roofline import Peaks, arithmetic_ms, cost_of, layerwise_ms
 from train.models.catalog import build
 
 

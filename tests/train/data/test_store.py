@@ -8,7 +8,7 @@ import torch
 
 from edge_runtime.contract.errors import DataError
 from train.data import store
-from train.data.ahead import ahead
+from train.data.loader import ahead
 from train.data.store import KeptPixels, Size, StreamedPixels, open_store, pixel_statistics
 from train.datasets.images import ImageArray, ImageFiles
 

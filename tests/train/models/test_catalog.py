@@ -7,7 +7,7 @@ import torch
 
 from edge_runtime.contract.errors import ConfigError
 from train.models.catalog import architectures, build
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 
 WIDTHS = ("x1_0", "x0_75", "x0_5", "x0_25")
 ROWS = (

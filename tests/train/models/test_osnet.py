@@ -13,7 +13,7 @@ from edge_runtime.contract.errors import CheckpointError
 from tests.conftest import ROOT
 from tests.golden.rule import image, parameter
 from train.models.catalog import build
-from train.models.output import TrainingOutput
+from train.models.training_output import TrainingOutput
 from train.training.losses import label_smoothed_cross_entropy
 
 GOLDEN = ROOT / "tests" / "golden"

@@ -12,9 +12,9 @@ from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
 from train.models.catalog import build
 from train.models.complexity import measure
-from train.models.output import TrainingOutput
 from train.models.plr_osnet import Attention
 from train.models.public_names import layout_of, load_public
+from train.models.training_output import TrainingOutput
 from train.training.losses import batch_hard_triplet, label_smoothed_cross_entropy
 
 SOURCE = Path("plr.pth")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.link import spool_clock
+from edge_runtime.link import spool_file
 from edge_runtime.link.spool import Entry, Gap, Spool, Worth
 from tests.support.sample_messages import open_spool
 
@@ -40,7 +40,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     boot = tmp_path / "boot_id"
     boot.write_text("boot")
     machine = Machine(boot)
-    monkeypatch.setattr(spool_clock, "_BOOT", boot)
+    monkeypatch.setattr(spool_file, "_BOOT", boot)
     monkeypatch.setattr(time, "time_ns", lambda: machine.wall_s * 10**9)
     monkeypatch.setattr(time, "clock_gettime_ns", lambda _: machine.uptime_s * 10**9)
     return machine
