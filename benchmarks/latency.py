@@ -38,7 +38,8 @@ from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import Input, read_manifest
 from edge_runtime.contract.provenance import cpu_name
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from edge_runtime.engine.tensorrt.library import load_tensorrt, shares_profiles
 from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
 

@@ -21,7 +21,8 @@ from calibration.quantization import batches_of
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Manifest, Score, read_manifest
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from export.building.timing import Call, interleave
 from train.datasets.catalog import ReidData, open_folder
 from train.scoring.scoring import score_on

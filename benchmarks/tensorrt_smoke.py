@@ -24,7 +24,7 @@ from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import EngineError, ReidError
 from edge_runtime.contract.manifest import Manifest, manifest_path, read_manifest
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export.acceptance.comparison import fidelity
 from export.building.tensorrt_builder import Batch
 from train.datasets.catalog import load_images, open_folder

@@ -35,7 +35,7 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from edge_runtime.contract.preprocess import in_colour_order, read_image, resize
-from edge_runtime.contract.provenance import describe_file, successor
+from edge_runtime.contract.provenance import derive_manifest, describe_file
 
 _CHUNK = 4
 
@@ -94,7 +94,7 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, choice:
         raise ExportError(f"cannot write {output}: {error.strerror}; give another --output") from error
     finally:
         partial.unlink(missing_ok=True)
-    manifest = successor(
+    manifest = derive_manifest(
         parent,
         artefact.model_copy(update={"file": output.name}),
         build=Build(backend="onnxruntime", precision="int8", kept_higher=choice.kept_in_float),

@@ -20,7 +20,7 @@ from pydantic import (
 from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
-from edge_runtime.engine.engine import Backend
+from edge_runtime.engine.catalog import Backend
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.topics import check_name
 

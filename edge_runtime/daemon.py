@@ -20,16 +20,18 @@ from edge_runtime.camera.source import Source
 from edge_runtime.config import Camera, Config, json_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.script import replace_file
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import Vitals
 from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.detector import Detector, open_detector
+from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.detector import Detector
 from edge_runtime.people.tracker import Tracker
 from edge_runtime.service import Service
-from edge_runtime.stream import Lane
+from edge_runtime.stream import CameraStream
 
 logger = logging.getLogger(__name__)
 
@@ -105,18 +107,18 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
             return 0
         with _spool(config) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
-            lanes = [
-                _lane(camera, source, config=config, detector=detector, engine=engine)
+            streams = [
+                _stream(camera, source, config=config, detector=detector, engine=engine)
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
-            service = Service(lanes, engine=engine, publisher=publisher, started_s=started_s)
+            service = Service(streams, engine=engine, publisher=publisher, started_s=started_s)
             with _health(config, Vitals(service, publisher)):
                 publisher.start()
                 try:
                     return _watch(service, stop)
                 finally:
-                    for lane in lanes:
-                        lane.source.close()
+                    for stream in streams:
+                        stream.source.close()
                     publisher.stop(_FLUSH_S)
                     _say_goodbye(service, engine, path=arguments.summary)
 
@@ -169,8 +171,8 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _lane(camera: Camera, source: Source, *, config: Config, detector: Detector, engine: Engine) -> Lane:
-    return Lane(
+def _stream(camera: Camera, source: Source, *, config: Config, detector: Detector, engine: Engine) -> CameraStream:
+    return CameraStream(
         source,
         detector=detector,
         tracker=Tracker(sure_score=detector.sure_score),

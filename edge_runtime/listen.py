@@ -26,7 +26,7 @@ from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
 from edge_runtime.link.broker import BrokerSettings, Connection
 from edge_runtime.link.messages import DescriptorMessage, Message
 from edge_runtime.link.topics import ROOT, check_name
-from edge_runtime.receiver.receiver import Accepted, Event, Noted, Reception, Refused, Summary
+from edge_runtime.receiver.receiver import Accepted, Event, Noted, Receiver, Refused, Summary
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
     file: Path | None = arguments.summary
     if file and (not file.parent.is_dir() or file.is_dir()):
         raise ConfigError(f"cannot write {file}: expected a file name in a folder that exists; give another --summary")
-    reception = Reception(arguments.space)
+    receiver = Receiver(arguments.space)
     client_id = arguments.session or f"listen-{secrets.token_hex(4)}"
     session_s = _SESSION_S if arguments.session else 0
     deadline = time.monotonic() + arguments.duration_s if arguments.duration_s is not None else float("inf")
@@ -96,7 +96,7 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
             try:
                 connection.subscribe(topics)
                 has_connected = True
-                _receive(connection, reception, arguments=arguments, ending=ending, deadline=deadline)
+                _receive(connection, receiver, arguments=arguments, ending=ending, deadline=deadline)
                 break
             finally:
                 connection.close()
@@ -105,14 +105,14 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
                 raise
             logger.warning("%s; trying again", error)
             ending.wait(_RECONNECT_S)
-    for event in reception.finish():
+    for event in receiver.finish():
         _print(event, is_json=arguments.json)
-    return _conclude(reception.summary(), file)
+    return _conclude(receiver.summary(), file)
 
 
 def _receive(
     connection: Connection,
-    reception: Reception,
+    receiver: Receiver,
     *,
     arguments: argparse.Namespace,
     ending: threading.Event,
@@ -128,10 +128,10 @@ def _receive(
         _, received = connection.step(min(0.2, max(0.0, deadline - time.monotonic())))
         for payload in received:
             quiet_since = time.monotonic()
-            for event in reception.take(payload):
+            for event in receiver.take(payload):
                 _print(event, is_json=arguments.json)
         is_quiet = time.monotonic() - quiet_since > _QUIET_S
-        if arguments.until_stopped and is_quiet and reception.has_ended():
+        if arguments.until_stopped and is_quiet and receiver.has_ended():
             return
 
 

@@ -13,7 +13,7 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
-from edge_runtime.stream import Lane, Sighting
+from edge_runtime.stream import CameraStream, Sighting
 
 _IDLE_S = 0.005
 _STATUS_S = 1.0
@@ -44,8 +44,10 @@ class Service:
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
     """
 
-    def __init__(self, lanes: Sequence[Lane], *, engine: Engine, publisher: Publisher, started_s: float) -> None:
-        self.lanes = tuple(lanes)
+    def __init__(
+        self, streams: Sequence[CameraStream], *, engine: Engine, publisher: Publisher, started_s: float
+    ) -> None:
+        self.streams = tuple(streams)
         self._engine = engine
         self._publisher = publisher
         self._started_s = started_s
@@ -63,20 +65,20 @@ class Service:
             PublishError: messages could not be spooled.
             EngineError: the engine failed.
         """
-        for lane in self.lanes:
+        for stream in self.streams:
             with contextlib.suppress(StreamError):  # its status says so, too; the others go on
-                lane.source.start()
-        running = list(self.lanes)
+                stream.source.start()
+        running = list(self.streams)
         while running and not stop.is_set():
             self._moved_s = time.monotonic()
             has_seen = self._step(running, stop)
-            running = [lane for lane in running if not self._has_ended(lane)]
+            running = [stream for stream in running if not self._has_ended(stream)]
             self._tell()
             if not has_seen:
                 stop.wait(_IDLE_S)
-        for lane in running:
-            self._publish(lane, lane.end())
-        states = [(lane.camera_id, lane.source.status()) for lane in self.lanes]
+        for stream in running:
+            self._publish(stream, stream.end())
+        states = [(stream.camera_id, stream.source.status()) for stream in self.streams]
         if faults := [f"camera {id_}: {status.reason}" for id_, status in states if status.state == "disabled"]:
             raise StreamError("; ".join(faults))
 
@@ -86,15 +88,15 @@ class Service:
 
     def live_cameras(self) -> int:
         """How many cameras give frames now."""
-        return sum(lane.source.status().state == "live" for lane in self.lanes)
+        return sum(stream.source.status().state == "live" for stream in self.streams)
 
     def summary(self) -> Summary:
         """What was done so far."""
-        counts = [lane.counts for lane in self.lanes]
+        counts = [stream.counts for stream in self.streams]
         facts = self._publisher.facts()
         return Summary(
             frames=sum(count.frames for count in counts),
-            frames_dropped=sum(lane.source.status().dropped for lane in self.lanes),
+            frames_dropped=sum(stream.source.status().dropped for stream in self.streams),
             people=sum(count.people for count in counts),
             tracks=sum(count.tracks for count in counts),
             descriptors=sum(count.descriptors for count in counts),
@@ -106,33 +108,33 @@ class Service:
             start_to_first_message_s=self._first_message_s,
         )
 
-    def _step(self, lanes: Sequence[Lane], stop: threading.Event) -> bool:
+    def _step(self, streams: Sequence[CameraStream], stop: threading.Event) -> bool:
         """Look through every camera once. Returns whether any had a frame."""
-        sightings: list[tuple[Lane, Sighting]] = []
-        for lane in lanes:
+        sightings: list[tuple[CameraStream, Sighting]] = []
+        for stream in streams:
             if stop.is_set():
                 break  # to look at a large picture takes seconds, which add up over the cameras
             with contextlib.suppress(StreamError):  # its status says so, too
-                if sighting := lane.look():
-                    sightings.append((lane, sighting))
+                if sighting := stream.look():
+                    sightings.append((stream, sighting))
         if not sightings:
             return False
         descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
-        for (lane, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
-            self._publish(lane, lane.report(sighting, rows))
+        for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
+            self._publish(stream, stream.report(sighting, rows))
         return True
 
-    def _has_ended(self, lane: Lane) -> bool:
-        if lane.source.status().state not in ("ended", "disabled"):
+    def _has_ended(self, stream: CameraStream) -> bool:
+        if stream.source.status().state not in ("ended", "disabled"):
             return False
-        self._publish(lane, lane.end())
-        self._tell_camera(lane)
+        self._publish(stream, stream.end())
+        self._tell_camera(stream)
         return True
 
-    def _publish(self, lane: Lane, messages: Sequence[Message]) -> None:
+    def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:
-            self._publisher.publish(lane.camera_id, messages)
+            self._publisher.publish(stream.camera_id, messages)
             self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
 
     def _tell(self) -> None:
@@ -140,21 +142,21 @@ class Service:
         now_s = time.monotonic()
         if now_s >= self._status_s:
             self._status_s = now_s + _STATUS_S
-            for lane in self.lanes:
-                self._publish(lane, lane.end_lost())
-                self._tell_camera(lane)
+            for stream in self.streams:
+                self._publish(stream, stream.end_lost())
+                self._tell_camera(stream)
         if now_s >= self._metrics_s:
             self._metrics_s = now_s + _METRICS_S
             self._publisher.spool.tidy()  # nothing else does while nobody is seen and the broker is away
             self._publisher.publish_metrics(asdict(self.summary()))
 
-    def _tell_camera(self, lane: Lane) -> None:
-        source = lane.source.status()
+    def _tell_camera(self, stream: CameraStream) -> None:
+        source = stream.source.status()
         state = "disabled" if source.state == "ended" else source.state
         status = CameraStatus(state=state, why=source.reason)
-        if self._told.get(lane.camera_id) != status:
-            self._told[lane.camera_id] = status
-            self._publisher.publish_camera_status(lane.camera_id, status)
+        if self._told.get(stream.camera_id) != status:
+            self._told[stream.camera_id] = status
+            self._publisher.publish_camera_status(stream.camera_id, status)
 
 
 def resident_mib() -> float:

@@ -45,7 +45,7 @@ class Sighting:
 
 @dataclass(frozen=True)
 class LaneCounts:
-    """What a lane has done so far. People are boxes of confirmed tracks that were seen, summed over frames."""
+    """What a stream has done so far. People are boxes of confirmed tracks that were seen, summed over frames."""
 
     frames: int
     people: int
@@ -65,7 +65,7 @@ class _Person:
     last_seen: dict[str, Any] = field(default_factory=dict)
 
 
-class Lane:
+class CameraStream:
     """Not safe to share between threads, but for `counts`.
 
     every_s: seconds between two descriptors of one track. max_fps: frames looked at per second, at most.

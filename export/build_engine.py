@@ -18,7 +18,7 @@ from export.acceptance.options import Gate, add_gate_options, open_gate
 from export.acceptance.tolerance import Tolerance, add_tolerance_options, tolerance_of
 from export.building.build import Plan, make_engine, make_plan, refuse_stale
 from export.building.candidate import Trial, time_engines, trials_as_table
-from export.building.request import PRECISIONS, Request, Source, all_requests, choose_backend, relative
+from export.building.request import PRECISIONS, Request, Source, all_requests, choose_backend, find_sibling
 from export.building.tensorrt_builder import Batch
 from train.datasets.catalog import open_folder
 
@@ -70,7 +70,7 @@ def _request(source: Source, precision: Precision, arguments: argparse.Namespace
 
 
 def _source(arguments: argparse.Namespace) -> Source:
-    parent = relative(arguments.model, "fp32")
+    parent = find_sibling(arguments.model, "fp32")
     usual = read_manifest(parent).artefact
     sizes = arguments.batch or (usual.batch_min, usual.batch_opt, usual.batch_max)
     choice = read_choice(arguments.choice) if arguments.choice else None

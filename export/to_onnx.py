@@ -27,7 +27,7 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from edge_runtime.contract.preprocess import in_colour_order
-from edge_runtime.contract.provenance import describe_file, successor
+from edge_runtime.contract.provenance import derive_manifest, describe_file
 from edge_runtime.contract.script import run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.acceptance.acceptance_images import images_of_data
@@ -168,7 +168,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
         ExportError: the descriptors differ by more than rounding.
     """
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
-    manifest = successor(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
+    manifest = derive_manifest(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
     before = describe_with(source.network, source.manifest.input, device=torch.device("cpu"))  # itself, unchanged
     with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
         images = _proof_images(manifest, data)

@@ -26,7 +26,7 @@ from edge_runtime.contract.manifest import (
     read_manifest,
     write_manifest,
 )
-from edge_runtime.contract.provenance import describe_file, successor
+from edge_runtime.contract.provenance import derive_manifest, describe_file
 from export.building.tensorrt_builder import Batch, BuiltPlan, build_plan
 from export.graph.deploy import deploy, deploy_in_half_precision
 from export.graph.variants import Graph, choose_graph
@@ -136,7 +136,7 @@ def _network(source: LoadedNetwork, path: Path, graph: Graph, precision: Precisi
     write_onnx(make(source.network, spec, graph=graph), path, input_=spec, descriptor=descriptor)
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
     build_ = Build(backend="onnxruntime", precision=precision)
-    write_manifest(successor(source.manifest, artefact, build=build_), path)
+    write_manifest(derive_manifest(source.manifest, artefact, build=build_), path)
 
 
 def _write_noise(folder: Path) -> Path:
@@ -168,5 +168,5 @@ def write_plan(onnx_file: Path, plan: Path, *, batch: Batch, timing_cache: Path 
     built = build_plan(onnx_file, precision=precision, workspace_mib=_WORKSPACE_MIB, timing_cache=timing_cache, **sizes)
     plan.write_bytes(built.plan)
     artefact = describe_file(plan, parent=manifest, kind="engine", opset=None).model_copy(update=sizes)
-    write_manifest(successor(manifest, artefact, build=built.build(precision, kept_higher=kept_higher)), plan)
+    write_manifest(derive_manifest(manifest, artefact, build=built.build(precision, kept_higher=kept_higher)), plan)
     return built

@@ -21,7 +21,7 @@ from benchmarks.peers.plain_export import Peer, Source, plain_peers
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 
 _STREAMS = 8
 _LEAST_QUERIES = 10

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.peers.plain_export import unit_rows
 from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 
 if TYPE_CHECKING:  # torch's threads would disturb the ways without it
     from torch import Tensor

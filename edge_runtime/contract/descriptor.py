@@ -1,5 +1,6 @@
 """Descriptors: L2 normalisation, distances, and the compact codecs of the wire."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,13 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import DataError
 
 Codec = Literal["f32", "f16", "i8"]
+Describe = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""(N, H, W, 3) uint8 RGB images -> (N, D) float32 descriptors.
+
+Cosine distance of single images takes them of any length (`Engine.describe`). Flips and Euclidean distance follow the
+papers only on descriptors as the network gives them (`Engine.describe_raw`, `train.models.pixels.describe_raw_with`).
+"""
+
 _DTYPES: dict[Codec, str] = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
 
 

@@ -42,7 +42,7 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def successor(
+def derive_manifest(
     parent: Manifest,
     artefact: Artefact,
     *,

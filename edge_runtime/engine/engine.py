@@ -1,21 +1,14 @@
 """One interface over every backend: uint8 crops in, L2-normalised descriptors out."""
 
-import logging
 from abc import ABC, abstractmethod
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import in_colour_order
-
-logger = logging.getLogger(__name__)
-
-Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 
 
 class Engine(ABC):
@@ -77,35 +70,3 @@ class Engine(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:
-    """Open the model at `path` after checking it against its manifest.
-
-    `auto` takes the backend the manifest was built for, and asking for another one is an error, never a silent change.
-    `threads` counts the CPU threads that one call may use.
-
-    Raises:
-        ManifestError: manifest missing, wrong, or of another file.
-        EngineError: the backend is missing, refuses the file, or its tensors disagree with the manifest.
-    """
-    manifest = read_manifest(path)
-    built_for = manifest.build.backend
-    if built_for == "torch":
-        raise EngineError(f"{path} is a checkpoint; export it with export/to_onnx.py first")
-    if backend not in ("auto", built_for):
-        raise EngineError(f"{path} was built for {built_for}, not {backend}; build it with export/build_engine.py")
-    if built_for == "tensorrt":
-        from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
-
-        engine: Engine = TensorRTEngine(path, manifest)
-    elif built_for == "openvino":
-        from edge_runtime.engine.openvino_engine import OpenVinoEngine
-
-        engine = OpenVinoEngine(path, manifest, threads=threads)
-    else:
-        from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
-
-        engine = OnnxRuntimeEngine(path, manifest, threads=threads)
-    logger.info("engine %s (%s) runs on %s", manifest.model_id, manifest.build.precision, engine.backend)
-    return engine

@@ -21,7 +21,7 @@ class Vitals:
 
         A broker that is away is no failure: messages are kept until it is back.
         """
-        live, all_cameras = self._service.live_cameras(), len(self._service.lanes)
+        live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
         broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
         return [
@@ -35,9 +35,9 @@ class Vitals:
 
     def _camera_figures(self) -> list[Figure]:
         figures = []
-        for lane in self._service.lanes:
-            status, labels = lane.source.status(), {"camera": lane.camera_id}
-            counts = lane.counts
+        for stream in self._service.streams:
+            status, labels = stream.source.status(), {"camera": stream.camera_id}
+            counts = stream.counts
             figures += [
                 Figure("reid_camera_live", "gauge", "1 while frames come", status.state == "live", labels),
                 Figure("reid_frames_received_total", "counter", "frames decoded", status.frames, labels),

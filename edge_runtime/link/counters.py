@@ -21,7 +21,7 @@ class Counts:
     latency_p95_ms: float | None
 
 
-class Tally:
+class LinkCounters:
     """Thread-safe counters; memory is bounded."""
 
     def __init__(self) -> None:

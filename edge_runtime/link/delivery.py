@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import messages, topics
 from edge_runtime.link.broker import Acknowledged, Connection
-from edge_runtime.link.counters import Tally
-from edge_runtime.link.outbox import Outbox
+from edge_runtime.link.counters import LinkCounters
+from edge_runtime.link.retained import RetainedMessages
 from edge_runtime.link.spool import Gap, Row, Spool
 
 logger = logging.getLogger(__name__)
@@ -69,13 +69,13 @@ class Delivery:
         connection: Connection,
         spool: Spool,
         *,
-        outbox: Outbox,
-        tally: Tally,
+        retained: RetainedMessages,
+        counters: LinkCounters,
         gap_topic: str,
         backlog_per_s: float,
         refused_retry_s: float,
     ) -> None:
-        self.connection, self._spool, self._outbox, self._tally = connection, spool, outbox, tally
+        self.connection, self._spool, self._retained, self._counters = connection, spool, retained, counters
         self._gap_topic, self._backlog_per_s, self._refused_retry_s = gap_topic, backlog_per_s, refused_retry_s
         self._horizon = self._live_next = spool.next_seq
         self._backlog_next = 0
@@ -147,7 +147,7 @@ class Delivery:
             self._live_next, self._backlog_next = self._horizon, 0
 
     def _send_statuses(self) -> None:
-        while self._room > 0 and (status := self._outbox.take()):
+        while self._room > 0 and (status := self._retained.take()):
             topic, payload, is_retained = status
             self._publish_status(topic, payload, is_retained=is_retained)
 
@@ -229,11 +229,11 @@ class Delivery:
         if sent.row is None:
             return None
         latency_ms = None if sent.capture_ns is None else (time.time_ns() - sent.capture_ns) / 1e6
-        self._tally.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
+        self._counters.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
         return sent.row.seq
 
     def _rest(self, topic: str, refusal: str) -> None:
-        self._tally.add_refused()
+        self._counters.add_refused()
         if topic not in self._refused:
             sentence = "the broker %s refuses messages of %s: %s; check its access list. What is spooled is kept"
             logger.error(sentence, self.connection.settings, topic, refusal)

@@ -18,10 +18,10 @@ from edge_runtime.contract.errors import PublishError, ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
-from edge_runtime.link.counters import Counts, Tally
+from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery
 from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, NodeStatus, encode_message
-from edge_runtime.link.outbox import Outbox
+from edge_runtime.link.retained import RetainedMessages
 from edge_runtime.link.spool import Entry, Spool, Worth
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class Publisher:
     ) -> None:
         check_files(settings.broker)
         self.settings, self.spool = settings, spool
-        self._outbox, self._tally = Outbox(), Tally()
+        self._retained, self._counters = RetainedMessages(), LinkCounters()
         self._ending = threading.Event()
         self._deadline = 0.0
         self._delivery: Delivery | None = None
@@ -91,7 +91,7 @@ class Publisher:
         self._is_spooling = True
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         birth = Birth(boot=spool.boot, node_card=dict(node_card), models=tuple(manifests))
-        self._outbox.put_retained(self._topic("birth"), birth.model_dump_json().encode())
+        self._retained.put_retained(self._topic("birth"), birth.model_dump_json().encode())
 
     def start(self) -> None:
         """Connect in the background; a broker that is not there is no error."""
@@ -113,19 +113,19 @@ class Publisher:
             self._is_spooling = False
             raise
         self._is_spooling = True
-        self._tally.add_spooled(len(numbers))
+        self._counters.add_spooled(len(numbers))
         self._nudge()
         return numbers
 
     def publish_camera_status(self, camera: str, status: CameraStatus) -> None:
         """Tell how a camera is, retained; the broker hears the latest again after each reconnection."""
         topic = topics.camera_topic(self.settings.site, self.settings.node, camera=camera, leaf="status")
-        self._outbox.put_retained(topic, status.model_dump_json().encode())
+        self._retained.put_retained(topic, status.model_dump_json().encode())
         self._nudge()
 
     def publish_metrics(self, metrics: Mapping[str, JsonValue]) -> None:
         """Send figures once, with QoS 0; they are forgotten if the broker is not there."""
-        self._outbox.put_once(self._topic("metrics"), json.dumps(metrics).encode())
+        self._retained.put_once(self._topic("metrics"), json.dumps(metrics).encode())
         self._nudge()
 
     def facts(self) -> LinkFacts:
@@ -134,7 +134,7 @@ class Publisher:
             is_connected=self._delivery is not None,
             is_spooling=self._is_spooling,
             fault=self._fault,
-            counts=self._tally.counts(),
+            counts=self._counters.counts(),
             waiting=self.spool.count(),
             spool_bytes=self.spool.used_bytes(),
             dropped={str(why): count for why, count in self.spool.dropped.items()},
@@ -212,15 +212,15 @@ class Publisher:
 
     def _begin(self, connection: Connection) -> Delivery:
         logger.info("connected to the broker %s", self.settings.broker)
-        self._tally.add_connection()
+        self._counters.add_connection()
         self._fault = None
-        self._outbox.put_retained(self._topic("status"), self._status("online"))
-        self._outbox.begin()
+        self._retained.put_retained(self._topic("status"), self._status("online"))
+        self._retained.reset()
         self._delivery = Delivery(
             connection,
             self.spool,
-            outbox=self._outbox,
-            tally=self._tally,
+            retained=self._retained,
+            counters=self._counters,
             gap_topic=self._topic("gap"),
             backlog_per_s=self.settings.backlog_per_s,
             refused_retry_s=self.settings.refused_retry_s,

@@ -11,7 +11,7 @@ from edge_runtime.link.broker import Received
 from edge_runtime.link.counters import percentile
 from edge_runtime.link.messages import Birth, DescriptorMessage, GapMessage, Message, NodeStatus
 from edge_runtime.link.topics import Topic, parse_topic
-from edge_runtime.receiver.sequence import Ledger, Missing
+from edge_runtime.receiver.sequence import Missing, SequenceTracker
 
 _LATENCIES_KEPT = 100_000
 _HELD_MESSAGES = 100_000
@@ -76,7 +76,7 @@ class Summary:
 
 @dataclass
 class _Node:
-    ledger: Ledger = field(default_factory=Ledger)
+    sequence: SequenceTracker = field(default_factory=SequenceTracker)
     spaces: set[str] = field(default_factory=set)
     has_birth: bool = False
     held: list[Received] = field(default_factory=list)
@@ -84,7 +84,7 @@ class _Node:
     has_ended: bool = False
 
 
-class Reception:
+class Receiver:
     """Takes what a subscriber receives and yields what to make of it.
 
     space: the only space to accept; None accepts each that the node's birth names. A message is held back until the
@@ -135,7 +135,7 @@ class Reception:
     def summary(self) -> Summary:
         """What arrived so far."""
         nodes = tuple(
-            NodeSummary("/".join(name), node.ledger.first, node.ledger.last, tuple(node.ledger.missing()))
+            NodeSummary("/".join(name), node.sequence.first, node.sequence.last, tuple(node.sequence.missing()))
             for name, node in sorted(self._nodes.items())
         )
         counts, latencies = self._counts, sorted(self._latencies_ms)
@@ -172,19 +172,19 @@ class Reception:
             node.boot, node.has_ended = status.boot, True
         # What was due when a retained status was said may have gone to others.
         if not received.is_retained and status.oldest_seq is not None and status.next_seq is not None:
-            node.ledger.expect(status.oldest_seq, status.next_seq)
+            node.sequence.expect(status.oldest_seq, status.next_seq)
         return Noted(received.topic, status.state)
 
     def _take_gap(self, node: _Node, received: Received) -> Event:
         gap = messages.decode_message(received.payload, leaf="gap")
         assert isinstance(gap, GapMessage)
-        node.ledger.add_gap(gap.first, gap.last, gap.why)
+        node.sequence.add_gap(gap.first, gap.last, gap.why)
         return Noted(received.topic, f"what is missing of {gap.first} to {gap.last} will not come: {gap.why}")
 
     def _take_message(self, node: _Node, topic: Topic, received: Received) -> Iterator[Event]:
         message = messages.decode_message(received.payload, leaf=topic.leaf)
         assert not isinstance(message, GapMessage)
-        arrival = node.ledger.add(message.boot, message.seq)
+        arrival = node.sequence.add(message.boot, message.seq)
         if arrival != "new":
             self._counts[arrival] += 1
         if arrival == "double":

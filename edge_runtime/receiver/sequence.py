@@ -42,7 +42,7 @@ class Missing:
     why: GapReason | None
 
 
-class Ledger:
+class SequenceTracker:
     """The numbers of one node. They go on over restarts, so one line holds for all its boots.
 
     A double is the same number of the same boot. The same number of another boot is `reused`: the node's spool was

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.manifest import Input
 from train.datasets.catalog import ReidData, Sample, load_images
 from train.datasets.images import list_images
 from train.datasets.samples import JUNK
-from train.scoring.scoring import Describe, Described
+from train.scoring.scoring import Described
 
 _CHUNK = 64
 

@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Change, Crossing, Evidence, Fidelity, Manifest, Score, read_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export.acceptance.acceptance_images import Crops, JudgedImages, describe_crops
 from export.acceptance.tolerance import Tolerance, cosine_faults
 from export.acceptance.verification_change import RATES, Pairs, as_change, as_score, pairs_needed, verification_beside
 from train.scoring.metrics import Retrieval, bootstrap
-from train.scoring.scoring import PLAIN, Describe, protocol, score
+from train.scoring.scoring import PLAIN, protocol, score
 
 # Another machine rounds otherwise; images that were read or resized otherwise cost more.
 _SAME_SCORE_POINTS = 0.3

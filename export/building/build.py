@@ -8,8 +8,8 @@ from calibration.precision_plan import default_choice
 from calibration.quantization import quantize
 from edge_runtime.contract.errors import ExportError, ManifestError
 from edge_runtime.contract.manifest import Build, Manifest, file_sha256, manifest_path, read_manifest, write_manifest
-from edge_runtime.contract.provenance import describe_file, successor
-from export.building.request import Request, relative
+from edge_runtime.contract.provenance import derive_manifest, describe_file
+from export.building.request import Request, find_sibling
 from export.building.tensorrt_builder import build_plan, read_target
 
 _WORKSPACE_MIB = 512
@@ -61,7 +61,7 @@ def _network(request: Request, folder: Path) -> Path:
     """The ONNX file that holds the wanted precision; what OpenVINO runs in bfloat16 is the float32 file."""
     source, precision = request.source, request.precision
     if precision != "int8":
-        return source.parent if precision in ("fp32", "bf16") else relative(source.model, precision)
+        return source.parent if precision in ("fp32", "bf16") else find_sibling(source.model, precision)
     if read_manifest(source.model).build.precision == "int8":
         return source.model
     if source.calibration is None:
@@ -146,7 +146,7 @@ def make_engine(plan: Plan, candidate: Path, *, reuse: bool) -> Manifest:
             "batch_max": batch.largest,
         }
     )
-    manifest = successor(made_from, artefact, build=plan.build, calibration=made_from.calibration)
+    manifest = derive_manifest(made_from, artefact, build=plan.build, calibration=made_from.calibration)
     write_manifest(manifest, candidate)
     return manifest
 

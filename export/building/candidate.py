@@ -9,7 +9,8 @@ import numpy as np
 
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.provenance import cpu_name
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from export.acceptance.comparison import Comparison
 from export.building.build import Plan
 from export.building.timing import interleave

@@ -13,8 +13,9 @@ from calibration.layer_groups import GROUPS, Group
 from calibration.precision_plan import Backend, Choice, GroupCost
 from calibration.quantization import Calibrated, quantisable_groups, quantised
 from edge_runtime.contract.manifest import Build, read_manifest, write_manifest
-from edge_runtime.contract.provenance import describe_file, successor
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.contract.provenance import derive_manifest, describe_file
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from export.building.build import make_engine, make_plan
 from export.building.request import Request, Source
 from export.building.tensorrt_builder import Batch
@@ -72,7 +73,9 @@ class Trial:
             network.write_bytes(model.SerializeToString(deterministic=True))
             parent = read_manifest(self._parent)
             artefact = describe_file(network, parent=parent, kind="onnx", opset=parent.artefact.opset)
-            write_manifest(successor(parent, artefact, build=Build(backend="onnxruntime", precision="int8")), network)
+            write_manifest(
+                derive_manifest(parent, artefact, build=Build(backend="onnxruntime", precision="int8")), network
+            )
             self._engines[key] = self._make(network, precision_is_int8=True)
         return self._engines[key]
 

@@ -113,13 +113,13 @@ def _missing(source: Source, precision: Precision) -> str | None:
         return "needs --calibration LIST"
     if precision == "fp16":
         try:
-            relative(source.model, "fp16")
+            find_sibling(source.model, "fp16")
         except ExportError as error:
             return str(error)
     return None
 
 
-def relative(model: Path, precision: Precision) -> Path:
+def find_sibling(model: Path, precision: Precision) -> Path:
     """The ONNX file with the same weights in another precision: the model itself, or one beside it.
 
     It is known by its manifest, not by its name.

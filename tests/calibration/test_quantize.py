@@ -16,7 +16,7 @@ from calibration.quantize import main
 from calibration.rewrites.mean_pools import mean_pools_to_convolutions
 from edge_runtime.contract.errors import ConfigError, DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import (
     HEIGHT_PX,

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime import service as service_module
-from edge_runtime import stream as lane_module
+from edge_runtime import stream as stream_module
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
@@ -19,7 +19,7 @@ from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.messages import CameraStatus, decode_json, decode_message
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.service import Service
-from edge_runtime.stream import Lane
+from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
 from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_lane
 
@@ -43,15 +43,15 @@ class MeanEngine(Engine):
 
 @pytest.fixture
 def publisher(tmp_path: Path) -> Iterator[Publisher]:
-    """A link whose broker is away: what is said stays in the spool and in the outbox."""
+    """A link whose broker is away: what is said stays in the spool and in the retained."""
     with open_spool(tmp_path) as spool:
         settings = LinkSettings(BrokerSettings("127.0.0.1", 1), site="lab", node="cam")
         yield Publisher(settings, spool, node_card={}, manifests=[MANIFEST])
 
 
-def make_service(publisher: Publisher, lanes: list[Lane], engine: Engine | None = None) -> Service:
+def make_service(publisher: Publisher, streams: list[CameraStream], engine: Engine | None = None) -> Service:
     """A service that has just begun."""
-    return Service(lanes, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
+    return Service(streams, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
 
 
 def run(service: Service, *, until: Callable[[], object]) -> None:
@@ -79,7 +79,7 @@ def run(service: Service, *, until: Callable[[], object]) -> None:
 def statuses(publisher: Publisher) -> dict[str, CameraStatus]:
     """What the broker will be told of each camera."""
     told = {}
-    while entry := publisher._outbox.take():
+    while entry := publisher._retained.take():
         topic, payload, _ = entry
         if topic.endswith("/status"):
             told[topic.split("/")[-2]] = decode_json(payload, CameraStatus)
@@ -89,11 +89,11 @@ def statuses(publisher: Publisher) -> dict[str, CameraStatus]:
 def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: Publisher) -> None:
     """Three people of two cameras cost one call; each message goes under its own camera's topic."""
     engine = MeanEngine()
-    lanes = [
+    streams = [
         scripted_lane(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
         scripted_lane(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
     ]
-    service = make_service(publisher, lanes, engine)
+    service = make_service(publisher, streams, engine)
     run(service, until=lambda: service.summary().frames >= 4)
     assert engine.batches == [3]
     rows = publisher.spool.pending(first=0, stop=100, limit=100)
@@ -142,8 +142,8 @@ def test_people_are_ended_once_while_their_camera_is_away(
     """It may be away for days, and a track that is still open says that somebody is there."""
     monkeypatch.setattr(service_module, "_STATUS_S", 0.05)
     source = ScriptedSource()
-    lane = scripted_lane(source, ScriptedDetector(ANN, BOB))
-    service = make_service(publisher, [lane])
+    stream = scripted_lane(source, ScriptedDetector(ANN, BOB))
+    service = make_service(publisher, [stream])
 
     def ends() -> int:
         rows = publisher.spool.pending(first=0, stop=1 << 62, limit=1 << 30)
@@ -151,11 +151,11 @@ def test_people_are_ended_once_while_their_camera_is_away(
         return [message.model_dump()["event"] for message in tracks].count("end")
 
     def camera_is_lost() -> bool:
-        if lane.counts.descriptors >= 2 and source.told == "live":
+        if stream.counts.descriptors >= 2 and source.told == "live":
             source.told = "reconnecting"
             time.sleep(0.3)
             assert ends() == 0, "it may come back at once"
-            monkeypatch.setattr(lane_module, "_LOST_S", 0.2)
+            monkeypatch.setattr(stream_module, "_LOST_S", 0.2)
         return ends() > 0
 
     run(service, until=camera_is_lost)
@@ -180,8 +180,8 @@ def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) 
             return []
 
     second = ScriptedDetector()
-    lanes = [scripted_lane(ScriptedSource("a"), Stopping()), scripted_lane(ScriptedSource("b"), second)]
-    make_service(publisher, lanes).run(stop)
+    streams = [scripted_lane(ScriptedSource("a"), Stopping()), scripted_lane(ScriptedSource("b"), second)]
+    make_service(publisher, streams).run(stop)
     assert second.looks == 0
 
 

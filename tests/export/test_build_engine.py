@@ -14,7 +14,7 @@ from calibration import quantize, select_images
 from calibration.precision_plan import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Manifest, file_sha256, read_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.messages import Birth, decode_json
 from export import build_engine
 from export import pack_images as pack_gate

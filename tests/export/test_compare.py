@@ -10,7 +10,8 @@ from onnx import numpy_helper
 
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import Input, space_id, write_manifest
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from export.acceptance.acceptance_images import JudgedImages, describe_crops, images_of_data
 from export.acceptance.comparison import compare, fidelity
 from export.compare import main

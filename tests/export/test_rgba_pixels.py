@@ -10,7 +10,7 @@ import torch
 from calibration import select_images
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.preprocess import in_colour_order
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export import build_engine
 from export import pack_images as pack_gate
 from export.graph.deploy import deploy

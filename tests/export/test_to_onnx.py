@@ -11,7 +11,7 @@ from torch import fx
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, space_id, write_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export.graph import deploy as deploy_graph
 from export.graph.deploy import DeployedNetwork
 from export.to_onnx import main

@@ -1,4 +1,4 @@
-"""A camera and a detector that do as a test tells them, and a lane that watches the one through the other."""
+"""A camera and a detector that do as a test tells them, and a stream that watches the one through the other."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.tracker import Tracker
-from edge_runtime.stream import Lane
+from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
@@ -59,9 +59,9 @@ class ScriptedDetector:
 
 def scripted_lane(
     source: Source, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
-) -> Lane:
-    """A lane that looks at each frame and confirms a track at its `min_hits`-th detection."""
-    return Lane(
+) -> CameraStream:
+    """A stream that looks at each frame and confirms a track at its `min_hits`-th detection."""
+    return CameraStream(
         source,
         detector=detector,
         tracker=Tracker(sure_score=detector.sure_score, min_hits=min_hits),

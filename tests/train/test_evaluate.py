@@ -9,7 +9,7 @@ import pytest
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import manifest_path, read_manifest, write_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 from train.datasets.catalog import open_folder

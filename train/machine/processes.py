@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
-from train.scoring.scoring import Describe
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, read_manifest
-from edge_runtime.engine.engine import open_engine
-from train.scoring.scoring import Describe
+from edge_runtime.engine.catalog import open_engine
 
 
 @dataclass(frozen=True)

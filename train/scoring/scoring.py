@@ -1,13 +1,13 @@
 """From a function that describes images to scores: the one way checkpoints, ONNX files and engines are judged."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_runtime.contract.descriptor import normalise
+from edge_runtime.contract.descriptor import Describe, normalise
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Score
 from train.datasets.catalog import ReidData, Sample, load_images
@@ -16,13 +16,6 @@ from train.recipe import Evaluation
 from train.scoring.distances import check_descriptors, distance_blocks
 from train.scoring.metrics import Interval, Retrieval, bootstrap, retrieval_of_blocks
 from train.scoring.rerank import Reranking, reranked_blocks
-
-Describe = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, H, W, 3) uint8 RGB images -> (N, D) float32 descriptors.
-
-Cosine distance of single images takes them of any length (`Engine.describe`). Flips and Euclidean distance follow the
-papers only on descriptors as the network gives them (`Engine.describe_raw`, `train.models.pixels.describe_raw_with`).
-"""
 
 PLAIN = Evaluation()
 """One image per query, cosine distance: what a manifest reports unless a recipe asks for more."""

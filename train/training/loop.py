@@ -25,7 +25,7 @@ from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
 from train.recipe import Recipe
 from train.training.dynamic_training import Controller
-from train.training.meters import Tally
+from train.training.meters import EpochMeans
 from train.training.objective import Measured, Objective, share_right
 from train.training.optimisers import (
     build_centre_optimiser,
@@ -145,21 +145,21 @@ class Trainer:
         set_rate(self._optimiser, rate)
         self._let_learn(only_classifier=trains_only_classifier(self._recipe.schedule, epoch))
         torch.manual_seed(_dropout_seed(self._seed, epoch, self._processes.rank))
-        started, tally = time.perf_counter(), Tally(self._processes)
+        started, means = time.perf_counter(), EpochMeans(self._processes)
         bar = self._bar(epoch)
         for number, batch in enumerate(bar):
-            tally.add(self._step(batch, epoch), images=len(batch.images))
+            means.add(self._step(batch, epoch), images=len(batch.images))
             if number % _LOOK_EVERY == 0:
-                loss = tally.latest("loss")
+                loss = means.latest("loss")
                 _check(loss, epoch=epoch, rate=rate)
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         for network in self.networks:
             self._processes.average_statistics(network)
-        means = tally.means()
-        loss, accuracy = means.pop("loss"), means.pop("accuracy")
+        figures = means.means()
+        loss, accuracy = figures.pop("loss"), figures.pop("accuracy")
         _check(loss, epoch=epoch, rate=rate)
         seconds = time.perf_counter() - started
-        return EpochReport(epoch + 1, loss, accuracy, rate, seconds, tally.images / seconds, means)
+        return EpochReport(epoch + 1, loss, accuracy, rate, seconds, means.images / seconds, figures)
 
     def _bar(self, epoch: int) -> Any:
         """The batches of an epoch, as a progress bar."""

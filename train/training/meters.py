@@ -6,7 +6,7 @@ from torch import Tensor
 from train.machine.processes import Processes
 
 
-class Tally:
+class EpochMeans:
     """Means of named figures over the images of an epoch, of all processes. images: how many were counted."""
 
     def __init__(self, processes: Processes) -> None:

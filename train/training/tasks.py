@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Part
 from train.datasets.images import ImageFiles, load_images
@@ -18,7 +19,7 @@ from train.machine.processes import Processes
 from train.models.pixels import PixelScale, describe_raw_with
 from train.recipe import Recipe
 from train.scoring.attributes import AttributeScores, score_attributes
-from train.scoring.scoring import Describe, Member, evidence, retrieve_on
+from train.scoring.scoring import Member, evidence, retrieve_on
 from train.training.objective import Classify, attribute_entropy, cross_entropy
 
 _CHUNK = 256

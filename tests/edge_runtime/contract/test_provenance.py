@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from edge_runtime.contract.manifest import Build, Manifest, read_manifest, write_manifest
-from edge_runtime.contract.provenance import commit, cpu_name, describe_file, now, successor
+from edge_runtime.contract.provenance import commit, cpu_name, derive_manifest, describe_file, now
 from tests.support.tiny_network import write_tiny_network
 
 
@@ -20,7 +20,7 @@ def test_a_successor_keeps_the_space_and_names_its_parent(tmp_path: Path) -> Non
     path = tmp_path / "child.onnx"
     path.write_bytes(b"child")
     artefact = describe_file(path, parent=parent, kind="engine", opset=17)
-    child = successor(parent, artefact, build=Build(backend="onnxruntime", precision="int8"))
+    child = derive_manifest(parent, artefact, build=Build(backend="onnxruntime", precision="int8"))
     write_manifest(child, path)
     child = read_manifest(path)
     assert isinstance(child, Manifest)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.engine import onnxruntime_engine
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from tests.support.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_graph, tiny_manifest, write_tiny_network
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Build, Manifest, Precision, file_sha256, write_manifest
 from edge_runtime.engine import openvino_engine
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, chunk_borders, load_openvino
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
 

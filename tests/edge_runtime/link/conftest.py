@@ -11,7 +11,7 @@ from edge_runtime.contract.errors import PublishError
 from edge_runtime.link.broker import BrokerSettings, Connection, Received
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.receiver.receiver import Accepted, Event, Reception
+from edge_runtime.receiver.receiver import Accepted, Event, Receiver
 from tests.support.sample_messages import MANIFEST, open_spool
 
 MakePublisher = Callable[..., Publisher]
@@ -41,12 +41,12 @@ def make_publisher(spool: Spool) -> Iterator[MakePublisher]:
 
 
 class Subscriber:
-    """Listens in a thread of its own, through `Reception`, and keeps all that came."""
+    """Listens in a thread of its own, through `Receiver`, and keeps all that came."""
 
     def __init__(self, settings: BrokerSettings, *, session: str | None = None) -> None:
         self.received: list[Received] = []
         self.events: list[Event] = []
-        self.reception = Reception()
+        self.receiver = Receiver()
         self._connection = Connection(settings, client_id=session or "subscriber", session_s=3600 if session else 0)
         self._connection.subscribe(["reid/v1/#"])
         self._ending = threading.Event()
@@ -61,7 +61,7 @@ class Subscriber:
         while not self._ending.is_set():
             for received in self._connection.step(0.05)[1]:
                 self.received.append(received)
-                self.events += self.reception.take(received)
+                self.events += self.receiver.take(received)
 
     def payloads(self, topic: str) -> list[bytes]:
         """What came under a topic."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.link.counters import Tally, percentile
+from edge_runtime.link.counters import LinkCounters, percentile
 
 
 @given(st.lists(st.integers(0, 100), min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
@@ -21,18 +21,18 @@ def test_nothing_has_no_percentile() -> None:
 
 def test_backlog_counts_as_delivered_but_has_no_latency() -> None:
     """An hour in the spool says nothing about the link."""
-    tally = Tally()
-    tally.add_delivered(is_historical=True)
-    counts = tally.counts()
+    counters = LinkCounters()
+    counters.add_delivered(is_historical=True)
+    counts = counters.counts()
     assert (counts.delivered, counts.delivered_historical, counts.latency_p50_ms) == (1, 1, None)
-    tally.add_delivered(latency_ms=12.0)
-    assert tally.counts().latency_p95_ms == 12.0
+    counters.add_delivered(latency_ms=12.0)
+    assert counters.counts().latency_p95_ms == 12.0
 
 
 def test_memory_is_bounded() -> None:
     """Only the latest latencies are kept."""
-    tally = Tally()
+    counters = LinkCounters()
     for latency_ms in [1e6] * 10 + [1.0] * 5000:
-        tally.add_delivered(latency_ms=latency_ms)
-    assert tally.counts().latency_p95_ms == 1.0
-    assert len(tally._latencies_ms) <= 4096
+        counters.add_delivered(latency_ms=latency_ms)
+    assert counters.counts().latency_p95_ms == 1.0
+    assert len(counters._latencies_ms) <= 4096

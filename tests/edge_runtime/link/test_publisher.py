@@ -58,7 +58,7 @@ def test_messages_arrive_in_order_and_leave_the_spool(
     facts = publisher.facts()
     assert (facts.counts.spooled, facts.counts.delivered, facts.counts.delivered_historical) == (51, 51, 0)
     assert facts.counts.latency_p95_ms is not None
-    assert subscriber.reception.summary().is_complete
+    assert subscriber.receiver.summary().is_complete
 
 
 def test_tls_with_client_certificate_and_password_works(
@@ -241,7 +241,7 @@ def test_a_clean_stop_says_stopped_and_leaves_nothing(
     wait_for(lambda: publisher.facts().is_connected)
     publish(publisher, 100)
     assert publisher.stop(5.0) == 0
-    wait_for(lambda: subscriber.reception.has_ended())
+    wait_for(lambda: subscriber.receiver.has_ended())
     assert len(subscriber.numbers()) == 100
     late = subscribe(broker.settings)
     wait_for(lambda: late.payloads(f"{NODE}/status"))
@@ -315,7 +315,7 @@ def test_a_gap_is_reported_and_then_forgotten(
         wait_for(lambda: small.count() == 0 and not small.gaps())
         wait_for(lambda: len(subscriber.numbers()) == 300 - dropped)
         publisher.stop(1.0)
-    (node,) = subscriber.reception.summary().nodes
+    (node,) = subscriber.receiver.summary().nodes
     assert [(hole.last - hole.first + 1, hole.why) for hole in node.missing] == [(dropped, "overflow")]
 
 
@@ -340,7 +340,7 @@ def test_a_damaged_message_holds_nothing_up(
     subscriber = subscribe(broker.settings, session="keeper")
     wait_for(lambda: not spool.count() and not spool.gaps())
     wait_for(lambda: sorted(subscriber.numbers()) == [*range(12), *range(13, 30)])
-    (node,) = subscriber.reception.summary().nodes
+    (node,) = subscriber.receiver.summary().nodes
     assert [(hole.first, hole.last, hole.why) for hole in node.missing] == [(12, 12, "lost")]
     assert spool.dropped["lost"] == 1
     assert publisher.facts().counts.connections == 1
@@ -406,7 +406,7 @@ def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time(
     publisher.publish_camera_status("door", CameraStatus(state="live", why=""))
     publish(publisher, 30)
     assert publisher.stop(10.0) == 0
-    wait_for(lambda: subscriber.reception.has_ended())
+    wait_for(lambda: subscriber.receiver.has_ended())
     assert sorted(subscriber.numbers()) == list(range(30))
     assert publisher.facts().counts.connections == 1
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.contract.preprocess import Box
-from edge_runtime.people.detector import Detection, HogDetector, best_detections, open_detector
+from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.detector import Detection, best_detections
+from edge_runtime.people.hog import HogDetector
 
 
 def iou(one: Box, other: Box) -> float:

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.people.detector import open_detector
+from edge_runtime.people.catalog import open_detector
 from edge_runtime.people.yolox import YoloxDetector
 
 SIZE = 64  # pixels each way: 64 + 16 + 4 cells

@@ -1,11 +1,11 @@
-"""The ledger: what is missing, what is double, and why, whatever the order in which numbers come."""
+"""The sequence: what is missing, what is double, and why, whatever the order in which numbers come."""
 
 import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.receiver.sequence import Ledger, Missing, Ranges
+from edge_runtime.receiver.sequence import Missing, Ranges, SequenceTracker
 
 NUMBERS = st.integers(0, 60)
 STRETCHES = st.tuples(NUMBERS, st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1]))
@@ -27,44 +27,44 @@ def test_ranges_are_a_set(stretches: list[tuple[int, int]]) -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), NUMBERS)), st.lists(STRETCHES, max_size=4))
 def test_a_ledger_names_every_missing_number(arrivals: list[tuple[str, int]], gaps: list[tuple[int, int]]) -> None:
     """Due is everything from the lowest to the highest number heard of; missing is what of it did not arrive."""
-    ledger = Ledger()
+    sequence = SequenceTracker()
     seen: set[tuple[str, int]] = set()
     numbers: set[int] = set()
     for boot, seq in arrivals:
         expected = "double" if (boot, seq) in seen else "reused" if seq in numbers else "new"
-        assert ledger.add(boot, seq) == expected
+        assert sequence.add(boot, seq) == expected
         seen.add((boot, seq))
         numbers.add(seq)
     for first, last in gaps:
-        ledger.add_gap(first, last, "overflow")
+        sequence.add_gap(first, last, "overflow")
     told = {number for first, last in gaps for number in range(first, last + 1)}
     known = numbers | told
     due = set(range(min(known), max(known) + 1)) if known else set()
-    missing = {n: hole.why for hole in ledger.missing() for n in range(hole.first, hole.last + 1)}
+    missing = {n: hole.why for hole in sequence.missing() for n in range(hole.first, hole.last + 1)}
     assert missing == {n: "overflow" if n in told else None for n in due - numbers}
 
 
 def test_what_is_due_is_missing_until_it_comes() -> None:
     """A node that says it has given out ten numbers owes ten messages."""
-    ledger = Ledger()
-    ledger.expect(0, 10)
-    assert ledger.missing() == [Missing(0, 9, None)]
+    sequence = SequenceTracker()
+    sequence.expect(0, 10)
+    assert sequence.missing() == [Missing(0, 9, None)]
     for seq in range(10):
-        ledger.add("a", seq)
-    assert ledger.missing() == []
-    assert (ledger.first, ledger.last) == (0, 9)
+        sequence.add("a", seq)
+    assert sequence.missing() == []
+    assert (sequence.first, sequence.last) == (0, 9)
 
 
 def test_a_lost_spool_does_not_make_old_numbers_due() -> None:
     """Who came late is not told of numbers that others may have received long ago."""
-    ledger = Ledger()
-    ledger.add_gap(0, 99, "lost")
-    assert ledger.missing() == []
-    ledger.add("a", 90)
-    ledger.add("b", 100)
-    assert ledger.missing() == [Missing(91, 99, "lost")]
+    sequence = SequenceTracker()
+    sequence.add_gap(0, 99, "lost")
+    assert sequence.missing() == []
+    sequence.add("a", 90)
+    sequence.add("b", 100)
+    assert sequence.missing() == [Missing(91, 99, "lost")]
 
 
 def test_nothing_heard_is_nothing_missing() -> None:
-    """An empty ledger is complete, and has no first and last."""
-    assert (Ledger().missing(), Ledger().first, Ledger().last) == ([], None, None)
+    """An empty sequence is complete, and has no first and last."""
+    assert (SequenceTracker().missing(), SequenceTracker().first, SequenceTracker().last) == ([], None, None)

@@ -14,7 +14,8 @@ from onnx import helper, numpy_helper
 from edge_runtime.contract import preprocess
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
-from edge_runtime.engine.engine import Engine, open_engine
+from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from export.acceptance.acceptance_images import Crops, JudgedImages, images_of_data
 from export.acceptance.comparison import compare_descriptions
 from export.acceptance.tolerance import TOLERANCES

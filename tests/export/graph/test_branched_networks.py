@@ -9,7 +9,7 @@ from torch import nn
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import Input, Terms, read_manifest, write_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export.to_onnx import main
 from train.models.catalog import build
 from train.models.checkpoint import checkpoint_manifest, save

@@ -8,7 +8,7 @@ import torch
 
 from edge_runtime.contract.errors import CheckpointError
 from edge_runtime.contract.manifest import read_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from export.graph.public_checkpoint import Facts, load_public_checkpoint
 from export.to_onnx import main
 from tests.support.public_weights import public_state

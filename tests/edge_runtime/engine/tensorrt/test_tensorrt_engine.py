@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Build, Manifest, file_sha256, write_manifest
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable
 from edge_runtime.engine.tensorrt.tensorrt_engine import check_versions
 from tests.support.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
@@ -20,7 +20,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from edge_runtime.contract.script import run
-from edge_runtime.engine.engine import open_engine
+from edge_runtime.engine.catalog import open_engine
 
 def main():
     open_engine(Path(sys.argv[1]))

@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 
 
-class Outbox:
+class RetainedMessages:
     """Thread-safe. Keeps the retained ones, so that a broker that comes back (perhaps empty) hears them again."""
 
     def __init__(self) -> None:
@@ -23,8 +23,8 @@ class Outbox:
         with self._mutex:
             self._unsent[topic] = payload, False
 
-    def begin(self) -> None:
-        """Start anew on a fresh connection: all that is retained, and nothing of the time without one."""
+    def reset(self) -> None:
+        """Reset for a new connection: queue all retained payloads, drop unsent one-off ones."""
         with self._mutex:
             self._unsent = OrderedDict((topic, (payload, True)) for topic, payload in self._retained.items())
 

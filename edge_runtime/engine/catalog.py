@@ -1,0 +1,61 @@
+"""The engines there are, one table row each, and the one way to open a model with its manifest."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.engine.engine import Engine
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
+
+
+def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:
+    """Open the model at `path` after checking it against its manifest.
+
+    backend: `auto` takes the one that the manifest was built for; asking for another one is an error, never a silent
+    change. threads: CPU threads that one call may use; TensorRT needs none.
+
+    Raises:
+        ManifestError: manifest missing, wrong, or of another file.
+        EngineError: the backend is missing, refuses the file, or its tensors disagree with the manifest.
+    """
+    manifest = read_manifest(path)
+    built_for = manifest.build.backend
+    if built_for == "torch":
+        raise EngineError(f"{path} is a checkpoint; export it with export/to_onnx.py first")
+    if backend not in ("auto", built_for):
+        raise EngineError(f"{path} was built for {built_for}, not {backend}; build it with export/build_engine.py")
+    engine = ENGINES[built_for](path, manifest, threads)
+    logger.info("engine %s (%s) runs on %s", manifest.model_id, manifest.build.precision, engine.backend)
+    return engine
+
+
+def _open_onnxruntime(path: Path, manifest: Manifest, threads: int) -> Engine:
+    from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(path, manifest, threads=threads)
+
+
+def _open_openvino(path: Path, manifest: Manifest, threads: int) -> Engine:
+    from edge_runtime.engine.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(path, manifest, threads=threads)
+
+
+def _open_tensorrt(path: Path, manifest: Manifest, threads: int) -> Engine:
+    from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
+
+    return TensorRTEngine(path, manifest)
+
+
+ENGINES: dict[str, Callable[[Path, Manifest, int], Engine]] = {
+    "onnxruntime": _open_onnxruntime,
+    "openvino": _open_openvino,
+    "tensorrt": _open_tensorrt,
+}
+"""What opens a model, by the backend it was built for. Each imports its library only when it is asked for."""
