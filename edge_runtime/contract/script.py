@@ -1,12 +1,53 @@
-"""How every entry script ends: an exit code, and one sentence on stderr when something a user can act on went wrong."""
+"""What every entry script shares: options that teach, an exit code, one sentence on stderr for a fault."""
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from edge_runtime.contract.errors import ReidError
+
+
+class ScriptParser(argparse.ArgumentParser):
+    """Options of a script that teaches: typed bare or wrongly, it answers in three lines, not with all its options.
+
+    purpose: what the script does, in one sentence that --help shows, too. shortest: the arguments of the shortest
+    command that works here and now. next_step: what comes after this script, or where to read on.
+    """
+
+    def __init__(
+        self, *, purpose: str | None, shortest: str, next_step: str, examples: str, prog: str | None = None
+    ) -> None:
+        super().__init__(
+            prog=prog or command_name(sys.argv[0]),
+            description=purpose,
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self._shortest = shortest
+        self._next_step = next_step
+        self._is_bare = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See `argparse.ArgumentParser`; remembers whether anything was typed."""
+        self._is_bare = not (sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is missing or wrong, and the shortest command that works; exit code 2."""
+        first = str(self.description).partition("\n\n")[0] if self._is_bare else f"error: {message}"
+        self.exit(2, f"{first}\ntry:  {self.prog} {self._shortest}\nnext: {self._next_step}; {self.prog} --help\n")
+
+
+def command_name(program: str) -> str:
+    """How a user calls a program again. program: as `sys.argv[0]` holds it.
+
+    `python train/run.py` for a script of the checkout, its own name for an installed command.
+    """
+    path = Path(program)
+    return f"python {path.parent.name}/{path.name}" if path.suffix == ".py" else path.name
 
 
 class Terminated(KeyboardInterrupt):

@@ -1,11 +1,11 @@
-"""How entry scripts end."""
+"""How entry scripts teach and end."""
 
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.script import Terminated, replace_file, run
+from edge_runtime.contract.script import ScriptParser, Terminated, command_name, replace_file, run
 
 
 def test_an_exit_code_is_passed_on() -> None:
@@ -87,3 +87,35 @@ def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         replace_file(tmp_path / "record.json", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def parser() -> ScriptParser:
+    made = ScriptParser(purpose="Weigh a crop.", shortest="a.jpg", next_step="README.md", examples="", prog="weigh")
+    made.add_argument("crop")
+    return made
+
+
+def test_a_script_typed_bare_teaches_in_three_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it does, the shortest command that works, and where the next one stands."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args([])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Weigh a crop.\ntry:  weigh a.jpg\nnext: README.md; weigh --help\n"
+
+
+def test_a_wrong_option_is_named_before_the_command_that_works(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three lines again, not fifteen of usage."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["a.jpg", "--kilos"])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error: unrecognized arguments: --kilos"
+    assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("program", "name"), [("/repo/train/run.py", "python train/run.py"), ("/usr/bin/reid-train", "reid-train")]
+)
+def test_a_command_is_called_as_the_user_called_it(program: str, name: str) -> None:
+    """A script of the checkout and an installed command."""
+    assert command_name(program) == name
