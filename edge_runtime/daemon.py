@@ -22,7 +22,7 @@ from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, 
 from edge_runtime.contract.script import replace_file
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
-from edge_runtime.health.checks import Vitals
+from edge_runtime.health.checks import HealthChecks
 from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
@@ -112,7 +112,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
             service = Service(streams, engine=engine, publisher=publisher, started_s=started_s)
-            with _health(config, Vitals(service, publisher)):
+            with _health(config, HealthChecks(service, publisher)):
                 publisher.start()
                 try:
                     return _watch(service, stop)
@@ -184,16 +184,16 @@ def _stream(camera: Camera, source: Source, *, config: Config, detector: Detecto
 
 
 @contextlib.contextmanager
-def _health(config: Config, vitals: Vitals) -> Iterator[None]:
+def _health(config: Config, checks: HealthChecks) -> Iterator[None]:
     """Answer /healthz, /readyz and /metrics meanwhile, unless the port is 0."""
     if config.health.port == 0:
         yield
         return
     server = HealthServer(
         title=f"reid-edge {config.site}/{config.node}",
-        liveness=vitals.liveness,
-        readiness=vitals.readiness,
-        figures=vitals.figures,
+        liveness=checks.liveness,
+        readiness=checks.readiness,
+        figures=checks.figures,
         host=config.health.host,
         port=config.health.port,
     )

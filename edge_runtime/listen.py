@@ -1,12 +1,4 @@
-"""Subscribe to camera nodes; verify, decode and print what they say; end with an account of what arrived.
-
-Example, in a second terminal while a node runs:
-
-    python edge_runtime/listen.py localhost:1883 --until-stopped
-
-prints one line per message and, at the end, how many arrived, how large they were, and whether any are missing.
-Exit code: 0 all is well, 1 something was refused or is missing or the broker cannot be reached, 2 wrong arguments.
-"""
+"""Print what camera nodes send: subscribe, check and decode each message, and sum up at the end."""
 
 import argparse
 import json
@@ -23,62 +15,81 @@ from dataclasses import asdict
 from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
+from edge_runtime.contract.script import ScriptParser
 from edge_runtime.link.broker import BrokerSettings, Connection
 from edge_runtime.link.messages import DescriptorMessage, Message
 from edge_runtime.link.topics import ROOT, check_name
-from edge_runtime.receiver.receiver import Accepted, Event, Noted, Receiver, Refused, Summary
+from edge_runtime.receiver.receiver import Accepted, Event, Noted, Receiver, ReceiverSummary, Refused
 
 logger = logging.getLogger(__name__)
 
 _SESSION_S = 24 * 3600
 _QUIET_S = 0.5
 _RECONNECT_S = 1.0
+_EXAMPLES = """\
+examples:
+  python edge_runtime/listen.py localhost:1883 --until-stopped             one line per message, until the nodes stop
+  python edge_runtime/listen.py broker.example:8883 --ca ca.pem --json     every message as JSON, over TLS
+  python edge_runtime/listen.py localhost:1883 --session archive           the broker keeps messages while we are away
+
+An installed package has the same command as reid-listen. At the end it prints how many messages arrived, how large
+they were, and which numbers are missing and why.
+
+Exit code: 0 all is well, 1 something was refused or is missing or the broker cannot be reached, 2 wrong arguments.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    ending = threading.Event()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ending.set())
+        signal.signal(number, lambda *_: stop.set())
     try:
-        return _listen(arguments, ending)
+        return _listen(arguments, stop)
     except ConfigError as error:
-        print(f"listen: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except ReidError as error:
-        print(f"listen: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain of it once more at exit.
+        # The program that read our output has ended (`| head`). Without this, Python reports it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
+def run() -> None:
+    """The installed command `reid-listen`."""
+    sys.exit(main())
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    description, _, epilog = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="listen.py", description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="localhost:1883 --until-stopped",
+        next_step="the messages and their fields: edge_runtime/README.md",
+        examples=_EXAMPLES,
     )
-    parser.add_argument("broker", nargs="?", default="localhost:1883", help="HOST:PORT of the broker (%(default)s)")
+    parser.add_argument("broker", nargs="?", default="localhost:1883", help="HOST:PORT (default: %(default)s)")
     parser.add_argument("--site", default="+", help="only this site's nodes")
     parser.add_argument("--node", default="+", help="only this node")
     parser.add_argument("--space", help="refuse descriptors of any other space (16 hexadecimal digits)")
     parser.add_argument("--for", dest="duration_s", type=float, metavar="SECONDS", help="end after this time")
-    parser.add_argument("--until-stopped", action="store_true", help="end when all nodes heard of have stopped")
+    parser.add_argument("--until-stopped", action="store_true", help="end when all nodes have stopped")
     parser.add_argument("--json", action="store_true", help="print each message as one line of JSON")
-    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the account at the end as JSON")
-    parser.add_argument("--session", metavar="NAME", help="let the broker keep messages under this name while away")
-    parser.add_argument("--ca", type=Path, metavar="FILE", help="TLS: certificate of the authority to trust")
-    parser.add_argument("--certificate", type=Path, metavar="FILE", help="TLS: our certificate")
-    parser.add_argument("--key", type=Path, metavar="FILE", help="TLS: the key of our certificate")
-    parser.add_argument("--user-file", type=Path, metavar="FILE", help="file that holds the user's name")
+    parser.add_argument("--summary", type=Path, metavar="FILE", help="write the summary at the end as JSON")
+    parser.add_argument("--session", metavar="NAME", help="MQTT session: kept by the broker between runs, for a day")
+    parser.add_argument("--ca", type=Path, metavar="FILE", help="turns TLS on: certificate of the broker's authority")
+    parser.add_argument("--certificate", type=Path, metavar="FILE", help="TLS: client certificate")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="TLS: private key of the client certificate")
+    parser.add_argument("--user-file", type=Path, metavar="FILE", help="file that holds the user name")
     parser.add_argument("--password-file", type=Path, metavar="FILE", help="file that holds the password")
     return parser.parse_args(argv)
 
 
-def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
+def _listen(arguments: argparse.Namespace, stop: threading.Event) -> int:
     settings, topics = _broker_settings(arguments), _topics(arguments)
     if arguments.space and not re.fullmatch("[0-9a-f]{16}", arguments.space):
         raise ConfigError(f"a space has 16 hexadecimal digits, found {arguments.space!r}; the node's birth names it")
@@ -90,13 +101,13 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
     session_s = _SESSION_S if arguments.session else 0
     deadline = time.monotonic() + arguments.duration_s if arguments.duration_s is not None else float("inf")
     has_connected = False
-    while not ending.is_set() and time.monotonic() < deadline:
+    while not stop.is_set() and time.monotonic() < deadline:
         try:
             connection = Connection(settings, client_id=client_id, session_s=session_s)
             try:
                 connection.subscribe(topics)
                 has_connected = True
-                _receive(connection, receiver, arguments=arguments, ending=ending, deadline=deadline)
+                _receive(connection, receiver, arguments=arguments, stop=stop, deadline=deadline)
                 break
             finally:
                 connection.close()
@@ -104,10 +115,10 @@ def _listen(arguments: argparse.Namespace, ending: threading.Event) -> int:
             if not has_connected:
                 raise
             logger.warning("%s; trying again", error)
-            ending.wait(_RECONNECT_S)
+            stop.wait(_RECONNECT_S)
     for event in receiver.finish():
         _print(event, is_json=arguments.json)
-    return _conclude(receiver.summary(), file)
+    return _finish(receiver.summary(), file)
 
 
 def _receive(
@@ -115,16 +126,16 @@ def _receive(
     receiver: Receiver,
     *,
     arguments: argparse.Namespace,
-    ending: threading.Event,
+    stop: threading.Event,
     deadline: float,
 ) -> None:
-    """Take messages until it is time to end.
+    """Receive and print messages until the end: a signal, the deadline, or all nodes stopped and nothing more arrives.
 
     Raises:
         PublishError: the connection is lost.
     """
     quiet_since = time.monotonic()
-    while not ending.is_set() and time.monotonic() < deadline:
+    while not stop.is_set() and time.monotonic() < deadline:
         _, received = connection.step(min(0.2, max(0.0, deadline - time.monotonic())))
         for payload in received:
             quiet_since = time.monotonic()
@@ -141,22 +152,22 @@ def _print(event: Event, *, is_json: bool) -> None:
             if is_json:
                 print(json.dumps({"topic": asdict(topic), "message": message.model_dump(mode="json")}), flush=True)
             else:
-                print(f"{topic.site}/{topic.node}/{topic.camera}  {_line(message, payload_bytes)}", flush=True)
+                print(f"{topic.site}/{topic.node}/{topic.camera}  {_describe(message, payload_bytes)}", flush=True)
         case Refused(topic, why):
             logger.error("refused %s: %s", topic, why)
         case Noted(topic, text):
             logger.info("%s: %s", topic, text)
 
 
-def _line(message: Message, payload_bytes: int) -> str:
+def _describe(message: Message, payload_bytes: int) -> str:
     what = message.kind if isinstance(message, DescriptorMessage) else message.event
     vector = f"{message.descriptor.length} {message.descriptor.codec}" if message.descriptor else "no descriptor"
     age = "historical" if message.historical else f"{(message.publish_ns - message.capture_ns) / 1e6:.0f} ms"
     return f"seq {message.seq}  track {message.track}  {what} of {message.crops}  {vector}  {payload_bytes} B  {age}"
 
 
-def _conclude(summary: Summary, file: Path | None) -> int:
-    for line in _account(summary):
+def _finish(summary: ReceiverSummary, file: Path | None) -> int:
+    for line in _summary_lines(summary):
         print(line, file=sys.stderr)
     if file:
         try:
@@ -166,13 +177,13 @@ def _conclude(summary: Summary, file: Path | None) -> int:
     return 0 if summary.is_complete and not summary.refused else 1
 
 
-def _account(summary: Summary) -> list[str]:
+def _summary_lines(summary: ReceiverSummary) -> list[str]:
     lines = [f"{summary.descriptors} descriptors and {summary.tracks} tracks in {summary.messages} messages"]
     if summary.bytes_per_descriptor is not None:
         lines.append(f"{summary.bytes_per_descriptor:.0f} bytes per descriptor message")
     if summary.latency_p50_ms is not None:
         lines.append(f"capture to publish: p50 {summary.latency_p50_ms:.0f} ms, p95 {summary.latency_p95_ms:.0f} ms")
-    lines.append(f"{summary.historical} historical, {summary.doubles} doubles dropped, {summary.refused} refused")
+    lines.append(f"{summary.historical} historical, {summary.duplicates} duplicates dropped, {summary.refused} refused")
     for node in summary.nodes:
         if node.first is None:
             lines.append(f"{node.node}: no messages")
@@ -206,4 +217,4 @@ def _topics(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -1,4 +1,4 @@
-"""Descriptors: L2 normalisation, distances, and the compact codecs of the wire."""
+"""Descriptors: L2 normalisation, distances, and the compact codecs of the messages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +13,9 @@ Codec = Literal["f32", "f16", "i8"]
 Describe = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """(N, H, W, 3) uint8 RGB images -> (N, D) float32 descriptors.
 
-Cosine distance of single images takes them of any length (`Engine.describe`). Flips and Euclidean distance follow the
-papers only on descriptors as the network gives them (`Engine.describe_raw`, `train.models.pixels.describe_raw_with`).
+For cosine distance the descriptors may have any L2 length (`Engine.describe`). The papers' flip test and Euclidean
+distance need them as the network gives them, without normalisation (`Engine.describe_raw`,
+`train.models.pixels.describe_raw_with`).
 """
 
 _DTYPES: dict[Codec, str] = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
@@ -22,7 +23,7 @@ _DTYPES: dict[Codec, str] = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
 
 @dataclass(frozen=True)
 class EncodedDescriptor:
-    """One descriptor as it travels: little-endian numbers in `data`, each to be multiplied by `scale`."""
+    """One encoded descriptor: `length` little-endian numbers in `data`, each to be multiplied by `scale`."""
 
     codec: Codec
     scale: float
@@ -46,9 +47,9 @@ def cosine_distance(queries: NDArray[np.float32], gallery: NDArray[np.float32]) 
 
 
 def encode(descriptor: NDArray[np.float32], *, codec: Codec) -> EncodedDescriptor:
-    """Encode one L2-normalised descriptor (D,) for the wire.
+    """Encode one descriptor. descriptor: (D,) float32, L2-normalised.
 
-    `i8` uses one scale for the whole vector, so that its largest element becomes 127.
+    `i8` uses one scale for the whole vector: the largest absolute value becomes 127.
     """
     if codec == "i8":
         scale = float(np.abs(descriptor).max()) / 127.0 or 1.0
@@ -68,7 +69,7 @@ def decode(encoded: EncodedDescriptor) -> NDArray[np.float32]:
     if len(encoded.data) != encoded.length * dtype.itemsize:
         raise DataError(
             f"a {encoded.codec} descriptor of {encoded.length} numbers takes {encoded.length * dtype.itemsize} bytes, "
-            f"but {len(encoded.data)} came; the message is damaged"
+            f"found {len(encoded.data)}; the message is damaged"
         )
     numbers = np.frombuffer(encoded.data, dtype).astype(np.float32) * np.float32(encoded.scale)
     return np.asarray(normalise(numbers[None])[0], np.float32)

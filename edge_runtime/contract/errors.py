@@ -2,7 +2,7 @@
 
 
 class ReidError(Exception):
-    """Base of every error that an entry script turns into one sentence and a non-zero exit code."""
+    """Base of all errors that entry scripts report as one sentence and a non-zero exit code."""
 
 
 class ConfigError(ReidError):
@@ -10,11 +10,11 @@ class ConfigError(ReidError):
 
 
 class ManifestError(ReidError):
-    """A manifest is missing, unreadable, or disagrees with the artefact beside it."""
+    """A manifest is missing, unreadable, or does not describe the artefact beside it."""
 
 
 class DataError(ReidError):
-    """A folder, image or list that was given as data cannot be used."""
+    """A folder, image, list or message that was given as data cannot be used."""
 
 
 class CheckpointError(ReidError):
@@ -22,11 +22,11 @@ class CheckpointError(ReidError):
 
 
 class TrainingError(ReidError):
-    """A training run cannot go on: the loss is no number, or memory is full."""
+    """A training run cannot continue: the loss is NaN or infinite, or memory is full."""
 
 
 class ExportError(ReidError):
-    """A network could not be exported, quantised or built, or the result is not good enough."""
+    """A network could not be exported, quantized or built, or the result is not accurate enough."""
 
 
 class EngineError(ReidError):
@@ -34,7 +34,7 @@ class EngineError(ReidError):
 
 
 class DeviceError(EngineError):
-    """The GPU failed, which may pass: its driver was not ready yet, or its memory was full."""
+    """The GPU failed in a way that may be temporary: the driver is not ready yet, or GPU memory is full."""
 
 
 class StreamError(ReidError):
@@ -42,4 +42,4 @@ class StreamError(ReidError):
 
 
 class PublishError(ReidError):
-    """The spool or the broker refused a message."""
+    """A message could not be stored, sent or read: the spool, the broker, the connection or the message is faulty."""

@@ -1,7 +1,8 @@
-"""The manifest: what goes into an artefact, what comes out, where it came from and what it scored.
+"""The manifest of a model file: its input, its output, its origin and its scores.
 
 A manifest is a JSON file beside its artefact (`model.onnx` -> `model.onnx.json`), written once and never edited.
-Each step writes a new one beside its own output and names its parent by digest.
+Each step (training, export, quantization, engine build) writes a new one for its own output and names its parent's
+SHA-256.
 """
 
 import hashlib
@@ -9,26 +10,21 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from edge_runtime.contract.errors import ManifestError
 from edge_runtime.contract.script import replace_file
+from edge_runtime.contract.strict_model import StrictModel
 
 Sha256 = Field(pattern=r"^[0-9a-f]{64}$")
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 ColourOrder = Literal["RGB", "RGBA"]
 ResizeRule = Literal["bilinear-half-pixel", "bicubic-half-pixel"]
-"""How `preprocess.resize` makes a crop as large as the network takes it."""
+"""How `preprocess.resize` resizes a crop to the network's input."""
 
 
-class _Strict(BaseModel):
-    """Frozen, and an unknown or missing key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Input(_Strict):
-    """Pixels as the deployed graph takes them: (N, height, width, channels) uint8.
+class Input(StrictModel):
+    """The input of the deployed network: (N, height_px, width_px, channels) uint8.
 
     colour_order: the fourth channel of RGBA is 255 everywhere, see `preprocess.in_colour_order`.
     """
@@ -46,19 +42,19 @@ class Input(_Strict):
 
     @property
     def channels(self) -> int:
-        """How many numbers a pixel has."""
+        """Numbers per pixel."""
         return len(self.colour_order)
 
 
-class Part(_Strict):
-    """One named stretch of a concatenated descriptor."""
+class Part(StrictModel):
+    """One named part of a concatenated descriptor."""
 
     name: str
     length: PositiveInt
 
 
-class Descriptor(_Strict):
-    """What comes out: (N, length) float32, not yet L2-normalised."""
+class Descriptor(StrictModel):
+    """The output of the deployed network: (N, length) float32, not yet L2-normalised."""
 
     tensor: str = "descriptor"
     length: PositiveInt
@@ -73,8 +69,8 @@ class Descriptor(_Strict):
         return self
 
 
-class Artefact(_Strict):
-    """The file this manifest stands beside."""
+class Artefact(StrictModel):
+    """The file that the manifest describes."""
 
     kind: Literal["checkpoint", "onnx", "engine"]
     file: str
@@ -86,10 +82,10 @@ class Artefact(_Strict):
     batch_max: PositiveInt = 32
 
 
-class Build(_Strict):
-    """Which backend runs the artefact, in which precision, and for an engine: from what and where it was built.
+class Build(StrictModel):
+    """Which backend runs the artefact, in which precision; for an engine, also what it was built from, and where.
 
-    network_sha256: digest of the ONNX file, quantised if need be, that the engine was built from.
+    network_sha256: SHA-256 of the ONNX file (of the quantized one for INT8) that the engine was built from.
     """
 
     backend: Literal["torch", "onnxruntime", "openvino", "tensorrt"]
@@ -105,8 +101,8 @@ class Build(_Strict):
     l4t: str | None = None
 
 
-class Calibration(_Strict):
-    """Where the INT8 ranges came from."""
+class Calibration(StrictModel):
+    """Origin of the INT8 ranges: which images, chosen how."""
 
     method: str
     image_list_sha256: str = Sha256
@@ -115,7 +111,7 @@ class Calibration(_Strict):
     split: str
 
 
-class Score(_Strict):
+class Score(StrictModel):
     """A figure in [0, 1] with its 95 % bootstrap interval over queries."""
 
     value: float = Field(ge=0, le=1)
@@ -123,8 +119,8 @@ class Score(_Strict):
     high: float = Field(ge=0, le=1)
 
 
-class Fidelity(_Strict):
-    """How close descriptors are to the parent's, over the images of the evidence."""
+class Fidelity(StrictModel):
+    """How close the descriptors are to the parent's, over the images of the evidence."""
 
     cosine_mean: float
     cosine_min: float
@@ -132,10 +128,11 @@ class Fidelity(_Strict):
     images: PositiveInt
 
 
-class Change(_Strict):
+class Change(StrictModel):
     """A figure of this artefact minus the parent's, with its 95 % bootstrap interval.
 
-    Both are measured on the same queries, drawn in pairs, so the interval is narrower than those of the two figures.
+    Both figures are measured on the same queries, which are drawn in pairs, so the interval is narrower than that of
+    either figure.
     """
 
     value: float
@@ -143,11 +140,10 @@ class Change(_Strict):
     high: float
 
 
-class Verification(_Strict):
-    """Same person or not, decided by a threshold on the cosine, where a fixed share of the wrong pairs passes it.
+class Verification(StrictModel):
+    """Verification (same person or not) by a threshold on the cosine, at a fixed false positive rate.
 
-    threshold: the cosine above which a pair is accepted. threshold_change: how far a threshold that was set with the
-    parent's descriptors has to move for this artefact's.
+    threshold: a pair with a higher cosine is accepted. threshold_change: this artefact's threshold minus the parent's.
     """
 
     false_positive_rate: float = Field(gt=0, lt=1)
@@ -157,10 +153,11 @@ class Verification(_Strict):
     threshold_change: Change
 
 
-class Crossing(_Strict):
-    """Queries described by one engine, gallery by another; changes against the float32 parent meeting itself.
+class Crossing(StrictModel):
+    """Retrieval where one engine describes the queries and another one the gallery.
 
-    query, gallery: precision and backend, such as `int8 tensorrt`.
+    query, gallery: precision and backend of each, such as `int8 tensorrt`. The changes are relative to the float32
+    parent describing both.
     """
 
     query: str
@@ -171,13 +168,13 @@ class Crossing(_Strict):
     mean_ap_change: Change
 
 
-class Evidence(_Strict):
-    """Retrieval of this artefact, measured on its own descriptors.
+class Evidence(StrictModel):
+    """Retrieval scores of this artefact, measured with its own descriptors.
 
-    images_sha256: digest of the packed set that was used instead of a data set's folder.
-    crossed_rank1, crossed_mean_ap: queries described by the parent, gallery by this artefact, because a fleet mixes
-    precisions; `precisions` has every such pair.
-    site: how close descriptors of crops from the deployment site are to the parent's.
+    images_sha256: SHA-256 of the packed image set, if one was used instead of a data set's folder.
+    crossed_rank1, crossed_mean_ap: the parent describes the queries, this artefact the gallery, because cameras of one
+    site may use different precisions; `precisions` has every pair.
+    site: how close the descriptors of crops from the deployment site are to the parent's.
     """
 
     data_set: str
@@ -201,15 +198,15 @@ class Evidence(_Strict):
     verification: tuple[Verification, ...] = ()
 
 
-class Terms(_Strict):
-    """Licences that travel with the weights."""
+class Terms(StrictModel):
+    """Licences of the weights and of the data they were trained on."""
 
     weights: str
     training_data: str
 
 
-class Manifest(_Strict):
-    """Everything a user of an artefact relies on. Field by field: see the classes above."""
+class Manifest(StrictModel):
+    """The manifest. Its fields are described in the classes above."""
 
     schema_version: Literal[1] = 1
     model_id: str = Field(pattern=r"^[a-z0-9_]+-[a-z0-9_]+-[0-9a-f]{8}$")
@@ -237,9 +234,10 @@ class Manifest(_Strict):
 
 
 def space_id(weights_sha256: str, input_: Input, descriptor: Descriptor) -> str:
-    """Name the space in which descriptors may be compared: weights, preprocessing, output, normalisation.
+    """Id of the space in which descriptors may be compared: 16 hexadecimal digits.
 
-    Precision, file format and a fourth channel, which says nothing, are not part of it. Returns 16 hexadecimal digits.
+    It is a digest of weights, preprocessing, output and normalisation. Precision, file format and the fourth channel of
+    RGBA are not part of it: they change descriptors only slightly or not at all.
     """
     preprocessing = input_.model_dump(mode="json", exclude={"tensor"}) | {"colour_order": "RGB"}
     output = descriptor.model_dump(mode="json", exclude={"tensor"})
@@ -248,7 +246,7 @@ def space_id(weights_sha256: str, input_: Input, descriptor: Descriptor) -> str:
 
 
 def manifest_path(artefact: Path) -> Path:
-    """Where the manifest of an artefact lies: its file name with `.json` appended."""
+    """Path of an artefact's manifest: the artefact's path with `.json` appended."""
     return artefact.with_name(artefact.name + ".json")
 
 
@@ -269,10 +267,10 @@ def file_sha256(path: Path) -> str:
 
 
 def read_manifest(artefact: Path) -> Manifest:
-    """Read the manifest beside an artefact and check that it belongs to the file's bytes.
+    """Read the manifest of an artefact and check that the artefact has the SHA-256 that it names.
 
     Raises:
-        ManifestError: manifest or artefact missing, a field wrong (all are listed), or another digest.
+        ManifestError: manifest or artefact missing, fields wrong (all are listed), or another SHA-256.
     """
     found = file_sha256(artefact)
     path = manifest_path(artefact)
@@ -283,7 +281,7 @@ def read_manifest(artefact: Path) -> Manifest:
     except OSError as error:
         raise ManifestError(f"cannot read {path}: {error.strerror}") from error
     except ValidationError as error:
-        raise ManifestError(f"{path} is not a valid manifest: {_faults(error)}; export the model again") from error
+        raise ManifestError(f"{path} is not a valid manifest: {_list_faults(error)}; export the model again") from error
     if manifest.artefact.sha256 != found:
         raise ManifestError(
             f"{artefact} is not the file its manifest describes: expected SHA-256 {manifest.artefact.sha256}, "
@@ -299,7 +297,7 @@ def _remedy(missing: Path) -> str:
 
 
 def write_manifest(manifest: Manifest, artefact: Path) -> Path:
-    """Write the manifest beside its artefact, atomically. Returns its path.
+    """Write the manifest of an artefact, atomically. Returns its path.
 
     Raises:
         ManifestError: it cannot be written.
@@ -312,5 +310,5 @@ def write_manifest(manifest: Manifest, artefact: Path) -> Path:
     return path
 
 
-def _faults(error: ValidationError) -> str:
+def _list_faults(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'manifest'}: {e['msg']}" for e in error.errors())

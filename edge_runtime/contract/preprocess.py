@@ -20,13 +20,13 @@ _INTERPOLATION: dict[ResizeRule, int] = {
 
 
 def read_image(path: Path) -> NDArray[np.uint8] | None:
-    """Decode an image file. Returns (H, W, 3) uint8, RGB, or None where it cannot be read, is damaged or cut short."""
+    """Decode an image file. Returns (H, W, 3) uint8, RGB, or None if it cannot be read, is damaged or truncated."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    # OpenCV fills the rest of a truncated JPEG with grey and says nothing, so the end marker is checked first. What the
-    # file is called does not count: ImageNet has a PNG that is called JPEG.
+    # OpenCV silently fills the rest of a truncated JPEG with grey, so the end marker is checked first. The format is
+    # taken from the content, not from the file's name: ImageNet has a PNG that is named .JPEG.
     if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]:
         return None
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
@@ -37,8 +37,8 @@ def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int, rule: Res
     """Resize one image by the manifest's rule, with half-pixel centres and without antialiasing.
 
     image: (H, W, 3) uint8. Returns (height_px, width_px, 3) uint8.
-    Bicubic looks at 4 x 4 pixels around each point, with Keys' kernel at a = -0.75, as ONNX `Resize` and PyTorch do.
-    Differs: PIL and torchvision, which public MGN and Pyramid code calls, use a = -0.5 and antialias when they shrink.
+    Bicubic: Keys' kernel over 4 x 4 pixels with a = -0.75, as in ONNX `Resize` and PyTorch.
+    Differs: PIL and torchvision, which public MGN and Pyramid code uses, have a = -0.5 and antialias when downscaling.
     """
     if image.shape[:2] == (height_px, width_px):
         return image
@@ -47,14 +47,14 @@ def resize(image: NDArray[np.uint8], *, height_px: int, width_px: int, rule: Res
 
 
 def in_colour_order(crops: NDArray[np.uint8], order: ColourOrder) -> NDArray[np.uint8]:
-    """RGB crops (..., 3) uint8 as the network takes them; in RGBA they get a fourth channel, 255 everywhere."""
+    """RGB crops (..., 3) uint8 in the network's order; for RGBA a fourth channel is added, 255 everywhere."""
     if order == "RGB":
         return crops
     return np.concatenate([crops, np.full((*crops.shape[:-1], 1), 255, np.uint8)], axis=-1)
 
 
 def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[int, int, int, int]:
-    """Round a box to whole pixels inside the frame; it keeps at least one pixel each way."""
+    """Round a box outwards to whole pixels, clipped to the frame; at least one pixel in each direction remains."""
     left = min(max(math.floor(box[0]), 0), frame_width_px - 1)
     top = min(max(math.floor(box[1]), 0), frame_height_px - 1)
     right = min(max(math.ceil(box[2]), left + 1), frame_width_px)
@@ -65,7 +65,7 @@ def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[i
 def crop_people(
     frame: NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int, rule: ResizeRule
 ) -> NDArray[np.uint8]:
-    """Cut boxes out of a frame and resize each to the network's input by the manifest's rule.
+    """Crop boxes from a frame and resize each to the network's input by the manifest's rule.
 
     frame: (H, W, 3) uint8, RGB. Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the boxes.
     """

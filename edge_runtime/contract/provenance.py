@@ -1,4 +1,4 @@
-"""Where an artefact comes from: the commit, machine and moment it was made, and the artefact it was made from."""
+"""Origin of an artefact: commit, machine and time at which it was made, and the artefact it was made from."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ UNKNOWN_COMMIT = "unknown"
 
 
 def commit() -> str:
-    """The commit of this checkout, with `-changed` where files differ from it; `unknown` outside a checkout."""
+    """The commit of this checkout, with `-changed` appended if files differ from it; `unknown` outside a checkout."""
     folder = Path(__file__).resolve().parent
     try:
         described = subprocess.run(
@@ -28,7 +28,7 @@ def commit() -> str:
 
 
 def cpu_name() -> str:
-    """The processor's model name, as the system states it."""
+    """Model name of the processor, as reported by the operating system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -38,7 +38,7 @@ def cpu_name() -> str:
 
 
 def now() -> str:
-    """This moment in UTC, as manifests and records write it: 2026-01-31T12:34:56Z."""
+    """The current time in UTC, in the format of manifests and records: 2026-01-31T12:34:56Z."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -50,7 +50,7 @@ def derive_manifest(
     calibration: Calibration | None = None,
     evidence: Evidence | None = None,
 ) -> Manifest:
-    """The manifest of something made from `parent`: the same weights, input and descriptor, its own file and scores."""
+    """The manifest of an artefact made from `parent`: same weights, input and descriptor, own file and scores."""
     return parent.model_copy(
         update={
             "commit": commit(),
@@ -64,7 +64,7 @@ def derive_manifest(
 
 
 def describe_file(path: Path, *, parent: Manifest, kind: str, opset: int | None) -> Artefact:
-    """The artefact entry of a file that was just made from `parent`; batch sizes stay as they are."""
+    """The manifest's artefact entry of a new file that was made from `parent`; the batch sizes are the parent's."""
     changes = {
         "kind": kind,
         "file": path.name,

@@ -1,4 +1,4 @@
-"""What every entry script shares: options that teach, an exit code, one sentence on stderr for a fault."""
+"""What all entry scripts share: a parser of options that teaches, exit codes, and errors as one sentence on stderr."""
 
 import argparse
 import os
@@ -11,10 +11,12 @@ from edge_runtime.contract.errors import ReidError
 
 
 class ScriptParser(argparse.ArgumentParser):
-    """Options of a script that teaches: typed bare or wrongly, it answers in three lines, not with all its options.
+    """Parser of a script's options. Without arguments, or with wrong ones, the script answers with three lines.
 
-    purpose: what the script does, in one sentence that --help shows, too. shortest: the arguments of the shortest
-    command that works here and now. next_step: what comes after this script, or where to read on.
+    The lines are the purpose or the fault, a command that works, and the next step; --help lists all options.
+
+    purpose: what the script does, in one sentence. shortest: the arguments of the shortest command that works.
+    next_step: what to run after this script, or where to read on. examples: shown at the end of --help.
     """
 
     def __init__(
@@ -31,31 +33,31 @@ class ScriptParser(argparse.ArgumentParser):
         self._is_bare = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """See `argparse.ArgumentParser`; remembers whether anything was typed."""
+        """See `argparse.ArgumentParser`; also records whether there were any arguments."""
         self._is_bare = not (sys.argv[1:] if args is None else args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Say what is missing or wrong, and the shortest command that works; exit code 2."""
+        """Print what is missing or wrong and the shortest command that works; exit code 2."""
         first = str(self.description).partition("\n\n")[0] if self._is_bare else f"error: {message}"
         self.exit(2, f"{first}\ntry:  {self.prog} {self._shortest}\nnext: {self._next_step}; {self.prog} --help\n")
 
 
 def command_name(program: str) -> str:
-    """How a user calls a program again. program: as `sys.argv[0]` holds it.
+    """The command by which a user runs a program again. program: as in `sys.argv[0]`.
 
-    `python train/run.py` for a script of the checkout, its own name for an installed command.
+    `python train/run.py` for a script of the checkout, its name for an installed command.
     """
     path = Path(program)
     return f"python {path.parent.name}/{path.name}" if path.suffix == ".py" else path.name
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, in a script that ends by it as by Ctrl-C."""
+    """Raised by SIGTERM in scripts that handle it like Ctrl-C."""
 
 
 def raise_terminated(*_: object) -> NoReturn:
-    """Handler of SIGTERM for scripts that have something to say at their end."""
+    """Signal handler for SIGTERM, in scripts that print or save something when they are stopped."""
     raise Terminated
 
 
@@ -63,7 +65,7 @@ def run(main: Callable[[], int]) -> int:
     """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 130 after Ctrl-C,
     143 after SIGTERM.
 
-    An OSError that nobody gave a better sentence is a file or folder the user may not read or write, or a full disk.
+    An OSError that gets here is a file or folder that the user may not read or write, or a full disk.
 
     Use it as `if __name__ == "__main__": sys.exit(run(main))`.
     """
@@ -73,7 +75,7 @@ def run(main: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        where = error.filename2 or error.filename or "input or output"  # of two files the second is the one written
+        where = error.filename2 or error.filename or "input or output"  # of two files, the second one is written
         print(f"error: {where}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
@@ -82,7 +84,7 @@ def run(main: Callable[[], int]) -> int:
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file atomically: a reader finds the old one or the new one, and a failure leaves nothing of the new.
+    """Write a file atomically: a reader finds the old content or the new one; after a failure, the old one remains.
 
     Raises:
         OSError: it cannot be written.

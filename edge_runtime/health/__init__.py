@@ -1,1 +1,1 @@
-"""What tells an operator how the daemon is: the HTTP server and the checks behind it."""
+"""State of the daemon for operators: an HTTP server, and the checks and figures that it shows."""

@@ -1,36 +1,40 @@
-"""How the daemon is: the checks and figures that its health server shows."""
+"""The checks and figures that the health server shows."""
 
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
 
 
-class Vitals:
-    """Reads service and publisher; may be called from any thread."""
+class HealthChecks:
+    """Checks and figures of a running daemon, read from its service and publisher.
+
+    Thread-safe: the threads of the health server call all methods.
+    """
 
     def __init__(self, service: Service, publisher: Publisher) -> None:
         self._service = service
         self._publisher = publisher
 
     def liveness(self) -> list[Check]:
-        """Should this process be restarted?"""
-        return [Check("loop", self._service.is_moving(), "the main loop goes round")]
+        """Whether the process works at all; if not, it should be restarted."""
+        return [Check("loop", self._service.is_moving(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
-        """Does it do its work: is a camera live, and do messages get into the spool?
+        """Whether it does its work: at least one camera is live, and messages are stored in the spool.
 
-        A broker that is away is no failure: messages are kept until it is back.
+        A broker that cannot be reached is no failure: messages stay in the spool until it can.
         """
         live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
         broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
+        link = f"broker {broker}; {facts.waiting} messages in the spool"
         return [
             Check("cameras", live > 0, f"{live} of {all_cameras} live"),
-            Check("link", facts.is_connected or facts.is_spooling, f"broker {broker}; {facts.waiting} messages wait"),
+            Check("link", facts.is_connected or facts.is_spooling, link),
         ]
 
     def figures(self) -> list[Figure]:
-        """Everything worth a curve."""
+        """All figures, at this moment."""
         return [*self._camera_figures(), *self._link_figures(), _memory()]
 
     def _camera_figures(self) -> list[Figure]:
@@ -39,13 +43,13 @@ class Vitals:
             status, labels = stream.source.status(), {"camera": stream.camera_id}
             counts = stream.counts
             figures += [
-                Figure("reid_camera_live", "gauge", "1 while frames come", status.state == "live", labels),
+                Figure("reid_camera_live", "gauge", "1 while frames arrive", status.state == "live", labels),
                 Figure("reid_frames_received_total", "counter", "frames decoded", status.frames, labels),
                 Figure("reid_frames_dropped_total", "counter", "frames replaced by newer ones", status.dropped, labels),
                 Figure("reid_frames_total", "counter", "frames looked at", counts.frames, labels),
-                Figure("reid_reconnects_total", "counter", "times the camera came back", status.reconnects, labels),
-                Figure("reid_tracks_total", "counter", "people followed", counts.tracks, labels),
-                Figure("reid_descriptors_total", "counter", "descriptors made", counts.descriptors, labels),
+                Figure("reid_reconnects_total", "counter", "reconnections of the camera", status.reconnects, labels),
+                Figure("reid_tracks_total", "counter", "tracks of people", counts.tracks, labels),
+                Figure("reid_descriptors_total", "counter", "descriptors computed", counts.descriptors, labels),
             ]
         return figures
 
@@ -53,8 +57,8 @@ class Vitals:
         facts = self._publisher.facts()
         counts = facts.counts
         figures = [
-            Figure("reid_broker_connected", "gauge", "1 while the broker is there", facts.is_connected),
-            Figure("reid_messages_spooled_total", "counter", "messages put into the spool", counts.spooled),
+            Figure("reid_broker_connected", "gauge", "1 while the broker is connected", facts.is_connected),
+            Figure("reid_messages_spooled_total", "counter", "messages stored in the spool", counts.spooled),
             Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", counts.delivered),
             Figure("reid_messages_refused_total", "counter", "messages the broker refused", counts.refused),
             Figure("reid_messages_waiting", "gauge", "messages in the spool", facts.waiting),
@@ -62,7 +66,7 @@ class Vitals:
         ]
         for reason, count in facts.dropped.items():
             labels = {"reason": reason}
-            figures.append(Figure("reid_messages_dropped_total", "counter", "messages given up", count, labels))
+            figures.append(Figure("reid_messages_dropped_total", "counter", "messages dropped", count, labels))
         for quantile, latency_ms in (("0.5", counts.latency_p50_ms), ("0.95", counts.latency_p95_ms)):
             if latency_ms is not None:
                 what = "capture to acknowledgement, live messages"
@@ -71,4 +75,4 @@ class Vitals:
 
 
 def _memory() -> Figure:
-    return Figure("reid_resident_bytes", "gauge", "memory in RAM", resident_mib() * 2**20)
+    return Figure("reid_resident_bytes", "gauge", "resident memory", resident_mib() * 2**20)

@@ -1,4 +1,4 @@
-"""What a node says of itself over HTTP: /healthz, /readyz, /metrics for Prometheus, and a page for people at /."""
+"""The state of a node over HTTP: /healthz, /readyz, /metrics for Prometheus, and a status page at /."""
 
 import html
 import logging
@@ -22,7 +22,7 @@ _METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold: its name, whether it does, and what a person should know of it."""
+    """One condition that must hold: its name, whether it holds, and details for a person."""
 
     name: str
     ok: bool
@@ -31,7 +31,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Figure:
-    """One number for Prometheus. Figures of one name share kind and help, and differ in their labels.
+    """One number for Prometheus. Figures of the same name have the same kind and help, and differ in their labels.
 
     The name of a counter ends in `_total`; units are base units (seconds, bytes).
     """
@@ -44,12 +44,13 @@ class Figure:
 
 
 class HealthServer:
-    """Answers in threads of its own from construction until `close`; the callables must bear that.
+    """Answers requests from construction until `close`.
 
-    liveness: checks of /healthz, 200 if all hold, 503 otherwise: should this process be restarted?
-    readiness: likewise for /readyz: does it do its work?
+    liveness: the checks of /healthz, which answers 200 if all hold and 503 otherwise: then restart the process.
+    readiness: the same for /readyz: whether it does its work.
     figures: what /metrics shows.
-    port: 0 takes a free one; `port` then tells which.
+    port: 0 takes a free one; the attribute `port` has its number.
+    Threads: each request is answered in a thread of its own, which calls the three callables: they must be thread-safe.
 
     Raises:
         ConfigError: host and port cannot be used.
@@ -77,13 +78,13 @@ class HealthServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop answering."""
+        """Stop answering, and wait until the server's thread has ended."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def _answer(self, path: str) -> tuple[int, str, bytes]:
-        """The status, content type and body for a path."""
+        """HTTP status, content type and body for a path."""
         match path.partition("?")[0]:
             case "/healthz":
                 return _verdict(self._liveness())
@@ -93,7 +94,7 @@ class HealthServer:
                 return 200, _METRICS_TEXT, generate_latest(self._registry)
             case "/":
                 return 200, "text/html; charset=utf-8", self._page().encode()
-        return 404, _TEXT, b"there are /, /healthz, /readyz and /metrics\n"
+        return 404, _TEXT, b"not found; there are /, /healthz, /readyz and /metrics\n"
 
     def _page(self) -> str:
         checks = [*self._liveness(), *self._readiness()]
@@ -117,9 +118,9 @@ class HealthServer:
                 try:
                     status, content_type, body = answer(self.path)
                 except Exception:
-                    # Broad: figures and checks are of any other part; one that fails must be seen, by the log and by
-                    # the probe that gets no 200, and not as a connection that breaks off.
-                    logger.exception("health of %s cannot be told", self.path)
+                    # Broad, because checks and figures call all other parts: a bug there must be in the log, and the
+                    # probe must get an answer that is not 200.
+                    logger.exception("cannot answer %s", self.path)
                     status, content_type, body = 500, _TEXT, b"failed, see the log\n"
                 self.send_response(status)
                 self.send_header("Content-Type", content_type)
@@ -129,7 +130,7 @@ class HealthServer:
                 self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing: a probe asks every few seconds."""
+                """Log nothing: probes ask every few seconds."""
 
         return Handler
 
@@ -138,21 +139,21 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def server_bind(self) -> None:
-        """Bind without asking for our own host name, as HTTPServer does: with no name server that takes long."""
+        """Bind without looking up our own host name, as HTTPServer does: without a name server that takes seconds."""
         TCPServer.server_bind(self)
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing: the handler tells faults of ours, and a client that hangs up in mid-answer is none."""
+        """Log nothing: the handler logs our own faults, and a client that disconnects early is none."""
 
 
 class _Collector:
-    """Shows figures to Prometheus as they are at the moment of asking."""
+    """Gives Prometheus the figures of the moment at which it asks."""
 
     def __init__(self, figures: Callable[[], Sequence[Figure]]) -> None:
         self._figures = figures
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing: names are known only once there are figures."""
+        """Nothing: the names are not known before the figures."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:

@@ -1,1 +1,1 @@
-"""Descriptors to the broker, nothing lost: messages, spool, publisher, health."""
+"""Delivery of messages to the broker: message models, spool, publisher."""

@@ -1,7 +1,8 @@
-"""One connection to an MQTT 5 broker, driven by its owner's thread. Here is the only paho.
+"""One connection to an MQTT 5 broker. The only file that uses the library paho.
 
-paho's own network thread is not used: it dies of an exception in a callback, reconnects without jitter, and keeps a
-queue of its own. A `Connection` is made, used and thrown away; what must survive it is in the spool.
+paho's own network thread is not used: an exception in a callback ends it, it reconnects without jitter, and it has an
+unbounded queue. Here the thread that owns a `Connection` does the network's work inside `step`. A connection is used
+until it is lost, then replaced by a new one; what must outlive it is in the spool.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 
-_GOODBYE_S = 1.0
+_DISCONNECT_S = 1.0
 _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
 
 
@@ -63,7 +64,7 @@ class BrokerSettings:
 
 @dataclass(frozen=True)
 class Will:
-    """What the broker says in our place when we vanish, retained, `delay_s` after it noticed."""
+    """The last will: the broker publishes it, retained, `delay_s` after it lost the connection to us."""
 
     topic: str
     payload: bytes
@@ -72,7 +73,7 @@ class Will:
 
 @dataclass(frozen=True)
 class Received:
-    """A message from the broker. `is_retained`: it was there before we subscribed."""
+    """A message from the broker. `is_retained`: it was published before we subscribed."""
 
     topic: str
     payload: bytes
@@ -80,30 +81,32 @@ class Received:
 
 
 @dataclass(frozen=True)
-class Acknowledged:
-    """The broker's answer to one publish: `refusal` says why not, or is None."""
+class Acknowledgement:
+    """A PUBACK. packet_id: as `Connection.publish` returned it. refusal: the reason code of a failure, or None."""
 
-    number: int
+    packet_id: int
     refusal: str | None
 
 
 class CredentialsError(PublishError):
-    """The broker does not let us in: time does not heal that."""
+    """The broker refused our credentials; retrying cannot help until somebody changes them."""
 
 
 def check_files(settings: BrokerSettings) -> None:
-    """Check, before anything is connected, that certificates and credentials can be read.
+    """Check that certificates and credentials can be read, without connecting.
 
     Raises:
-        ConfigError: one is missing or unusable.
+        ConfigError: a file is missing or unusable.
     """
     _make_client(settings, client_id="check")
 
 
 class Connection:
-    """Connected when constructed, and good until a method raises PublishError. For one thread only, but for `wake`.
+    """A connection that is established by the constructor and used until a method raises PublishError.
 
-    session_s: for how long the broker keeps our session after we are gone; 0 begins and leaves none.
+    session_s: session expiry interval: how long the broker keeps our session after the connection ends; 0 starts with
+    a clean session and keeps none.
+    Not thread-safe: one thread constructs it and calls all methods; only `wake` may be called by any thread.
 
     Raises:
         ConfigError: a certificate or credentials file cannot be used.
@@ -114,7 +117,7 @@ class Connection:
     def __init__(self, settings: BrokerSettings, *, client_id: str, session_s: int, will: Will | None = None) -> None:
         self.settings = settings
         self._client = _make_client(settings, client_id=client_id)
-        self._acknowledged: list[Acknowledged] = []
+        self._acknowledged: list[Acknowledgement] = []
         self._received: list[Received] = []
         self._refusal: Any = None
         self._answer: Any = None
@@ -123,19 +126,19 @@ class Connection:
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
-        self._listen_to_client()
+        self._set_callbacks()
         if will:
             properties = _properties(PacketTypes.WILLMESSAGE, WillDelayInterval=will.delay_s)
             self._client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
         try:
             self._connect(session_s)
         except BaseException:
-            self.abandon()
+            self.drop()
             raise
 
     @property
-    def window(self) -> int:
-        """How many messages may be on their way at once, as the broker asks; at most 20."""
+    def receive_maximum(self) -> int:
+        """How many publishes may be unacknowledged at once: what the broker allows, at most 20."""
         return min(20, getattr(self._answer, "ReceiveMaximum", 20))
 
     def publish(
@@ -147,27 +150,29 @@ class Connection:
         is_retained: bool = False,
         content_type: str = "application/json",
         expiry_s: int | None = None,
-        user: Mapping[str, str] | None = None,
+        user_properties: Mapping[str, str] | None = None,
     ) -> int:
-        """Send one message; `step` tells of the answer under the number that is returned.
+        """Send one message and return its packet id; `step` returns the acknowledgement with the same id.
+
+        expiry_s: message expiry interval.
 
         Raises:
-            PublishError: the connection is gone.
+            PublishError: the connection is lost.
         """
         properties = _properties(PacketTypes.PUBLISH, ContentType=content_type)
         if expiry_s is not None:
             properties.MessageExpiryInterval = expiry_s
-        if user:
-            properties.UserProperty = list(user.items())
+        if user_properties:
+            properties.UserProperty = list(user_properties.items())
         info = self._client.publish(topic, payload, qos=qos, retain=is_retained, properties=properties)
         self._check(info.rc)
         return int(info.mid)
 
     def subscribe(self, topics: list[str], *, timeout_s: float = 10.0) -> None:
-        """Subscribe with QoS 1 and wait until the broker says yes.
+        """Subscribe with QoS 1 and wait for the SUBACK.
 
         Raises:
-            PublishError: it says no, or nothing.
+            PublishError: the broker refuses the subscription, or does not answer.
         """
         self._subscribed = False
         self._check(self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])[0])
@@ -179,11 +184,13 @@ class Connection:
             if time.monotonic() > deadline:
                 raise PublishError(f"the broker {self.settings} does not answer a subscription")
 
-    def step(self, timeout_s: float) -> tuple[list[Acknowledged], list[Received]]:
-        """Wait for the network, a `wake`, or the time to be over; return what came since the last step.
+    def step(self, timeout_s: float) -> tuple[list[Acknowledgement], list[Received]]:
+        """Read and write until something arrives, `wake` is called, or `timeout_s` is over.
+
+        Returns the acknowledgements and messages that arrived since the last step.
 
         Raises:
-            PublishError: the connection is gone.
+            PublishError: the connection is lost.
         """
         if not self._acknowledged and not self._received:
             self._step(timeout_s)
@@ -192,27 +199,27 @@ class Connection:
         return acknowledged, received
 
     def wake(self) -> None:
-        """End a `step` that waits, from any thread."""
+        """End a `step` that is waiting. Any thread may call it."""
         with contextlib.suppress(OSError):
             self._wake_write.send(b"\0")
 
     def close(self) -> None:
-        """Say goodbye, so that the broker does not publish the last will."""
+        """Send DISCONNECT, so that the broker does not publish the last will, and close."""
         self._client.disconnect()
-        deadline = time.monotonic() + _GOODBYE_S
+        deadline = time.monotonic() + _DISCONNECT_S
         with contextlib.suppress(PublishError):
             while self._client.want_write() and time.monotonic() < deadline:
                 self._step(0.1)
-        self.abandon()
+        self.drop()
 
-    def abandon(self) -> None:
-        """Drop the connection as it is; the broker will publish the last will."""
+    def drop(self) -> None:
+        """Close without DISCONNECT: the broker will publish the last will."""
         for end in (self._client.socket(), self._wake_read, self._wake_write):
             if end is not None:
                 end.close()
 
-    def _listen_to_client(self) -> None:
-        # These only store what they are told, in the owner's thread, so none can raise into paho.
+    def _set_callbacks(self) -> None:
+        # paho calls these inside `step`, in the owner's thread. They only store values, so none raises into paho.
         client = self._client
 
         def on_connect(_client: object, _data: object, _flags: object, reason: Any, properties: Any) -> None:
@@ -220,12 +227,12 @@ class Connection:
             self._refusal = reason if reason.is_failure else None
 
         def on_disconnect(_client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
-            # paho's word for a socket that was closed without a DISCONNECT tells nobody anything.
+            # paho calls a socket that was closed without a DISCONNECT an unspecified error.
             said = "the other end closed it" if str(reason) == "Unspecified error" else str(reason)
             self._lost = self._lost or said
 
         def on_publish(_client: object, _data: object, mid: int, reason: Any, _properties: object) -> None:
-            self._acknowledged.append(Acknowledged(mid, str(reason) if reason.is_failure else None))
+            self._acknowledged.append(Acknowledgement(mid, str(reason) if reason.is_failure else None))
 
         def on_subscribe(_client: object, _data: object, _mid: int, reasons: list[Any], _properties: object) -> None:
             self._subscribed = True
@@ -245,9 +252,9 @@ class Connection:
                 settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
             )
         except ssl.SSLError as error:
-            raise PublishError(f"no trusted link to the broker {settings}: {error}; check the CA file") from error
+            raise PublishError(f"the broker {settings} is not trusted: {error}; check the CA file") from error
         except (OSError, ValueError) as error:
-            raise PublishError(f"the broker {settings} cannot be reached: {error}") from error
+            raise PublishError(f"the broker {settings} cannot be reached: {error}; check host and port") from error
         deadline = time.monotonic() + settings.connect_timeout_s
         while self._answer is None and time.monotonic() < deadline:
             self._step(0.1)

@@ -1,4 +1,4 @@
-"""What the link counts: messages, refusals, connections, and how long a message takes."""
+"""Counters of the link: messages, refusals, connections, and the latency of messages."""
 
 import threading
 from collections import deque
@@ -10,7 +10,7 @@ _LATENCIES_KEPT = 4096
 
 @dataclass(frozen=True)
 class Counts:
-    """Totals since the start. Latencies are capture to PUBACK of the latest live descriptors; None before the first."""
+    """Totals since the start. Latency: capture to PUBACK of the latest live descriptors, None before the first one."""
 
     spooled: int
     delivered: int
@@ -22,7 +22,7 @@ class Counts:
 
 
 class LinkCounters:
-    """Thread-safe counters; memory is bounded."""
+    """Totals and the latest 4096 latencies. Thread-safe: any thread may add and read."""
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -30,12 +30,12 @@ class LinkCounters:
         self._latencies_ms = deque[float](maxlen=_LATENCIES_KEPT)
 
     def add_spooled(self, count: int) -> None:
-        """Count messages that are in the spool."""
+        """Count messages that were stored in the spool."""
         with self._mutex:
             self._spooled += count
 
     def add_connection(self) -> None:
-        """Count a connection that came up."""
+        """Count a connection that was established."""
         with self._mutex:
             self._connections += 1
 
@@ -45,7 +45,7 @@ class LinkCounters:
             self._refused += 1
 
     def add_delivered(self, *, is_historical: bool = False, latency_ms: float | None = None) -> None:
-        """Count a message that the broker has; latency_ms where it says something."""
+        """Count a message that the broker acknowledged. latency_ms: capture to PUBACK, of live descriptors only."""
         with self._mutex:
             self._delivered += 1
             self._delivered_historical += is_historical
@@ -53,7 +53,7 @@ class LinkCounters:
                 self._latencies_ms.append(latency_ms)
 
     def counts(self) -> Counts:
-        """The totals as they are now."""
+        """The totals now."""
         with self._mutex:
             latencies = sorted(self._latencies_ms)
             return Counts(
@@ -68,7 +68,7 @@ class LinkCounters:
 
 
 def percentile(ordered: Sequence[float], *, share: float) -> float | None:
-    """The smallest of the ordered numbers that at least `share` of them do not exceed; None of none."""
+    """Percentile by the nearest-rank rule; None for an empty sequence. ordered: ascending. share: in (0, 1]."""
     if not ordered:
         return None
     return ordered[max(0, -(-len(ordered) * round(share * 100) // 100) - 1)]

@@ -1,80 +1,49 @@
-"""What travels: one model per message, its CBOR form on the wire, and its JSON twin.
+"""The messages that a node sends: one model per kind. `wire_format` turns them into bytes and back.
 
-The twin differs from the CBOR map in one thing only: bytes are base64 text. `messages.schema.json` describes it.
-Unknown, missing and wrong-typed fields are errors, in either direction.
+How the messages may grow. The major version is in the topic (`reid/v1`), the minor version in the field `minor`.
+A new minor version may only add fields, so that old and new nodes and receivers understand each other:
+
+- A receiver ignores fields that it does not know, and accepts any `minor`. It refuses another major version.
+- A field that is added later has the type `X | None` and the default None: older nodes do not send it. All other
+  fields must be there.
+- Anything else needs a new major version: another meaning, type or unit, a field less, or a new value in one of the
+  fixed lists (`TimeSource`, `GapReason`, ...), because older receivers would refuse such a message.
+
+A node cannot send a field that its own model does not have: making such a message raises a ValidationError.
+To add a field: write it into its class below, raise MINOR by one, run `python tests/golden/wire_messages.py`, and set
+the field where the message is made (descriptors and tracks: `edge_runtime/stream.py`).
 """
 
-import base64
-import binascii
-import json
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal
 from uuid import UUID
 
-import cbor2
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    JsonValue,
-    PlainSerializer,
-    TypeAdapter,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import ConfigDict, JsonValue
 
 from edge_runtime.contract.descriptor import Codec, EncodedDescriptor
-from edge_runtime.contract.errors import PublishError
 from edge_runtime.contract.manifest import Manifest, Precision
+from edge_runtime.link.wire_types import (
+    Boot,
+    Bytes,
+    Count,
+    Fraction,
+    GapReason,
+    NormalisedBox,
+    NotNegative,
+    Space,
+    TimeSource,
+    TrackId,
+    Unsigned,
+    WireModel,
+)
+
+MINOR = 0
+"""The minor version that this node sends."""
 
 
-def _from_base64(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"not base64: {error}") from error
-
-
-def _to_base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-Bytes = Annotated[
-    bytes,
-    BeforeValidator(_from_base64),
-    PlainSerializer(_to_base64, when_used="json"),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "pattern": "^[A-Za-z0-9+/]*={0,2}$"}),
-]
-Unsigned = Annotated[int, Field(ge=0, lt=2**64)]
-Count = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-NormalisedBox = tuple[Fraction, Fraction, Fraction, Fraction]
-Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-Space = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
-TrackId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
-TimeSource = Literal["sensor", "ptp", "rtcp-ntp", "arrival", "file"]
-GapReason = Literal["overflow", "age", "disk", "lost"]
-Model = TypeVar("Model", bound="_Strict")
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        json_schema_serialization_defaults_required=True,
-    )
-
-
-class Vector(_Strict):
-    """A descriptor as it travels: see `contract.descriptor.EncodedDescriptor`."""
+class Vector(WireModel):
+    """An encoded descriptor: see `contract.descriptor.EncodedDescriptor`."""
 
     codec: Codec
     scale: float
@@ -83,26 +52,34 @@ class Vector(_Strict):
 
     @classmethod
     def of(cls, encoded: EncodedDescriptor) -> "Vector":
-        """Wrap an encoded descriptor for a message."""
+        """Take over an encoded descriptor, field by field."""
         return cls(codec=encoded.codec, scale=encoded.scale, length=encoded.length, data=encoded.data)
 
     def encoded(self) -> EncodedDescriptor:
-        """Unwrap it again, for `contract.descriptor.decode`."""
+        """The same as `contract.descriptor.decode` takes it."""
         return EncodedDescriptor(self.codec, self.scale, self.length, self.data)
 
 
-class Quality(_Strict):
-    """How good a crop is: its height in pixels of the frame, its sharpness, and how much of it the frame cuts off."""
+class Quality(WireModel):
+    """Quality of a crop.
+
+    size_px: height of the box in pixels of the frame. blur: variance of the Laplacian, low in a blurred crop.
+    truncation: share of the box's four sides that lie on or beyond the edge of the frame.
+    """
 
     size_px: NotNegative
     blur: NotNegative
     truncation: Fraction
 
 
-class _Spooled(_Strict):
-    """Order and sending. The maker of a message leaves these alone: spool and publisher fill them in."""
+class _Spooled(WireModel):
+    """Order and sending. Whoever makes a message leaves these at their defaults: spool and publisher set them.
 
-    minor: Literal[0] = 0
+    boot: id of one run of the node. seq: sequence number of the node, counted on over restarts.
+    publish_ns: when it was sent, UTC. historical: it waited in the spool while the broker was not connected.
+    """
+
+    minor: Unsigned = MINOR
     boot: Boot = "0" * 16
     seq: Unsigned = 0
     publish_ns: Unsigned = 0
@@ -125,10 +102,11 @@ class _Observation(_Spooled):
 
 
 class DescriptorMessage(_Observation):
-    """One person, one descriptor. `kind` says whether it describes one crop or `crops` crops of the track so far.
+    """One descriptor of one person, of a single crop or of `crops` crops of the track so far, as `kind` says.
 
-    `box` is (left, top, right, bottom) in fractions of the frame, `capture_ns` and `publish_ns` are UTC,
-    `monotonic_ns` is the node's own clock, `dispersion` the mean cosine distance of the crops from their mean.
+    capture_ns: when the frame was captured, UTC, `uncertainty_ns` more or less. monotonic_ns: the same moment by the
+    node's monotonic clock. box: (left, top, right, bottom) in fractions of the frame. score: of the detector.
+    dispersion: mean cosine distance of the crops' descriptors from their mean.
     """
 
     kind: Literal["crop", "track"]
@@ -139,7 +117,7 @@ class DescriptorMessage(_Observation):
 
 
 class TrackMessage(_Observation):
-    """A track starts, goes on, or ends; at its end it carries the aggregated descriptor of `crops` crops, if any."""
+    """A track starts, continues or ends. At its end it holds the mean descriptor of its `crops` crops, if any."""
 
     event: Literal["start", "update", "end"]
     crops: Unsigned
@@ -147,10 +125,14 @@ class TrackMessage(_Observation):
     descriptor: Vector | None
 
 
-class GapMessage(_Strict):
-    """Whatever of the numbers `first` to `last` has not arrived never will. It has no number of its own."""
+class GapMessage(WireModel):
+    """Numbers from `first` to `last` that have not arrived will never arrive. It has no number of its own.
 
-    minor: Literal[0] = 0
+    why: overflow (the spool was full), age (older than the spool keeps messages), disk (the disk was full), lost (the
+    spool's file, or the message in it, was damaged or deleted).
+    """
+
+    minor: Unsigned = MINOR
     boot: Boot
     first: Unsigned
     last: Unsigned
@@ -158,10 +140,11 @@ class GapMessage(_Strict):
     publish_ns: Unsigned
 
 
-class NodeStatus(_Strict):
-    """Retained: is the node there, and which numbers it has still to send; a last will cannot know them.
+class NodeStatus(WireModel):
+    """Retained. State of the node, and which numbers it has still to send.
 
-    `next_seq` follows the last number given out; `oldest_seq` is the first that waits, or `next_seq` if none does.
+    next_seq: the number that the next new message will get. oldest_seq: the lowest number in the spool, or `next_seq`
+    if the spool is empty. Both are None in the last will (`offline`), which is written before they are known.
     """
 
     state: Literal["online", "stopped", "offline"]
@@ -170,106 +153,59 @@ class NodeStatus(_Strict):
     next_seq: Unsigned | None
 
 
-class CameraStatus(_Strict):
-    """Retained: is a camera there, and why not."""
+class CameraStatus(WireModel):
+    """Retained. State of a camera, and the reason unless it is live."""
 
     state: Literal["live", "stalled", "reconnecting", "disabled"]
     why: str
 
 
-class Birth(_Strict):
-    """Retained: what a node is (`node_card`, free form) and the manifests of the models it runs."""
+class ModelCard(WireModel):
+    """The manifest of a model, as the sender's version has it. A receiver relies on the two fields below only."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model_id: str
+    space_id: Space
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "ModelCard":
+        """The whole manifest as it is sent."""
+        return cls.model_validate(manifest.model_dump(mode="json"))
+
+
+class Birth(WireModel):
+    """Retained. What a node is (`node_card`, any fields) and the models it runs. Sent after every connection."""
 
     boot: Boot
     node_card: dict[str, JsonValue]
-    models: tuple[Manifest, ...]
+    models: tuple[ModelCard, ...]
 
     def spaces(self) -> frozenset[str]:
-        """The spaces this node's descriptors may be of."""
+        """The spaces that this node's descriptors may belong to."""
         return frozenset(model.space_id for model in self.models)
 
 
 Message = DescriptorMessage | TrackMessage
-_MESSAGES: dict[str, type[_Strict]] = {
-    "descriptor": DescriptorMessage,
-    "track": TrackMessage,
-    "gap": GapMessage,
-}
-
-
-def encode_message(message: Message | GapMessage) -> bytes:
-    """Encode a message as a CBOR map with text keys."""
-    return cbor2.dumps(message.model_dump())
-
-
-def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMessage | GapMessage:
-    """Decode and check a CBOR payload that came under a topic ending in `leaf` (`descriptor`, `track`, `gap`).
-
-    Raises:
-        PublishError: it is not CBOR, or a field is missing, unknown or wrong; all faults are listed.
-    """
-    try:
-        fields = cbor2.loads(payload)
-        text = json.dumps(_twin(fields), allow_nan=False)
-    except (cbor2.CBORDecodeError, TypeError, ValueError, RecursionError) as error:
-        raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
-    return _parse(text, _MESSAGES[leaf], leaf)  # type: ignore[return-value]
-
-
-def decode_json(payload: bytes, model: type[Model]) -> Model:
-    """Decode and check a JSON payload: a status or a birth.
-
-    Raises:
-        PublishError: it is not JSON, or a field is missing, unknown or wrong; all faults are listed.
-    """
-    return _parse(payload, model, model.__name__)
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of the twins, as committed in `messages.schema.json`."""
-    union: Any = DescriptorMessage | TrackMessage | GapMessage | NodeStatus | CameraStatus
-    schema = TypeAdapter(union).json_schema(mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reid/v1", **schema}
 
 
 def normalise_box(
     box: tuple[float, float, float, float], *, frame_height_px: int, frame_width_px: int
 ) -> NormalisedBox:
-    """Turn a box (left, top, right, bottom) in pixels into fractions of the frame, cut off at its edges."""
+    """Convert a box (left, top, right, bottom) from pixels to fractions of the frame, clipped to the frame."""
     left, right = (min(max(x / frame_width_px, 0.0), 1.0) for x in (box[0], box[2]))
     top, bottom = (min(max(y / frame_height_px, 0.0), 1.0) for y in (box[1], box[3]))
     return left, top, right, bottom
 
 
 def new_boot() -> str:
-    """A random name for one run of a node: 16 hexadecimal digits."""
+    """A random id for one run of a node: 16 hexadecimal digits."""
     return secrets.token_hex(8)
 
 
 def new_track_id() -> str:
-    """A fresh UUIDv7 (RFC 9562): 48 bits of UTC milliseconds, then 74 random bits, so that ids sort by time."""
+    """A new UUIDv7 (RFC 9562): 48 bits of UTC milliseconds, then 74 random bits. Ids sort by time."""
     number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
     number = number & ~(0xF << 76) | 7 << 76
     number = number & ~(0x3 << 62) | 2 << 62
     return str(UUID(int=number))
-
-
-def _twin(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _twin(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_twin(item) for item in value]
-    return _to_base64(value) if isinstance(value, bytes) else value
-
-
-def _parse(text: str | bytes, model: type[Model], what: str) -> Model:
-    try:
-        parsed = model.model_validate_json(text)
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
-        raise PublishError(f"a {what} message is not as expected: {faults}; sender and receiver differ") from error
-    missing = model.model_fields.keys() - parsed.model_fields_set
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise PublishError(f"a {what} message is not as expected: {names} missing; sender and receiver differ")
-    return parsed

@@ -1,7 +1,10 @@
-"""From the spool to the broker, and back to it after every loss. A row goes only when the broker has it.
+"""Stores messages in the spool and sends them to the broker; connects again after every loss of the connection.
 
-One thread does everything that touches the network. What was spooled before the present connection came up is backlog:
-it is sent at a bounded rate and marked `historical`.
+A message leaves the spool only when the broker has acknowledged it. Messages that were spooled before the current
+connection was established are the backlog: they are sent at a limited rate and marked `historical`.
+
+Threads: the `publish...` methods only store what is to be sent; one thread, named `publisher`, does everything that
+touches the network (`Connection`, `Delivery`).
 """
 
 import json
@@ -19,26 +22,27 @@ from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
 from edge_runtime.link.counters import Counts, LinkCounters
-from edge_runtime.link.delivery import Delivery
-from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, NodeStatus, encode_message
+from edge_runtime.link.delivery import Delivery, DeliveryRates
+from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, ModelCard, NodeStatus
 from edge_runtime.link.retained import RetainedMessages
-from edge_runtime.link.spool import Entry, Spool, Worth
+from edge_runtime.link.spool import Entry, Priority, Spool
+from edge_runtime.link.wire_format import encode_message
 
 logger = logging.getLogger(__name__)
 
 _SESSION_S = 24 * 3600
-_GOODBYE_S = 1.0
+_LAST_STATUS_S = 1.0
 
 
 @dataclass(frozen=True)
 class LinkSettings:
-    """Who we are, where the broker is, and how patient we are with it.
+    """The names of this node, its broker, and how it sends.
 
-    site, node: names in topics; the node's is the MQTT client id too.
-    will_delay_s: how long the broker waits before it calls us offline.
-    backlog_per_s: how many old messages go out per second beside the live ones.
-    reconnect_max_s: the upper bound of the pause before an attempt to connect; it begins at 1 s and doubles.
-    refused_retry_s: the pause after the broker refused our credentials, or a message of some topic.
+    site, node: names in topics; the node's name is also the MQTT client id.
+    will_delay_s: will delay interval: how long after a lost connection the broker publishes `offline`.
+    backlog_per_s: how many older messages are sent per second, beside the live ones.
+    reconnect_max_s: upper bound of the random pause before the next attempt to connect; it starts at 1 s and doubles.
+    refused_retry_s: pause after the broker refused our credentials, or a message on some topic.
     """
 
     broker: BrokerSettings
@@ -52,7 +56,11 @@ class LinkSettings:
 
 @dataclass(frozen=True)
 class LinkFacts:
-    """How the link is: `fault` says why it is not connected, `dropped` counts lost messages by reason."""
+    """State of the link.
+
+    fault: why there is no connection. waiting: messages in the spool. dropped: messages given up, by reason.
+    damages: how often the spool's file was found damaged.
+    """
 
     is_connected: bool
     is_spooling: bool
@@ -65,9 +73,10 @@ class LinkFacts:
 
 
 class Publisher:
-    """Thread-safe. `start` it, hand it messages, `stop` it; the spool stays its owner's, to be closed afterwards.
+    """Publishes a node's messages: `start`, `publish` as often as needed, `stop`. It does not close the spool.
 
-    node_card and manifests make the retained birth: what this node is, and the models whose descriptors it sends.
+    node_card, manifests: content of the retained birth: what this node is, and the models whose descriptors it sends.
+    Thread-safe: any thread may call the public methods. `_run` and what it calls run in the publisher's own thread.
 
     Raises:
         ConfigError: a name cannot be part of a topic, or a certificate or credentials file cannot be used.
@@ -84,29 +93,32 @@ class Publisher:
         check_files(settings.broker)
         self.settings, self.spool = settings, spool
         self._retained, self._counters = RetainedMessages(), LinkCounters()
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._deadline = 0.0
         self._delivery: Delivery | None = None
         self._fault: str | None = "not connected yet"
         self._is_spooling = True
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        birth = Birth(boot=spool.boot, node_card=dict(node_card), models=tuple(manifests))
+        birth = Birth(
+            boot=spool.boot, node_card=dict(node_card), models=tuple(ModelCard.of(manifest) for manifest in manifests)
+        )
         self._retained.put_retained(self._topic("birth"), birth.model_dump_json().encode())
 
     def start(self) -> None:
-        """Connect in the background; a broker that is not there is no error."""
+        """Start the thread that connects and sends. A broker that cannot be reached is no error."""
         self._thread.start()
 
     def publish(self, camera: str, batch: Sequence[Message]) -> range:
-        """Spool messages of one camera, all or none; they go out as soon as the broker takes them.
+        """Store messages of one camera in the spool, all or none, and return their sequence numbers.
 
-        Returns their sequence numbers. Everything of one step belongs in one call: it costs one write to the disk.
+        They are sent as soon as the broker accepts them. Each call costs one write to the disk, so hand over all
+        messages of one step together.
 
         Raises:
-            PublishError: they could not be spooled; what was spooled before is kept.
+            PublishError: they could not be stored; what was stored before is kept.
             ConfigError: `camera` cannot be part of a topic.
         """
-        entries = [self._entry(camera, message) for message in batch]
+        entries = [self._make_entry(camera, message) for message in batch]
         try:
             numbers = self.spool.append(entries)
         except PublishError:
@@ -114,22 +126,22 @@ class Publisher:
             raise
         self._is_spooling = True
         self._counters.add_spooled(len(numbers))
-        self._nudge()
+        self._wake_connection()
         return numbers
 
     def publish_camera_status(self, camera: str, status: CameraStatus) -> None:
-        """Tell how a camera is, retained; the broker hears the latest again after each reconnection."""
+        """Publish the state of a camera, retained. The latest is sent again after each reconnection."""
         topic = topics.camera_topic(self.settings.site, self.settings.node, camera=camera, leaf="status")
         self._retained.put_retained(topic, status.model_dump_json().encode())
-        self._nudge()
+        self._wake_connection()
 
     def publish_metrics(self, metrics: Mapping[str, JsonValue]) -> None:
-        """Send figures once, with QoS 0; they are forgotten if the broker is not there."""
+        """Publish figures once, with QoS 0. They are dropped if there is no connection."""
         self._retained.put_once(self._topic("metrics"), json.dumps(metrics).encode())
-        self._nudge()
+        self._wake_connection()
 
     def facts(self) -> LinkFacts:
-        """How the link is, for metrics, health and the summary at the end."""
+        """State of the link, for metrics, health and the summary at the end."""
         return LinkFacts(
             is_connected=self._delivery is not None,
             is_spooling=self._is_spooling,
@@ -142,35 +154,36 @@ class Publisher:
         )
 
     def stop(self, timeout_s: float) -> int:
-        """Send what still waits for as long as `timeout_s` allows, then take up to 1 s to say `stopped` and leave.
+        """Send what is in the spool for up to `timeout_s`, then publish `stopped` (up to 1 s more) and disconnect.
 
         Returns how many messages stay in the spool for the next run.
         """
         self._deadline = time.monotonic() + timeout_s
-        self._ending.set()
-        self._nudge()
+        self._stopping.set()
+        self._wake_connection()
         if self._thread.is_alive():
-            self._thread.join(timeout_s + _GOODBYE_S)
+            self._thread.join(timeout_s + _LAST_STATUS_S)
         return self.spool.count()
 
     def _topic(self, leaf: str) -> str:
         return topics.node_topic(self.settings.site, self.settings.node, leaf=leaf)
 
-    def _entry(self, camera: str, message: Message) -> Entry:
+    def _make_entry(self, camera: str, message: Message) -> Entry:
         site, node = self.settings.site, self.settings.node
         if isinstance(message, DescriptorMessage):
             topic = topics.descriptor_topic(site, node, camera=camera, space=message.space)
-            worth = Worth.CROP if message.kind == "crop" else Worth.TRACK
+            priority = Priority.CROP if message.kind == "crop" else Priority.TRACK
         else:
             topic = topics.camera_topic(site, node, camera=camera, leaf="track")
-            worth = Worth.TRACK_END if message.event == "end" else Worth.TRACK
-        return Entry(topic, encode_message(message), worth)
+            priority = Priority.TRACK_END if message.event == "end" else Priority.TRACK
+        return Entry(topic, encode_message(message), priority)
 
-    def _nudge(self) -> None:
+    def _wake_connection(self) -> None:
         if delivery := self._delivery:
             delivery.connection.wake()
 
     def _run(self) -> None:
+        """The publisher's thread: connect and send until `stop`, with full-jitter exponential backoff in between."""
         attempts = 0
         while True:
             began = time.monotonic()
@@ -178,39 +191,39 @@ class Publisher:
             attempts += 1
             pause_s = random.uniform(0, bound_s)
             try:
-                self._serve()
+                self._deliver()
             except CredentialsError as error:
                 pause_s = random.uniform(0.5, 1.0) * self.settings.refused_retry_s
-                self._report(f"{error}. Messages are kept in the spool meanwhile")
+                self._report(f"{error}. Messages stay in the spool meanwhile")
             except ReidError as error:
-                self._report(f"{error}. Messages are kept in the spool, trying again")
+                self._report(f"{error}. Messages stay in the spool, trying again")
             except Exception as error:
-                # A thread has no caller to see a bug: say it loudly and begin anew rather than end in silence.
-                logger.exception("the publisher failed and begins anew")
+                # Nobody would see a bug that ends this thread: log it, and connect again.
+                logger.exception("the publisher failed and starts again")
                 self._fault = str(error)
             if time.monotonic() - began > bound_s + self.settings.broker.connect_timeout_s:
                 attempts = 0
-            if self._ending.wait(pause_s):
+            if self._stopping.wait(pause_s):
                 return
 
-    def _serve(self) -> None:
-        """Connect and publish until the connection is lost, or until everything is said after `stop`."""
+    def _deliver(self) -> None:
+        """Connect and publish until the connection is lost, or until everything is sent after `stop`."""
         settings = self.settings
         will = Will(self._topic("status"), self._status("offline"), settings.will_delay_s)
         connection = Connection(settings.broker, client_id=settings.node, session_s=_SESSION_S, will=will)
         try:
-            delivery = self._begin(connection)
-            while not self._ending.is_set():
-                delivery.turn(0.5)
+            delivery = self._start_delivery(connection)
+            while not self._stopping.is_set():
+                delivery.run_once(0.5)
             while not delivery.is_finished() and time.monotonic() < self._deadline:
-                delivery.turn(0.05)
-            delivery.say_last(self._topic("status"), self._status("stopped"), timeout_s=_GOODBYE_S)
+                delivery.run_once(0.05)
+            delivery.publish_last(self._topic("status"), self._status("stopped"), timeout_s=_LAST_STATUS_S)
             connection.close()
         finally:
             self._delivery = None
-            connection.abandon()
+            connection.drop()
 
-    def _begin(self, connection: Connection) -> Delivery:
+    def _start_delivery(self, connection: Connection) -> Delivery:
         logger.info("connected to the broker %s", self.settings.broker)
         self._counters.add_connection()
         self._fault = None
@@ -222,8 +235,7 @@ class Publisher:
             retained=self._retained,
             counters=self._counters,
             gap_topic=self._topic("gap"),
-            backlog_per_s=self.settings.backlog_per_s,
-            refused_retry_s=self.settings.refused_retry_s,
+            rates=DeliveryRates(self.settings.backlog_per_s, self.settings.refused_retry_s),
         )
         return self._delivery
 
@@ -239,6 +251,7 @@ class Publisher:
         return status.model_dump_json().encode()
 
     def _report(self, fault: str) -> None:
+        """Log a fault once, until another fault or a connection follows."""
         if fault != self._fault:
             logger.warning("%s", fault)
         self._fault = fault

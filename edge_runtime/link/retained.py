@@ -1,11 +1,14 @@
-"""Statuses, the birth and metrics on their way out. Not worth a spool: only the latest of each counts."""
+"""Statuses, the birth and metrics on their way to the broker. They are not spooled: only the latest of each counts."""
 
 import threading
 from collections import OrderedDict
 
 
 class RetainedMessages:
-    """Thread-safe. Keeps the retained ones, so that a broker that comes back (perhaps empty) hears them again."""
+    """The latest payload of each topic, queued for sending; retained ones are queued again for every new connection.
+
+    Thread-safe: any thread puts payloads in, the publisher's thread takes them out.
+    """
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
@@ -13,13 +16,13 @@ class RetainedMessages:
         self._unsent: OrderedDict[str, tuple[bytes, bool]] = OrderedDict()
 
     def put_retained(self, topic: str, payload: bytes) -> None:
-        """Keep a payload and send it now and after each reconnection, until another one takes its place."""
+        """Queue a retained payload now and after each reconnection, until another payload replaces it."""
         with self._mutex:
             self._retained[topic] = payload
             self._unsent[topic] = payload, True
 
     def put_once(self, topic: str, payload: bytes) -> None:
-        """Send a payload when there is a connection, unless a newer one comes first."""
+        """Queue a payload that is sent once. A newer payload of the same topic replaces it."""
         with self._mutex:
             self._unsent[topic] = payload, False
 
@@ -29,7 +32,7 @@ class RetainedMessages:
             self._unsent = OrderedDict((topic, (payload, True)) for topic, payload in self._retained.items())
 
     def take(self) -> tuple[str, bytes, bool] | None:
-        """The next topic, payload, and whether it is to be retained; None when all is said."""
+        """The next topic, its payload, and whether it is retained; None when the queue is empty."""
         with self._mutex:
             if not self._unsent:
                 return None

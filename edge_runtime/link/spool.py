@@ -1,13 +1,13 @@
-"""The outgoing queue on disk: a message is here before the broker sees it, and goes only when the broker has it.
+"""The outgoing queue on disk: messages are stored here before they are sent, and deleted once they are acknowledged.
 
-One SQLite file in WAL mode with `synchronous=FULL`. NORMAL would survive SIGKILL as well, but a power cut could undo
-the last commits, and then numbers that the broker has already seen would be given out again. The price is one fsync
-per `append`, so a caller hands over all messages of one step together.
+One SQLite file in WAL mode with `synchronous=FULL`. With NORMAL, a power cut could undo the last commits, and sequence
+numbers that the broker has already seen would be used again. FULL costs one fsync per `append`, so a caller hands over
+all messages of one step together.
 
-Numbers go on for ever: from 0, per node, over restarts, over the loss of the file too. For the latter a small file
-beside it (`<spool>.seq`) holds a number that is not below any to be given out; after a loss the numbering goes on from
-there, and a gap of reason `lost` tells the other end not to wait. Files: `<spool>`, `-wal`, `-shm`, `.seq`, `.lock`,
-and `.corrupt` (the last damaged file, kept for as long as messages are).
+Sequence numbers count from 0, per node, and are never used twice: not after a restart, and not after the file was lost.
+For the latter a small file beside it (`<spool>.seq`) holds a number that is at least as high as the next one. After a
+loss the numbers continue from there, and a gap of reason `lost` tells receivers not to wait for the others.
+Files: `<spool>`, `-wal`, `-shm`, `.seq`, `.lock`, and `.corrupt` (the last damaged file, kept as long as messages are).
 """
 
 import contextlib
@@ -23,25 +23,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link.messages import GapReason, new_boot
+from edge_runtime.link.messages import new_boot
 from edge_runtime.link.spool_file import (
     CREATED_NS,
     MACHINE_SCHEMA,
     PAGE_BYTES,
     PRAGMAS,
-    as_publish_error,
-    beside,
+    companion,
     connect,
-    find_aged,
+    find_expired,
     is_damage,
     lock,
-    note_boot,
-    note_clock_step,
     read_number,
+    record_boot,
+    record_clock_step,
+    to_publish_error,
     transaction,
     uptime_ns,
     write_number,
 )
+from edge_runtime.link.wire_types import GapReason
 
 logger = logging.getLogger(__name__)
 
@@ -49,20 +50,20 @@ _SCHEMA = f"""
 {MACHINE_SCHEMA}
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS message (
-    seq INTEGER PRIMARY KEY, worth INTEGER NOT NULL, created_ns INTEGER NOT NULL,
+    seq INTEGER PRIMARY KEY, priority INTEGER NOT NULL, created_ns INTEGER NOT NULL,
     boot TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS message_worth ON message (worth, seq);
+CREATE INDEX IF NOT EXISTS message_priority ON message (priority, seq);
 CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, why TEXT NOT NULL);
 """
 _RESERVED_NUMBERS = 256
-_SHED_AT_ONCE = 4
-_WORKING_BYTES = 1 << 20  # with less than this a node could not even pass messages on to a broker that is there
+_DROPPED_AT_ONCE = 4
+_MINIMUM_BYTES = 1 << 20  # with less, a node could not even send messages to a broker that is connected
 Result = TypeVar("Result")
 
 
-class Worth(IntEnum):
-    """What is dropped first when there is no room: the lowest, and within it the oldest."""
+class Priority(IntEnum):
+    """Which messages are dropped when the spool is full: those of the lowest priority, the oldest of them first."""
 
     CROP = 0
     TRACK = 1
@@ -71,16 +72,16 @@ class Worth(IntEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """A message to be spooled: its topic, its encoded payload, and what it is worth."""
+    """A message to be spooled. payload: as `encode_message` returns it."""
 
     topic: str
     payload: bytes
-    worth: Worth
+    priority: Priority
 
 
 @dataclass(frozen=True)
-class Row:
-    """A spooled message. `boot` names the run of the node that wrote it, `created_ns` is of the wall clock."""
+class SpooledMessage:
+    """A message in the spool. boot: id of the run of the node that stored it. created_ns: when, by the wall clock."""
 
     seq: int
     boot: str
@@ -91,7 +92,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Gap:
-    """A stretch of numbers; those of them that have not been delivered never will be."""
+    """Sequence numbers from `first` to `last`: those that have not been delivered never will be."""
 
     first: int
     last: int
@@ -104,7 +105,7 @@ class Spool:
     path: the file; its folder is made if missing.
     node: whose numbers these are; a file of another node is refused.
     max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
-    max_age_s: messages older than this are erased; see `find_aged`.
+    max_age_s: messages older than this are erased; see `find_expired`.
     min_free_bytes: the file does not grow into this much of the disk's free space, but for its first MiB.
 
     Raises:
@@ -131,24 +132,24 @@ class Spool:
             raise
 
     def append(self, entries: Sequence[Entry]) -> range:
-        """Store messages, all or none, and return their numbers. They are on the disk when this returns.
+        """Store messages, all or none, and return their sequence numbers. They are on the disk when this returns.
 
-        Makes room by dropping what is worth less, or of equal worth and older; what is dropped becomes a gap. So does
-        a new message that finds only worthier ones.
+        If there is no room, messages of lower priority, or older ones of the same priority, are dropped and become a
+        gap. A new message becomes a gap itself if all others have a higher priority.
 
         Raises:
-            PublishError: the disk is full, or fails; nothing that was spooled before is lost.
+            PublishError: the disk is full, or fails; nothing that was stored before is lost.
         """
 
         def write() -> range:
-            self._drop_aged()
+            self._drop_expired()
             numbers = range(self.next_seq, self.next_seq + len(entries))
             self._reserve(numbers.stop)
             for seq, entry in zip(numbers, entries, strict=True):
-                if why := self._make_room(len(entry.payload), entry.worth):
+                if why := self._make_room(len(entry.payload), entry.priority):
                     self._drop([seq], why)
                     continue
-                values = (seq, entry.worth, uptime_ns(), self.boot, entry.topic, entry.payload)
+                values = (seq, entry.priority, uptime_ns(), self.boot, entry.topic, entry.payload)
                 self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
             return numbers
@@ -158,8 +159,8 @@ class Spool:
             self.next_seq = numbers.stop
             return numbers
 
-    def pending(self, *, first: int, stop: int, limit: int, without_topics: Sequence[str] = ()) -> list[Row]:
-        """Read up to `limit` messages with first <= seq < stop, oldest first, leaving out some topics."""
+    def pending(self, *, first: int, stop: int, limit: int, without_topics: Sequence[str] = ()) -> list[SpooledMessage]:
+        """Up to `limit` messages with first <= seq < stop, oldest first, without those of some topics."""
         marks = ", ".join("?" * len(without_topics))
         query = (
             f"SELECT seq, boot, topic, payload, {CREATED_NS} FROM message WHERE seq >= ? AND seq < ? "
@@ -167,25 +168,25 @@ class Spool:
         )
         values = (first, stop, *without_topics, limit)
 
-        def read() -> list[Row]:
-            note_clock_step(self._db)
-            return [Row(*row) for row in self._db.execute(query, values)]
+        def read() -> list[SpooledMessage]:
+            record_clock_step(self._db)
+            return [SpooledMessage(*row) for row in self._db.execute(query, values)]
 
         return self._transact(read)
 
     def acknowledge(self, numbers: Sequence[int]) -> None:
-        """Erase messages that the broker has, now or, if the disk does not let us, with the next `tidy`."""
+        """Delete messages that the broker acknowledged, now or, if the disk fails, with the next `tidy`."""
         with self._mutex:
             self._delivered.update(numbers)
             self.tidy()
 
     def is_delivered(self, seq: int) -> bool:
-        """Whether a message was acknowledged but could not be erased yet."""
+        """Whether a message was acknowledged but could not be deleted yet."""
         with self._mutex:
             return seq in self._delivered
 
     def drop_damaged(self, seq: int) -> None:
-        """Give up a message whose bytes make no sense; its number becomes a gap of reason `lost`.
+        """Delete a message that cannot be decoded; its number becomes a gap of reason `lost`.
 
         Raises:
             PublishError: the disk is full, or fails.
@@ -193,14 +194,14 @@ class Spool:
         self._transact(lambda: self._drop([seq], "lost"))
 
     def tidy(self) -> None:
-        """Erase what is delivered and what is older than `max_age_s`; try again later if the disk does not let us.
+        """Delete delivered and expired messages, and an expired `.corrupt` file. If the disk fails, retried next time.
 
-        To be called now and then: what was put aside as damaged goes in no other way while the spool is open.
+        Call it regularly: while the spool is open, a `.corrupt` file is deleted in no other way.
         """
 
         def erase() -> None:
             self._db.executemany("DELETE FROM message WHERE seq = ?", [(seq,) for seq in self._delivered])
-            self._drop_aged()
+            self._drop_expired()
 
         with self._mutex:
             try:
@@ -208,39 +209,39 @@ class Spool:
                 self._delivered.clear()
             except PublishError as error:
                 if not self._is_stuck:
-                    logger.warning("delivered messages cannot be erased yet: %s", error)
+                    logger.warning("delivered messages cannot be deleted yet: %s", error)
                 self._is_stuck = True
             else:
                 self._is_stuck = False
-            self._erase_old_quarantine()
+            self._delete_expired_quarantine()
 
     def gaps(self) -> list[Gap]:
-        """What was dropped and not reported yet, in order."""
+        """Gaps that the broker has not acknowledged yet, in order."""
         return [Gap(*row) for row in self._transact(lambda: self._db.execute("SELECT * FROM gap").fetchall())]
 
     def acknowledge_gap(self, gap: Gap) -> None:
-        """Forget a gap that was reported; if it has grown since, it stays and is reported again."""
+        """Delete a gap that the broker acknowledged; if it has grown since, it stays and is reported again."""
         values = (gap.first, gap.last)
         self._transact(lambda: self._db.execute("DELETE FROM gap WHERE first = ? AND last = ?", values))
 
     def count(self) -> int:
-        """How many messages wait."""
+        """How many messages are still to be delivered."""
         with self._mutex:
             rows = int(self._transact(lambda: self._db.execute("SELECT count(*) FROM message").fetchone()[0]))
             return max(0, rows - len(self._delivered))
 
     def oldest(self) -> int:
-        """The lowest number that waits, or the next to be given out if none does."""
+        """The lowest sequence number in the spool, or the next one to be assigned if it is empty."""
         with self._mutex:
             row = self._transact(lambda: self._db.execute("SELECT min(seq) FROM message").fetchone())
             return self.next_seq if row[0] is None else int(row[0])
 
     def used_bytes(self) -> int:
-        """How much of the disk the messages take."""
+        """How many bytes of the file the messages use."""
         return self._transact(self._used_bytes)
 
     def close(self) -> None:
-        """Close the file and let another process have it."""
+        """Close the file and release its lock."""
         with self._mutex:
             self._db.close()
             os.close(self._lock_file)
@@ -251,7 +252,7 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Opening, and what to do with a damaged file
+    # Opening, and handling of a damaged file
 
     def _open(self) -> None:
         try:
@@ -262,9 +263,9 @@ class Spool:
             ) from error
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
-                raise as_publish_error(error, self.path) from error
+                raise to_publish_error(error, self.path) from error
             self._quarantine(error)
-        self._erase_old_quarantine()
+        self._delete_expired_quarantine()
 
     def _connect(self) -> None:
         self._db = connect(self.path)
@@ -285,13 +286,13 @@ class Spool:
             raise ConfigError(
                 f"the spool {self.path} belongs to node {stored['node']!r}, not to {self.node!r}; give each its own"
             )
-        reserved = read_number(beside(self.path, ".seq"))
+        reserved = read_number(companion(self.path, ".seq"))
         if "next_seq" not in stored:
             self._begin_numbering(self.next_seq or reserved)
         else:
             self.next_seq = stored["next_seq"]
         with transaction(self._db):
-            note_boot(self._db, self.next_seq)
+            record_boot(self._db, self.next_seq)
         self._reserved = reserved
 
     def _begin_numbering(self, first: int) -> None:
@@ -302,27 +303,27 @@ class Spool:
         self.next_seq = first
 
     def _quarantine(self, cause: Exception) -> None:
-        """Put the damaged file aside and begin an empty one, with numbers above all that were given out."""
+        """Move the damaged file aside and start an empty one; its numbers are above all that were assigned before."""
         self._db.close()
-        damaged = beside(self.path, ".corrupt")
-        logger.error("the spool %s is damaged (%s): moved to %s, going on with an empty one", self.path, cause, damaged)
+        damaged = companion(self.path, ".corrupt")
+        logger.error("the spool %s is damaged (%s): moved to %s, starting an empty one", self.path, cause, damaged)
         os.replace(self.path, damaged)
         for suffix in ("-wal", "-shm"):
-            beside(self.path, suffix).unlink(missing_ok=True)
+            companion(self.path, suffix).unlink(missing_ok=True)
         os.utime(damaged)
         self.damages += 1
         self._connect()
 
-    def _erase_old_quarantine(self) -> None:
-        damaged = beside(self.path, ".corrupt")
-        with contextlib.suppress(OSError):  # mostly there is none; what cannot be erased now is tried again
+    def _delete_expired_quarantine(self) -> None:
+        damaged = companion(self.path, ".corrupt")
+        with contextlib.suppress(OSError):  # usually there is none; if it cannot be deleted, the next call tries again
             if time.time() - damaged.stat().st_mtime > self.max_age_s:
                 damaged.unlink()
 
     # Inside a transaction
 
     def _transact(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in one transaction, once more on an empty file if this one turns out to be damaged."""
+        """Run `work` in one transaction. If the file turns out to be damaged, run it again on an empty one."""
         with self._mutex:
             dropped = dict(self.dropped)
             try:
@@ -331,7 +332,7 @@ class Spool:
             except sqlite3.DatabaseError as error:
                 self.dropped = dropped
                 if not is_damage(error):
-                    raise as_publish_error(error, self.path) from error
+                    raise to_publish_error(error, self.path) from error
                 self._quarantine(error)
                 with transaction(self._db):
                     return work()
@@ -340,35 +341,36 @@ class Spool:
                 raise
 
     def _reserve(self, stop: int) -> None:
-        """Make sure that the file beside the spool holds a number not below `stop`."""
+        """Make sure that the `.seq` file holds a number that is not below `stop`."""
         if stop <= self._reserved:
             return
         mark = stop + _RESERVED_NUMBERS
-        write_number(beside(self.path, ".seq"), mark)
+        write_number(companion(self.path, ".seq"), mark)
         self._reserved = mark
 
-    def _make_room(self, size: int, worth: Worth) -> GapReason | None:
-        """Drop what is worth less than a message, or as much. Returns why that does not make room, if so."""
+    def _make_room(self, size: int, priority: Priority) -> GapReason | None:
+        """Drop messages of this priority or lower until `size` bytes fit. Returns the reason if that is impossible."""
         needed = size + PAGE_BYTES
         while (limit := self._limit()) < self._used_bytes() + needed:
             why: GapReason = "overflow" if limit == self.max_bytes else "disk"
             rows = self._db.execute(
-                "SELECT seq FROM message WHERE worth <= ? ORDER BY worth, seq LIMIT ?", (worth, _SHED_AT_ONCE)
+                "SELECT seq FROM message WHERE priority <= ? ORDER BY priority, seq LIMIT ?",
+                (priority, _DROPPED_AT_ONCE),
             ).fetchall()
             if not rows:
                 if self._db.execute("SELECT 1 FROM message LIMIT 1").fetchone():
                     return why
                 raise PublishError(
-                    f"the spool {self.path} is empty and yet has no room for a message of {size} bytes: it may take "
+                    f"the spool {self.path} is empty and yet has no room for a message of {size} bytes: it may use "
                     f"{limit} bytes; free space on the disk, or raise the spool's limit"
                 )
             self._drop([seq for (seq,) in rows], why)
         return None
 
-    def _drop_aged(self) -> None:
-        note_clock_step(self._db)
-        while aged := find_aged(self._db, self.max_age_s):
-            self._drop(aged, "age")
+    def _drop_expired(self) -> None:
+        record_clock_step(self._db)
+        while expired := find_expired(self._db, self.max_age_s):
+            self._drop(expired, "age")
 
     def _drop(self, numbers: Sequence[int], why: GapReason) -> None:
         for seq in numbers:
@@ -386,8 +388,8 @@ class Spool:
         return int(pages - free) * PAGE_BYTES
 
     def _limit(self) -> int:
-        """How many bytes messages may take: the configured limit, less if the disk has not that much to give."""
+        """How many bytes messages may use: the configured limit, or less if the disk has less free space."""
         disk = os.statvfs(self.path.parent)
         room = disk.f_bavail * disk.f_frsize - self.min_free_bytes
         allocated = int(self._db.execute("PRAGMA page_count").fetchone()[0]) * PAGE_BYTES
-        return min(self.max_bytes, max(_WORKING_BYTES, allocated + max(room, 0)))
+        return min(self.max_bytes, max(_MINIMUM_BYTES, allocated + max(room, 0)))

@@ -1,4 +1,4 @@
-"""Topic names: `reid/v1/<site>/<node>/...`, built and parsed in one place."""
+"""Topic names, `reid/v1/<site>/<node>/...`, built and parsed in one place. `v1` is the messages' major version."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ _FORBIDDEN = "+#\0"
 
 @dataclass(frozen=True)
 class Topic:
-    """What a topic says: who speaks, and of which kind the message is. `camera` and `space` are None where absent."""
+    """The parts of a topic. `leaf` is the kind of the message; `camera` and `space` are None where there is none."""
 
     site: str
     node: str
@@ -25,11 +25,11 @@ def check_name(name: str, *, what: str) -> str:
     """Return `name` if it may be one level of a topic.
 
     Raises:
-        ConfigError: it is empty, or holds `+`, `#`, `/` or NUL.
+        ConfigError: it is empty, or contains `+`, `#`, `/` or NUL.
     """
     found = [repr(sign) for sign in f"{_FORBIDDEN}/" if sign in name]
     if not name or found:
-        fault = f"it holds {', '.join(found)}" if found else "it is empty"
+        fault = f"it contains {', '.join(found)}" if found else "it is empty"
         raise ConfigError(f"{what} {name!r} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
     return name
 
@@ -45,15 +45,15 @@ def camera_topic(site: str, node: str, *, camera: str, leaf: str) -> str:
 
 
 def descriptor_topic(site: str, node: str, *, camera: str, space: str) -> str:
-    """The topic of one camera's descriptors of one space."""
+    """The topic of the descriptors of one camera in one space."""
     return f"{camera_topic(site, node, camera=camera, leaf='descriptor')}/{check_name(space, what='space')}"
 
 
 def parse_topic(topic: str) -> Topic:
-    """Take a topic apart.
+    """Split a topic into its parts.
 
     Raises:
-        PublishError: it is none of ours.
+        PublishError: it does not belong to this system, or to another major version of it.
     """
     levels = topic.split("/")
     if tuple(levels[:2]) == ROOT and all(levels) and not any(sign in topic for sign in _FORBIDDEN):
@@ -64,4 +64,6 @@ def parse_topic(topic: str) -> Topic:
                 return Topic(site, node, camera, leaf)
             case [site, node, camera, "descriptor", space]:
                 return Topic(site, node, camera, "descriptor", space)
+    if len(levels) > 2 and levels[0] == ROOT[0] and levels[1] != ROOT[1]:
+        raise PublishError(f"{topic!r} is of version {levels[1]}, expected {ROOT[1]}; receive it with that version")
     raise PublishError(f"{topic!r} is no topic of this system: expected {'/'.join(ROOT)}/<site>/<node>/...")

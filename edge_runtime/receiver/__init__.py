@@ -1,1 +1,1 @@
-"""The other end of the wire: messages checked, decoded and accounted for."""
+"""The receiving side: messages are checked, decoded and counted."""

@@ -1,26 +1,28 @@
-"""The other end of the wire: verify and decode what arrives, and keep account of it."""
+"""The receiving side of the link: check and decode what arrives, and count it."""
 
+import json
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from edge_runtime.contract.descriptor import decode
 from edge_runtime.contract.errors import ReidError
-from edge_runtime.link import messages
 from edge_runtime.link.broker import Received
 from edge_runtime.link.counters import percentile
-from edge_runtime.link.messages import Birth, DescriptorMessage, GapMessage, Message, NodeStatus
+from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, GapMessage, Message, NodeStatus
 from edge_runtime.link.topics import Topic, parse_topic
+from edge_runtime.link.wire_format import decode_json, decode_message, decode_metrics
 from edge_runtime.receiver.sequence import Missing, SequenceTracker
 
 _LATENCIES_KEPT = 100_000
 _HELD_MESSAGES = 100_000
 NodeName = tuple[str, str]
+"""Site and node."""
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A message that is what it says: checked against topic, schema, vector length and the node's birth."""
+    """A message that passed every check: topic, fields, vector length, and the space against the node's birth."""
 
     topic: Topic
     message: Message
@@ -29,7 +31,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Refused:
-    """A payload that is not to be used, and why, in one sentence."""
+    """A payload that must not be used, and the reason in one sentence."""
 
     topic: str
     why: str
@@ -37,7 +39,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Noted:
-    """Something worth telling that is no message: a status, a gap, a number that came twice."""
+    """News that is no descriptor or track: a status, a birth, metrics, a gap, a number that arrived twice."""
 
     topic: str
     text: str
@@ -48,7 +50,7 @@ Event = Accepted | Refused | Noted
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """What arrived of one node. `missing` is empty when the sequence is complete."""
+    """What arrived from one node. `missing` is empty when the sequence is complete."""
 
     node: str
     first: int | None
@@ -57,14 +59,19 @@ class NodeSummary:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What arrived altogether. Latency is capture to publish by the node's own clock, of live descriptors."""
+class ReceiverSummary:
+    """What arrived from all nodes.
+
+    historical: messages that waited in a node's spool. duplicates: arrived again and were dropped. reused: numbers
+    that another run of the node had used before. refused: payloads that must not be used.
+    latency: from capture to publish of live descriptors, by the node's own clock.
+    """
 
     messages: int
     descriptors: int
     tracks: int
     historical: int
-    doubles: int
+    duplicates: int
     reused: int
     refused: int
     bytes_per_descriptor: float | None
@@ -85,10 +92,11 @@ class _Node:
 
 
 class Receiver:
-    """Takes what a subscriber receives and yields what to make of it.
+    """Turns the payloads that a subscriber receives into events.
 
-    space: the only space to accept; None accepts each that the node's birth names. A message is held back until the
-    birth of its node is known.
+    space: the only space to accept; None accepts every space that the node's birth names. Messages of a node are held
+    back until its birth arrives.
+    Not thread-safe: one thread calls all methods.
     """
 
     def __init__(self, space: str | None = None) -> None:
@@ -99,7 +107,7 @@ class Receiver:
         self._latencies_ms = deque[float](maxlen=_LATENCIES_KEPT)
 
     def take(self, received: Received) -> Iterator[Event]:
-        """Judge one payload. Whatever comes, it raises nothing."""
+        """Check one payload. Whatever it holds, nothing is raised: a faulty one gives `Refused`."""
         try:
             topic = parse_topic(received.topic)
             node = self._nodes.setdefault((topic.site, topic.node), _Node())
@@ -108,8 +116,10 @@ class Receiver:
                     yield from self._take_birth(node, received)
                 case "status" if topic.camera is None:
                     yield self._take_status(node, received)
-                case "status" | "metrics":
-                    yield Noted(received.topic, received.payload.decode(errors="replace"))
+                case "status":
+                    yield Noted(received.topic, decode_json(received.payload, CameraStatus).model_dump_json())
+                case "metrics":
+                    yield Noted(received.topic, json.dumps(decode_metrics(received.payload)))
                 case "gap":
                     yield self._take_gap(node, received)
                 case _ if not node.has_birth and len(node.held) < _HELD_MESSAGES:
@@ -121,30 +131,30 @@ class Receiver:
             yield Refused(received.topic, str(error))
 
     def finish(self) -> Iterator[Event]:
-        """Judge what was held back for want of a birth."""
+        """Check the messages that are still held back; without a birth they are refused."""
         for node in self._nodes.values():
             held, node.held, node.has_birth = node.held, [], True
             for received in held:
                 yield from self.take(received)
 
     def has_ended(self) -> bool:
-        """Whether every node that was heard of has stopped, and there is one. One that is offline will be back."""
+        """Whether there is a node and all nodes have stopped. A node that is `offline` is expected to come back."""
         heard = [node for node in self._nodes.values() if node.boot]
         return bool(heard) and all(node.has_ended for node in heard)
 
-    def summary(self) -> Summary:
+    def summary(self) -> ReceiverSummary:
         """What arrived so far."""
         nodes = tuple(
             NodeSummary("/".join(name), node.sequence.first, node.sequence.last, tuple(node.sequence.missing()))
             for name, node in sorted(self._nodes.items())
         )
         counts, latencies = self._counts, sorted(self._latencies_ms)
-        return Summary(
+        return ReceiverSummary(
             messages=counts["messages"],
             descriptors=counts["descriptors"],
             tracks=len(self._tracks),
             historical=counts["historical"],
-            doubles=counts["double"],
+            duplicates=counts["duplicate"],
             reused=counts["reused"],
             refused=counts["refused"],
             bytes_per_descriptor=counts["bytes"] / counts["descriptors"] if counts["descriptors"] else None,
@@ -155,7 +165,7 @@ class Receiver:
         )
 
     def _take_birth(self, node: _Node, received: Received) -> Iterator[Event]:
-        birth = messages.decode_json(received.payload, Birth)
+        birth = decode_json(received.payload, Birth)
         node.spaces |= birth.spaces()
         node.has_birth = True
         yield Noted(received.topic, f"spaces {', '.join(sorted(birth.spaces())) or 'none'}")
@@ -164,35 +174,35 @@ class Receiver:
             yield from self.take(earlier)
 
     def _take_status(self, node: _Node, received: Received) -> Event:
-        status = messages.decode_json(received.payload, NodeStatus)
+        status = decode_json(received.payload, NodeStatus)
         if status.state == "online":
             node.boot, node.has_ended = status.boot, False
         elif status.state == "stopped" and (not received.is_retained or status.boot == node.boot):
-            # A retained one of another run was there before us.
+            # A retained `stopped` of another run was published before we subscribed; that run's end is no news.
             node.boot, node.has_ended = status.boot, True
-        # What was due when a retained status was said may have gone to others.
+        # Numbers that a retained status announces may have been delivered before we subscribed.
         if not received.is_retained and status.oldest_seq is not None and status.next_seq is not None:
             node.sequence.expect(status.oldest_seq, status.next_seq)
         return Noted(received.topic, status.state)
 
     def _take_gap(self, node: _Node, received: Received) -> Event:
-        gap = messages.decode_message(received.payload, leaf="gap")
+        gap = decode_message(received.payload, leaf="gap")
         assert isinstance(gap, GapMessage)
         node.sequence.add_gap(gap.first, gap.last, gap.why)
-        return Noted(received.topic, f"what is missing of {gap.first} to {gap.last} will not come: {gap.why}")
+        return Noted(received.topic, f"numbers {gap.first} to {gap.last} that have not arrived never will: {gap.why}")
 
     def _take_message(self, node: _Node, topic: Topic, received: Received) -> Iterator[Event]:
-        message = messages.decode_message(received.payload, leaf=topic.leaf)
+        message = decode_message(received.payload, leaf=topic.leaf)
         assert not isinstance(message, GapMessage)
         arrival = node.sequence.add(message.boot, message.seq)
         if arrival != "new":
             self._counts[arrival] += 1
-        if arrival == "double":
-            yield Noted(received.topic, f"seq {message.seq} came twice")
+        if arrival == "duplicate":
+            yield Noted(received.topic, f"seq {message.seq} arrived twice")
             return
         if arrival == "reused":
-            yield Noted(received.topic, f"seq {message.seq} was used before: the node's spool was thrown away")
-        if why := self._foreign(node, topic, message.space):
+            yield Noted(received.topic, f"seq {message.seq} was used before: the node's spool was deleted")
+        if why := self._check_space(node, topic, message.space):
             self._counts["refused"] += 1
             yield Refused(received.topic, f"seq {message.seq}: {why}")
             return
@@ -201,14 +211,15 @@ class Receiver:
         self._count(message, len(received.payload))
         yield Accepted(topic, message, len(received.payload))
 
-    def _foreign(self, node: _Node, topic: Topic, space: str) -> str | None:
+    def _check_space(self, node: _Node, topic: Topic, space: str) -> str | None:
+        """Why a message of this space must not be used; None if it may."""
         if topic.space not in (None, space):
-            return f"it is of space {space}, but its topic says {topic.space}"
+            return f"its space is {space}, but its topic names {topic.space}"
         if self._space not in (None, space):
             return f"expected space {self._space}, found {space}: its descriptors cannot be compared with yours"
         if space not in node.spaces:
             known = ", ".join(sorted(node.spaces)) or "no space at all"
-            return f"expected a space of the node's birth ({known}), found {space}: not to be compared with anything"
+            return f"expected a space of the node's birth ({known}), found {space}: it cannot be compared with anything"
         return None
 
     def _count(self, message: Message, payload_bytes: int) -> None:

@@ -1,17 +1,17 @@
-"""Which sequence numbers of a node arrived, which came twice, which are missing and why."""
+"""Which sequence numbers of a node arrived, which arrived twice, and which are missing and why."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime.link.messages import GapReason
+from edge_runtime.link.wire_types import GapReason
 
-Arrival = Literal["new", "double", "reused"]
+Arrival = Literal["new", "duplicate", "reused"]
 
 
 class Ranges:
-    """A set of whole numbers, kept as stretches: small as long as few numbers are missing between them."""
+    """A set of whole numbers, stored as ranges: it stays small as long as few numbers are missing between them."""
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
@@ -35,7 +35,7 @@ class Ranges:
 
 @dataclass(frozen=True)
 class Missing:
-    """A stretch of numbers that did not arrive; `why` is what the node said of it, None if it said nothing."""
+    """Numbers from `first` to `last` that did not arrive; `why` is the node's reason, None if it gave none."""
 
     first: int
     last: int
@@ -43,14 +43,15 @@ class Missing:
 
 
 class SequenceTracker:
-    """The numbers of one node. They go on over restarts, so one line holds for all its boots.
+    """The sequence numbers of one node, over all its runs: the numbers go on when the node restarts.
 
-    A double is the same number of the same boot. The same number of another boot is `reused`: the node's spool was
-    thrown away, and its numbering began again.
+    A duplicate is the same number of the same run (`boot`). The same number of another run is `reused`: the node's
+    spool was deleted, and its numbering began again.
+    Not thread-safe.
     """
 
     def __init__(self) -> None:
-        self._of_boot: dict[str, Ranges] = {}
+        self._arrived_by_boot: dict[str, Ranges] = {}
         self._arrived = Ranges()
         self._gaps: list[Missing] = []
         self._start: int | None = None
@@ -58,25 +59,25 @@ class SequenceTracker:
 
     @property
     def first(self) -> int | None:
-        """The first number that is due; None as long as nothing is."""
+        """The first number that is expected; None as long as none is."""
         return self._start
 
     @property
     def last(self) -> int | None:
-        """The last number that is due; None as long as nothing is."""
+        """The last number that is expected; None as long as none is."""
         return self._stop - 1 if self._start is not None and self._stop > self._start else None
 
     def expect(self, first: int, stop: int) -> None:
-        """Count the numbers first <= n < stop as due, even if none of them arrives."""
+        """Expect the numbers first <= n < stop: those that do not arrive are missing."""
         self._start = first if self._start is None else min(self._start, first)
         self._stop = max(self._stop, stop)
 
     def add(self, boot: str, seq: int) -> Arrival:
-        """Take note of a message."""
+        """Record that a message arrived."""
         self.expect(seq, seq + 1)
-        of_boot = self._of_boot.setdefault(boot, Ranges())
+        of_boot = self._arrived_by_boot.setdefault(boot, Ranges())
         if seq in of_boot:
-            return "double"
+            return "duplicate"
         of_boot.add(seq, seq)
         if seq in self._arrived:
             return "reused"
@@ -84,9 +85,10 @@ class SequenceTracker:
         return "new"
 
     def add_gap(self, first: int, last: int, why: GapReason) -> None:
-        """Take note that what is missing from `first` to `last` will never come.
+        """Record that numbers from `first` to `last` that have not arrived will never arrive.
 
-        Such numbers are due, but for those of a `lost` spool: nobody knows which of them were delivered before.
+        They are expected, so that they count as missing. Not so for the reason `lost`: the node does not know which
+        of the numbers of a lost spool were delivered before.
         """
         if why != "lost":
             self.expect(first, last + 1)
@@ -95,7 +97,7 @@ class SequenceTracker:
             self._gaps.append(gap)
 
     def missing(self) -> list[Missing]:
-        """What is due and did not arrive, in order, cut where the node's explanation changes."""
+        """The numbers that are expected and did not arrive, in order, split where the node's reason changes."""
         if self._start is None:
             return []
         holes: list[tuple[int, int]] = []
@@ -104,9 +106,9 @@ class SequenceTracker:
             if first > following:
                 holes.append((following, first - 1))
             following = max(following, last + 1)
-        return [part for first, last in holes for part in self._explain(first, last)]
+        return [part for first, last in holes for part in self._split_by_reason(first, last)]
 
-    def _explain(self, first: int, last: int) -> Iterator[Missing]:
+    def _split_by_reason(self, first: int, last: int) -> Iterator[Missing]:
         while first <= last:
             gap = next((gap for gap in self._gaps if gap.first <= first <= gap.last), None)
             if gap:

@@ -146,7 +146,7 @@ def test_people_of_a_clip_reach_the_listener(make_site: MakeSite, pedestrians: P
     assert heard["is_complete"]
     assert heard["descriptors"] == done["descriptors"] >= 10
     assert heard["tracks"] >= done["tracks"] >= 3
-    assert (done["waiting"], heard["doubles"], heard["refused"]) == (0, 0, 0)
+    assert (done["waiting"], heard["duplicates"], heard["refused"]) == (0, 0, 0)
 
 
 def test_a_daemon_killed_in_mid_publish_loses_nothing(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
@@ -225,7 +225,7 @@ def test_a_wrong_password_is_said_and_everything_is_spooled(
     wait_for(lambda: site.figure("reid_messages_waiting") > 5, timeout_s=40)
     log = stop(daemon)
     assert log.count("Not authorized") + log.count("Bad user name or password") == 1
-    assert "kept in the spool" in log
+    assert "stay in the spool" in log
     site.settings["broker"]["password_file"] = str(secrets.password)
     daemon = site.daemon()
     wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)

@@ -15,8 +15,8 @@ import pytest
 from edge_runtime import listen
 from edge_runtime.link import messages
 from edge_runtime.link.broker import Connection
-from edge_runtime.link.messages import encode_message
 from edge_runtime.link.publisher import LinkSettings, Publisher
+from edge_runtime.link.wire_format import encode_message
 from tests.conftest import ROOT
 from tests.support.mqtt_broker import Broker, Secrets, free_port
 from tests.support.sample_messages import (
@@ -78,7 +78,7 @@ def test_it_prints_a_line_per_message_and_an_account(
     assert "10 descriptors and 11 tracks in 11 messages" in account
     assert "lab/cam: sequence 0 to 10 complete" in account
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert (summary["descriptors"], summary["is_complete"], summary["doubles"]) == (10, True, 0)
+    assert (summary["descriptors"], summary["is_complete"], summary["duplicates"]) == (10, True, 0)
 
 
 def test_json_lines_obey_the_schema(broker: Broker, start_listener: StartListener, tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_missing_number_is_named_with_exit_code_1(
     _, account = listener.communicate(timeout=15)
     assert listener.returncode == 1
     assert "lab/cam: 2 to 4 missing, the node gave no reason" in account
-    assert "seq 1 came twice" in account
+    assert "seq 1 arrived twice" in account
 
 
 def test_a_session_receives_what_came_while_it_was_away(

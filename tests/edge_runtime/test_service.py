@@ -14,10 +14,11 @@ from edge_runtime import stream as stream_module
 from edge_runtime.camera.source import Source
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
-from edge_runtime.health.checks import Vitals
+from edge_runtime.health.checks import HealthChecks
 from edge_runtime.link.broker import BrokerSettings
-from edge_runtime.link.messages import CameraStatus, decode_json, decode_message
+from edge_runtime.link.messages import CameraStatus
 from edge_runtime.link.publisher import LinkSettings, Publisher
+from edge_runtime.link.wire_format import decode_json, decode_message
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
@@ -196,11 +197,11 @@ def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkey
             return []
 
     service = make_service(publisher, [scripted_lane(ScriptedSource(), Hanging())])
-    vitals = Vitals(service, publisher)
-    assert [check.ok for check in vitals.liveness()] == [True]
+    checks = HealthChecks(service, publisher)
+    assert [check.ok for check in checks.liveness()] == [True]
 
     def is_told() -> bool:
-        if all(check.ok for check in vitals.liveness()):
+        if all(check.ok for check in checks.liveness()):
             return False
         go_on.set()
         return True
@@ -239,11 +240,11 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     source = ScriptedSource()
     service = make_service(publisher, [scripted_lane(source, ScriptedDetector(ANN))])
     run(service, until=lambda: service.summary().descriptors >= 2)
-    vitals = Vitals(service, publisher)
-    assert {check.name: check.ok for check in vitals.readiness()} == {"cameras": True, "link": True}
-    figures = {figure.name: figure.value for figure in vitals.figures()}
+    checks = HealthChecks(service, publisher)
+    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True}
+    figures = {figure.name: figure.value for figure in checks.figures()}
     summary = service.summary()
     assert figures["reid_descriptors_total"] == summary.descriptors >= 2
     assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
     source.told = "stalled"
-    assert {check.name: check.ok for check in vitals.readiness()} == {"cameras": False, "link": True}
+    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": False, "link": True}

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import decode, normalise
-from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage, decode_message, encode_message
+from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
+from edge_runtime.link.wire_format import decode_message, encode_message
 from edge_runtime.stream import CameraStream, LaneCounts
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST
 from tests.support.scripted import HEIGHT_PX, STEP_NS, WIDTH_PX, ScriptedDetector, ScriptedSource, scripted_lane

@@ -15,7 +15,8 @@ from calibration.precision_plan import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Manifest, file_sha256, read_manifest
 from edge_runtime.engine.catalog import open_engine
-from edge_runtime.link.messages import Birth, decode_json
+from edge_runtime.link.messages import Birth, ModelCard
+from edge_runtime.link.wire_format import decode_json
 from export import build_engine
 from export import pack_images as pack_gate
 from export.build_engine import main
@@ -412,8 +413,9 @@ def test_what_the_gate_found_travels_in_the_birth_message(model: Path, images: P
     """Whoever receives descriptors learns what this engine costs: the manifest is in it, evidence included."""
     assert _build(model, images, data) == 0
     manifest = read_manifest(model.with_name("tiny_int8_onnxruntime.onnx"))
-    birth = Birth(boot="0" * 16, node_card={}, models=(manifest,))
-    [received] = decode_json(birth.model_dump_json().encode(), Birth).models
+    birth = Birth(boot="0" * 16, node_card={}, models=(ModelCard.of(manifest),))
+    [card] = decode_json(birth.model_dump_json().encode(), Birth).models
+    received = Manifest.model_validate(card.model_dump())
     assert received == manifest
     assert received.evidence is not None
     assert {(cell.query, cell.gallery) for cell in received.evidence.precisions} == {

@@ -1,8 +1,8 @@
 """One message of each kind with fixed values, as this version of the node writes it.
 
-`python tests/golden/wire_messages.py` writes the payloads of the current minor version into their folder below
-`messages/`. Run it once for each new minor; the folders of older minors are never written again, because receivers
-must go on reading them.
+`python tests/golden/wire_messages.py` writes the payloads of a new minor version into their folder below `messages/`,
+and the JSON Schema beside `edge_runtime/link/messages.py`. Folders of earlier minor versions are never written again:
+receivers must continue to read exactly what those versions wrote.
 """
 
 import json
@@ -12,17 +12,20 @@ import numpy as np
 from pydantic import BaseModel
 
 from edge_runtime.contract.descriptor import Codec, encode
+from edge_runtime.link import messages
 from edge_runtime.link.messages import (
+    MINOR,
     Birth,
     CameraStatus,
     DescriptorMessage,
     GapMessage,
+    ModelCard,
     NodeStatus,
     Quality,
     TrackMessage,
     Vector,
-    encode_message,
 )
+from edge_runtime.link.wire_format import encode_message, message_schema
 from tests.golden.rule import symmetric
 from tests.support.sample_messages import MANIFEST, SPACE
 
@@ -77,7 +80,7 @@ MESSAGES: dict[str, BaseModel] = {
     "node_status_online.json": NodeStatus(state="online", boot=BOOT, oldest_seq=6, next_seq=11),
     "node_status_offline.json": NodeStatus(state="offline", boot=BOOT, oldest_seq=None, next_seq=None),
     "camera_status.json": CameraStatus(state="reconnecting", why="no frame for 3 s"),
-    "birth.json": Birth(boot=BOOT, node_card={"cameras": ["door"], "cpu_threads": 1}, models=(MANIFEST,)),
+    "birth.json": Birth(boot=BOOT, node_card={"cameras": ["door"], "cpu_threads": 1}, models=(ModelCard.of(MANIFEST),)),
 }
 """File name -> message. The part of the name before the first underscore or dot tells its kind."""
 
@@ -93,12 +96,14 @@ def encode_sample(name: str) -> bytes:
     return message.model_dump_json().encode()
 
 
-def _write(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def _write_samples(folder: Path) -> None:
+    folder.mkdir()
     for name in MESSAGES:
         (folder / name).write_bytes(encode_sample(name))
     (folder / "metrics.json").write_text(json.dumps(METRICS))
 
 
 if __name__ == "__main__":
-    _write(FOLDER / f"minor_{DescriptorMessage.model_fields['minor'].default}")
+    Path(messages.__file__).with_name("messages.schema.json").write_text(json.dumps(message_schema(), indent=2) + "\n")
+    if not (samples := FOLDER / f"minor_{MINOR}").exists():
+        _write_samples(samples)

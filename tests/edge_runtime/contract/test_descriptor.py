@@ -57,5 +57,5 @@ def test_a_zero_descriptor_survives_i8() -> None:
 
 def test_missing_bytes_are_refused() -> None:
     """Expected and found are both in the sentence."""
-    with pytest.raises(DataError, match=r"512 numbers takes 1024 bytes, but 1000 came"):
+    with pytest.raises(DataError, match=r"512 numbers takes 1024 bytes, found 1000"):
         decode(EncodedDescriptor("f16", 1.0, 512, b"\0" * 1000))

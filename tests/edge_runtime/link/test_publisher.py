@@ -12,10 +12,11 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.link import delivery as delivery_module
-from edge_runtime.link.broker import Acknowledged, BrokerSettings, Connection, Received
-from edge_runtime.link.messages import Birth, CameraStatus, NodeStatus, decode_json
+from edge_runtime.link.broker import Acknowledgement, BrokerSettings, Connection, Received
+from edge_runtime.link.messages import Birth, CameraStatus, NodeStatus
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
+from edge_runtime.link.wire_format import decode_json
 from tests.edge_runtime.conftest import MakeBroker
 from tests.edge_runtime.link.conftest import MakePublisher, Subscriber
 from tests.support.mqtt_broker import Broker, Secrets, make_secrets
@@ -189,7 +190,7 @@ def test_live_messages_overtake_the_backlog(
 def test_a_row_goes_only_after_the_broker_has_it(
     broker: Broker, make_publisher: MakePublisher, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as no PUBACK is read, every row stays, and no more than the window is on its way."""
+    """As long as no PUBACK is read, every row stays, and no more than the receive maximum is in flight."""
     sent: list[int] = []
     publish_to_broker, step = Connection.publish, Connection.step
 
@@ -197,7 +198,7 @@ def test_a_row_goes_only_after_the_broker_has_it(
         sent.extend([1] * ("/descriptor/" in topic))
         return publish_to_broker(self, topic, payload, **options)
 
-    def step_without_answers(self: Connection, timeout_s: float) -> tuple[list[Acknowledged], list[Received]]:
+    def step_without_answers(self: Connection, timeout_s: float) -> tuple[list[Acknowledgement], list[Received]]:
         step(self, timeout_s)
         return [], []
 
@@ -216,10 +217,10 @@ def test_a_broker_that_answers_no_message_is_connected_anew(
     broker: Broker, make_publisher: MakePublisher, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may answer pings meanwhile: the fault is said, and everything is sent again on a new connection."""
-    monkeypatch.setattr(delivery_module, "_ANSWER_S", 0.5)
+    monkeypatch.setattr(delivery_module, "_ANSWER_TIMEOUT_S", 0.5)
     step = Connection.step
 
-    def step_without_answers(self: Connection, timeout_s: float) -> tuple[list[Acknowledged], list[Received]]:
+    def step_without_answers(self: Connection, timeout_s: float) -> tuple[list[Acknowledgement], list[Received]]:
         step(self, timeout_s)
         return [], []
 
@@ -227,7 +228,7 @@ def test_a_broker_that_answers_no_message_is_connected_anew(
         patch.setattr(Connection, "step", step_without_answers)
         publisher = make_publisher(broker.settings)
         publish(publisher, 50)
-        wait_for(lambda: "has not answered a message" in str(publisher.facts().fault))
+        wait_for(lambda: "has not acknowledged a message" in str(publisher.facts().fault))
         assert spool.count() == 50
     wait_for(lambda: spool.count() == 0)
 

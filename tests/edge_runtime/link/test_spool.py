@@ -15,16 +15,16 @@ from types import SimpleNamespace
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link.spool import Entry, Gap, Spool, Worth
+from edge_runtime.link.spool import Entry, Gap, Priority, Spool
 from tests.conftest import ROOT
 from tests.support.sample_messages import open_spool
 
 EVERYTHING = {"first": 0, "stop": 1 << 62, "limit": 1 << 30}
 
 
-def entries(count: int, *, worth: Worth = Worth.CROP, size: int = 1400, topic: str = "t") -> list[Entry]:
+def entries(count: int, *, priority: Priority = Priority.CROP, size: int = 1400, topic: str = "t") -> list[Entry]:
     """Messages of random bytes, so that nothing compresses or repeats."""
-    return [Entry(topic, os.urandom(size), worth) for _ in range(count)]
+    return [Entry(topic, os.urandom(size), priority) for _ in range(count)]
 
 
 def numbers(spool: Spool) -> list[int]:
@@ -67,8 +67,8 @@ def test_crops_are_dropped_before_track_ends_and_the_oldest_first(tmp_path: Path
     """When there is no room, what is worth least goes first; what went is a gap, joined where numbers adjoin."""
     with open_spool(tmp_path, max_bytes=160 << 10) as spool:
         spool.append(entries(10))
-        spool.append(entries(10, worth=Worth.TRACK_END))
-        spool.append(entries(10, worth=Worth.TRACK))
+        spool.append(entries(10, priority=Priority.TRACK_END))
+        spool.append(entries(10, priority=Priority.TRACK))
         spool.append(entries(100))
         kept = numbers(spool)
         assert set(range(10, 30)) <= set(kept), "tracks outlive crops"
@@ -82,10 +82,10 @@ def test_crops_are_dropped_before_track_ends_and_the_oldest_first(tmp_path: Path
 def test_younger_crops_are_dropped_before_older_tracks(tmp_path: Path) -> None:
     """What a message is worth comes first, its age second."""
     with open_spool(tmp_path) as spool:
-        spool.append(entries(10, worth=Worth.TRACK))
+        spool.append(entries(10, priority=Priority.TRACK))
         spool.append(entries(10))
         spool.max_bytes = spool.used_bytes() + 4096
-        spool.append(entries(3, worth=Worth.TRACK_END))
+        spool.append(entries(3, priority=Priority.TRACK_END))
         assert [gap.first for gap in spool.gaps()] == [10]
         assert set(range(10)) < set(numbers(spool))
 
@@ -93,13 +93,13 @@ def test_younger_crops_are_dropped_before_older_tracks(tmp_path: Path) -> None:
 def test_a_crop_that_finds_only_track_ends_is_dropped_itself(tmp_path: Path) -> None:
     """The worthier ones stay, its number becomes a gap, and the node goes on: a broker may be away for long."""
     with open_spool(tmp_path, max_bytes=60 << 10) as spool:
-        spool.append(entries(10, worth=Worth.TRACK_END))
+        spool.append(entries(10, priority=Priority.TRACK_END))
         spool.max_bytes = spool.used_bytes()
         assert spool.append(entries(2)) == range(10, 12)
         assert numbers(spool) == list(range(10))
         assert spool.gaps() == [Gap(10, 11, "overflow")]
         assert spool.dropped["overflow"] == 2
-        assert spool.append(entries(1, worth=Worth.TRACK_END)) == range(12, 13)
+        assert spool.append(entries(1, priority=Priority.TRACK_END)) == range(12, 13)
         assert numbers(spool)[-1] == 12
 
 
@@ -138,7 +138,7 @@ def test_old_messages_are_erased_from_the_disk(tmp_path: Path) -> None:
     """After `max_age_s` a message is a gap of reason `age`, and its bytes are nowhere in the files."""
     secret = b"descriptor of a person" * 20
     with open_spool(tmp_path) as spool:
-        spool.append([Entry("t", secret, Worth.TRACK_END)])
+        spool.append([Entry("t", secret, Priority.TRACK_END)])
     assert any(secret in path.read_bytes() for path in tmp_path.iterdir())
     with open_spool(tmp_path, max_age_s=0.0) as spool:
         spool.tidy()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.link import spool_file
-from edge_runtime.link.spool import Entry, Gap, Spool, Worth
+from edge_runtime.link.spool import Entry, Gap, Priority, Spool
 from tests.support.sample_messages import open_spool
 
 HOUR_S = 3600
@@ -48,7 +48,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def append(spool: Spool, count: int = 20) -> None:
     """Spool some messages now."""
-    spool.append([Entry("t", b"x", Worth.CROP)] * count)
+    spool.append([Entry("t", b"x", Priority.CROP)] * count)
 
 
 def waiting(spool: Spool) -> int:

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.link.messages import NodeStatus, decode_json
+from edge_runtime.link.messages import NodeStatus
+from edge_runtime.link.wire_format import decode_json
 from tests.conftest import ROOT
 from tests.edge_runtime.link.conftest import Subscriber
 from tests.support.mqtt_broker import Broker

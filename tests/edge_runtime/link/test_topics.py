@@ -40,7 +40,6 @@ def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
     [
         "",
         "reid",
-        "reid/v2/s/n/status",
         "reid/v1/s/n/other",
         "reid/v1/s/n/c/other",
         "reid/v1//n/status",
@@ -52,3 +51,9 @@ def test_a_foreign_topic_is_refused(topic: str) -> None:
     """What is not ours is not guessed at."""
     with pytest.raises(PublishError, match="no topic of this system"):
         parse_topic(topic)
+
+
+def test_another_major_version_is_refused() -> None:
+    """Its messages may mean something else; the sentence names both versions."""
+    with pytest.raises(PublishError, match="is of version v2, expected v1"):
+        parse_topic("reid/v2/s/n/status")

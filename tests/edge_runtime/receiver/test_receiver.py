@@ -1,19 +1,14 @@
-"""The receiving side: what it lets in, what it refuses, and what it says at the end."""
+"""The receiving side: what it accepts, what it refuses, and how it sums up."""
 
+import json
 import time
 
+import cbor2
 import pytest
 
 from edge_runtime.link.broker import Received
-from edge_runtime.link.messages import (
-    Birth,
-    CameraStatus,
-    GapMessage,
-    Message,
-    NodeStatus,
-    Vector,
-    encode_message,
-)
+from edge_runtime.link.messages import Birth, CameraStatus, GapMessage, Message, ModelCard, NodeStatus, Vector
+from edge_runtime.link.wire_format import encode_message
 from edge_runtime.receiver.receiver import Accepted, Noted, Receiver, Refused
 from edge_runtime.receiver.sequence import Missing
 from tests.support.sample_messages import FOREIGN_SPACE, MANIFEST, SPACE, descriptor_message, track_message
@@ -21,7 +16,9 @@ from tests.support.sample_messages import FOREIGN_SPACE, MANIFEST, SPACE, descri
 NODE = "reid/v1/lab/cam"
 BOOT = "1" * 16
 BIRTH = Received(
-    f"{NODE}/birth", Birth(boot=BOOT, node_card={}, models=(MANIFEST,)).model_dump_json().encode(), is_retained=True
+    f"{NODE}/birth",
+    Birth(boot=BOOT, node_card={}, models=(ModelCard.of(MANIFEST),)).model_dump_json().encode(),
+    is_retained=True,
 )
 
 
@@ -107,7 +104,7 @@ def test_gaps_and_doubles_are_found(receiver: Receiver) -> None:
     gap = GapMessage(boot=BOOT, first=4, last=5, why="overflow", publish_ns=0)
     list(receiver.take(Received(f"{NODE}/gap", encode_message(gap), is_retained=False)))
     summary = receiver.summary()
-    assert (summary.descriptors, summary.doubles, summary.is_complete) == (4, 1, False)
+    assert (summary.descriptors, summary.duplicates, summary.is_complete) == (4, 1, False)
     assert summary.nodes[0].missing == (Missing(2, 2, None), Missing(4, 5, "overflow"), Missing(6, 6, None))
 
 
@@ -156,10 +153,33 @@ def test_a_vector_of_another_length_than_it_says_is_refused(receiver: Receiver) 
     assert "damaged" in event.why
 
 
+def test_a_newer_node_is_understood(receiver: Receiver) -> None:
+    """A higher minor version and fields that we do not know change nothing in what we know."""
+    fields = descriptor_message(seq=0).model_dump() | {"minor": 3, "overlap": 0.25}
+    (event,) = receiver.take(Received(f"{NODE}/door/descriptor/{SPACE}", cbor2.dumps(fields), is_retained=False))
+    assert isinstance(event, Accepted)
+    state = NodeStatus(state="stopped", boot=BOOT, oldest_seq=1, next_seq=1).model_dump() | {"minor": 3, "load": 0.5}
+    (event,) = receiver.take(Received(f"{NODE}/status", json.dumps(state).encode(), is_retained=False))
+    assert isinstance(event, Noted)
+    assert receiver.has_ended()
+    assert receiver.summary().refused == 0
+
+
+def test_a_node_of_another_major_version_is_refused(receiver: Receiver) -> None:
+    """Its messages may mean something else."""
+    payload = encode_message(descriptor_message())
+    (event,) = receiver.take(Received(f"reid/v2/lab/cam/door/descriptor/{SPACE}", payload, is_retained=False))
+    assert isinstance(event, Refused)
+    assert "expected v1" in event.why
+    assert receiver.summary().descriptors == 0
+
+
 @pytest.mark.parametrize(
     ("topic", "payload"),
     [
         (f"{NODE}/door/descriptor/{SPACE}", b"rubbish"),
+        (f"{NODE}/door/status", b"\x1b[2J"),
+        (f"{NODE}/metrics", b"[1]"),
         (f"{NODE}/birth", b"{}"),
         (f"{NODE}/status", b"\xff"),
         (f"{NODE}/gap", b""),

@@ -1,4 +1,4 @@
-"""The sequence: what is missing, what is double, and why, whatever the order in which numbers come."""
+"""The sequence: what is missing, which arrived twice, and why, whatever the order in which numbers come."""
 
 import itertools
 
@@ -31,7 +31,7 @@ def test_a_ledger_names_every_missing_number(arrivals: list[tuple[str, int]], ga
     seen: set[tuple[str, int]] = set()
     numbers: set[int] = set()
     for boot, seq in arrivals:
-        expected = "double" if (boot, seq) in seen else "reused" if seq in numbers else "new"
+        expected = "duplicate" if (boot, seq) in seen else "reused" if seq in numbers else "new"
         assert sequence.add(boot, seq) == expected
         seen.add((boot, seq))
         numbers.add(seq)

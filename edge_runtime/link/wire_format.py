@@ -1,0 +1,185 @@
+"""Messages as bytes: CBOR for descriptors, tracks and gaps, JSON for statuses, births and metrics.
+
+A CBOR message also has a JSON form, which `listen.py --json` prints. The two differ in one thing: bytes are base64 text
+in JSON. `messages.schema.json` describes the JSON forms. The rule of growth is in `messages`.
+
+Any bytes may come from the network. Before CBOR is decoded, its structure is checked against these limits: no tags
+(decoders build objects from them), no indefinite lengths, at most 64 KiB, lists and maps of at most 64 entries, nested
+at most 4 deep. JSON payloads may have up to 1 MiB.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import reduce
+from operator import getitem
+from typing import Any, TypeVar
+
+import cbor2
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from edge_runtime.contract.errors import PublishError
+from edge_runtime.link.messages import (
+    Birth,
+    CameraStatus,
+    DescriptorMessage,
+    GapMessage,
+    Message,
+    NodeStatus,
+    TrackMessage,
+)
+from edge_runtime.link.wire_types import WireModel, required_fields, to_base64
+
+_MAX_CBOR_BYTES = 64 << 10
+_MAX_JSON_BYTES = 1 << 20
+_MAX_ENTRIES = 64
+_MAX_DEPTH = 4
+_BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = 2, 3, 4, 5, 6, 7  # major types of CBOR, RFC 8949 section 3.1
+Model = TypeVar("Model", bound=WireModel)
+_MESSAGES: dict[str, type[WireModel]] = {
+    "descriptor": DescriptorMessage,
+    "track": TrackMessage,
+    "gap": GapMessage,
+}
+
+
+def encode_message(message: Message | GapMessage) -> bytes:
+    """Encode a message as a CBOR map with text keys."""
+    return cbor2.dumps(message.model_dump())
+
+
+def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMessage | GapMessage:
+    """Decode and check a CBOR payload of a topic of kind `leaf` (`descriptor`, `track`, `gap`).
+
+    Raises:
+        PublishError: it is not CBOR within the limits, or a field is missing or wrong; all faults are listed.
+    """
+    try:
+        _check_structure(payload)
+        fields = _json_form(cbor2.loads(payload))
+    except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
+        raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
+    return _parse(fields, _MESSAGES[leaf], leaf)  # type: ignore[return-value]
+
+
+def decode_json(payload: bytes, model: type[Model]) -> Model:
+    """Decode and check a JSON payload: a status or a birth.
+
+    Raises:
+        PublishError: it is not JSON, or too long, or a field is missing or wrong; all faults are listed.
+    """
+    return _parse(_load_json(payload, model.__name__), model, model.__name__)
+
+
+def decode_metrics(payload: bytes) -> dict[str, JsonValue]:
+    """Decode the metrics of a node: a JSON object with any fields.
+
+    Raises:
+        PublishError: it is not a JSON object, or too long.
+    """
+    fields = _load_json(payload, "metrics")
+    if not isinstance(fields, dict):
+        raise _refuse("metrics", "expected a JSON object")
+    return fields
+
+
+def message_schema() -> dict[str, Any]:
+    """JSON Schema of the JSON forms, as committed in `messages.schema.json`."""
+    union: Any = DescriptorMessage | TrackMessage | GapMessage | NodeStatus | CameraStatus | Birth
+    schema = TypeAdapter(union).json_schema(mode="serialization")
+    rule = "Receivers ignore unknown fields and accept any minor version; later minor versions only add fields."
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reid/v1", "description": rule}
+    return head | schema
+
+
+def _check_structure(payload: bytes) -> None:
+    """Walk over the structure of a CBOR payload without decoding it.
+
+    Raises:
+        ValueError: it is damaged, or beyond the limits.
+    """
+    if len(payload) > _MAX_CBOR_BYTES:
+        raise ValueError(f"expected at most {_MAX_CBOR_BYTES} bytes")
+    position = 0
+    remaining = [1]  # items still to come: in the payload, then in each list or map that is open
+    while remaining:
+        if not remaining[-1]:
+            remaining.pop()
+            continue
+        remaining[-1] -= 1
+        kind, argument, position = _read_head(payload, position)
+        if kind == _TAG:
+            raise ValueError(f"tag {argument} is not allowed")
+        if kind in (_BYTES, _TEXT):
+            position += argument
+        elif kind in (_LIST, _MAP):
+            if argument > _MAX_ENTRIES or len(remaining) > _MAX_DEPTH:
+                raise ValueError(f"expected at most {_MAX_ENTRIES} entries in a list or map, {_MAX_DEPTH} levels deep")
+            remaining.append(argument * (2 if kind == _MAP else 1))
+    if position != len(payload):
+        raise ValueError(f"expected {position} bytes")
+
+
+def _read_head(payload: bytes, position: int) -> tuple[int, int, int]:
+    """Major type and argument (number, length, count or tag) of the item at `position`, and where its content is."""
+    if position >= len(payload):
+        raise ValueError("it ends too early")
+    kind, detail = divmod(payload[position], 32)
+    position += 1
+    if kind == _SIMPLE and detail not in (20, 21, 22, 25, 26, 27):  # false, true, null, and floats of three sizes
+        raise ValueError("undefined and other simple values are not allowed")
+    if detail < 24:
+        return kind, detail, position
+    if detail > 27:
+        raise ValueError("indefinite lengths and reserved values are not allowed")
+    end = position + (1 << (detail - 24))
+    return kind, int.from_bytes(payload[position:end], "big"), end
+
+
+def _json_form(value: object) -> object:
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("a key of a map is not text")
+        return {key: _json_form(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json_form(item) for item in value]
+    return to_base64(value) if isinstance(value, bytes) else value
+
+
+def _load_json(payload: bytes, what: str) -> object:
+    if len(payload) > _MAX_JSON_BYTES:
+        raise _refuse(what, f"expected at most {_MAX_JSON_BYTES} bytes, found {len(payload)}")
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise _refuse(what, f"not JSON: {error}") from error
+
+
+def _parse(fields: object, model: type[Model], what: str) -> Model:
+    """Read a message as a receiver: unknown fields are dropped, all else that differs from the model is a fault."""
+    try:
+        parsed = _validate_known(fields, model)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
+        raise _refuse(what, faults) from error
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _refuse(what, str(error)) from error
+    if missing := set(required_fields(model)) - parsed.model_fields_set:
+        raise _refuse(what, f"{', '.join(sorted(missing))} missing")
+    return parsed
+
+
+def _validate_known(fields: Any, model: type[Model]) -> Model:
+    """Validate, and once more without the unknown fields if there are any: only a newer sender has some."""
+    try:
+        return model.model_validate_json(json.dumps(fields, allow_nan=False))
+    except ValidationError as error:
+        unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
+        if not unknown:
+            raise
+    for *parents, name in unknown:
+        del reduce(getitem, parents, fields)[name]
+    return model.model_validate_json(json.dumps(fields))
+
+
+def _refuse(what: str, faults: str) -> PublishError:
+    return PublishError(f"a {what} message is not as expected: {faults}; it is damaged, or of an unknown version")

@@ -1,0 +1,417 @@
+"""Messages as bytes: what is written is read again, by older and newer versions too, and hostile bytes are refused."""
+
+import contextlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import cbor2
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from edge_runtime.contract.descriptor import Codec, decode, encode, normalise
+from edge_runtime.contract.errors import PublishError
+from edge_runtime.contract.manifest import Precision
+from edge_runtime.link import messages
+from edge_runtime.link.messages import (
+    MINOR,
+    Birth,
+    CameraStatus,
+    DescriptorMessage,
+    GapMessage,
+    NodeStatus,
+    Quality,
+    TrackMessage,
+    Vector,
+    new_track_id,
+)
+from edge_runtime.link.wire_format import decode_json, decode_message, decode_metrics, encode_message, message_schema
+from edge_runtime.link.wire_types import Fraction, GapReason, TimeSource, required_fields
+from tests.golden.wire_messages import FOLDER, MESSAGES, encode_sample
+from tests.support.sample_messages import descriptor_message, track_message
+
+SCHEMA = json.loads(Path(messages.__file__).with_name("messages.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+COMMITTED = sorted(path for path in FOLDER.glob("minor_*/*") if path.name != "metrics.json")
+UNSIGNED = st.integers(0, 2**64 - 1)
+FRACTION = st.floats(0, 1)
+NOT_NEGATIVE = st.floats(0, 1e6)
+HEX = st.text("0123456789abcdef", min_size=16, max_size=16)
+VECTORS = st.builds(
+    lambda numbers, codec: Vector.of(encode(normalise(np.array([numbers], np.float32))[0], codec=codec)),
+    st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=16),
+    st.sampled_from(get_args(Codec)),
+)
+OBSERVATION: dict[str, Any] = {
+    "boot": HEX,
+    "seq": UNSIGNED,
+    "publish_ns": UNSIGNED,
+    "historical": st.booleans(),
+    "track": st.builds(new_track_id),
+    "space": HEX,
+    "model": st.text(),
+    "precision": st.sampled_from(get_args(Precision)),
+    "capture_ns": UNSIGNED,
+    "time_source": st.sampled_from(get_args(TimeSource)),
+    "uncertainty_ns": UNSIGNED,
+    "monotonic_ns": UNSIGNED,
+    "box": st.tuples(FRACTION, FRACTION, FRACTION, FRACTION),
+    "frame_height_px": st.integers(1, 10000),
+    "frame_width_px": st.integers(1, 10000),
+    "score": FRACTION,
+    "dispersion": NOT_NEGATIVE,
+}
+QUALITIES = st.builds(Quality, size_px=NOT_NEGATIVE, blur=NOT_NEGATIVE, truncation=FRACTION)
+DESCRIPTORS = st.builds(
+    DescriptorMessage,
+    **OBSERVATION,
+    kind=st.sampled_from(["crop", "track"]),
+    crops=st.integers(1, 1000),
+    quality=QUALITIES,
+    descriptor=VECTORS,
+)
+TRACKS = st.builds(
+    TrackMessage,
+    **OBSERVATION,
+    event=st.sampled_from(["start", "update", "end"]),
+    crops=st.integers(0, 1000),
+    descriptor=st.none() | VECTORS,
+)
+GAPS = st.builds(
+    GapMessage, boot=HEX, first=UNSIGNED, last=UNSIGNED, why=st.sampled_from(get_args(GapReason)), publish_ns=UNSIGNED
+)
+LEAVES = {DescriptorMessage: "descriptor", TrackMessage: "track", GapMessage: "gap"}
+EXAMPLES = [
+    descriptor_message(),
+    track_message(),
+    track_message(event="start", descriptor=None),
+    GapMessage(boot="0" * 16, first=1, last=2, why="age", publish_ns=3),
+]
+
+
+def read_fields(payload: bytes) -> dict[str, Any]:
+    """The fields of a CBOR or JSON payload, without any model."""
+    fields = json.loads(payload) if payload.startswith(b"{") else cbor2.loads(payload)
+    assert isinstance(fields, dict)
+    return fields
+
+
+def write_fields(fields: dict[str, Any], name: str) -> bytes:
+    """The payload of some fields in the format of a sample."""
+    return cbor2.dumps(fields) if name.endswith(".cbor") else json.dumps(fields).encode()
+
+
+def check_holds(found: Any, expected: Any) -> None:
+    """All fields of `expected` are in `found`, with their values; fields that `found` has besides are None."""
+    if not isinstance(expected, dict):
+        assert (list(found) if isinstance(found, tuple) else found) == expected
+        return
+    assert {name for name, value in found.items() if value is not None} <= expected.keys()
+    for name in expected:
+        check_holds(found[name], expected[name])
+
+
+def read_sample(payload: bytes, name: str) -> BaseModel:
+    """Decode as a receiver does."""
+    kind = name.split(".")[0]
+    if name.endswith(".cbor"):
+        return decode_message(payload, leaf=kind.split("_")[0])
+    model = {"node_status": NodeStatus, "camera_status": CameraStatus, "birth": Birth}[re.sub("_o(n|ff)line", "", kind)]
+    return decode_json(payload, model)
+
+
+# The rule of growth
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_messages_of_older_nodes_are_read(path: Path) -> None:
+    """The payloads that any earlier version wrote: every field is read with its value."""
+    message = read_sample(path.read_bytes(), path.name)
+    found = message.model_dump() if path.suffix == ".cbor" else message.model_dump(mode="json")
+    check_holds(found, read_fields(path.read_bytes()))
+    VALIDATOR.validate(json.loads(message.model_dump_json()))
+
+
+def test_every_kind_of_message_is_committed_for_this_minor() -> None:
+    """Who changes what a node writes raises MINOR and runs `python tests/golden/wire_messages.py`."""
+    folder = FOLDER / f"minor_{MINOR}"
+    committed = {path.name: read_fields(path.read_bytes()) for path in COMMITTED if path.parent == folder}
+    assert committed == {name: read_fields(encode_sample(name)) for name in MESSAGES}
+
+
+def grow(value: Any) -> Any:
+    """The same with two unknown fields in every map, also inside the others."""
+    if not isinstance(value, dict):
+        return [grow(item) if isinstance(item, dict) else item for item in value] if isinstance(value, list) else value
+    return {name: grow(item) for name, item in value.items()} | {"later_number": 1.5, "later_map": {"a": [1, "b"]}}
+
+
+@pytest.mark.parametrize("name", sorted(set(MESSAGES) - {"birth.json"}))
+def test_messages_of_newer_nodes_are_read(name: str) -> None:
+    """Unknown fields are ignored wherever they are, and a higher minor version is accepted."""
+    fields = grow(read_fields(encode_sample(name))) | {"minor": MINOR + 7}
+    message = read_sample(write_fields(fields, name), name)
+    known = MESSAGES[name]
+    assert message == known.model_copy(update={"minor": MINOR + 7} if "minor" in type(known).model_fields else {})
+    VALIDATOR.validate(json.loads(json.dumps(fields, default=lambda _: "AA==")))
+
+
+def test_the_birth_of_a_newer_node_is_read() -> None:
+    """Manifests grow faster than messages: a receiver relies on their space and model, and ignores the rest."""
+    fields = grow(read_fields(encode_sample("birth.json")))
+    [card] = fields["models"]
+    card["input"]["antialias"], card["build"]["precision"] = True, "fp4"
+    birth = decode_json(json.dumps(fields).encode(), Birth)
+    original = MESSAGES["birth.json"]
+    assert isinstance(original, Birth)
+    assert birth.spaces() == original.spaces()
+    assert birth.models[0].model_id == original.models[0].model_id
+    del card["space_id"]
+    with pytest.raises(PublishError, match=r"models\.0\.space_id"):
+        decode_json(json.dumps(fields).encode(), Birth)
+
+
+class LaterStatus(NodeStatus):
+    """A status of a later minor version."""
+
+    load: Fraction | None = None
+
+
+def test_a_field_of_a_later_minor_version_may_be_absent() -> None:
+    """Its default is None, in the model and in the schema: older nodes do not send it."""
+    status = NodeStatus(state="online", boot="0" * 16, oldest_seq=1, next_seq=2)
+    assert decode_json(status.model_dump_json().encode(), LaterStatus) == LaterStatus(**dict(status))
+    assert "load" not in LaterStatus.model_json_schema(mode="serialization")["required"]
+    later = LaterStatus(**dict(status), load=0.5)
+    assert decode_json(later.model_dump_json().encode(), NodeStatus) == status
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_a_field_that_is_missing_is_named(name: str) -> None:
+    """Every field of version 1.0 must be there, those with a default too."""
+    fields = read_fields((FOLDER / "minor_0" / name).read_bytes())
+    for missing in fields:
+        rest = {field: value for field, value in fields.items() if field != missing}
+        with pytest.raises(PublishError, match=missing):
+            read_sample(write_fields(rest, name), name)
+
+
+# Writing and reading
+
+
+@given(st.one_of(DESCRIPTORS, TRACKS, GAPS))
+def test_a_message_survives_the_wire(message: DescriptorMessage | TrackMessage | GapMessage) -> None:
+    """Decoding what was encoded gives the same message, bit by bit."""
+    assert decode_message(encode_message(message), leaf=LEAVES[type(message)]) == message
+
+
+@given(st.one_of(DESCRIPTORS, TRACKS, GAPS))
+def test_the_json_form_obeys_the_committed_schema(message: DescriptorMessage | TrackMessage | GapMessage) -> None:
+    """What `listen.py --json` prints is what the schema promises, and reading it gives the message again."""
+    text = message.model_dump_json()
+    VALIDATOR.validate(json.loads(text))
+    assert type(message).model_validate_json(text) == message
+
+
+def wrong_values(fields: dict[str, Any], required: list[str]) -> list[tuple[str, dict[str, Any]]]:
+    """A message with one fault each: a field missing, of another type, or out of its range."""
+    faults = [(f"{name} missing", {k: v for k, v in fields.items() if k != name}) for name in required]
+    faults += [(f"{name} of another type", fields | {name: ["x"]}) for name in fields]
+    faults += [(f"{name} null", fields | {name: None}) for name in required if name != "descriptor"]
+    changes: dict[str, Any] = {
+        "seq": -1,
+        "boot": "0" * 15,
+        "box": [0.0, 0.0, 1.5, 1.0],
+        "score": "0.5",
+        "historical": 1,
+        "space": "g" * 16,
+        "crops": 1.5,
+        "first": 2**64,
+        "event": "middle",
+        "why": "because",
+        "minor": -1,
+        "track": "0" * 36,
+    }
+    return faults + [(f"{k}={v}", fields | {k: v}) for k, v in changes.items() if k in fields]
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_schema_and_decoder_refuse_the_same(message: DescriptorMessage | TrackMessage | GapMessage) -> None:
+    """Whatever the decoder refuses breaks the schema too, so that others can rely on either."""
+    definition = {"$ref": f"#/$defs/{type(message).__name__}", "$defs": SCHEMA["$defs"]}
+    validator = jsonschema.Draft202012Validator(definition)
+    required = required_fields(type(message))
+    faults = wrong_values(message.model_dump(), required)
+    json_forms = wrong_values(message.model_dump(mode="json"), required)
+    for (what, fields), (_, json_form) in zip(faults, json_forms, strict=True):
+        with pytest.raises(PublishError, match=r"not as expected|not a CBOR map"):
+            decode_message(cbor2.dumps(fields), leaf=LEAVES[type(message)])
+        assert not validator.is_valid(json_form), what
+
+
+def test_the_committed_schema_is_the_one_in_use() -> None:
+    """The same fields, required and optional; `python tests/golden/wire_messages.py` writes it again."""
+    current = message_schema()
+    assert SCHEMA["description"] == current["description"]
+    assert SCHEMA["$defs"].keys() == current["$defs"].keys()
+    models = {name: definition for name, definition in current["$defs"].items() if "properties" in definition}
+    assert len(models) == 9
+    for name, definition in models.items():
+        assert SCHEMA["$defs"][name]["properties"].keys() == definition["properties"].keys(), name
+        assert sorted(SCHEMA["$defs"][name]["required"]) == sorted(definition["required"]), name
+        assert SCHEMA["$defs"][name]["additionalProperties"] is definition["additionalProperties"] is True, name
+
+
+def test_a_fault_is_said_with_its_field() -> None:
+    """All faults at once, each with its place."""
+    fields = descriptor_message().model_dump() | {"score": 2.0, "colour": "red"}
+    fields["quality"] = {"size_px": 1.0, "blur": 1.0, "truncation": -1.0}
+    with pytest.raises(PublishError) as caught:
+        decode_message(cbor2.dumps(fields), leaf="descriptor")
+    assert all(place in str(caught.value) for place in ("score: ", "quality.truncation: "))
+    assert "colour" not in str(caught.value)
+
+
+@pytest.mark.parametrize("codec", get_args(Codec))
+def test_a_descriptor_survives_the_wire(codec: Codec) -> None:
+    """Through codec, message and back it is the same descriptor, but for the codec's rounding."""
+    descriptor = normalise(np.random.default_rng(0).standard_normal((1, 512), np.float32))[0]
+    message = descriptor_message(descriptor=Vector.of(encode(descriptor, codec=codec)))
+    arrived = decode_message(encode_message(message), leaf="descriptor")
+    assert isinstance(arrived, DescriptorMessage)
+    # Half a step of i8 is 1/254 of the largest element, and normalising again adds a little; f16 and f32 are closer.
+    np.testing.assert_allclose(decode(arrived.descriptor.encoded()), descriptor, atol=np.abs(descriptor).max() / 200)
+
+
+def test_the_longest_descriptor_we_know_fits() -> None:
+    """4096 numbers in float32 are a quarter of the 64 KiB that a message may have."""
+    vector = Vector(codec="f32", scale=1.0, length=4096, data=b"\0" * 4 * 4096)
+    message = descriptor_message(descriptor=vector)
+    assert decode_message(encode_message(message), leaf="descriptor") == message
+
+
+def test_metrics_are_any_json_object() -> None:
+    """Those of every version; nothing else."""
+    for path in FOLDER.glob("minor_*/metrics.json"):
+        assert decode_metrics(path.read_bytes()) == json.loads(path.read_bytes())
+    for payload in (b"", b"[]", b"1", b"{", b"\xff\xfe"):
+        with pytest.raises(PublishError):
+            decode_metrics(payload)
+
+
+# Hostile bytes
+
+
+HOSTILE_VALUES: dict[str, bytes] = {
+    "deep nesting": b"\x81" * 10_000 + b"\x01",
+    "one level too many": b"\x81" * 4 + b"\x01",
+    "reference to itself": b"\xd8\x1c\x81\xd8\x1d\x00",
+    "string reference": b"\xd9\x01\x00\x81\xd8\x19\x00",
+    "regular expression": b"\xd8\x23\x66(a+)+$",
+    "big number": b"\xc2\x59\xff\x00" + b"\xff" * 0xFF00,
+    "date": b"\xc1\x1b" + b"\xff" * 8,
+    "decimal": b"\xc4\x82\x1b" + b"\x7f" * 8 + b"\x01",
+    "huge list": b"\x9b" + b"\x7f" * 8,
+    "huge map": b"\xbb" + b"\x7f" * 8,
+    "huge text": b"\x7b" + b"\x7f" * 8,
+    "huge bytes": b"\x5b\x00\x00\x00\x01\x00\x00\x00\x00",
+    "many entries": cbor2.dumps(list(range(65))),
+    "indefinite list": b"\x9f" * 1000,
+    "indefinite text": b"\x7f\x61a\xff",
+    "break": b"\xff",
+    "reserved length": b"\x1c",
+    "head cut short": b"\x19\x00",
+    "undefined": b"\xf7",
+    "simple value": b"\xf8\xff",
+    "not a number": b"\xf9\x7e\x00",
+    "text that is no UTF-8": b"\x61\xff",
+    "half a surrogate": b"\x63\xed\xa0\x80",
+    "number as key": cbor2.dumps({1: 2}),
+    "bytes as key": cbor2.dumps({b"x": 1}),
+    "list as key": b"\xa1\x81\x01\x01",
+    "two values": b"\x00\x00",
+    "too long": b"\x5a\x00\x01\x00\x00" + b"\0" * 0x10000,
+}
+RUBBISH = [b"", b"\xff", b"\xa1", b"\x00" * 100, cbor2.dumps([1]), cbor2.dumps({1: 2}), b"\xbb" + b"\x7f" * 8]
+
+
+@pytest.mark.parametrize("payload", RUBBISH)
+def test_rubbish_is_refused_in_one_sentence(payload: bytes) -> None:
+    """No payload, however broken, raises anything but PublishError."""
+    with pytest.raises(PublishError):
+        decode_message(payload, leaf="descriptor")
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE_VALUES))
+def test_a_hostile_value_is_refused_in_one_sentence(name: str) -> None:
+    """Tags, references, deep nesting, huge lengths: nothing is built from them, not even in a field that is ignored."""
+    fields = descriptor_message().model_dump()
+    known = bytes([0xB8, len(fields) + 1]) + b"".join(cbor2.dumps(part) for field in fields.items() for part in field)
+    decode_message(known + b"\x65later" + b"\x81" * 3 + b"\x01", leaf="descriptor")
+    with pytest.raises(PublishError, match=r"not a CBOR map of ours|not as expected") as caught:
+        decode_message(known + b"\x65later" + HOSTILE_VALUES[name], leaf="descriptor")
+    assert len(str(caught.value)) < 300
+
+
+HOSTILE_JSON: dict[str, Callable[[bytes], bytes]] = {
+    "deep nesting": lambda known: known + b', "x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep nesting cut short": lambda known: known + b', "x": ' + b"[" * 100_000,
+    "a number of 5000 digits": lambda known: known + b', "x": ' + b"9" * 5000 + b"}",
+    "not a number": lambda known: known + b', "x": NaN}',
+    "infinity": lambda known: known + b', "x": 1e999}',
+    "half a surrogate": lambda known: known + b', "x": "\\ud800"',
+    "too long": lambda known: known + b', "x": "' + b"a" * (1 << 20) + b'"}',
+    "a known field of another type twice": lambda known: known + b', "boot": 1, "boot": 2, "boot": {"x": 1}}',
+    "no UTF-8": lambda known: known + b', "x": "\xff"}',
+    "UTF-32": lambda known: (known + b"}").decode().encode("utf-32") + b"\0",
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE_JSON))
+def test_hostile_json_is_refused_in_one_sentence(name: str) -> None:
+    """The same for statuses and births."""
+    known = NodeStatus(state="online", boot="0" * 16, oldest_seq=1, next_seq=2).model_dump_json().encode()
+    payload = HOSTILE_JSON[name](known.removesuffix(b"}"))
+    with pytest.raises(PublishError) as caught:
+        decode_json(payload, NodeStatus)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_name_given_twice_counts_once() -> None:
+    """The last value counts, for unknown fields too: every decoder that we know does so."""
+    known = NodeStatus(state="online", boot="0" * 16, oldest_seq=1, next_seq=2)
+    payload = known.model_dump_json().encode().removesuffix(b"}") + b', "x": {"y": 1}, "x": 2, "boot": "%s"}' % (
+        b"1" * 16
+    )
+    assert decode_json(payload, NodeStatus) == known.model_copy(update={"boot": "1" * 16})
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused_in_one_sentence(payload: bytes) -> None:
+    """The same for whatever a stranger may send."""
+    with pytest.raises(PublishError):
+        decode_message(payload, leaf="track")
+    with pytest.raises(PublishError):
+        decode_json(payload, Birth)
+
+
+@given(st.data())
+def test_a_damaged_message_raises_nothing_else(data: st.DataObject) -> None:
+    """A true message with some bytes changed is either a message or a PublishError."""
+    payload = bytearray(encode_message(descriptor_message()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(PublishError):
+        decode_message(bytes(payload), leaf="descriptor")
+
+
+def test_no_nan_gets_through() -> None:
+    """Not a number is no score."""
+    with pytest.raises(PublishError):
+        decode_message(cbor2.dumps(descriptor_message().model_dump() | {"score": float("nan")}), leaf="descriptor")
