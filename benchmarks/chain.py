@@ -21,7 +21,7 @@ from benchmarks.peers.plain_export import Source
 from benchmarks.peers.pytorch import export_plain
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, read_manifest
-from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.provenance import read_cpu_name
 from edge_runtime.contract.script import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(json.dumps(_record(manifests[0], ways, timings=timings, arguments=arguments), indent=2) + "\n")
     print(_table(timings))
-    print(f"{cpu_name()}, {arguments.threads} threads; record: {output}")
+    print(f"{read_cpu_name()}, {arguments.threads} threads; record: {output}")
     return 0
 
 

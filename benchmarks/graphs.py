@@ -19,7 +19,7 @@ from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Descriptor, Input, Part
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import run
 from export.building.timing import Call, interleave
 from export.graph.cost import cost_of
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
     output = arguments.output or ROOT / "benchmarks" / "records" / f"graphs_{arguments.architecture}.json"
     output.write_text(json.dumps(_record(arguments, rows), indent=2) + "\n")
     print(_table(rows))
-    print(f"ONNX Runtime {onnxruntime.__version__} on {cpu_name()}, one thread; record: {output}")
+    print(f"ONNX Runtime {onnxruntime.__version__} on {read_cpu_name()}, one thread; record: {output}")
     return 0
 
 
@@ -134,10 +134,10 @@ def _record(arguments: argparse.Namespace, rows: list[Row]) -> dict[str, Any]:
         "architecture": arguments.architecture,
         "height_px": arguments.height,
         "width_px": arguments.width,
-        "device": cpu_name(),
+        "device": read_cpu_name(),
         "versions": {"onnxruntime": onnxruntime.__version__, "torch": str(torch.__version__)},
-        "commit": commit(),
-        "created": now(),
+        "commit": read_commit(),
+        "created": read_utc(),
         "rounds": arguments.rounds,
         "graphs": [asdict(row) for row in rows],
     }

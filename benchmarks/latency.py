@@ -36,7 +36,7 @@ from benchmarks.peers.plain_export import Describe, Peer, Source
 from benchmarks.reporting.latency_text import as_table, changes_as_text
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import Input, read_manifest
-from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.provenance import read_cpu_name
 from edge_runtime.contract.script import run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
@@ -82,7 +82,7 @@ class Plan:
     @property
     def device(self) -> str:
         """What all of it runs on; without torch the engines are TensorRT's where there is a GPU."""
-        return self.reference.device if self.reference else gpu_name() or cpu_name()
+        return self.reference.device if self.reference else gpu_name() or read_cpu_name()
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -22,7 +22,7 @@ import torch
 
 from edge_runtime.contract.errors import ConfigError, TrainingError
 from edge_runtime.contract.manifest import Input
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import run
 from train.datasets.catalog import ReidData, open_data
 from train.models.catalog import build
@@ -54,9 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     evidence = score_on(describe_with(network.eval(), input_, device=torch.device("cpu")), data, input_=input_)
     record = {
         "benchmark": "peer_training",
-        "created": now(),
-        "commit": commit(),
-        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else cpu_name(),
+        "created": read_utc(),
+        "commit": read_commit(),
+        "device": torch.cuda.get_device_name() if arguments.device == "cuda" else read_cpu_name(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "torchreid": "0.2.5"},
         "peer": "Torchreid's data manager, network, optimiser and engine, unchanged; scored by train/scoring",
         "recipe": asdict(recipe),

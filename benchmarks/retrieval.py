@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import run
 from train.scoring.distances import distance_blocks
 from train.scoring.metrics import retrieval_of_blocks
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     runs = [_median(list(same)) for same in zip(*rounds, strict=True)]
     output.write_text(json.dumps(_record(runs, rounds=arguments.rounds), indent=2) + "\n")
     print(_table(runs))
-    print(f"{cpu_name()}, {os.cpu_count()} cores; record: {output}")
+    print(f"{read_cpu_name()}, {os.cpu_count()} cores; record: {output}")
     return 0
 
 
@@ -258,9 +258,9 @@ JOBS: dict[str, Callable[[Split, Split], Scores]] = {
 def _record(runs: list[Run], *, rounds: int) -> dict[str, Any]:
     return {
         "benchmark": "retrieval",
-        "created": now(),
-        "commit": commit(),
-        "device": cpu_name(),
+        "created": read_utc(),
+        "commit": read_commit(),
+        "device": read_cpu_name(),
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 2),
         "versions": {"python": platform.python_version(), "numpy": np.__version__},

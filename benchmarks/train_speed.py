@@ -22,7 +22,7 @@ import torch
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import run
 from train.machine.mixed_precision import precision_for
 
@@ -171,9 +171,9 @@ def _record(speeds: Sequence[Speed], *, arguments: argparse.Namespace, peer: str
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "benchmark": "train_speed",
-        "created": now(),
-        "commit": commit(),
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else cpu_name(),
+        "created": read_utc(),
+        "commit": read_commit(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else read_cpu_name(),
         "cores": os.cpu_count(),
         "threads": arguments.threads,
         "load_average": round(os.getloadavg()[0], 2),

@@ -30,7 +30,7 @@ from edge_runtime.contract.manifest import (
     Calibration,
     Input,
     Manifest,
-    file_sha256,
+    hash_file,
     read_manifest,
     write_manifest,
 )
@@ -100,7 +100,7 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, choice:
         build=Build(backend="onnxruntime", precision="int8", kept_higher=choice.kept_in_float),
         calibration=Calibration(
             method=_as_text(choice),
-            image_list_sha256=file_sha256(image_list),
+            image_list_sha256=hash_file(image_list),
             count=images.count,
             seed=images.seed,
             split=images.split,

@@ -22,7 +22,7 @@ import yaml
 from edge_runtime.camera.pipeline import parse_address
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import run
 
 _HERE = Path(__file__).resolve().parent
@@ -171,9 +171,9 @@ def _write_record(
 ) -> None:
     record = {
         "benchmark": "demo",
-        "created": now(),
-        "commit": commit(),
-        "device": cpu_name(),
+        "created": read_utc(),
+        "commit": read_commit(),
+        "device": read_cpu_name(),
         "cores": os.cpu_count(),
         "source": Path(parse_address(arguments.source).name).name,
         "seconds": arguments.seconds,

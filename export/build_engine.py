@@ -11,7 +11,7 @@ from typing import Literal
 from calibration.image_list import MARKET_SPLIT, read_image_list
 from calibration.precision_plan import read_choice
 from edge_runtime.contract.errors import EngineError, ExportError
-from edge_runtime.contract.manifest import Manifest, Precision, file_sha256, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Manifest, Precision, hash_file, read_manifest, write_manifest
 from edge_runtime.contract.script import run
 from export.acceptance.comparison import Comparison, as_table
 from export.acceptance.options import Gate, add_gate_options, open_gate
@@ -89,7 +89,7 @@ def _check_calibration(source: Source, gate: Gate, *, precision: Precision | Lit
     if precision not in ("int8", "best"):
         raise ExportError(f"--calibration is for --int8 only: {precision} needs no image list; leave it out")
     used = read_manifest(source.model).calibration
-    if used is not None and used.image_list_sha256 != file_sha256(source.calibration):
+    if used is not None and used.image_list_sha256 != hash_file(source.calibration):
         raise ExportError(
             f"{source.model} is quantised already, with another image list than {source.calibration}; leave "
             "--calibration out, or give the float32 file"

@@ -21,7 +21,7 @@ from calibration.precision_plan import (
 )
 from calibration.quantization import batches_of, calibrate, read_float_parent
 from edge_runtime.contract.errors import ConfigError, EngineError
-from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.provenance import read_cpu_name
 from edge_runtime.contract.script import run
 from export.acceptance.held_out import held_out_samples
 from export.building.layer_costs import Loss, Trial
@@ -102,7 +102,7 @@ def _choose(trial: Trial, losses: dict[Group, Loss], arguments: argparse.Namespa
         update={
             "kept_in_float": kept,
             "measured": costs,
-            "decided_by": f"{trial.backend} on {cpu_name()}, one thread, batch {arguments.batch}",
+            "decided_by": f"{trial.backend} on {read_cpu_name()}, one thread, batch {arguments.batch}",
         }
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.provenance import commit, now
+from edge_runtime.contract.provenance import read_commit, read_utc
 from edge_runtime.contract.script import run
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import OpenedModel, open_model
@@ -121,8 +121,8 @@ def _record(
     figures: dict[str, Interval],
 ) -> dict[str, object]:
     return {
-        "created": now(),
-        "commit": commit(),
+        "created": read_utc(),
+        "commit": read_commit(),
         "models": [
             {
                 "model_id": one.manifest.model_id,

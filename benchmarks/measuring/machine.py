@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.contract.provenance import commit, cpu_name, now
+from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.engine.tensorrt.cuda import read_device
 
 _LIBRARIES = ("numpy", "torch", "onnxruntime", "openvino", "tensorrt", "pycuda", "torchreid")
@@ -16,9 +16,9 @@ def record_head(benchmark: str, *, libraries: Iterable[str] = _LIBRARIES) -> dic
     """Name of the benchmark, moment, commit, machine and versions; libraries that are not installed are left out."""
     return {
         "benchmark": benchmark,
-        "created": now(),
-        "commit": commit(),
-        "device": cpu_name(),
+        "created": read_utc(),
+        "commit": read_commit(),
+        "device": read_cpu_name(),
         "gpu": gpu_name(),
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 2),

@@ -13,7 +13,7 @@ from benchmarks.measuring.latency_record import EAGER
 from benchmarks.peers.plain_export import Describe, Peer, Source, plain_peers
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input
-from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.provenance import read_cpu_name
 from export.graph.deploy import deploy, deploy_in_half_precision
 from export.graph.variants import Graph
 from train.models.catalog import build
@@ -59,7 +59,7 @@ def device() -> torch.device:
 
 def device_name() -> str:
     """What PyTorch's peers run on, for a person."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_name()
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else read_cpu_name()
 
 
 def open_network(source: Source) -> nn.Module:

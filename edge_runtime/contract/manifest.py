@@ -250,7 +250,7 @@ def manifest_path(artefact: Path) -> Path:
     return artefact.with_name(artefact.name + ".json")
 
 
-def file_sha256(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """SHA-256 of a file as 64 hexadecimal digits.
 
     Raises:
@@ -272,7 +272,7 @@ def read_manifest(artefact: Path) -> Manifest:
     Raises:
         ManifestError: manifest or artefact missing, fields wrong (all are listed), or another SHA-256.
     """
-    found = file_sha256(artefact)
+    found = hash_file(artefact)
     path = manifest_path(artefact)
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())

@@ -5,12 +5,12 @@ import subprocess
 from datetime import datetime, timezone
 from pathlib import Path
 
-from edge_runtime.contract.manifest import Artefact, Build, Calibration, Evidence, Manifest, file_sha256
+from edge_runtime.contract.manifest import Artefact, Build, Calibration, Evidence, Manifest, hash_file
 
 UNKNOWN_COMMIT = "unknown"
 
 
-def commit() -> str:
+def read_commit() -> str:
     """The commit of this checkout, with `-changed` appended if files differ from it; `unknown` outside a checkout."""
     folder = Path(__file__).resolve().parent
     try:
@@ -27,7 +27,7 @@ def commit() -> str:
     return described.stdout.strip()
 
 
-def cpu_name() -> str:
+def read_cpu_name() -> str:
     """Model name of the processor, as reported by the operating system."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -37,7 +37,7 @@ def cpu_name() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def now() -> str:
+def read_utc() -> str:
     """The current time in UTC, in the format of manifests and records: 2026-01-31T12:34:56Z."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -53,8 +53,8 @@ def derive_manifest(
     """The manifest of an artefact made from `parent`: same weights, input and descriptor, own file and scores."""
     return parent.model_copy(
         update={
-            "commit": commit(),
-            "created": now(),
+            "commit": read_commit(),
+            "created": read_utc(),
             "artefact": artefact,
             "build": build,
             "calibration": calibration,
@@ -68,7 +68,7 @@ def describe_file(path: Path, *, parent: Manifest, kind: str, opset: int | None)
     changes = {
         "kind": kind,
         "file": path.name,
-        "sha256": file_sha256(path),
+        "sha256": hash_file(path),
         "parent_sha256": parent.artefact.sha256,
         "opset": opset,
     }

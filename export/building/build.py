@@ -7,7 +7,7 @@ from pathlib import Path
 from calibration.precision_plan import default_choice
 from calibration.quantization import quantize
 from edge_runtime.contract.errors import ExportError, ManifestError
-from edge_runtime.contract.manifest import Build, Manifest, file_sha256, manifest_path, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Build, Manifest, hash_file, manifest_path, read_manifest, write_manifest
 from edge_runtime.contract.provenance import derive_manifest, describe_file
 from export.building.request import Request, find_sibling
 from export.building.tensorrt_builder import build_plan, read_target
@@ -48,7 +48,7 @@ def make_plan(request: Request, folder: Path, *, output: Path | None) -> Plan:
         build = build.model_copy(update={"workspace_mib": _WORKSPACE_MIB})
     else:
         build = Build(backend=request.backend, precision=request.precision, kept_higher=kept_higher)
-    build = build.model_copy(update={"network_sha256": file_sha256(network)})
+    build = build.model_copy(update={"network_sha256": hash_file(network)})
     return Plan(request, network, build, output or _usual_output(request))
 
 
@@ -118,7 +118,7 @@ def _differences(plan: Plan) -> list[str]:
     }
     wanted = plan.build.model_dump() | {
         "batch": (batch.smallest, batch.best, batch.largest),
-        "parent_sha256": file_sha256(plan.request.source.parent),
+        "parent_sha256": hash_file(plan.request.source.parent),
     }
     return [f"{name} was {found[name]}, now {value}" for name, value in wanted.items() if found[name] != value]
 
@@ -140,7 +140,7 @@ def make_engine(plan: Plan, candidate: Path, *, reuse: bool) -> Manifest:
     artefact = describe_file(candidate, parent=made_from, kind="engine", opset=made_from.artefact.opset).model_copy(
         update={
             "file": plan.output.name,
-            "parent_sha256": file_sha256(plan.request.source.parent),
+            "parent_sha256": hash_file(plan.request.source.parent),
             "batch_min": batch.smallest,
             "batch_opt": batch.best,
             "batch_max": batch.largest,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.contract.manifest import Manifest
-from edge_runtime.contract.provenance import cpu_name
+from edge_runtime.contract.provenance import read_cpu_name
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from export.acceptance.comparison import Comparison
@@ -66,7 +66,7 @@ def time_engines(parent: Path, candidates: Sequence[Path], *, batch: int) -> tup
         calls = {index: (lambda engine=engine: call(engine)) for index, engine in enumerate(engines)}
         samples = interleave(calls, rounds=_ROUNDS)
         medians = [float(np.median(samples[index])) for index in range(len(engines))]
-        return medians, f"batches of {batch}, one thread of {cpu_name()}; float32 by {engines[0].backend}"
+        return medians, f"batches of {batch}, one thread of {read_cpu_name()}; float32 by {engines[0].backend}"
 
 
 def trials_as_table(trials: Sequence[Trial], *, measured: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.accuracy import main
 from edge_runtime.contract.errors import ConfigError, ManifestError
-from edge_runtime.contract.manifest import file_sha256
+from edge_runtime.contract.manifest import hash_file
 from tests.support.market_folder import write_market_folder
 from tests.support.small_osnet import export_small_osnet
 from tests.support.tiny_network import write_tiny_network
@@ -27,7 +27,7 @@ def test_the_record_holds_each_engine_and_every_pair_that_may_meet(tmp_path: Pat
     first, second, third = record["engines"]
     assert (first["file"], first["precision"], first["input"]) == ("osnet.onnx", "fp32", [64, 32])
     assert (second["precision"], second["backend"]) == ("fp16", "onnxruntime")
-    assert first["sha256"] == file_sha256(model)
+    assert first["sha256"] == hash_file(model)
     for engine in record["engines"]:
         for score in ("rank1", "mean_ap", "mean_inp"):
             assert 0 <= engine[score]["low"] <= engine[score]["value"] <= engine[score]["high"] <= 1

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.latency import main
 from benchmarks.measuring.latency_record import cases_of
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Input, Terms, file_sha256, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Input, Terms, hash_file, read_manifest, write_manifest
 from tests.conftest import ROOT
 from tests.support.small_osnet import export_small_osnet
 from tests.support.tiny_network import write_tiny_network
@@ -35,7 +35,7 @@ def test_the_record_holds_what_a_reader_needs(tmp_path: Path, capsys: pytest.Cap
     networks = {network["name"]: network for network in record["networks"]}
     assert {"PyTorch eager", "plain export, ONNX Runtime", "osnet.onnx"} <= set(networks)
     assert networks["PyTorch eager"]["weights"] == "random"
-    assert networks["osnet.onnx"]["sha256"] == file_sha256(model)
+    assert networks["osnet.onnx"]["sha256"] == hash_file(model)
     assert {(timing["name"], timing["batch"]) for timing in record["timings"]} == {
         (name, batch) for name in networks for batch in (1, 2)
     }

@@ -15,7 +15,7 @@ from calibration.precision_plan import default_choice, write_choice
 from calibration.quantize import main
 from calibration.rewrites.mean_pools import mean_pools_to_convolutions
 from edge_runtime.contract.errors import ConfigError, DataError, ExportError
-from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
+from edge_runtime.contract.manifest import hash_file, read_manifest, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import (
@@ -191,9 +191,9 @@ def test_the_manifest_says_where_the_ranges_came_from(quantised: Quantise, tmp_p
     """Calibration, precision and parent can be read years later."""
     manifest = read_manifest(quantised("uint8"))
     assert manifest.build.precision == "int8"
-    assert manifest.artefact.parent_sha256 == file_sha256(tmp_path / "tiny.onnx")
+    assert manifest.artefact.parent_sha256 == hash_file(tmp_path / "tiny.onnx")
     assert manifest.calibration is not None
-    assert manifest.calibration.image_list_sha256 == file_sha256(tmp_path / "list.json")
+    assert manifest.calibration.image_list_sha256 == hash_file(tmp_path / "list.json")
     assert (manifest.calibration.count, manifest.calibration.split) == (20, "bounding_box_train")
 
 

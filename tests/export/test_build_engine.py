@@ -13,7 +13,7 @@ import pytest
 from calibration import quantize, select_images
 from calibration.precision_plan import Choice, write_choice
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
-from edge_runtime.contract.manifest import Manifest, file_sha256, read_manifest
+from edge_runtime.contract.manifest import Manifest, hash_file, read_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.messages import Birth, ModelCard
 from edge_runtime.link.wire_format import decode_json
@@ -76,9 +76,9 @@ def test_int8_is_quantised_compared_and_kept(model: Path, images: Path, data: Pa
     manifest = read_manifest(output)
     assert (manifest.artefact.kind, manifest.artefact.file) == ("engine", "tiny_int8.onnx")
     assert (manifest.build.backend, manifest.build.precision) == ("onnxruntime", "int8")
-    assert manifest.artefact.parent_sha256 == file_sha256(model)
+    assert manifest.artefact.parent_sha256 == hash_file(model)
     assert manifest.calibration is not None
-    assert manifest.calibration.image_list_sha256 == file_sha256(images)
+    assert manifest.calibration.image_list_sha256 == hash_file(images)
     assert manifest.evidence is not None
     assert manifest.evidence.to_parent is not None
     assert manifest.evidence.to_parent.cosine_min > 0.99
@@ -142,7 +142,7 @@ def test_tensorrt_gets_signed_int8_and_its_device_is_written_down(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     manifest = read_manifest(candidate)
-    assert (manifest.artefact.kind, manifest.artefact.parent_sha256) == ("engine", file_sha256(model))
+    assert (manifest.artefact.kind, manifest.artefact.parent_sha256) == ("engine", hash_file(model))
     assert (manifest.build.backend, manifest.build.precision) == ("tensorrt", "int8")
     assert manifest.build.tensorrt is not None
     assert manifest.build.tensorrt.startswith("11.")
@@ -175,7 +175,7 @@ def test_a_quantised_file_needs_no_list(model: Path, images: Path, data: Path, t
     assert main([str(quantised), "--int8", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
     engine = tmp_path / "tiny_int8_onnxruntime.onnx"
     assert engine.read_bytes() == quantised.read_bytes()
-    assert read_manifest(engine).artefact.parent_sha256 == file_sha256(model)
+    assert read_manifest(engine).artefact.parent_sha256 == hash_file(model)
 
 
 def test_an_image_list_that_would_not_be_used_is_refused(model: Path, images: Path, data: Path, tmp_path: Path) -> None:

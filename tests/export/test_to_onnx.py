@@ -10,7 +10,7 @@ from torch import fx
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import CheckpointError, ConfigError, ExportError, ManifestError
-from edge_runtime.contract.manifest import Artefact, file_sha256, manifest_path, read_manifest, space_id, write_manifest
+from edge_runtime.contract.manifest import Artefact, hash_file, manifest_path, read_manifest, space_id, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from export.graph import deploy as deploy_graph
 from export.graph.deploy import DeployedNetwork
@@ -40,7 +40,7 @@ def checkpoint(exported: Path, tmp_path: Path) -> Path:
     path = tmp_path / "best.pth"
     path.write_bytes((exported / "osnet.pth").read_bytes())
     manifest = read_manifest(exported / "osnet.onnx")
-    artefact = Artefact(kind="checkpoint", file=path.name, sha256=file_sha256(path))
+    artefact = Artefact(kind="checkpoint", file=path.name, sha256=hash_file(path))
     build = manifest.build.model_copy(update={"backend": "torch"})
     write_manifest(manifest.model_copy(update={"artefact": artefact, "build": build}), path)
     return path
@@ -74,7 +74,7 @@ def test_manifests_name_precision_space_and_parent(exported: Path) -> None:
     single, half = read_manifest(exported / "osnet.onnx"), read_manifest(exported / "osnet_fp16.onnx")
     assert (single.build.precision, half.build.precision) == ("fp32", "fp16")
     assert single.space_id == half.space_id
-    assert single.artefact.parent_sha256 == half.artefact.parent_sha256 == file_sha256(exported / "osnet.pth")
+    assert single.artefact.parent_sha256 == half.artefact.parent_sha256 == hash_file(exported / "osnet.pth")
     assert single.model_id == f"osnet_x0_25-patterns-{single.weights_sha256[:8]}"
     assert (single.artefact.opset, single.descriptor.length, single.terms.weights) == (17, 512, "none")
 
@@ -89,7 +89,7 @@ def test_a_checkpoint_of_ours_needs_no_facts(checkpoint: Path, tmp_path: Path) -
     data = write_market_folder(tmp_path / "patterns")
     assert main([str(checkpoint), "--output", str(tmp_path / "models"), "--data", str(data)]) == 0
     manifest = read_manifest(tmp_path / "models" / "best.onnx")
-    assert manifest.artefact.parent_sha256 == file_sha256(checkpoint)
+    assert manifest.artefact.parent_sha256 == hash_file(checkpoint)
     assert manifest.evidence is not None
     assert manifest.evidence.to_parent is not None
     assert manifest.evidence.to_parent.cosine_min > 1 - 1e-6

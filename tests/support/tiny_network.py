@@ -16,7 +16,7 @@ from edge_runtime.contract.manifest import (
     Manifest,
     Part,
     Terms,
-    file_sha256,
+    hash_file,
     space_id,
     write_manifest,
 )
@@ -101,7 +101,7 @@ def tiny_manifest(path: Path) -> Manifest:
         space_id=space_id(weights, input_, descriptor),
         input=input_,
         descriptor=descriptor,
-        artefact=Artefact(kind="onnx", file=path.name, sha256=file_sha256(path), opset=17),
+        artefact=Artefact(kind="onnx", file=path.name, sha256=hash_file(path), opset=17),
         build=Build(backend="onnxruntime", precision="fp32"),
         terms=Terms(weights="Apache-2.0", training_data="none"),
     )

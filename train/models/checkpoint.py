@@ -21,11 +21,11 @@ from edge_runtime.contract.manifest import (
     Manifest,
     Part,
     Terms,
-    file_sha256,
+    hash_file,
     read_manifest,
     space_id,
 )
-from edge_runtime.contract.provenance import commit, now
+from edge_runtime.contract.provenance import read_commit, read_utc
 from train.models.catalog import build
 from train.models.public_names import layout_of, load_public
 from train.models.weights import CLASSIFIER, State, load_all_but_classifiers, load_weights
@@ -152,12 +152,12 @@ def checkpoint_manifest(
         architecture=architecture,
         weights_sha256=weights,
         recipe=recipe,
-        commit=commit(),
-        created=now(),
+        commit=read_commit(),
+        created=read_utc(),
         space_id=space_id(weights, input_, descriptor),
         input=input_,
         descriptor=descriptor,
-        artefact=Artefact(kind="checkpoint", file=path.name, sha256=file_sha256(path)),
+        artefact=Artefact(kind="checkpoint", file=path.name, sha256=hash_file(path)),
         build=Build(backend="torch", precision="fp32"),
         terms=terms,
     )

@@ -15,8 +15,8 @@ from matplotlib import pyplot
 from matplotlib.ticker import MaxNLocator
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import file_sha256
-from edge_runtime.contract.provenance import commit, cpu_name
+from edge_runtime.contract.manifest import hash_file
+from edge_runtime.contract.provenance import read_commit, read_cpu_name
 from edge_runtime.contract.script import replace_file
 from train.machine.processes import Processes
 from train.recipe import Recipe
@@ -79,7 +79,7 @@ class RunFolder:
                 f"the run in {self.path} was started with {_OPTIONS.get(name, name)} {was}, not {now}; "
                 "go on with the same options, or start anew with another --output"
             )
-        if weights is not None and file_sha256(weights) != started["weights"]:
+        if weights is not None and hash_file(weights) != started["weights"]:
             advice = "leave --weights out" if started["weights"] is None else "give the file that it was started from"
             raise ConfigError(f"the run in {self.path} was not started from {weights}; {advice}")
 
@@ -95,13 +95,13 @@ class RunFolder:
         settings = {
             "recipe": asdict(recipe),
             "seed": seed,
-            "weights": None if weights is None else file_sha256(weights),
-            "commit": commit(),
+            "weights": None if weights is None else hash_file(weights),
+            "commit": read_commit(),
             "python": platform.python_version(),
             "torch": torch.__version__,
             "numpy": np.__version__,
             "opencv": cv2.__version__,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else read_cpu_name(),
             "processes": processes.count,
             "precision": str(precision).removeprefix("torch."),
             "cpu_threads": torch.get_num_threads(),

@@ -13,7 +13,7 @@ from edge_runtime.contract.manifest import (
     Evidence,
     Input,
     Part,
-    file_sha256,
+    hash_file,
     manifest_path,
     read_manifest,
     space_id,
@@ -141,7 +141,7 @@ def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     """SHA-256 of 'abc', as its standard gives it."""
     (tmp_path / "abc").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert file_sha256(tmp_path / "abc") == expected
+    assert hash_file(tmp_path / "abc") == expected
 
 
 @pytest.mark.parametrize("name", ["osnet_x0_25_cuhk03.onnx", "osnet_x0_25_cuhk03_int8.onnx"])

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 from edge_runtime.contract.manifest import Build, Manifest, read_manifest, write_manifest
-from edge_runtime.contract.provenance import commit, cpu_name, derive_manifest, describe_file, now
+from edge_runtime.contract.provenance import derive_manifest, describe_file, read_commit, read_cpu_name, read_utc
 from tests.support.tiny_network import write_tiny_network
 
 
 def test_commit_and_moment_have_their_form() -> None:
     """A reader can check out the commit and sort the moments as text."""
-    assert re.fullmatch(r"[0-9a-f]{40}(-changed)?|unknown", commit())
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", now())
+    assert re.fullmatch(r"[0-9a-f]{40}(-changed)?|unknown", read_commit())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", read_utc())
 
 
 def test_a_successor_keeps_the_space_and_names_its_parent(tmp_path: Path) -> None:
@@ -31,4 +31,4 @@ def test_a_successor_keeps_the_space_and_names_its_parent(tmp_path: Path) -> Non
 
 def test_the_processor_has_a_name() -> None:
     """A record without the device is worth nothing."""
-    assert cpu_name()
+    assert read_cpu_name()

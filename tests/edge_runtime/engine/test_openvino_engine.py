@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.contract.manifest import Build, Manifest, Precision, file_sha256, write_manifest
+from edge_runtime.contract.manifest import Build, Manifest, Precision, hash_file, write_manifest
 from edge_runtime.engine import openvino_engine
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.openvino_engine import OpenVinoEngine, check_precision, chunk_borders, load_openvino
@@ -116,7 +116,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path) -> None:
     path = engine_for_openvino(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     manifest = openvino_manifest(path)
-    artefact = manifest.artefact.model_copy(update={"sha256": file_sha256(path)})
+    artefact = manifest.artefact.model_copy(update={"sha256": hash_file(path)})
     write_manifest(manifest.model_copy(update={"artefact": artefact}), path)
     with pytest.raises(EngineError, match=r"openvino .* cannot load .*; the file is damaged") as raised:
         open_engine(path)

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from edge_runtime.contract import preprocess
 from edge_runtime.contract.errors import DataError, ExportError
-from edge_runtime.contract.manifest import file_sha256, read_manifest, write_manifest
+from edge_runtime.contract.manifest import hash_file, read_manifest, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from export.acceptance.acceptance_images import Crops, JudgedImages, images_of_data
@@ -51,7 +51,7 @@ def _child(path: Path, nodes: list[onnx.NodeProto], constants: dict[str, NDArray
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in constants.items())
     onnx.save(model, path)
     manifest = read_manifest(MODEL)
-    artefact = manifest.artefact.model_copy(update={"file": path.name, "sha256": file_sha256(path)})
+    artefact = manifest.artefact.model_copy(update={"file": path.name, "sha256": hash_file(path)})
     write_manifest(manifest.model_copy(update={"artefact": artefact, "evidence": None}), path)
     return path
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.contract.manifest import Build, Manifest, file_sha256, write_manifest
+from edge_runtime.contract.manifest import Build, Manifest, hash_file, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable
 from edge_runtime.engine.tensorrt.tensorrt_engine import check_versions
@@ -33,7 +33,7 @@ sys.exit(run(main))
 def plan_manifest(path: Path, *, tensorrt: str = "10.3.0", device: Device = ORIN) -> Manifest:
     """The manifest of a plan of the tiny network."""
     manifest = tiny_manifest(path)
-    artefact = manifest.artefact.model_copy(update={"kind": "engine", "sha256": file_sha256(path)})
+    artefact = manifest.artefact.model_copy(update={"kind": "engine", "sha256": hash_file(path)})
     build = Build(backend="tensorrt", precision="fp32", tensorrt=tensorrt, **vars(device))
     return manifest.model_copy(update={"artefact": artefact, "build": build})
 
