@@ -5,7 +5,6 @@ import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.conftest import ROOT
 

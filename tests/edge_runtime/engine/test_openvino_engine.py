@@ -74,7 +74,7 @@ def test_no_thread_waits_for_another_one_that_has_a_full_chunk(count: int, threa
 def test_the_first_call_of_a_process_may_use_several_threads(tmp_path: Path) -> None:
     """OpenVINO's one-time set-up, made by two threads at once, would wait for ever."""
     code = (
-        "import sys, numpy; from pathlib import Path; from edge_runtime.engine.engine import open_engine; "
+        "import sys, numpy; from pathlib import Path; from edge_runtime.engine.catalog import open_engine; "
         f"crops = numpy.zeros((8, {HEIGHT_PX}, {WIDTH_PX}, 3), numpy.uint8); "
         "print(len(open_engine(Path(sys.argv[1]), threads=2).describe(crops)))"
     )
