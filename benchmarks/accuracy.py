@@ -1,7 +1,6 @@
 """Score engines of one data set: rank-1, mAP and mINP with intervals, and across precisions; write a record."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Manifest, Score
 from edge_runtime.contract.script import run
@@ -20,8 +20,6 @@ from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import open_model
 from train.scoring.scoring import Described, Member, describe_split, evidence, score
 
-ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
 _EXAMPLES = """\
 examples:
   python benchmarks/accuracy.py edge_runtime/models/*.onnx --data /data/cuhk03_np_detected
@@ -78,8 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(set(names)) < len(names):
         raise ConfigError(f"expected engines with different file names, found {', '.join(map(str, arguments.engines))}")
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
-    output = arguments.output or _RECORDS / f"accuracy_{data.name}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = arguments.output or record_folder() / f"accuracy_{data.name}.json"
     scored, faults = _describe_all(arguments.engines, data)
     evidences = [evidence(score(one.query, one.gallery), data) for one in scored]
     results = [_result(one, found, scored) for one, found in zip(scored, evidences, strict=True)]
@@ -94,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         "crossings": [asdict(one) for one in crossings],
         "faults": faults,
     }
-    output.write_text(json.dumps(record, indent=2, default=lambda value: value.model_dump()) + "\n")
+    write_record(output, record)
     print(_table(results))
     print("\n".join(_crossing_line(one) for one in crossings))
     print(f"{data.name}, {evidences[0].queries} queries, {evidences[0].gallery} gallery images; record: {output}")
@@ -188,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("engines", type=Path, nargs="+", help="checkpoints, ONNX files or engines with their manifests")
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--data-set", help="which data set it is (default: by the folder's name and layout)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/accuracy_DATASET.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/accuracy_DATASET.json")
     return parser
 
 

@@ -5,7 +5,6 @@ medians and, per round, the ratio to each peer.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.plain_export import Source
 from benchmarks.peers.pytorch import export_plain
 from edge_runtime.contract.errors import ConfigError
@@ -75,9 +75,8 @@ def main(argv: list[str] | None = None) -> int:
             for batch in arguments.batches
             for timing in measure(ways, batch=batch, rounds=arguments.rounds, settings=settings)
         ]
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"chain_{architecture}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(_record(manifests[0], ways, timings=timings, arguments=arguments), indent=2) + "\n")
+    output = arguments.output or record_folder() / f"chain_{architecture}.json"
+    write_record(output, _record(manifests[0], ways, timings=timings, arguments=arguments))
     print(_table(timings))
     print(f"{cpu_name()}, {arguments.threads} threads; record: {output}")
     return 0
@@ -149,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=7, help="turns of every way (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="length of a turn (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of our engines (default: all cores)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/chain_ARCHITECTURE.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/chain_ARCHITECTURE.json")
     return parser
 
 

@@ -2,7 +2,8 @@
 
 Steps: does TensorRT run; latency of engines beside PyTorch's ways; accuracy of engines and across precisions; training
 speed and whole runs; the crop kernel. Each runs in processes of its own, gets its share of the minutes and what earlier
-ones left, and ends in benchmarks/records/gpu_STEP.json, with figures or with the sentence that says why there are none.
+ones left, and ends in benchmarks/records/MACHINE/gpu_STEP.json, with figures or with the sentence that says why there
+are none.
 The record is written after each process, so a run that is stopped leaves what it found.
 
 What must be installed, for one Python or for two:
@@ -35,6 +36,7 @@ from typing import Any
 
 from benchmarks.measuring.evidence_steps import Site, steps
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder
 from benchmarks.measuring.step import Step, run_step, shares
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import manifest_path
@@ -42,7 +44,6 @@ from edge_runtime.contract.script import raise_terminated, run
 from edge_runtime.engine.tensorrt.cuda import read_device
 
 ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
 _MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
 _METHOD = "benchmarks/gpu_evidence.py: each command in a process of its own, stopped at its share of the time"
 _PYCUDA = "import pycuda.driver"
@@ -65,13 +66,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run the steps. Returns 0 if every one of them has figures."""
     arguments = _parser().parse_args(argv)
     _check(arguments)
+    records: Path = arguments.records or record_folder()
     deadline = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory(prefix="gpu_evidence-") as name:
         work = (arguments.work or Path(name)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         own = Interpreter(sys.executable, _environment(os.environ.get("PYTHONPATH")))
         other = tensorrt_interpreter(arguments.python, arguments.bundle, own=own, work=work)
-        site = _site(arguments, own, other, work)
+        site = _site(arguments, own, other, work=work, records=records)
         todo = [step for step in steps(site) if step.name in (arguments.steps or [step.name])]
         named = {str(work): "WORK", str(site.data): "DATA", f"{ROOT}{os.sep}": "", own.path: "python"}
         if other.path != own.path:
@@ -80,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         head = record_head("gpu")
         errors = 0
         for step, found in _run_all(todo, deadline=deadline, interpreters=(own, other)):
-            path = arguments.records / f"gpu_{step.name}.json"
+            path = records / f"gpu_{step.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(without_paths(_record(step, found, head), named))
             if len(found["commands"]) == len(step.commands):
@@ -97,13 +99,13 @@ def _check(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"expected {path} to exist; give a file or folder of this machine")
 
 
-def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, work: Path) -> Site:
+def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, *, work: Path, records: Path) -> Site:
     no_device = _no_device()
     return Site(
         python=own.path,
         tensorrt_python=other.path,
         work=work,
-        records=arguments.records.resolve(),
+        records=records.resolve(),
         data=arguments.data.resolve(),
         model=_model(arguments.checkpoint, work / "models"),
         checkpoint=arguments.checkpoint and arguments.checkpoint.resolve(),
@@ -243,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder for networks, engines and runs; what is there is not made anew (default: a temporary one)",
     )
-    parser.add_argument("--records", type=Path, default=_RECORDS, help="folder (default: benchmarks/records)")
+    parser.add_argument("--records", type=Path, help="folder (default: benchmarks/records/MACHINE)")
     return parser
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import copy
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Descriptor, Input, Part
 from edge_runtime.contract.provenance import commit, cpu_name, now
@@ -27,7 +27,6 @@ from export.graph.deploy import GRAPHS, deploy
 from export.to_onnx import write_onnx
 from train.models.catalog import build
 
-ROOT = Path(__file__).resolve().parent.parent
 _BATCHES = (1, 8)
 _IMAGES = 4
 
@@ -61,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
             descriptor = _descriptor(network)
             write_onnx(deploy(network, input_, graph=graph), path, input_=input_, descriptor=descriptor)
         rows = _compare(network, input_, paths, rounds=arguments.rounds)
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"graphs_{arguments.architecture}.json"
-    output.write_text(json.dumps(_record(arguments, rows), indent=2) + "\n")
+    output = arguments.output or record_folder() / f"graphs_{arguments.architecture}.json"
+    write_record(output, _record(arguments, rows))
     print(_table(rows))
     print(f"ONNX Runtime {onnxruntime.__version__} on {cpu_name()}, one thread; record: {output}")
     return 0
@@ -160,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--height", type=int, default=256, help="pixels (default: %(default)s)")
     parser.add_argument("--width", type=int, default=128, help="pixels (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=100, help="samples per graph and batch (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="default: benchmarks/records/graphs_ARCHITECTURE.json")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/graphs_ARCHITECTURE.json")
     return parser
 
 

@@ -28,10 +28,10 @@ from benchmarks.measuring.latency_record import (
     Network,
     cases_of,
     changes,
-    read_record,
     timings_of,
 )
 from benchmarks.measuring.machine import gpu_name, record_head
+from benchmarks.measuring.records import read_record, record_folder, write_record
 from benchmarks.peers.plain_export import Describe, Peer, Source
 from benchmarks.reporting.latency_text import as_table, changes_as_text
 from edge_runtime.contract.errors import ConfigError, EngineError
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from benchmarks.measuring.reference import Reference
 
 ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
 _WORKER = ROOT / "benchmarks/measuring/latency_worker.py"
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _SIZES = ((256, 128), (192, 96), (128, 64), (64, 32))  # the paper's resolutions 1, 0.75, 0.5 and 0.25
@@ -102,10 +101,10 @@ def main(argv: list[str] | None = None) -> int:
     for result, more in (_measure_grid if arguments.grid else _measure_given)(arguments, plan):
         results.append(result)
         faults |= more
-        output = arguments.output or _RECORDS / f"latency_{'grid' if arguments.grid else result.architecture}.json"
-        record = _record(results, plan, faults=faults)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(json.dumps(record, indent=2) + "\n")  # after each network: a run that is stopped leaves some
+        name = "grid" if arguments.grid else result.architecture
+        output = arguments.output or record_folder() / f"latency_{name}.json"
+        # After each network, so that a run that is stopped leaves what it found.
+        write_record(output, _record(results, plan, faults=faults))
     print("\n\n".join(as_table(result) for result in results))
     if old:
         print("\n" + changes_as_text(changes(old, results)))
@@ -333,7 +332,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--compile", action="store_true", help="time torch.compile too; it takes a minute to start")
     parser.add_argument("--compare", type=Path, metavar="OLD", help="an earlier record: also show what changed")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/latency_NAME.json)")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/latency_NAME.json)")
     grid = parser.add_argument_group("all widths and resolutions")
     grid.add_argument("--grid", action="store_true", help="make engines with random weights and time them")
     grid.add_argument("--architectures", nargs="+", default=_WIDTHS, help="(default: OSNet's four widths)")

@@ -1,7 +1,6 @@
 """Time our INT8 engine in OpenVINO beside what NNCF makes of the plain export by its defaults, and score both."""
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.plain_export import Describe, Source, compile_for_openvino, float_planes, unit_rows
 from benchmarks.peers.pytorch import export_plain
 from calibration.image_list import read_image_list
@@ -70,9 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     parent = read_manifest(arguments.checkpoint)
     _check(read_manifest(arguments.engine), parent)
     record = record_head("nncf") | _measured(arguments, parent)
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"nncf_{parent.architecture}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(record, indent=2, default=lambda value: value.model_dump()) + "\n")
+    output = arguments.output or record_folder() / f"nncf_{parent.architecture}.json"
+    write_record(output, record)
     print(_table(record))
     print(f"{record['device']}, one thread, NNCF {record['nncf']}; record: {output}")
     return 0
@@ -195,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--nncf-python", type=Path, required=True, help="interpreter of an environment that has NNCF")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="crops per call (default: 1 8)")
     parser.add_argument("--rounds", type=int, default=200, help="timed calls of each (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/nncf_ARCHITECTURE.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/nncf_ARCHITECTURE.json")
     return parser
 
 

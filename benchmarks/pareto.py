@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.latency_record import cases_of, read_record
+from benchmarks.measuring.latency_record import cases_of
+from benchmarks.measuring.records import RECORDS, read_record, record_folder
 from benchmarks.reporting.pareto_front import Advice, Budget, Choice, advise, choices_of, front_of, one_device
 from benchmarks.reporting.pareto_page import Origin, page
 from benchmarks.reporting.pareto_picture import draw
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import run
 
-ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
+_ACCURACY = "accuracy_cuhk03_np_detected.json"
 _EXAMPLES = """\
 examples:
   python benchmarks/pareto.py --budget-ms 5
@@ -26,21 +26,23 @@ def main(argv: list[str] | None = None) -> int:
     """Write page and picture, print the recommendations. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     budgets = _budgets(arguments)
-    records = {path: read_record(path) for path in arguments.latency or sorted(_RECORDS.glob("latency_*.json"))}
-    accuracy_file = arguments.accuracy or _RECORDS / "accuracy_cuhk03_np_detected.json"
+    here = record_folder()
+    records = {path: read_record(path) for path in arguments.latency or sorted(here.glob("latency_*.json"))}
+    accuracy_file = arguments.accuracy or _accuracy_file(here)
     accuracy = read_record(accuracy_file) if arguments.accuracy or accuracy_file.exists() else None
     cases = [case for path, record in sorted(records.items(), key=_age) for case in cases_of(record, source=path)]
     device = one_device(records)
     choices = _choices(cases, accuracy, source=accuracy_file)
     advice = [advise(choices, budget) for budget in budgets]
-    picture, html = arguments.output / "pareto.png", arguments.output / "pareto.html"
+    output = arguments.output or here
+    picture, html = output / "pareto.png", output / "pareto.html"
     origin = _origin(device, records, accuracy)
     try:
-        arguments.output.mkdir(parents=True, exist_ok=True)
+        output.mkdir(parents=True, exist_ok=True)
         draw(choices, advice, picture, device=device, data_set=origin.data_set)
         html.write_text(page(choices, advice, picture=picture, origin=origin))
     except OSError as error:
-        raise ConfigError(f"cannot write in {arguments.output}: {error.strerror}; give another --output") from error
+        raise ConfigError(f"cannot write in {output}: {error.strerror}; give another --output") from error
     print(_report(choices, advice))
     print(f"{html}, {picture}")
     return 0
@@ -59,6 +61,12 @@ def _budgets(arguments: argparse.Namespace) -> list[Budget]:
     if arguments.people is not None:
         found.append(Budget(people=arguments.people, fps=arguments.fps))
     return found or [Budget(ms=5), Budget(people=20, fps=10)]
+
+
+def _accuracy_file(here: Path) -> Path:
+    """This machine's accuracy record, else another's: scores hardly depend on the machine."""
+    places = [here / _ACCURACY, *sorted(RECORDS.glob(f"*/{_ACCURACY}"))]
+    return next((path for path in places if path.exists()), places[0])
 
 
 def _age(item: tuple[Path, Mapping[str, Any]]) -> str:
@@ -104,10 +112,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--people", type=int, help="people in a frame, with --fps")
     parser.add_argument("--fps", type=float, help="frames per second in which all of them are described")
     parser.add_argument(
-        "--latency", type=Path, nargs="+", help="latency records of one device (default: all of benchmarks/records)"
+        "--latency",
+        type=Path,
+        nargs="+",
+        help="latency records of one device (default: all of this machine, benchmarks/records/MACHINE)",
     )
-    parser.add_argument("--accuracy", type=Path, help="accuracy record (default: that of CUHK03 in benchmarks/records)")
-    parser.add_argument("--output", type=Path, default=_RECORDS, help="folder (default: benchmarks/records)")
+    parser.add_argument(
+        "--accuracy", type=Path, help="accuracy record (default: that of CUHK03, of this machine if there is one)"
+    )
+    parser.add_argument("--output", type=Path, help="folder (default: benchmarks/records/MACHINE)")
     return parser
 
 

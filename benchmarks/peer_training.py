@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError, TrainingError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.provenance import commit, cpu_name, now
@@ -65,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         "evidence": evidence.model_dump(),
     }
     name = f"peer_{recipe.name.replace(':', '-')}-seed{arguments.seed}.json"
-    output = arguments.output or ROOT / "benchmarks" / "records" / name
-    output.write_text(json.dumps(record, indent=2) + "\n")
+    output = arguments.output or record_folder() / name
+    write_record(output, record)
     print(f"rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}; record: {output}")
     return 0
 
@@ -119,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--peer-python", type=Path, required=True, help="Python of the environment with Torchreid")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/peer_RECIPE-seedN.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/peer_RECIPE-seedN.json")
     return parser
 
 

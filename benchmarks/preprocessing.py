@@ -1,7 +1,6 @@
 """CPU time from boxes on a frame to the network's input, ours beside the usual loops, interleaved; writes a record."""
 
 import argparse
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -13,13 +12,13 @@ import numpy as np
 import torch
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.chain_workers import FRAME_PX, Size, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import crop_people
 from edge_runtime.contract.script import run
 from export.building.timing import Call, interleave
 
-ROOT = Path(__file__).resolve().parent.parent
 _SIZE: Size = (256, 128)
 _OURS = "ours"
 _JOB = (
@@ -56,10 +55,10 @@ def main(argv: list[str] | None = None) -> int:
         "method": "one process, random order per round, one warm call before each timed one; CPU time; medians",
         "timings": [asdict(timing) for timing in timings],
     }
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+    output = arguments.output or record_folder() / "preprocessing.json"
+    write_record(output, record)
     print(_table(timings))
-    print(f"{record['device']}, one thread; record: {arguments.output}")
+    print(f"{record['device']}, one thread; record: {output}")
     return 0
 
 
@@ -88,10 +87,9 @@ def _table(timings: list[Timing]) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python benchmarks/preprocessing.py")
-    output = ROOT / "benchmarks" / "records" / "preprocessing.json"
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="people per frame (default: 1 8 32)")
     parser.add_argument("--rounds", type=int, default=200, help="timed calls of each (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=output, help="record (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/preprocessing.json)")
     return parser
 
 

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.latency_record import read_record
+from benchmarks.measuring.records import RECORDS as ALL_RECORDS
+from benchmarks.measuring.records import read_record
 from benchmarks.reporting import tables
 from benchmarks.reporting.training_table import training_table
 from edge_runtime.contract.errors import ConfigError
@@ -15,7 +16,7 @@ from edge_runtime.contract.manifest import Manifest, Score, read_manifest
 from edge_runtime.contract.script import run
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORDS = ROOT / "benchmarks" / "records"
+RECORDS = ALL_RECORDS / "cpu-epyc"
 MODELS = ROOT / "edge_runtime" / "models"
 
 

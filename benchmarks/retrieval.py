@@ -5,7 +5,6 @@ and k-reciprocal re-ranking with full matrices over all images. Descriptors are 
 """
 
 import argparse
-import json
 import multiprocessing
 import os
 import platform
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, cpu_name, now
@@ -31,7 +31,6 @@ from train.scoring.distances import distance_blocks
 from train.scoring.metrics import retrieval_of_blocks
 from train.scoring.rerank import Reranking, reranked_blocks
 
-ROOT = Path(__file__).resolve().parent.parent
 _IMAGES_PER_IDENTITY = 25
 _CAMERAS = 6
 Descriptors = NDArray[np.float32]
@@ -98,11 +97,10 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if arguments.small:
         plan = [(job, _SMALL) for job, _ in plan[:-1]]
-    output = arguments.output or ROOT / "benchmarks" / "records" / "retrieval.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = arguments.output or record_folder() / "retrieval.json"
     rounds = [[_in_own_process(job, size) for job, size in plan] for _ in range(arguments.rounds)]
     runs = [_median(list(same)) for same in zip(*rounds, strict=True)]
-    output.write_text(json.dumps(_record(runs, rounds=arguments.rounds), indent=2) + "\n")
+    write_record(output, _record(runs, rounds=arguments.rounds))
     print(_table(runs))
     print(f"{cpu_name()}, {os.cpu_count()} cores; record: {output}")
     return 0
@@ -286,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, epilog="example: python benchmarks/retrieval.py --rounds 3")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each job (default: %(default)s)")
     parser.add_argument("--small", action="store_true", help="a quick try on few images; shows no bar")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/retrieval.json)")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/retrieval.json)")
     return parser
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring.engines import write_plan
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import EngineError, ReidError
 from edge_runtime.contract.manifest import Manifest, manifest_path, read_manifest
 from edge_runtime.contract.script import run
@@ -29,7 +30,6 @@ from export.acceptance.comparison import fidelity
 from export.building.tensorrt_builder import Batch
 from train.datasets.catalog import load_images, open_folder
 
-RECORD = Path(__file__).resolve().parent / "records" / "tensorrt_smoke.json"
 CROPS = 16
 
 
@@ -63,10 +63,9 @@ def main(argv: list[str] | None = None) -> int:
         for path in arguments.models:
             plan = engine_path(path, best=batch.best) if arguments.keep else Path(folder) / "model.engine"
             trials.append(try_model(path, plan, batch=batch, data=arguments.data, timing_cache=arguments.timing_cache))
-            record = json.dumps(head | {"trials": [asdict(trial) for trial in trials]}, indent=2) + "\n"
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.write_text(record)
-    print(record, end="")
+            record = head | {"trials": [asdict(trial) for trial in trials]}
+            write_record(arguments.output or record_folder() / "tensorrt_smoke.json", record)
+    print(json.dumps(record, indent=2))
     if faults := [f"{trial.model}: {trial.error}" for trial in trials if trial.error]:
         raise EngineError("; ".join(faults))
     return 0
@@ -135,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help="leave each engine that runs beside its file, as NAME_bOPT.engine"
     )
     parser.add_argument("--timing-cache", type=Path, help="file that makes later builds on this device short")
-    parser.add_argument("--output", type=Path, default=RECORD, help="record (default: in benchmarks/records)")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/tensorrt_smoke.json)")
     return parser
 
 

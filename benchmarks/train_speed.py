@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     peer = "restated" if arguments.peer_python is None else "torchreid"
     loops = [peer, _OURS, *([_COMPILED] if arguments.compile else [])]
     cases = [Case(network, *size) for size in arguments.sizes for network in arguments.networks]
+    output = arguments.output or record_folder() / "train_speed.json"
     speeds: list[Speed] = []
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder))
@@ -84,10 +86,9 @@ def main(argv: list[str] | None = None) -> int:
             speeds = [_speed(case, loop, measured, peer=peer) for case, loop in measured]
             names = {one.loop for (_, loop), (one, *_) in measured.items() if loop == peer}
             record = _record(speeds, arguments=arguments, peer=names.pop() if names else peer)
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+            write_record(output, record)
     print(_table(speeds))
-    print(f"{record['device']}, {record['threads']} threads; record: {arguments.output}")
+    print(f"{record['device']}, {record['threads']} threads; record: {output}")
     return 0
 
 
@@ -229,7 +230,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--compile", action="store_true", help="time our loop with torch.compile too; it takes a minute to start"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "records" / "train_speed.json")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/train_speed.json)")
     return parser
 
 

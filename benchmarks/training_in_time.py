@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import write_record
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import raise_terminated, run
 from train.recipes.catalog import find_recipe
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             _keep(folder, kept)
         facts = {"recipe": arguments.recipe, "epochs": epochs, "epoch_s": round(pace.epoch_s, 2)}
         record = record_head("training_in_time") | facts | _outcome(folder)
-        arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+        write_record(arguments.output, record)
     return 0
 
 

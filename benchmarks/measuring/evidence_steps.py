@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measuring.records import RECORDS
 from benchmarks.measuring.step import LIMIT_S, Command, Step
 from edge_runtime.contract.manifest import manifest_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CALIBRATION = ROOT / "benchmarks" / "records" / "calibration_cuhk03.json"
+_CALIBRATION = RECORDS / "cpu-epyc" / "calibration_cuhk03.json"
 _OSNETS = ("osnet_x1_0", "osnet_x0_25")
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _PRECISIONS = ("fp16", "int8", "fp32")

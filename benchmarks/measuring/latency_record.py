@@ -1,6 +1,5 @@
 """What a latency record holds, how it is read again, and how two of them are compared."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -136,23 +135,6 @@ def _timing(
         layerwise_ms=None if layerwise is None else round(layerwise, 4),
         times_arithmetic=None if least is None else round(median / least, 2),
     )
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """A record of any benchmark.
-
-    Raises:
-        ConfigError: it is missing or no JSON object.
-    """
-    try:
-        record = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"expected a record at {path}, found none: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no record: {error}") from error
-    if not isinstance(record, dict):
-        raise ConfigError(f"{path} is no record: expected an object, found {type(record).__name__}")
-    return record
 
 
 def cases_of(record: Mapping[str, Any], *, source: Path) -> tuple[CaseResult, ...]:

@@ -11,15 +11,15 @@ from benchmarks.measuring.latency_record import (
     Timing,
     cases_of,
     changes,
-    read_record,
     timings_of,
 )
+from benchmarks.measuring.records import read_record
 from benchmarks.measuring.roofline import Cost, Layer, Peaks
 from benchmarks.reporting.latency_text import changes_as_text
 from edge_runtime.contract.errors import ConfigError
 from tests.conftest import ROOT
 
-RECORD = ROOT / "benchmarks" / "records" / "latency_osnet_x0_25.json"
+RECORD = ROOT / "benchmarks" / "records" / "cpu-epyc" / "latency_osnet_x0_25.json"
 PEAKS = Peaks(gops={"fp32": 100.0}, copy_gb_s=10.0)
 COST = Cost(mult_adds=50_000_000, layers=(Layer(50_000_000, 1000, 1_000_000),))
 

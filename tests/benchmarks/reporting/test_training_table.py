@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.reporting.training_table import training_table
 
-RECORDS = Path(__file__).resolve().parents[3] / "benchmarks" / "records"
+RECORDS = Path(__file__).resolve().parents[3] / "benchmarks" / "records" / "cpu-epyc"
 RUN = RECORDS / "osnet_cuhk03-demo-seed0"
 
 
