@@ -1,4 +1,4 @@
-"""Torchreid's own training, unchanged, of a job that `peer_training.py` wrote; needs nothing of this project.
+"""Train a job of `peer_training.py` by Torchreid's own, unchanged code; needs nothing of this project but this folder.
 
 example: python benchmarks/peers/torchreid_training.py job.json
 """
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(job: dict[str, Any]) -> torch.nn.Module:
-    """Train by Torchreid's engine; its own evaluation at the end is left out, since ours follows."""
+    """Train by Torchreid's engine, without its evaluation at the end, because ours follows."""
     from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset
     from torchreid.reid.engine import ImageSoftmaxEngine
     from torchreid.reid.models import build_model
