@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:  # the environment of Torchreid has nothing of this project
+    from train.recipe import Recipe
 
 _LEARNING_RATE = 0.0015
 _CLASSES = 64
@@ -94,12 +97,39 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
     from train.machine.mixed_precision import prefer_speed
     from train.machine.processes import Processes
     from train.models.catalog import build
-    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
     from train.training.loop import EpochReport, Trainer
     from train.training.objective import Objective
     from train.training.tasks import Reid
 
-    recipe = Recipe(
+    recipe = _our_recipe(job)
+    samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
+    task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
+    processes = Processes(job.device)
+    prefer_speed(job.device)
+    started = time.perf_counter()
+    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
+    reading_s = time.perf_counter() - started
+    fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
+    trainer = Trainer(
+        [build(job.network, classes=_CLASSES)],
+        recipe,
+        TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill),
+        Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather),
+        input_=Input(height_px=job.height_px, width_px=job.width_px),
+        processes=processes,
+        seed=0,
+        compiles=compiles,
+    )
+    reports: list[EpochReport] = []
+    trainer.run(after_epoch=reports.append)
+    loop = "reid-edge, compiled" if compiles else "reid-edge"
+    return LoopTimes(loop, [report.seconds for report in reports[1:]], reading_s)
+
+
+def _our_recipe(job: LoopJob) -> "Recipe":
+    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+
+    return Recipe(
         name="train_speed",
         architecture=job.network,
         data_set="generated",
@@ -112,30 +142,6 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
         schedule=Schedule(epochs=job.epochs, shape="steps"),
         expected=Expected("none"),
     )
-    samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
-    task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
-    processes = Processes(job.device)
-    prefer_speed(job.device)
-    started = time.perf_counter()
-    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
-    reading_s = time.perf_counter() - started
-    fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
-    images = TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill)
-    objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather)
-    trainer = Trainer(
-        [build(job.network, classes=_CLASSES)],
-        recipe,
-        images,
-        objective,
-        input_=Input(height_px=job.height_px, width_px=job.width_px),
-        processes=processes,
-        seed=0,
-        compiles=compiles,
-    )
-    reports: list[EpochReport] = []
-    trainer.run(after_epoch=reports.append)
-    loop = "reid-edge, compiled" if compiles else "reid-edge"
-    return LoopTimes(loop, [report.seconds for report in reports[1:]], reading_s)
 
 
 def train_ours_compiled(job: LoopJob) -> LoopTimes:
@@ -147,37 +153,26 @@ def train_torchreid(job: LoopJob) -> LoopTimes:
     """Torchreid's own data manager, network, optimiser and engine, unchanged."""
     declare_operators()
     import torchreid as library  # type: ignore[import-not-found]
-    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
     from torchreid.reid.engine import ImageSoftmaxEngine  # type: ignore[import-not-found]
     from torchreid.reid.models import build_model  # type: ignore[import-not-found]
     from torchreid.reid.optim import build_lr_scheduler, build_optimizer  # type: ignore[import-not-found]
 
-    class Generated(ImageDataset):  # type: ignore[misc]
-        dataset_dir = "generated"
-
-        def __init__(self, root: str = "", **settings: Any) -> None:
-            train = [(str(path), number % _CLASSES, 0) for number, path in enumerate(job.paths)]
-            super().__init__(train, train[:1], [(train[0][0], 0, 1)], **settings)
-
-    register_image_dataset("generated", Generated)
-    manager = ImageDataManager(
-        root="",
-        sources="generated",
+    uses_gpu = job.device.type == "cuda"
+    manager = open_manager(
+        [(str(path), number % _CLASSES, 0) for number, path in enumerate(job.paths)],
         height=job.height_px,
         width=job.width_px,
         batch_size_train=job.batch,
         transforms=["random_flip", "random_erase"],
         workers=job.workers,
-        use_gpu=job.device.type == "cuda",
+        use_gpu=uses_gpu,
     )
     model = build_model(job.network, num_classes=_CLASSES, loss="softmax", pretrained=False).to(job.device)
-    if job.device.type == "cuda":
+    if uses_gpu:
         model = torch.nn.DataParallel(model)  # as its scripts/main.py does
     optimizer = build_optimizer(model, optim="amsgrad", lr=_LEARNING_RATE)
     scheduler = build_lr_scheduler(optimizer, lr_scheduler="single_step", stepsize=60)
-    engine = ImageSoftmaxEngine(
-        manager, model, optimizer, scheduler=scheduler, use_gpu=job.device.type == "cuda", label_smooth=True
-    )
+    engine = ImageSoftmaxEngine(manager, model, optimizer, scheduler=scheduler, use_gpu=uses_gpu, label_smooth=True)
     engine.max_epoch = job.epochs
 
     def epoch(number: int) -> None:
@@ -185,6 +180,24 @@ def train_torchreid(job: LoopJob) -> LoopTimes:
         engine.train(print_freq=10)
 
     return LoopTimes(f"torchreid {library.__version__}", _time_epochs(epoch, job))
+
+
+def open_manager(samples: list[tuple[str, int, int]], **settings: Any) -> Any:
+    """Torchreid's data manager for images that are none of its data sets.
+
+    samples: path, label and camera of each training image. settings: those of its ImageDataManager.
+    """
+    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
+
+    class Given(ImageDataset):  # type: ignore[misc]
+        dataset_dir = "given"
+
+        def __init__(self, root: str = "", **options: Any) -> None:
+            path, label, camera = samples[0]
+            super().__init__(samples, samples[:1], [(path, label, camera + 1)], **options)
+
+    register_image_dataset("given", Given)
+    return ImageDataManager(root="", sources="given", **settings)
 
 
 def train_restated(job: LoopJob) -> LoopTimes:
