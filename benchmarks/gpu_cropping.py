@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print the record. Returns 0 if the crops agree."""
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="",
+        shortest="--people 8",
         next_step="benchmarks/gpu_evidence.py runs this and everything else that needs a GPU",
         examples="example: python benchmarks/gpu_cropping.py --people 1 8 32",
     )

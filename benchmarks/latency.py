@@ -322,7 +322,7 @@ def _record(results: Sequence[LatencyResult], plan: LatencyPlan, *, faults: dict
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="",
+        shortest="edge_runtime/models/osnet_x0_25_cuhk03.onnx",
         next_step="python benchmarks/pareto.py puts accuracy beside latency",
         examples=_EXAMPLES,
     )

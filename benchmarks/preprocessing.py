@@ -95,7 +95,7 @@ def _table(timings: list[CropTiming]) -> str:
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="",
+        shortest="--rounds 20",
         next_step="benchmarks/README.md shows the records as tables",
         examples="example: python benchmarks/preprocessing.py --batches 1 8 32",
     )

@@ -32,7 +32,7 @@ from train.scoring.rerank import Reranking, reranked_blocks
 
 _IMAGES_PER_IDENTITY = 25
 _CAMERAS = 6
-Descriptors = NDArray[np.float32]
+DescriptorRows = NDArray[np.float32]
 DistanceRows = NDArray[np.floating]
 
 
@@ -55,7 +55,7 @@ _SMALL = SearchSize(queries=120, gallery=600, length=64)
 class LabelledDescriptors:
     """Generated descriptors of unit length with their labels."""
 
-    descriptors: Descriptors
+    descriptors: DescriptorRows
     identities: NDArray[np.int64]
     cameras: NDArray[np.int64]
 
@@ -161,7 +161,7 @@ def _our_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> 
 
 
 def _ranked(
-    distances: Callable[[Descriptors, Descriptors], Iterator[DistanceRows]],
+    distances: Callable[[DescriptorRows, DescriptorRows], Iterator[DistanceRows]],
     query: LabelledDescriptors,
     gallery: LabelledDescriptors,
 ) -> JobScores:
@@ -191,7 +191,7 @@ def _plain_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> 
 
 
 def _plainly_ranked(
-    distances: Descriptors, query: LabelledDescriptors, gallery: LabelledDescriptors, *, distances_s: float
+    distances: DescriptorRows, query: LabelledDescriptors, gallery: LabelledDescriptors, *, distances_s: float
 ) -> JobScores:
     """Sort each row, drop gallery images of the query's camera, and compute average precision and rank-1."""
     order = np.argsort(distances, axis=1)
@@ -230,7 +230,7 @@ def _plain_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -
     return _plainly_ranked(result[:, queries:], query, gallery, distances_s=time.perf_counter() - start)
 
 
-def _plain_encodings(original: Descriptors, order: NDArray[np.int64], *, k1: int) -> Descriptors:
+def _plain_encodings(original: DescriptorRows, order: NDArray[np.int64], *, k1: int) -> DescriptorRows:
     encodings = np.zeros_like(original)
     for image in range(len(original)):
         own = _plain_reciprocal(order, image, count=k1 + 1)

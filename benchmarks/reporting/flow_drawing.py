@@ -13,7 +13,11 @@ from edge_runtime.contract.script import ScriptParser, replace_file, run
 FLOW = Path(__file__).resolve().parents[2] / "flow.svg"
 _WIDTH, _HEIGHT = 1120, 406
 _BOX_WIDTH, _BOX_HEIGHT = 136, 66
-_INK, _GREY, _LINE = "#1f2937", "#4b5563", "#6b7280"
+_LINE = "#6b7280"
+_TITLE = 'font-size="16" font-weight="600" fill="#1f2937"'
+_DETAIL = 'font-size="12" fill="#4b5563"'
+_NOTE = 'font-size="12" fill="#1f2937"'
+_NAME = 'font-size="13" fill="#1f2937"'
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 
 
@@ -33,8 +37,8 @@ class FlowBox:
         return (
             f'<rect x="{self.left}" y="{self.top}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="8" '
             f'fill="{self.fill}" stroke="{_LINE}"/>'
-            + _text(middle, self.top + 29, self.title, size=16, weight=600)
-            + _text(middle, self.top + 49, self.detail, size=12, fill=_GREY)
+            + _text(middle, self.top + 29, self.title, style=_TITLE)
+            + _text(middle, self.top + 49, self.detail, style=_DETAIL)
         )
 
 
@@ -59,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the drawing. Returns the exit code."""
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="",
+        shortest="--help",
         next_step="README.md shows flow.svg",
         examples="example: python benchmarks/reporting/flow_drawing.py",
     )
@@ -93,17 +97,17 @@ def _arrows() -> list[str]:
         *(_arrow(right[i], upper, _COLUMNS[i + 1], upper) for i in (0, 1)),
         _arrow(right[2], upper, _COLUMNS[3], upper, is_both_ways=True),
         _arrow(engine, _TOP + _BOX_HEIGHT, engine, _BELOW),
-        _text(engine + 12, 181, "engine and its manifest: what goes in, what comes out,", size=12, anchor="start"),
-        _text(engine + 12, 198, "where it came from, what it scored", size=12, anchor="start"),
+        _text(engine + 12, 181, "engine and its manifest: what goes in, what comes out,", style=_NOTE, anchor="start"),
+        _text(engine + 12, 198, "where it came from, what it scored", style=_NOTE, anchor="start"),
         *(_arrow(right[i], lower, _COLUMNS[i + 1], lower) for i in range(5)),
-        _text(_COLUMNS[0], _BELOW + 100, "Pixels stay here. Only descriptors leave.", size=13, anchor="start"),
+        _text(_COLUMNS[0], _BELOW + 100, "Pixels never leave this part.", style=_NAME, anchor="start"),
     ]
 
 
 def _lane(left: int, top: int, width: int, height: int, title: str) -> str:
     return (
         f'<rect x="{left}" y="{top}" width="{width}" height="{height}" rx="10" fill="#ffffff" '
-        f'stroke="#94a3b8" stroke-dasharray="5 4"/>' + _text(left + 16, top + 25, title, size=13, anchor="start")
+        f'stroke="#94a3b8" stroke-dasharray="5 4"/>' + _text(left + 16, top + 25, title, style=_NAME, anchor="start")
     )
 
 
@@ -115,13 +119,8 @@ def _arrow(left: float, top: float, right: float, bottom: float, *, is_both_ways
     )
 
 
-def _text(
-    x: float, y: float, text: str, *, size: int, weight: int = 400, fill: str = _INK, anchor: str = "middle"
-) -> str:
-    return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" font-weight="{weight}" fill="{fill}" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
-    )
+def _text(x: float, y: float, text: str, *, style: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:g}" y="{y:g}" {style} text-anchor="{anchor}">{escape(text)}</text>'
 
 
 if __name__ == "__main__":
