@@ -1,7 +1,5 @@
-"""Score engines of one data set: rank-1, mAP and mINP with intervals, and across precisions; write a record."""
+"""Score engines on one data set, each alone and with queries and gallery by different engines; write a record."""
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError, EngineError, ManifestError
 from edge_runtime.contract.manifest import Evidence, Fidelity, Manifest, Score
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from export.acceptance.comparison import fidelity
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import open_model
 from train.scoring.scoring import Described, Member, describe_split, evidence, score
 
-ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
 _EXAMPLES = """\
 examples:
   python benchmarks/accuracy.py edge_runtime/models/*.onnx --data /data/cuhk03_np_detected
@@ -30,7 +27,7 @@ examples:
 
 
 @dataclass(frozen=True)
-class Result:
+class EngineScores:
     """One engine's scores. to_first: how close its descriptors are to the first engine's of the same space."""
 
     file: str
@@ -51,8 +48,8 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Crossing:
-    """Queries described by one engine, gallery by another: a fleet mixes precisions."""
+class CrossScores:
+    """Queries described by one engine, gallery by another, because a fleet mixes precisions."""
 
     query: str
     gallery: str
@@ -61,8 +58,8 @@ class Crossing:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """An engine, and query and gallery as it describes them."""
+class DescribedEngine:
+    """An engine, and its descriptors of query and gallery."""
 
     path: Path
     manifest: Manifest
@@ -78,8 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     if len(set(names)) < len(names):
         raise ConfigError(f"expected engines with different file names, found {', '.join(map(str, arguments.engines))}")
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
-    output = arguments.output or _RECORDS / f"accuracy_{data.name}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = arguments.output or record_folder() / f"accuracy_{data.name}.json"
     scored, faults = _describe_all(arguments.engines, data)
     evidences = [evidence(score(one.query, one.gallery), data) for one in scored]
     results = [_result(one, found, scored) for one, found in zip(scored, evidences, strict=True)]
@@ -94,20 +90,20 @@ def main(argv: list[str] | None = None) -> int:
         "crossings": [asdict(one) for one in crossings],
         "faults": faults,
     }
-    output.write_text(json.dumps(record, indent=2, default=lambda value: value.model_dump()) + "\n")
+    write_record(output, record)
     print(_table(results))
     print("\n".join(_crossing_line(one) for one in crossings))
     print(f"{data.name}, {evidences[0].queries} queries, {evidences[0].gallery} gallery images; record: {output}")
     return int(bool(faults))
 
 
-def _describe_all(paths: Sequence[Path], data: ReidData) -> tuple[list[Scored], dict[str, str]]:
-    """Every engine that runs, and why the others do not.
+def _describe_all(paths: Sequence[Path], data: ReidData) -> tuple[list[DescribedEngine], dict[str, str]]:
+    """Every engine that runs, and the reason of each that does not.
 
     Raises:
-        EngineError: none does.
+        ConfigError, EngineError, ManifestError: none runs; the error of the last one.
     """
-    scored: list[Scored] = []
+    scored: list[DescribedEngine] = []
     faults: dict[str, str] = {}
     for path in paths:
         try:
@@ -120,19 +116,19 @@ def _describe_all(paths: Sequence[Path], data: ReidData) -> tuple[list[Scored], 
     return scored, faults
 
 
-def _describe(path: Path, data: ReidData) -> Scored:
+def _describe(path: Path, data: ReidData) -> DescribedEngine:
     with ExitStack() as stack:
         opened = open_model(path, stack)
         member = Member(opened.describe, opened.manifest.input)
         query = describe_split(member, data.query, label=f"{path.name}: query")
         gallery = describe_split(member, data.gallery, label=f"{path.name}: gallery")
-    return Scored(path, opened.manifest, opened.runs_on, query, gallery)
+    return DescribedEngine(path, opened.manifest, opened.runs_on, query, gallery)
 
 
-def _result(one: Scored, found: Evidence, scored: Sequence[Scored]) -> Result:
+def _result(one: DescribedEngine, found: Evidence, scored: Sequence[DescribedEngine]) -> EngineScores:
     manifest = one.manifest
     first = next(other for other in scored if other.manifest.space_id == manifest.space_id)
-    return Result(
+    return EngineScores(
         file=one.path.name,
         model_id=manifest.model_id,
         space=manifest.space_id,
@@ -151,21 +147,21 @@ def _result(one: Scored, found: Evidence, scored: Sequence[Scored]) -> Result:
     )
 
 
-def _rows(one: Scored) -> NDArray[np.float32]:
+def _rows(one: DescribedEngine) -> NDArray[np.float32]:
     return np.concatenate([one.query.descriptors, one.gallery.descriptors])
 
 
-def may_meet(one: Scored, other: Scored) -> bool:
+def may_meet(one: DescribedEngine, other: DescribedEngine) -> bool:
     """Two different engines whose descriptors may be compared."""
     return one is not other and one.manifest.space_id == other.manifest.space_id
 
 
-def _cross(one: Scored, other: Scored, data: ReidData) -> Crossing:
+def _cross(one: DescribedEngine, other: DescribedEngine, data: ReidData) -> CrossScores:
     found = evidence(score(one.query, other.gallery), data)
-    return Crossing(one.path.name, other.path.name, found.rank1, found.mean_ap)
+    return CrossScores(one.path.name, other.path.name, found.rank1, found.mean_ap)
 
 
-def _table(results: Sequence[Result]) -> str:
+def _table(results: Sequence[EngineScores]) -> str:
     rows = [f"{'engine':44}{'rank-1 %':>24}{'mAP %':>24}{'mINP %':>24}{'least cosine':>14}"]
     for one in results:
         scores = "".join(f"{_percent(found):>24}" for found in (one.rank1, one.mean_ap, one.mean_inp))
@@ -173,7 +169,7 @@ def _table(results: Sequence[Result]) -> str:
     return "\n".join(rows)
 
 
-def _crossing_line(one: Crossing) -> str:
+def _crossing_line(one: CrossScores) -> str:
     return f"queries {one.query}, gallery {one.gallery}: rank-1 {_percent(one.rank1)}, mAP {_percent(one.mean_ap)}"
 
 
@@ -181,14 +177,19 @@ def _percent(found: Score) -> str:
     return f"{100 * found.value:.2f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="edge_runtime/models/*.onnx --data DATA",
+        next_step="python benchmarks/pareto.py puts accuracy beside latency",
+        examples=_EXAMPLES,
     )
-    parser.add_argument("engines", type=Path, nargs="+", help="checkpoints, ONNX files or engines with their manifests")
+    parser.add_argument(
+        "engines", type=Path, nargs="+", help="checkpoints, ONNX files or engines, each beside its manifest"
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--data-set", help="which data set it is (default: by the folder's name and layout)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/accuracy_DATASET.json)")
+    parser.add_argument("--data-set", help="name of the data set (default: by the folder's name and layout)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/accuracy_DATASET.json")
     return parser
 
 

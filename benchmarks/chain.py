@@ -1,11 +1,10 @@
-"""Time the whole chain, boxes on a frame to L2-normalised descriptors, ours beside named peers; write a record.
+"""Time the whole chain, from boxes on a frame to L2-normalised descriptors, our engines beside peers; write a record.
 
-Every way runs in a process of its own and all take turns, several rounds; the record holds the median of the rounds'
-medians and, per round, the ratio to each peer.
+Each way runs in a process of its own. The ways take turns, for several rounds. The record holds the median of the
+rounds' medians, and the median of the rounds' ratios to each peer.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,12 +16,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.measuring.machine import record_head
-from benchmarks.peers.plain_export import Source
+from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.peers.plain_export import PeerSource
 from benchmarks.peers.pytorch import export_plain
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_cpu_name
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 _PEERS = ("torch_crops", "numpy_crops", "numpy_crops_openvino", "eager")
@@ -30,7 +30,7 @@ _PEERS = ("torch_crops", "numpy_crops", "numpy_crops_openvino", "eager")
 
 @dataclass(frozen=True)
 class Way:
-    """One way to describe people: what runs it, on which file."""
+    """One way from boxes to descriptors. worker: its name in peers/chain_workers.py. model: the file it runs."""
 
     name: str
     worker: str
@@ -39,7 +39,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Timing:
+class ChainTiming:
     """Milliseconds per person, the median of the rounds; faster_than: the median of the rounds' ratios to a peer."""
 
     way: str
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     [(architecture, *size)] = networks
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / f"{architecture}.onnx"
-        export_plain(Source(architecture, manifests[0].input, None, plain))
+        export_plain(PeerSource(architecture, manifests[0].input, None, plain))
         ways = [
             Way(f"{m.build.backend} {m.build.precision}", "engine", str(path), m.build.precision)
             for path, m in zip(arguments.engines, manifests, strict=True)
@@ -73,24 +73,23 @@ def main(argv: list[str] | None = None) -> int:
         timings = [
             timing
             for batch in arguments.batches
-            for timing in measure(ways, batch=batch, rounds=arguments.rounds, settings=settings)
+            for timing in time_ways(ways, batch=batch, rounds=arguments.rounds, settings=settings)
         ]
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"chain_{architecture}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(_record(manifests[0], ways, timings=timings, arguments=arguments), indent=2) + "\n")
+    output = arguments.output or record_folder() / f"chain_{architecture}.json"
+    write_record(output, _record(manifests[0], ways, timings=timings, arguments=arguments))
     print(_table(timings))
     print(f"{read_cpu_name()}, {arguments.threads} threads; record: {output}")
     return 0
 
 
-def measure(ways: list[Way], *, batch: int, rounds: int, settings: list[str]) -> list[Timing]:
-    """Let all ways take turns at one batch size. settings: further arguments of the workers."""
+def time_ways(ways: list[Way], *, batch: int, rounds: int, settings: list[str]) -> list[ChainTiming]:
+    """Time all ways at one batch size, in turns. settings: further arguments of the workers."""
     found: dict[str, list[float]] = {way.name: [] for way in ways}
     turns = [way for _ in range(rounds) for way in ways]
     for way in tqdm(turns, desc=f"batch {batch}", unit="run", leave=False, disable=None):
         found[way.name].append(_median_ms(way, ["--batch", str(batch), *settings]))
     return [
-        Timing(
+        ChainTiming(
             way.name,
             batch,
             round(float(np.median(found[way.name])), 3),
@@ -116,7 +115,7 @@ def _median_ms(way: Way, settings: list[str]) -> float:
 
 
 def _record(
-    manifest: Manifest, ways: list[Way], *, timings: list[Timing], arguments: argparse.Namespace
+    manifest: Manifest, ways: list[Way], *, timings: list[ChainTiming], arguments: argparse.Namespace
 ) -> dict[str, object]:
     return {
         **record_head("chain"),
@@ -132,7 +131,7 @@ def _record(
     }
 
 
-def _table(timings: list[Timing]) -> str:
+def _table(timings: list[ChainTiming]) -> str:
     rows = [f"{'way':28}{'batch':>6}{'ms/person':>11}" + "".join(f"{'x ' + peer:>23}" for peer in _PEERS)]
     for timing in timings:
         ratios = "".join(f"{timing.faster_than[peer]:>23.2f}" for peer in _PEERS)
@@ -140,16 +139,21 @@ def _table(timings: list[Timing]) -> str:
     return "\n".join(rows)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python benchmarks/chain.py osnet.onnx osnet_int8.onnx --batches 1 8 32"
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="edge_runtime/models/osnet_x0_25_cuhk03.onnx",
+        next_step="benchmarks/README.md shows the records as tables",
+        examples="example: python benchmarks/chain.py osnet.onnx osnet_int8.onnx --batches 1 8 32",
     )
-    parser.add_argument("engines", type=Path, nargs="+", help="our engines of one network, manifests beside them")
+    parser.add_argument("engines", type=Path, nargs="+", help="our engines of one network, each beside its manifest")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32], help="people per frame (default: 1 8 32)")
-    parser.add_argument("--rounds", type=int, default=7, help="turns of every way (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each way (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=2, help="length of a turn (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of our engines (default: all cores)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/chain_ARCHITECTURE.json)")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="threads of our engines (default: all cores)"
+    )
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/chain_ARCHITECTURE.json")
     return parser
 
 

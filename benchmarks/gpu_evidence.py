@@ -1,21 +1,14 @@
-"""Measure everything that needs an NVIDIA GPU, in one go and in time, without internet access; write a record per step.
+"""Measure everything that needs an NVIDIA GPU, within the given minutes and without internet; write a record per step.
 
-Steps: does TensorRT run; latency of engines beside PyTorch's ways; accuracy of engines and across precisions; training
-speed and whole runs; the crop kernel. Each runs in processes of its own, gets its share of the minutes and what earlier
-ones left, and ends in benchmarks/records/gpu_STEP.json, with figures or with the sentence that says why there are none.
-The record is written after each process, so a run that is stopped leaves what it found.
+Steps: whether TensorRT runs; latency of engines and of PyTorch; accuracy of engines, also across precisions; training
+speed and whole runs; the crop kernel. Each step runs in processes of its own, in its share of the time and what earlier
+steps left. It writes benchmarks/records/MACHINE/gpu_STEP.json, with figures, or with the reason why there are none. The
+record is written after each process, so that a stopped run leaves what it found.
 
-What must be installed, for one Python or for two:
+What must be installed, in one Python or in two:
   this Python         the extras runtime, cpu and train (torch, onnx, onnxruntime, opencv, pydantic, matplotlib, ...)
   TensorRT's Python   tensorrt, and the extras cpu, export and cuda (pycuda, onnx, onnxruntime, opencv, pydantic, ...)
-Where they are two (--python), each sees only its own packages: PYTHONPATH and the bundle's libraries are not shared.
-
-examples, on a machine where the project is not installed:
-  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data /data/cuhk03_np_detected --checkpoint model.pth
-with TensorRT out of a bundle of pack_tensorrt.py that holds a Python, too; --python is its place in the bundle:
-  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --bundle BUNDLE --python python/bin/python3
-in parts, where a command may not take so long; --work keeps networks, engines and the timing cache between them:
-  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --work WORK --steps tensorrt latency --minutes 9
+Of two Pythons (--python) each sees only its own packages: PYTHONPATH and the bundle's libraries are not shared.
 """
 
 import argparse
@@ -33,18 +26,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring.evidence_steps import Site, steps
+from benchmarks.measuring.evidence_steps import Site, list_steps
 from benchmarks.measuring.machine import record_head
-from benchmarks.measuring.step import Step, run_step, shares
+from benchmarks.measuring.records import record_folder
+from benchmarks.measuring.timed_steps import Step, allot_seconds, run_step
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.manifest import manifest_path
-from edge_runtime.contract.script import raise_terminated, run
+from edge_runtime.contract.script import ScriptParser, raise_terminated, run
 from edge_runtime.engine.tensorrt.cuda import read_device
 
 ROOT = Path(__file__).resolve().parent.parent
-_RECORDS = ROOT / "benchmarks" / "records"
 _MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
 _METHOD = "benchmarks/gpu_evidence.py: each command in a process of its own, stopped at its share of the time"
+_EXAMPLES = """\
+examples, on a machine where the project is not installed:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data /data/cuhk03_np_detected --checkpoint model.pth
+with TensorRT from a bundle of pack_tensorrt.py that also holds a Python; --python is its path in the bundle:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --bundle BUNDLE --python python/bin/python3
+in parts, where a command may not take so long; --work keeps networks, engines and the timing cache between them:
+  PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --work WORK --steps tensorrt latency --minutes 9
+"""
 _PYCUDA = "import pycuda.driver"
 _TENSORRT = (
     f"{_PYCUDA}, sys, cv2, onnxruntime, tqdm, export.building.tensorrt_builder as builder; "
@@ -65,14 +66,15 @@ def main(argv: list[str] | None = None) -> int:
     """Run the steps. Returns 0 if every one of them has figures."""
     arguments = _parser().parse_args(argv)
     _check(arguments)
+    records: Path = arguments.records or record_folder()
     deadline = time.monotonic() + 60 * arguments.minutes
     with tempfile.TemporaryDirectory(prefix="gpu_evidence-") as name:
         work = (arguments.work or Path(name)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         own = Interpreter(sys.executable, _environment(os.environ.get("PYTHONPATH")))
-        other = tensorrt_interpreter(arguments.python, arguments.bundle, own=own, work=work)
-        site = _site(arguments, own, other, work)
-        todo = [step for step in steps(site) if step.name in (arguments.steps or [step.name])]
+        other = find_tensorrt_interpreter(arguments.python, arguments.bundle, own=own, work=work)
+        site = _site(arguments, own, other, work=work, records=records)
+        todo = [step for step in list_steps(site) if step.name in (arguments.steps or [step.name])]
         named = {str(work): "WORK", str(site.data): "DATA", f"{ROOT}{os.sep}": "", own.path: "python"}
         if other.path != own.path:
             named[other.path] = "tensorrt_python"
@@ -80,9 +82,9 @@ def main(argv: list[str] | None = None) -> int:
         head = record_head("gpu")
         errors = 0
         for step, found in _run_all(todo, deadline=deadline, interpreters=(own, other)):
-            path = arguments.records / f"gpu_{step.name}.json"
+            path = records / f"gpu_{step.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(without_paths(_record(step, found, head), named))
+            path.write_text(hide_paths(_record(step, found, head), named))
             if len(found["commands"]) == len(step.commands):
                 print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
                 errors += len(found["errors"])
@@ -97,13 +99,13 @@ def _check(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"expected {path} to exist; give a file or folder of this machine")
 
 
-def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, work: Path) -> Site:
+def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, *, work: Path, records: Path) -> Site:
     no_device = _no_device()
     return Site(
         python=own.path,
         tensorrt_python=other.path,
         work=work,
-        records=arguments.records.resolve(),
+        records=records.resolve(),
         data=arguments.data.resolve(),
         model=_model(arguments.checkpoint, work / "models"),
         checkpoint=arguments.checkpoint and arguments.checkpoint.resolve(),
@@ -115,7 +117,7 @@ def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, w
 
 
 def _model(checkpoint: Path | None, folder: Path) -> Path:
-    """Where the checkpoint's ONNX file will lie; without one a copy of the committed file, beside which others go."""
+    """Path of the checkpoint's ONNX file, exported later; without a checkpoint a copy of the committed file."""
     if checkpoint:
         return folder / f"{checkpoint.stem}.onnx"
     folder.mkdir(exist_ok=True)
@@ -130,7 +132,7 @@ def _run_all(
     """Run the steps, each within its share of the time that is left then. Yields what was found after each command."""
     environments = {one.path: one.environment for one in interpreters}
     for index, step in enumerate(todo):
-        budget_s = shares([one.weight for one in todo[index:]], left_s=max(0.0, deadline - time.monotonic()))
+        budget_s = allot_seconds([one.weight for one in todo[index:]], left_s=max(0.0, deadline - time.monotonic()))
         print(f"{step.name}: {step.what} (at most {budget_s:.0f} s)", flush=True)
         for found in run_step(step, budget_s=budget_s, environments=environments):
             yield step, found
@@ -141,15 +143,15 @@ def _record(step: Step, found: Mapping[str, Any], head: Mapping[str, Any]) -> st
     return json.dumps(dict(head) | facts | dict(found), indent=2) + "\n"
 
 
-def without_paths(text: str, named: Mapping[str, str]) -> str:
-    """The text with this machine's folders called by what they are: records are for other people."""
+def hide_paths(text: str, named: Mapping[str, str]) -> str:
+    """Replace this machine's paths by what they are, because records are for other people. named: name by path."""
     for path in sorted(named, key=len, reverse=True):
         text = text.replace(path, named[path])
     return text
 
 
 def _no_device() -> str | None:
-    """Why nothing can be measured here; None where there is a GPU."""
+    """The reason why nothing can be measured here; None where there is a GPU."""
     try:
         read_device()
     except EngineError as error:
@@ -158,7 +160,7 @@ def _no_device() -> str | None:
 
 
 def _cannot(code: str, interpreter: Interpreter, *, what: str) -> str | None:
-    """Why an interpreter cannot run this code; None where it can."""
+    """The reason why an interpreter cannot run this code; None where it can."""
     if interpreter.fault:
         return f"no {what}: {interpreter.fault}"
     command = [interpreter.path, "-c", code]
@@ -172,13 +174,13 @@ def _cannot(code: str, interpreter: Interpreter, *, what: str) -> str | None:
 
 
 def _environment(python_path: str | None) -> dict[str, str]:
-    """Ours, with the project on the path and these packages beside it."""
+    """The environment of this process, with the project and these packages on the path."""
     paths = [str(ROOT), *filter(None, [python_path])]
     return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
-def tensorrt_interpreter(python: Path | None, bundle: Path | None, *, own: Interpreter, work: Path) -> Interpreter:
-    """TensorRT's Python, whose place may be given within the bundle. A broken bundle leaves one that has a fault."""
+def find_tensorrt_interpreter(python: Path | None, bundle: Path | None, *, own: Interpreter, work: Path) -> Interpreter:
+    """TensorRT's Python; its path may lie in the bundle. One of a broken bundle has a fault."""
     environment = _environment(None) if python else dict(own.environment)
     path = str(python or own.path)
     if bundle is None:
@@ -222,12 +224,18 @@ def _last_line(text: str) -> str:
     return (text.strip() or "it gives no reason").splitlines()[-1]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="CUHK03 in its new protocol, Market-1501's layout")
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--data DATA",
+        next_step="python benchmarks/readme_tables.py makes tables of the records",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="CUHK03 in its new protocol, in Market-1501's layout")
     parser.add_argument("--checkpoint", type=Path, help="a checkpoint of ours (default: the committed ONNX files)")
-    parser.add_argument("--minutes", type=float, default=25, help="for everything (default: %(default)s)")
-    parser.add_argument("--steps", nargs="+", choices=("tensorrt", "latency", "accuracy", "training", "crop_kernel"))
+    parser.add_argument("--minutes", type=float, default=25, help="time for everything (default: %(default)s)")
+    steps = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
+    parser.add_argument("--steps", nargs="+", choices=steps, help="(default: all)")
     parser.add_argument("--bundle", type=Path, help="folder with the parts of a TensorRT bundle of pack_tensorrt.py")
     parser.add_argument(
         "--python", type=Path, help="TensorRT's Python, of this machine or in the bundle (default: this one)"
@@ -236,14 +244,14 @@ def _parser() -> argparse.ArgumentParser:
         "--recipes",
         nargs="+",
         default=["osnet_cuhk03:scratch", "osnet_cuhk03:scratch_x0_25"],
-        help="what to train, in this order, as far as time allows (default: OSNet x1.0 and x0.25 from scratch)",
+        help="recipes to train, in this order, while there is time (default: OSNet x1.0 and x0.25 from scratch)",
     )
     parser.add_argument(
         "--work",
         type=Path,
-        help="folder for networks, engines and runs; what is there is not made anew (default: a temporary one)",
+        help="folder for networks, engines and runs; existing files are used again (default: a temporary folder)",
     )
-    parser.add_argument("--records", type=Path, default=_RECORDS, help="folder (default: benchmarks/records)")
+    parser.add_argument("--records", type=Path, help="folder (default: benchmarks/records/MACHINE)")
     return parser
 
 

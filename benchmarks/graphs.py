@@ -1,8 +1,7 @@
-"""Compare the graphs a network can be deployed as: nodes, kernels, error against float64, time; write a record."""
+"""Compare the graphs that a network can be deployed as: nodes, kernels, error against float64, time; write a record."""
 
 import argparse
 import copy
-import json
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -17,23 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Descriptor, Input, Part
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from export.building.timing import Call, interleave
 from export.graph.cost import cost_of
 from export.graph.deploy import GRAPHS, deploy
 from export.to_onnx import write_onnx
 from train.models.catalog import build
 
-ROOT = Path(__file__).resolve().parent.parent
 _BATCHES = (1, 8)
 _IMAGES = 4
 
 
 @dataclass(frozen=True)
-class Row:
+class GraphTiming:
     """One graph. error: largest difference from float64, relative to the largest number. p10_ms: per image, by batch.
 
     times_plain: the plain graph's p10 over this one's, by batch; larger is faster.
@@ -61,15 +60,15 @@ def main(argv: list[str] | None = None) -> int:
             descriptor = _descriptor(network)
             write_onnx(deploy(network, input_, graph=graph), path, input_=input_, descriptor=descriptor)
         rows = _compare(network, input_, paths, rounds=arguments.rounds)
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"graphs_{arguments.architecture}.json"
-    output.write_text(json.dumps(_record(arguments, rows), indent=2) + "\n")
+    output = arguments.output or record_folder() / f"graphs_{arguments.architecture}.json"
+    write_record(output, _record(arguments, rows))
     print(_table(rows))
     print(f"ONNX Runtime {onnxruntime.__version__} on {read_cpu_name()}, one thread; record: {output}")
     return 0
 
 
 def _random_network(architecture: str, input_: Input) -> nn.Module:
-    """Random weights, batch norms with the statistics of noise: times and counts do not depend on weights."""
+    """A network with random weights and batch norms fitted to noise: time and counts do not depend on weights."""
     torch.manual_seed(0)
     network = build(architecture, classes=2)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
@@ -85,7 +84,7 @@ def _descriptor(network: nn.Module) -> Descriptor:
     return Descriptor(length=sum(n for _, n in parts), parts=tuple(Part(name=name, length=n) for name, n in parts))
 
 
-def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, rounds: int) -> list[Row]:
+def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, rounds: int) -> list[GraphTiming]:
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (max(_BATCHES), input_.height_px, input_.width_px, 3), dtype=np.uint8)
     truth = _truth(network, crops[:_IMAGES], input_)
@@ -102,7 +101,7 @@ def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, round
         cost = cost_of(onnx.load(path))
         found = sessions[graph].run(None, {"pixels": crops[:_IMAGES]})[0]
         rows.append(
-            Row(
+            GraphTiming(
                 graph=graph,
                 nodes=cost.nodes,
                 kernels=cost.kernels,
@@ -128,7 +127,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _record(arguments: argparse.Namespace, rows: list[Row]) -> dict[str, Any]:
+def _record(arguments: argparse.Namespace, rows: list[GraphTiming]) -> dict[str, Any]:
     return {
         "what": "graphs of one network with random weights; one thread, interleaved, 10th percentile per image",
         "architecture": arguments.architecture,
@@ -143,7 +142,7 @@ def _record(arguments: argparse.Namespace, rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[GraphTiming]) -> str:
     timed = " | ".join(f"ms at batch {batch} (times plain)" for batch in _BATCHES)
     lines = [f"| graph | ONNX nodes | GPU kernels | error | {timed} |", "|---|---|---|---|" + "---|" * len(_BATCHES)]
     for row in rows:
@@ -152,15 +151,18 @@ def _table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog="example: python benchmarks/graphs.py osnet_x0_25 --rounds 100"
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="osnet_x0_25",
+        next_step="export/graph/variants.py holds the graph that each backend gets",
+        examples="example: python benchmarks/graphs.py osnet_x0_25 --rounds 100",
     )
-    parser.add_argument("architecture", help="such as osnet_x0_25")
+    parser.add_argument("architecture", help="name of a network, such as osnet_x0_25")
     parser.add_argument("--height", type=int, default=256, help="pixels (default: %(default)s)")
     parser.add_argument("--width", type=int, default=128, help="pixels (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=100, help="samples per graph and batch (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="default: benchmarks/records/graphs_ARCHITECTURE.json")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/graphs_ARCHITECTURE.json")
     return parser
 
 

@@ -1,7 +1,9 @@
-"""Time our INT8 engine in OpenVINO beside what NNCF makes of the plain export by its defaults, and score both."""
+"""Compare our INT8 engine for OpenVINO with the INT8 network that NNCF makes of the plain export by its defaults.
+
+Times and scores both, and writes a record.
+"""
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -14,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
-from benchmarks.peers.plain_export import Describe, Source, compile_for_openvino, float_planes, unit_rows
+from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.peers.plain_export import PeerSource, compile_for_openvino, float_planes, unit_rows
 from benchmarks.peers.pytorch import export_plain
 from calibration.image_list import read_image_list
 from calibration.quantization import batches_of
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Manifest, Score, read_manifest
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from export.building.timing import Call, interleave
@@ -37,14 +41,14 @@ example:
   python benchmarks/nncf.py osnet_int8_openvino.onnx --checkpoint model.pth --image-list calibration.json \\
       --data /data/cuhk03_np_detected --nncf-python /tmp/nncf_venv/bin/python
 
-NNCF calibrates on the first 300 images of the list, as is its default. It wants an environment of its own:
+NNCF calibrates on the first 300 images of the list, its default. It needs an environment of its own:
   python -m venv /tmp/nncf_venv && /tmp/nncf_venv/bin/pip install nncf openvino
 """
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Milliseconds per image, medians of the rounds; times_nncf: of medians, to NNCF's at a fixed batch."""
+class QuantizerTiming:
+    """Milliseconds per image, by the rounds. times_nncf: NNCF's median at a fixed batch over this; larger is faster."""
 
     way: str
     batch: int
@@ -54,8 +58,8 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Scored:
-    """What a way reaches on the test split."""
+class WayScores:
+    """What a way scores on the test images."""
 
     way: str
     rank1: Score
@@ -70,9 +74,8 @@ def main(argv: list[str] | None = None) -> int:
     parent = read_manifest(arguments.checkpoint)
     _check(read_manifest(arguments.engine), parent)
     record = record_head("nncf") | _measured(arguments, parent)
-    output = arguments.output or ROOT / "benchmarks" / "records" / f"nncf_{parent.architecture}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(record, indent=2, default=lambda value: value.model_dump()) + "\n")
+    output = arguments.output or record_folder() / f"nncf_{parent.architecture}.json"
+    write_record(output, record)
     print(_table(record))
     print(f"{record['device']}, one thread, NNCF {record['nncf']}; record: {output}")
     return 0
@@ -92,11 +95,11 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
     data = open_folder(arguments.data)
     crops = np.concatenate(list(batches_of(images, arguments.data, input_=parent.input)()))
     with tempfile.TemporaryDirectory() as folder, open_engine(arguments.engine, threads=1) as engine:
-        source = Source(parent.architecture, parent.input, arguments.checkpoint, Path(folder) / "plain.onnx")
+        source = PeerSource(parent.architecture, parent.input, arguments.checkpoint, Path(folder) / "plain.onnx")
         export_plain(source)
-        quantised = Path(folder) / "nncf.xml"
-        version = quantise(source, quantised, crops=crops, python=arguments.nncf_python)
-        peers = {_FLOAT: source.plain, _NNCF: quantised}
+        quantized = Path(folder) / "nncf.xml"
+        version = quantize_with_nncf(source, quantized, crops=crops, python=arguments.nncf_python)
+        peers = {_FLOAT: source.plain, _NNCF: quantized}
         timings = [
             timing
             for batch in arguments.batches
@@ -120,8 +123,8 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
     }
 
 
-def quantise(source: Source, output: Path, *, crops: NDArray[np.uint8], python: Path) -> str:
-    """Let NNCF quantise the plain export in its own environment. Returns NNCF's version."""
+def quantize_with_nncf(source: PeerSource, output: Path, *, crops: NDArray[np.uint8], python: Path) -> str:
+    """Let NNCF quantize the plain export in its own environment. Returns NNCF's version."""
     planes = output.with_name("planes.npy")
     np.save(planes, float_planes(crops, source.input_))
     command = [str(python), str(_WORKER), str(source.plain), str(planes), str(output)]
@@ -139,8 +142,8 @@ def quantise(source: Source, output: Path, *, crops: NDArray[np.uint8], python: 
 
 def _time(
     peers: dict[str, Path], engine: Engine, *, crops: NDArray[np.uint8], input_: Input, rounds: int
-) -> list[Timing]:
-    """All ways at one batch, in turns, one thread each."""
+) -> list[QuantizerTiming]:
+    """Time all ways at one batch size, in turns, one thread each."""
     planes = float_planes(crops, input_)
     calls: dict[str, Call] = {
         name: partial(compile_for_openvino(path, shape=planes.shape), planes) for name, path in peers.items()
@@ -150,7 +153,7 @@ def _time(
     samples = {name: times / len(crops) for name, times in interleave(calls, rounds=rounds).items()}
     peer_ms = np.median(samples[_NNCF])
     return [
-        Timing(
+        QuantizerTiming(
             name,
             len(crops),
             round(float(np.median(times)), 3),
@@ -166,9 +169,9 @@ def _describer(path: Path, input_: Input) -> Describe:
     return lambda crops: unit_rows(network(float_planes(crops, input_))[0])
 
 
-def _score(way: str, describe: Describe, data: ReidData, input_: Input) -> Scored:
+def _score(way: str, describe: Describe, data: ReidData, input_: Input) -> WayScores:
     found = score_on(describe, data, input_=input_)
-    return Scored(way, found.rank1, found.mean_ap)
+    return WayScores(way, found.rank1, found.mean_ap)
 
 
 def _table(record: dict[str, Any]) -> str:
@@ -184,18 +187,23 @@ def _table(record: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="ENGINE --checkpoint MODEL.pth --image-list LIST.json --data DATA --nncf-python PYTHON",
+        next_step="benchmarks/README.md shows the records as tables",
+        examples=_EXAMPLES,
     )
-    parser.add_argument("engine", type=Path, help="our INT8 engine for OpenVINO, its manifest beside it")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="what the engine was made from")
-    parser.add_argument("--image-list", type=Path, required=True, help="calibration images, see select_images.py")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the data set to calibrate and score on")
-    parser.add_argument("--nncf-python", type=Path, required=True, help="interpreter of an environment that has NNCF")
+    parser.add_argument("engine", type=Path, help="our INT8 engine for OpenVINO, beside its manifest")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="the checkpoint that the engine was made from")
+    parser.add_argument(
+        "--image-list", type=Path, required=True, help="calibration images, from calibration/select_images.py"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder of the data set for calibration and scores")
+    parser.add_argument("--nncf-python", type=Path, required=True, help="Python of the environment that has NNCF")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="crops per call (default: 1 8)")
     parser.add_argument("--rounds", type=int, default=200, help="timed calls of each (default: %(default)s)")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/nncf_ARCHITECTURE.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/nncf_ARCHITECTURE.json")
     return parser
 
 

@@ -1,10 +1,7 @@
 """Train OSNet with Torchreid's own loop by one of our recipes, on the same images, and score it as ours are scored.
 
-The recipe must be one that Torchreid can do too: cross entropy, SGD, steps or cosine, flip, crop and patch. Torchreid
-wants an environment of its own; `benchmarks/train_speed.py --help` says how to make one.
-
-example: python benchmarks/peer_training.py reduced_cuhk03 --data /data/cuhk03_np_detected \\
-             --peer-python /tmp/peer_venv/bin/python
+The recipe must be one that Torchreid can follow: cross entropy, SGD, steps or cosine, flip, crop and patch. Torchreid
+needs an environment of its own; `benchmarks/train_speed.py --help` says how to make one.
 """
 
 import argparse
@@ -20,10 +17,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError, TrainingError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.catalog import ReidData, open_data
 from train.models.catalog import build
 from train.models.checkpoint import read_weights
@@ -35,6 +33,11 @@ from train.scoring.scoring import score_on
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOOP = ROOT / "benchmarks/peers/torchreid_training.py"
+_EXAMPLES = """\
+example:
+  python benchmarks/peer_training.py reduced_cuhk03 --data /data/cuhk03_np_detected \\
+      --peer-python /tmp/peer_venv/bin/python
+"""
 _PLAIN = {"triplet_weight": 0.0, "centre_weight": 0.0, "entropy_weight": 0.0, "mutual_weight": 0.0}
 
 
@@ -65,14 +68,14 @@ def main(argv: list[str] | None = None) -> int:
         "evidence": evidence.model_dump(),
     }
     name = f"peer_{recipe.name.replace(':', '-')}-seed{arguments.seed}.json"
-    output = arguments.output or ROOT / "benchmarks" / "records" / name
-    output.write_text(json.dumps(record, indent=2) + "\n")
+    output = arguments.output or record_folder() / name
+    write_record(output, record)
     print(f"rank-1 {evidence.rank1.value:.3f}, mAP {evidence.mean_ap.value:.3f}; record: {output}")
     return 0
 
 
 def _check(recipe: Recipe) -> None:
-    """Refuse what the peer's loop below does not do."""
+    """Refuse a recipe that Torchreid's loop cannot follow."""
     losses, schedule = recipe.losses, recipe.schedule
     same = (
         recipe.task == "reid"
@@ -108,18 +111,23 @@ def _train(recipe: Recipe, data: ReidData, *, folder: Path, arguments: argparse.
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, check=False, env=environment)
     if done.returncode:
-        raise TrainingError(f"Torchreid stopped with exit code {done.returncode}; its own words are above")
+        raise TrainingError(f"Torchreid stopped with exit code {done.returncode}; its messages are above")
     return folder / "weights.pth"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="name of a recipe, as train/run.py --list shows it")
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="reduced_cuhk03 --data DATA --peer-python PYTHON",
+        next_step="benchmarks/README.md shows the records as tables",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("recipe", help="name of a recipe, see train/run.py --list")
     parser.add_argument("--data", type=Path, required=True, help="folder of the recipe's data set")
     parser.add_argument("--peer-python", type=Path, required=True, help="Python of the environment with Torchreid")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="(default: 0)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/peer_RECIPE-seedN.json)")
+    parser.add_argument("--output", type=Path, help="default: benchmarks/records/MACHINE/peer_RECIPE-seedN.json")
     return parser
 
 

@@ -1,29 +1,32 @@
-"""Write ONNX files with random weights, which TensorRT engines are built from to be timed; needs torch, but no GPU.
+"""Write ONNX files with random weights, of which TensorRT engines are built and timed; needs torch, but no GPU.
 
-Each network gets a folder, NAME_HEIGHTxWIDTH, with its checkpoint model.pth and GRAPH_PRECISION.onnx. Files that are
-there already are left as they are.
-
-example: python benchmarks/random_networks.py osnet_x1_0 --graphs plain end_dense --output /tmp/networks
+Each network gets a folder, NAME_HEIGHTxWIDTH, with its checkpoint model.pth and files GRAPH_PRECISION.onnx. Existing
+files are not written again.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import get_args
 
 from tqdm import tqdm
 
-from benchmarks.measuring.cases import PRECISIONS, Case, size
-from benchmarks.measuring.engines import write_networks
+from benchmarks.measuring.random_engines import write_networks
+from benchmarks.measuring.sized_network import PRECISIONS, SizedNetwork, parse_size
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from export.graph.variants import Graph
+
+_EXAMPLES = "example: python benchmarks/random_networks.py osnet_x1_0 --graphs plain end_dense --output /tmp/networks"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the files. Returns 0 if all could be written; the sentences of the others stand on stderr."""
+    """Write the files. Returns the exit code.
+
+    Raises:
+        ConfigError: some could not be written; holds the reason of each.
+    """
     arguments = _parser().parse_args(argv)
-    cases = [Case(name, *found) for name in arguments.architectures for found in arguments.sizes]
+    cases = [SizedNetwork(name, *found) for name in arguments.architectures for found in arguments.sizes]
     faults = []
     for case in tqdm(cases, desc="networks", unit="network", disable=None):
         folder = arguments.output / str(case).replace(" ", "_")
@@ -34,14 +37,21 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("architectures", nargs="+", help="such as osnet_x1_0")
-    parser.add_argument("--sizes", type=size, nargs="+", default=[(256, 128)], help="HEIGHTxWIDTH (default: 256x128)")
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="osnet_x1_0 --output /tmp/networks",
+        next_step="python benchmarks/tensorrt_smoke.py builds engines of the files",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("architectures", nargs="+", help="names of networks, such as osnet_x1_0")
+    parser.add_argument(
+        "--sizes", type=parse_size, nargs="+", default=[(256, 128)], help="HEIGHTxWIDTH (default: 256x128)"
+    )
     parser.add_argument("--graphs", nargs="+", choices=get_args(Graph), default=["plain"], help="(default: plain)")
     precisions = PRECISIONS["tensorrt"]
     parser.add_argument("--precisions", nargs="+", choices=precisions, default=precisions, help="(default: all)")
-    parser.add_argument("--output", type=Path, required=True, help="folder")
+    parser.add_argument("--output", type=Path, required=True, help="folder for the networks' folders")
     return parser
 
 

@@ -1,11 +1,9 @@
-"""Time and memory of ranking and re-ranking beside plain references, each in a process of its own; write a record.
+"""Measure time and memory of ranking and re-ranking, ours beside plain references; write a record.
 
-The references are written here, as literally as their descriptions: a full distance matrix that is sorted row by row,
-and k-reciprocal re-ranking with full matrices over all images. Descriptors are generated: identities, cameras, noise.
+Each job runs in a process of its own. The references follow the descriptions literally: a full distance matrix, sorted
+row by row, and k-reciprocal re-ranking with full matrices over all images. The descriptors are generated.
 """
 
-import argparse
-import json
 import multiprocessing
 import os
 import platform
@@ -23,48 +21,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.scoring.distances import distance_blocks
 from train.scoring.metrics import retrieval_of_blocks
 from train.scoring.rerank import Reranking, reranked_blocks
 
-ROOT = Path(__file__).resolve().parent.parent
 _IMAGES_PER_IDENTITY = 25
 _CAMERAS = 6
-Descriptors = NDArray[np.float32]
-Rows = NDArray[np.floating]
+DescriptorRows = NDArray[np.float32]
+DistanceRows = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Size:
-    """How many descriptors of which length."""
+class SearchSize:
+    """Number of queries and gallery images, and the length of their descriptors."""
 
     queries: int
     gallery: int
     length: int
 
 
-MARKET_1501 = Size(queries=3368, gallery=15913, length=512)
-ALL_OF_MARKET_1501 = Size(queries=3368, gallery=15913, length=2048)
-WHERE_DENSE_FITS = Size(queries=1048, gallery=4952, length=2048)
-_SMALL = Size(queries=120, gallery=600, length=64)
+MARKET_1501 = SearchSize(queries=3368, gallery=15913, length=512)
+ALL_OF_MARKET_1501 = SearchSize(queries=3368, gallery=15913, length=2048)
+WHERE_DENSE_FITS = SearchSize(queries=1048, gallery=4952, length=2048)
+_SMALL = SearchSize(queries=120, gallery=600, length=64)
 
 
 @dataclass(frozen=True)
-class Split:
+class LabelledDescriptors:
     """Generated descriptors of unit length with their labels."""
 
-    descriptors: Descriptors
+    descriptors: DescriptorRows
     identities: NDArray[np.int64]
     cameras: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a job found. distances_s: the share of its time that went into distances."""
+class JobScores:
+    """What a job found. distances_s: the part of its time that was spent on distances."""
 
     mean_ap: float
     rank1: float
@@ -72,11 +70,11 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Run:
+class JobRun:
     """One job on one size: median seconds from descriptors to scores, and the peak memory of its whole process."""
 
     job: str
-    size: Size
+    size: SearchSize
     seconds: float
     distances_s: float
     peak_mib: float
@@ -98,34 +96,33 @@ def main(argv: list[str] | None = None) -> int:
     ]
     if arguments.small:
         plan = [(job, _SMALL) for job, _ in plan[:-1]]
-    output = arguments.output or ROOT / "benchmarks" / "records" / "retrieval.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = arguments.output or record_folder() / "retrieval.json"
     rounds = [[_in_own_process(job, size) for job, size in plan] for _ in range(arguments.rounds)]
     runs = [_median(list(same)) for same in zip(*rounds, strict=True)]
-    output.write_text(json.dumps(_record(runs, rounds=arguments.rounds), indent=2) + "\n")
+    write_record(output, _record(runs, rounds=arguments.rounds))
     print(_table(runs))
     print(f"{read_cpu_name()}, {os.cpu_count()} cores; record: {output}")
     return 0
 
 
-def _in_own_process(job: str, size: Size) -> Run:
-    """Only a process that did nothing else has the job's peak memory."""
+def _in_own_process(job: str, size: SearchSize) -> JobRun:
+    """Run one job in a new process, so that the process's peak memory is the job's."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, job, size).result()
 
 
-def _measure(job: str, size: Size) -> Run:
+def _measure(job: str, size: SearchSize) -> JobRun:
     query, gallery = _generate(size)
     start = time.perf_counter()
     scores = JOBS[job](query, gallery)
     seconds = time.perf_counter() - start
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return Run(job, size, seconds, scores.distances_s, peak_mib, scores.mean_ap, scores.rank1)
+    return JobRun(job, size, seconds, scores.distances_s, peak_mib, scores.mean_ap, scores.rank1)
 
 
-def _median(runs: list[Run]) -> Run:
+def _median(runs: list[JobRun]) -> JobRun:
     """Medians over the rounds; the largest memory. The scores are the same in each."""
-    return Run(
+    return JobRun(
         job=runs[0].job,
         size=runs[0].size,
         seconds=round(statistics.median(run.seconds for run in runs), 3),
@@ -136,37 +133,41 @@ def _median(runs: list[Run]) -> Run:
     )
 
 
-def _generate(size: Size) -> tuple[Split, Split]:
-    """Queries and gallery in which people are found again, but not always."""
+def _generate(size: SearchSize) -> tuple[LabelledDescriptors, LabelledDescriptors]:
+    """Queries and gallery of generated people, of whom most are found again, but not all."""
     random = np.random.default_rng(0)
     people = max(2, size.gallery // _IMAGES_PER_IDENTITY)
     centres = random.standard_normal((people, size.length), np.float32)
     views = 0.3 * random.standard_normal((_CAMERAS, size.length), np.float32)
     noise = np.float32(0.5 * size.length**0.25)  # people are as hard to tell apart at any length
 
-    def split(count: int) -> Split:
+    def split(count: int) -> LabelledDescriptors:
         identities, cameras = random.integers(1, people, count), random.integers(0, _CAMERAS, count)
         rows = centres[identities]
         rows += views[cameras]
         for row in rows:  # row by row: the noise takes no memory that the jobs would be charged with
             row += noise * random.standard_normal(size.length, np.float32)
-        return Split(normalise(rows), identities, cameras)
+        return LabelledDescriptors(normalise(rows), identities, cameras)
 
     return split(size.queries), split(size.gallery)
 
 
-def _our_ranking(query: Split, gallery: Split) -> Scores:
+def _our_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
     return _ranked(partial(distance_blocks, distance="cosine"), query, gallery)
 
 
-def _our_reranking(query: Split, gallery: Split) -> Scores:
+def _our_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
     return _ranked(reranked_blocks, query, gallery)
 
 
-def _ranked(distances: Callable[[Descriptors, Descriptors], Iterator[Rows]], query: Split, gallery: Split) -> Scores:
+def _ranked(
+    distances: Callable[[DescriptorRows, DescriptorRows], Iterator[DistanceRows]],
+    query: LabelledDescriptors,
+    gallery: LabelledDescriptors,
+) -> JobScores:
     spent = []
 
-    def timed() -> Iterator[Rows]:
+    def timed() -> Iterator[DistanceRows]:
         start = time.perf_counter()
         for block in distances(query.descriptors, gallery.descriptors):
             spent.append(time.perf_counter() - start)
@@ -180,17 +181,19 @@ def _ranked(distances: Callable[[Descriptors, Descriptors], Iterator[Rows]], que
         query_cameras=query.cameras,
         gallery_cameras=gallery.cameras,
     )
-    return Scores(found.mean_ap, found.rank(1), sum(spent))
+    return JobScores(found.mean_ap, found.rank(1), sum(spent))
 
 
-def _plain_ranking(query: Split, gallery: Split) -> Scores:
+def _plain_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
     start = time.perf_counter()
     distances = 1 - query.descriptors @ gallery.descriptors.T
     return _plainly_ranked(distances, query, gallery, distances_s=time.perf_counter() - start)
 
 
-def _plainly_ranked(distances: Descriptors, query: Split, gallery: Split, *, distances_s: float) -> Scores:
-    """Sort each row, drop what does not count, walk down."""
+def _plainly_ranked(
+    distances: DescriptorRows, query: LabelledDescriptors, gallery: LabelledDescriptors, *, distances_s: float
+) -> JobScores:
+    """Sort each row, drop gallery images of the query's camera, and compute average precision and rank-1."""
     order = np.argsort(distances, axis=1)
     precisions, firsts = [], []
     for row, identity, camera in zip(order, query.identities, query.cameras, strict=True):
@@ -200,11 +203,11 @@ def _plainly_ranked(distances: Descriptors, query: Split, gallery: Split, *, dis
             precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
             precisions.append(float((precision * hits).sum() / hits.sum()))
             firsts.append(int(hits.argmax()))
-    return Scores(float(np.mean(precisions)), float(np.mean(np.array(firsts) == 0)), distances_s)
+    return JobScores(float(np.mean(precisions)), float(np.mean(np.array(firsts) == 0)), distances_s)
 
 
-def _plain_reranking(query: Split, gallery: Split) -> Scores:
-    """Every distance, rank and encoding in a matrix over all images."""
+def _plain_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
+    """k-reciprocal re-ranking with matrices of distances, ranks and encodings over all images."""
     start = time.perf_counter()
     settings = Reranking()
     rows = np.concatenate([query.descriptors, gallery.descriptors])
@@ -227,7 +230,7 @@ def _plain_reranking(query: Split, gallery: Split) -> Scores:
     return _plainly_ranked(result[:, queries:], query, gallery, distances_s=time.perf_counter() - start)
 
 
-def _plain_encodings(original: Descriptors, order: NDArray[np.int64], *, k1: int) -> Descriptors:
+def _plain_encodings(original: DescriptorRows, order: NDArray[np.int64], *, k1: int) -> DescriptorRows:
     encodings = np.zeros_like(original)
     for image in range(len(original)):
         own = _plain_reciprocal(order, image, count=k1 + 1)
@@ -247,7 +250,7 @@ def _plain_reciprocal(order: NDArray[np.int64], image: int, *, count: int) -> ND
     return np.asarray(nearest[(order[nearest, :count] == image).any(axis=1)])
 
 
-JOBS: dict[str, Callable[[Split, Split], Scores]] = {
+JOBS: dict[str, Callable[[LabelledDescriptors, LabelledDescriptors], JobScores]] = {
     "ranking, ours": _our_ranking,
     "ranking, plain": _plain_ranking,
     "re-ranking, ours": _our_reranking,
@@ -255,7 +258,7 @@ JOBS: dict[str, Callable[[Split, Split], Scores]] = {
 }
 
 
-def _record(runs: list[Run], *, rounds: int) -> dict[str, Any]:
+def _record(runs: list[JobRun], *, rounds: int) -> dict[str, Any]:
     return {
         "benchmark": "retrieval",
         "created": read_utc(),
@@ -271,7 +274,7 @@ def _record(runs: list[Run], *, rounds: int) -> dict[str, Any]:
     }
 
 
-def _table(runs: list[Run]) -> str:
+def _table(runs: list[JobRun]) -> str:
     rows = [f"{'job':20}{'images':>16}{'length':>8}{'seconds':>10}{'distances':>11}{'peak MiB':>10}{'mAP':>10}"]
     for run_ in runs:
         images = f"{run_.size.queries} x {run_.size.gallery}"
@@ -282,11 +285,16 @@ def _table(runs: list[Run]) -> str:
     return "\n".join(rows)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python benchmarks/retrieval.py --rounds 3")
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--rounds 1",
+        next_step="benchmarks/README.md shows the records as tables",
+        examples="example: python benchmarks/retrieval.py --rounds 3",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each job (default: %(default)s)")
-    parser.add_argument("--small", action="store_true", help="a quick try on few images; shows no bar")
-    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/retrieval.json)")
+    parser.add_argument("--small", action="store_true", help="a quick try on few images, whose figures mean nothing")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/retrieval.json)")
     return parser
 
 

@@ -1,6 +1,6 @@
-"""Images per second of our training loop beside Torchreid's, alternating in one run; writes a record.
+"""Measure images per second of our training loop and of Torchreid's, in turns; write a record.
 
-The record is written after each measurement, so a run that is stopped leaves what it found.
+The record is written after each measurement, so that a stopped run leaves what it found.
 """
 
 import argparse
@@ -21,9 +21,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.measuring.sized_network import SizedNetwork, parse_size
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.machine.mixed_precision import precision_for
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +41,7 @@ examples:
   python benchmarks/train_speed.py --peer-python /tmp/peer_venv/bin/python
   python benchmarks/train_speed.py --networks osnet_x0_25 --sizes 128x64 --rounds 1 --steps 2
 
-Torchreid wants old packages, so it lives in an environment of its own:
+Torchreid needs old packages, and so an environment of its own:
   python -m venv /tmp/peer_venv && /tmp/peer_venv/bin/pip install torch torchvision
   /tmp/peer_venv/bin/pip install --no-deps torchreid==0.2.5 && /tmp/peer_venv/bin/pip install \\
       gdown numpy pillow scipy h5py six tensorboard opencv-python-headless matplotlib
@@ -48,17 +50,8 @@ Without --peer-python the peer is Torchreid's loop written again, and the record
 
 
 @dataclass(frozen=True)
-class Case:
-    """What is trained."""
-
-    network: str
-    height_px: int
-    width_px: int
-
-
-@dataclass(frozen=True)
-class Speed:
-    """One loop on one case. times_peer: the ratio of medians, larger is faster; None while the peer is not timed."""
+class LoopSpeed:
+    """One loop on one network. times_peer: the ratio of medians, larger is faster; None until the peer was timed."""
 
     network: str
     height_px: int
@@ -76,37 +69,37 @@ def main(argv: list[str] | None = None) -> int:
         raise ConfigError("--rounds, --steps and --batch must be at least 1")
     peer = "restated" if arguments.peer_python is None else "torchreid"
     loops = [peer, _OURS, *([_COMPILED] if arguments.compile else [])]
-    cases = [Case(network, *size) for size in arguments.sizes for network in arguments.networks]
-    speeds: list[Speed] = []
+    cases = [SizedNetwork(network, *size) for size in arguments.sizes for network in arguments.networks]
+    output = arguments.output or record_folder() / "train_speed.json"
+    speeds: list[LoopSpeed] = []
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder))
         for measured in _measure(cases, loops, data=Path(folder), arguments=arguments):
             speeds = [_speed(case, loop, measured, peer=peer) for case, loop in measured]
             names = {one.loop for (_, loop), (one, *_) in measured.items() if loop == peer}
             record = _record(speeds, arguments=arguments, peer=names.pop() if names else peer)
-            arguments.output.parent.mkdir(parents=True, exist_ok=True)
-            arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+            write_record(output, record)
     print(_table(speeds))
-    print(f"{record['device']}, {record['threads']} threads; record: {arguments.output}")
+    print(f"{record['device']}, {record['threads']} threads; record: {output}")
     return 0
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What one process reported."""
+class LoopRound:
+    """What one process measured."""
 
     loop: str
     images_per_s: float
 
 
-Measurements = dict[tuple[Case, str], list["Measured"]]
-"""By network and loop, in that order, what each round gave."""
+Measurements = dict[tuple[SizedNetwork, str], list["LoopRound"]]
+"""What each round gave, by network and loop."""
 
 
 def _measure(
-    cases: Sequence[Case], loops: Sequence[str], *, data: Path, arguments: argparse.Namespace
+    cases: Sequence[SizedNetwork], loops: Sequence[str], *, data: Path, arguments: argparse.Namespace
 ) -> Iterator[Measurements]:
-    """A process per measurement, in random order within each round. Yields after each what there is so far."""
+    """Measure in a process each, the loops in random order in each round. Yields all results so far after each."""
     order = random.Random(0)
     measured: Measurements = {}
     for _ in tqdm(range(arguments.rounds), desc="rounds", disable=None):
@@ -119,10 +112,10 @@ def _measure(
                 }
 
 
-def _time(case: Case, loop: str, *, data: Path, arguments: argparse.Namespace) -> Measured:
+def _time(case: SizedNetwork, loop: str, *, data: Path, arguments: argparse.Namespace) -> LoopRound:
     python = arguments.peer_python if loop == "torchreid" else sys.executable
     options = {
-        "--network": case.network,
+        "--network": case.architecture,
         "--data": data,
         "--height": case.height_px,
         "--width": case.width_px,
@@ -136,14 +129,16 @@ def _time(case: Case, loop: str, *, data: Path, arguments: argparse.Namespace) -
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
-        raise ConfigError(f"the loop {loop} failed on {case.network}: {last[0]}; try it alone: {' '.join(command)}")
+        raise ConfigError(
+            f"the loop {loop} failed on {case.architecture}: {last[0]}; try it alone: {' '.join(command)}"
+        )
     found = json.loads(done.stdout)
     seconds = median(found["epoch_s"]) + found["reading_s"] / _RUN_EPOCHS
-    return Measured(found["loop"], arguments.steps * arguments.batch / seconds)
+    return LoopRound(found["loop"], arguments.steps * arguments.batch / seconds)
 
 
 def _write_images(folder: Path) -> None:
-    """JPEG files with as much detail as small crops of people have: blurred noise over colour patches."""
+    """Write JPEG files with about as much detail as small crops of people: blurred noise over colour patches."""
     random_ = np.random.default_rng(0)
     height, width = _IMAGE_PX
     for number in range(_FILES):
@@ -153,11 +148,11 @@ def _write_images(folder: Path) -> None:
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), image)
 
 
-def _speed(case: Case, loop: str, measured: Measurements, *, peer: str) -> Speed:
+def _speed(case: SizedNetwork, loop: str, measured: Measurements, *, peer: str) -> LoopSpeed:
     values = [one.images_per_s for one in measured[case, loop]]
     peers = [one.images_per_s for one in measured.get((case, peer), ())]
-    return Speed(
-        network=case.network,
+    return LoopSpeed(
+        network=case.architecture,
         height_px=case.height_px,
         width_px=case.width_px,
         loop=measured[case, loop][0].loop,
@@ -167,7 +162,7 @@ def _speed(case: Case, loop: str, measured: Measurements, *, peer: str) -> Speed
     )
 
 
-def _record(speeds: Sequence[Speed], *, arguments: argparse.Namespace, peer: str) -> dict[str, object]:
+def _record(speeds: Sequence[LoopSpeed], *, arguments: argparse.Namespace, peer: str) -> dict[str, object]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
         "benchmark": "train_speed",
@@ -198,7 +193,7 @@ def _record(speeds: Sequence[Speed], *, arguments: argparse.Namespace, peer: str
     }
 
 
-def _table(speeds: Sequence[Speed]) -> str:
+def _table(speeds: Sequence[LoopSpeed]) -> str:
     rows = [f"{'network':14}{'input':>9}  {'loop':32}{'images/s':>10}{'x peer':>8}"]
     for one in speeds:
         size = f"{one.height_px}x{one.width_px}"
@@ -208,28 +203,30 @@ def _table(speeds: Sequence[Speed]) -> str:
     return "\n".join(rows)
 
 
-def _size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return int(height), int(width)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--networks osnet_x0_25 --sizes 128x64 --rounds 1 --steps 2",
+        next_step="benchmarks/README.md shows the records as tables",
+        examples=_EXAMPLES,
     )
     has_gpu = torch.cuda.is_available()
     sizes = [(256, 128)] if has_gpu else [(128, 64), (256, 128)]
-    parser.add_argument("--peer-python", type=Path, help="interpreter of an environment that has Torchreid")
-    parser.add_argument("--networks", nargs="+", default=["osnet_x0_25", "osnet_x1_0"])
-    parser.add_argument("--sizes", nargs="+", type=_size, default=sizes, help="HEIGHTxWIDTH")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--peer-python", type=Path, help="Python of the environment that has Torchreid")
+    parser.add_argument(
+        "--networks", nargs="+", default=["osnet_x0_25", "osnet_x1_0"], help="(default: OSNet x0.25, x1.0)"
+    )
+    parser.add_argument("--sizes", nargs="+", type=parse_size, default=sizes, help="HEIGHTxWIDTH")
+    parser.add_argument("--batch", type=int, default=64, help="images per step (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=200 if has_gpu else 8, help="batches that are timed")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of PyTorch on the CPU")
+    parser.add_argument("--rounds", type=int, default=3, help="measurements of each loop (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=os.cpu_count() or 1, help="threads of PyTorch on the CPU (default: all cores)"
+    )
     parser.add_argument(
         "--compile", action="store_true", help="time our loop with torch.compile too; it takes a minute to start"
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "records" / "train_speed.json")
+    parser.add_argument("--output", type=Path, help="record (default: benchmarks/records/MACHINE/train_speed.json)")
     return parser
 
 

@@ -1,11 +1,8 @@
-"""Train by a recipe for as many epochs as fit into the time, and keep what a reader needs of the run.
+"""Train a recipe for as many epochs as fit into the given time; write a record, keep what a reader needs of the run.
 
-Two epochs are tried first; from what they take follows how many a whole run may have, its schedule in proportion. The
-folder that is kept holds settings, log, curves, scores and a manifest, and the checkpoint if that is small. A run that
-is stopped leaves its log there, too.
-
-example: python benchmarks/training_in_time.py osnet_cuhk03:scratch_x0_25 --data DIR --seconds 180 --runs /tmp/runs \\
-    --output record.json
+Two epochs are tried first. Their time decides how many epochs the whole run gets; its schedule is shortened in
+proportion. --keep copies settings, log, curves, scores and manifest, and the checkpoint if it is small; of a stopped
+run only the log.
 """
 
 import argparse
@@ -20,11 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.records import write_record
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import raise_terminated, run
+from edge_runtime.contract.script import ScriptParser, raise_terminated, run
 from train.recipes.catalog import find_recipe
 
 ROOT = Path(__file__).resolve().parent.parent
+_EXAMPLES = """\
+example:
+  python benchmarks/training_in_time.py osnet_cuhk03:scratch_x0_25 --data DATA --seconds 180 \\
+      --runs runs --output record.json
+"""
 _TRIED_EPOCHS = 2
 _SAFETY = 0.85
 _LARGEST_CHECKPOINT_MB = 4
@@ -34,13 +37,13 @@ _KEPT = ("settings.json", "log.jsonl", "curves.png", "scores.json", "model.pth.j
 
 @dataclass(frozen=True)
 class Pace:
-    """What a short run took. once_s: to start, to read the images and to score."""
+    """What a short run took. once_s: time outside the epochs: to start, to read the images and to score."""
 
     epoch_s: float
     once_s: float
 
     def epochs_in(self, seconds: float) -> int:
-        """How many epochs a run of so many seconds can have, with some to spare."""
+        """How many epochs fit into so many seconds, with a margin."""
         return int((_SAFETY * seconds - self.once_s) / self.epoch_s)
 
 
@@ -65,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             _keep(folder, kept)
         facts = {"recipe": arguments.recipe, "epochs": epochs, "epoch_s": round(pace.epoch_s, 2)}
         record = record_head("training_in_time") | facts | _outcome(folder)
-        arguments.output.write_text(json.dumps(record, indent=2) + "\n")
+        write_record(arguments.output, record)
     return 0
 
 
@@ -84,11 +87,11 @@ def _train(arguments: argparse.Namespace, *, epochs: int, runs: Path) -> None:
     command = [sys.executable, str(ROOT / "train" / "run.py"), arguments.recipe, "--data", str(arguments.data)]
     done = subprocess.run([*command, "--epochs", str(epochs), "--output", str(runs)], check=False)
     if done.returncode:
-        raise ConfigError(f"train/run.py ended with exit code {done.returncode}; its own words stand above")
+        raise ConfigError(f"train/run.py ended with exit code {done.returncode}; its messages are above")
 
 
 def _name(recipe: str) -> str:
-    """As train/run.py calls the folder of a run."""
+    """The name that train/run.py gives to the folder of a run."""
     return f"{recipe.replace(':', '-')}-seed0"
 
 
@@ -98,7 +101,7 @@ def _log(folder: Path) -> list[dict[str, Any]]:
 
 
 def _outcome(folder: Path) -> dict[str, Any]:
-    """The scores; of a run that was stopped, how far it came."""
+    """The scores, and how many epochs were finished."""
     log, scores = _log(folder), folder / "scores.json"
     return {
         "finished_epochs": len(log),
@@ -118,14 +121,19 @@ def _keep(folder: Path, kept: Path) -> None:
             shutil.copyfile(folder / name, kept / name)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="as train/run.py --list shows it")
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="RECIPE --data DATA --seconds 600 --runs /tmp/runs --output record.json",
+        next_step="train/run.py trains the whole recipe",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("recipe", help="name of a recipe, see train/run.py --list")
     parser.add_argument("--data", type=Path, required=True, help="folder of the recipe's data set")
-    parser.add_argument("--seconds", type=float, required=True, help="for all of it")
+    parser.add_argument("--seconds", type=float, required=True, help="time for everything")
     parser.add_argument("--runs", type=Path, required=True, help="folder for the runs")
-    parser.add_argument("--output", type=Path, required=True, help="record")
-    parser.add_argument("--keep", type=Path, help="folder in which gpu_RECIPE-seed0 keeps what a reader needs")
+    parser.add_argument("--output", type=Path, required=True, help="record to write")
+    parser.add_argument("--keep", type=Path, help="folder that gets gpu_RECIPE-seed0, what is kept of the run")
     return parser
 
 

@@ -63,12 +63,12 @@ CHOICES = (
     Choice(
         backend="onnxruntime",
         kept_in_float=("descriptor",),
-        decided_by="benchmarks/records/sensitivity_osnet_x1_0_onnxruntime.json",
+        decided_by="benchmarks/records/cpu-epyc/sensitivity_osnet_x1_0_onnxruntime.json",
     ),
     Choice(
         backend="openvino",
         kept_in_float=("gates", "sums", "descriptor"),
-        decided_by="benchmarks/records/sensitivity_osnet_x0_25_openvino.json",
+        decided_by="benchmarks/records/cpu-epyc/sensitivity_osnet_x0_25_openvino.json",
     ),
     Choice(
         backend="tensorrt",

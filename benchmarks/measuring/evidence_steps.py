@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measuring.step import LIMIT_S, Command, Step
+from benchmarks.measuring.records import RECORDS
+from benchmarks.measuring.timed_steps import LIMIT_S, Command, Step
 from edge_runtime.contract.manifest import manifest_path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CALIBRATION = ROOT / "benchmarks" / "records" / "calibration_cuhk03.json"
+_CALIBRATION = RECORDS / "cpu-epyc" / "calibration_cuhk03.json"
 _OSNETS = ("osnet_x1_0", "osnet_x0_25")
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _PRECISIONS = ("fp16", "int8", "fp32")
@@ -67,7 +68,7 @@ class _Group:
         )
 
 
-def steps(site: Site) -> tuple[Step, ...]:
+def list_steps(site: Site) -> tuple[Step, ...]:
     """All of them, in order; weights are minutes of 25."""
     return (
         Step("tensorrt", "TensorRT builds and runs engines that agree with ONNX Runtime", 3, _tensorrt(site)),
@@ -311,7 +312,7 @@ def _trained(site: Site, recipe: str) -> Command:
 
 
 def _crop_kernel(site: Site) -> tuple[Command, ...]:
-    script = _script(site.tensorrt_python, "benchmarks/crop_kernel.py")
+    script = _script(site.tensorrt_python, "benchmarks/gpu_cropping.py")
     return (Command(script, unavailable=site.no_device or site.no_pycuda),)
 
 

@@ -1,4 +1,4 @@
-"""A Jetson's power rails, clocks and power mode, as its kernel shows them under /sys. On other machines: nothing.
+"""Power rails, clocks and power mode of a Jetson, read from /sys. Other machines have none of them.
 
 Not run on a Jetson yet: names of files and rails are those of NVIDIA's documents and of the kernel's ina3221 driver.
 """
@@ -25,7 +25,7 @@ _SAMPLE_S = 0.05
 _STEADY = 0.97  # of the highest clock seen; the governor's steps are larger than the rest
 _ROUNDS_PER_RUN = 10
 
-Key = tuple[str, int]
+NetworkBatch = tuple[str, int]
 """A network's name and a batch size."""
 
 
@@ -38,14 +38,14 @@ class Rail:
     channel: int
 
     def power_mw(self) -> float:
-        """What flows now."""
+        """Power now, in milliwatts."""
         volts, amperes = (_number(self.folder / f"{kind}{self.channel}_input") or 0 for kind in ("in", "curr"))
         return volts * amperes / 1000
 
 
 @dataclass(frozen=True)
 class Energy:
-    """Filled when the `with` block of `Jetson.metered` ends. mean_w: over all that is measured, idle power included."""
+    """Power samples, complete when the `with` block of `Jetson.metered` ends; idle power is included."""
 
     samples_mw: list[float] = field(default_factory=list)
 
@@ -59,16 +59,17 @@ class Jetson:
     """The board whose files lie under `root`. Reads only."""
 
     def __init__(self, root: Path) -> None:
+        """root: `/`, or a folder with the same files."""
         self._root = root
         rails = list(_rails(root))
         whole = [rail for rail in rails if rail.name == _TOTAL]
         self.rails = tuple(whole or rails)
-        """Those that add up to the module's power, each once."""
+        """The rails whose sum is the module's power."""
         clocks = [folder for pattern in _GPU_CLOCKS for folder in sorted(root.glob(pattern))]
         self._gpu_clock = clocks[0] / "cur_freq" if clocks else None
 
     def facts(self) -> dict[str, object]:
-        """What a record needs to say about the board's state."""
+        """The board's state, for a record."""
         cpu_khz = _number(self._root / _CPU_CLOCK / "scaling_cur_freq")
         cpu_most_khz = _number(self._root / _CPU_CLOCK / "cpuinfo_max_freq")
         return {
@@ -121,20 +122,20 @@ def find_jetson(root: Path = Path("/")) -> Jetson | None:
 
 @dataclass(frozen=True)
 class SteadySamples:
-    """Milliseconds by network and batch, and how many runs were dropped because the clock dipped."""
+    """Milliseconds by network and batch, and how many runs were dropped because the clock was low."""
 
-    samples: Mapping[Key, NDArray[np.float64]]
+    samples: Mapping[NetworkBatch, NDArray[np.float64]]
     runs: int
     dropped: int
 
 
 def interleave_steadily(
-    calls: Mapping[Key, Call], *, rounds: int, clock_hz: Callable[[], float | None] | None
+    calls: Mapping[NetworkBatch, Call], *, rounds: int, clock_hz: Callable[[], float | None] | None
 ) -> SteadySamples:
-    """`interleave` in short runs; those before or after which the clock is below the highest one seen are dropped.
+    """`interleave` in short runs, without those before or after which the clock was below the highest one seen.
 
-    clock_hz: None where there is no clock to watch; then it is one run and nothing is dropped. If the clock dipped in
-    every run but the fastest, that one is left.
+    clock_hz: reads the clock; None if there is none to read, then it is one run and nothing is dropped. The run with
+    the highest clock is always kept.
     """
     if clock_hz is None or clock_hz() is None:
         return SteadySamples(interleave(calls, rounds=rounds), runs=1, dropped=0)

@@ -1,6 +1,5 @@
-"""What a latency record holds, how it is read again, and how two of them are compared."""
+"""The contents of a latency record, how they are read again, and how two records are compared."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,23 +8,23 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.measuring.roofline import Cost, Peaks, arithmetic_ms, layerwise_ms
+from benchmarks.measuring.roofline import NetworkCost, Peaks, arithmetic_ms, layerwise_ms
 from edge_runtime.contract.errors import ConfigError
 
 EAGER = "PyTorch eager"
-"""The network that every other one is compared with."""
+"""Name of the peer whose time the others are divided by."""
 
 Samples = Mapping[tuple[str, int], NDArray[np.float64]]
 """Milliseconds per call, by network and batch."""
 
-Row = TypeVar("Row")
+_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
-class Network:
-    """One of the networks that were timed. sha256: the engine's digest, None for random weights.
+class TimedNetwork:
+    """One engine or peer that was timed. sha256: the engine's digest, None for random weights.
 
-    is_peer: it is a usual way to run the network, timed for comparison.
+    is_peer: a usual way to run the network, timed for comparison.
     """
 
     name: str
@@ -39,12 +38,12 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Timing:
+class CallTiming:
     """Wall time of one call on a batch.
 
-    times_eager: the ratio of medians to PyTorch eager, larger is faster; None where that was not timed. arithmetic_ms,
-    layerwise_ms: the least time by the machine's peaks, see `roofline`; times_arithmetic: the median over the former, 1
-    would be the limit.
+    times_eager: PyTorch eager's median over this one, larger is faster; None if eager was not timed.
+    arithmetic_ms, layerwise_ms: the least time by the machine's peaks, see `roofline`. times_arithmetic: the median
+    over arithmetic_ms; the limit is 1.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Alone:
+class IsolatedTiming:
     """A network in a process of its own, one call after the other, counted as MLPerf Inference counts.
 
     Single stream: one image at a time, 90th percentile. Multi-stream: eight at a time, 99th percentile. The runs are
@@ -78,56 +77,66 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class CaseResult:
-    """All networks of one architecture and input size. Numbers of the cost are per image.
+class LatencyResult:
+    """All engines and peers of one architecture and input size. mult_adds, weights, values: of one image.
 
-    runs_dropped: how many short runs were left out because the clock dipped.
+    runs_dropped: number of short runs that were left out because the clock was low.
     """
 
     architecture: str
     input: tuple[int, int]
-    networks: tuple[Network, ...]
-    timings: tuple[Timing, ...]
-    alone: tuple[Alone, ...] = ()
+    networks: tuple[TimedNetwork, ...]
+    timings: tuple[CallTiming, ...]
+    alone: tuple[IsolatedTiming, ...] = ()
     mult_adds: int | None = None
     weights: int | None = None
     values: int | None = None
     runs_dropped: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """As it stands in a record."""
+        """As a record holds it."""
         return asdict(self)
 
 
-def timings_of(
-    samples: Samples, networks: Iterable[Network], *, cost: Cost | None, peaks: Peaks | None
-) -> tuple[Timing, ...]:
-    """Turn samples into what the record holds. cost, peaks: None where they are not known; then there is no limit."""
+def summarise_samples(
+    samples: Samples, networks: Iterable[TimedNetwork], *, cost: NetworkCost | None, peaks: Peaks | None
+) -> tuple[CallTiming, ...]:
+    """Summarise samples for the record. cost, peaks: None if unknown; then the limits are None, too."""
     precisions = {network.name: network.precision for network in networks}
     return tuple(
-        _timing(*key, values, eager=samples.get((EAGER, key[1])), precision=precisions[key[0]], cost=cost, peaks=peaks)
-        for key, values in samples.items()
+        _timing(
+            (name, batch),
+            values,
+            eager=samples.get((EAGER, batch)),
+            limits=_limits(cost, peaks, precision=precisions[name], batch=batch),
+        )
+        for (name, batch), values in samples.items()
     )
 
 
+def _limits(
+    cost: NetworkCost | None, peaks: Peaks | None, *, precision: str, batch: int
+) -> tuple[float | None, float | None]:
+    """Milliseconds of the arithmetic alone, and layer by layer with the traffic; None if unknown."""
+    if cost is None or peaks is None:
+        return None, None
+    arithmetic = arithmetic_ms(cost, peaks, precision=precision, batch=batch)
+    return arithmetic, layerwise_ms(cost, peaks, precision=precision, batch=batch)
+
+
 def _timing(
-    name: str,
-    batch: int,
+    key: tuple[str, int],
     values: NDArray[np.float64],
     *,
     eager: NDArray[np.float64] | None,
-    precision: str,
-    cost: Cost | None,
-    peaks: Peaks | None,
-) -> Timing:
+    limits: tuple[float | None, float | None],
+) -> CallTiming:
+    """key: name and batch."""
     median, p95, p99 = (float(value) for value in np.percentile(values, [50, 95, 99]))
-    least = layerwise = None
-    if cost and peaks:
-        least = arithmetic_ms(cost, peaks, precision=precision, batch=batch)
-        layerwise = layerwise_ms(cost, peaks, precision=precision, batch=batch)
-    return Timing(
-        name=name,
-        batch=batch,
+    least, layerwise = limits
+    return CallTiming(
+        name=key[0],
+        batch=key[1],
         median_ms=round(median, 3),
         p95_ms=round(p95, 3),
         times_eager=None if eager is None else round(float(np.median(eager)) / median, 2),
@@ -138,28 +147,11 @@ def _timing(
     )
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """A record of any benchmark.
+def parse_results(record: Mapping[str, Any], *, source: Path) -> tuple[LatencyResult, ...]:
+    """The results in a latency record, which holds one or several.
 
     Raises:
-        ConfigError: it is missing or no JSON object.
-    """
-    try:
-        record = json.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"expected a record at {path}, found none: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is no record: {error}") from error
-    if not isinstance(record, dict):
-        raise ConfigError(f"{path} is no record: expected an object, found {type(record).__name__}")
-    return record
-
-
-def cases_of(record: Mapping[str, Any], *, source: Path) -> tuple[CaseResult, ...]:
-    """The cases of a latency record, which holds one or many.
-
-    Raises:
-        ConfigError: it is the record of something else.
+        ConfigError: it is the record of another benchmark.
     """
     try:
         return tuple(_case(found) for found in record.get("cases", [record]))
@@ -167,13 +159,13 @@ def cases_of(record: Mapping[str, Any], *, source: Path) -> tuple[CaseResult, ..
         raise ConfigError(f"{source} is no record of benchmarks/latency.py: {error} is missing or wrong") from error
 
 
-def _case(found: Mapping[str, Any]) -> CaseResult:
-    return CaseResult(
+def _case(found: Mapping[str, Any]) -> LatencyResult:
+    return LatencyResult(
         architecture=found["architecture"],
         input=(found["input"][0], found["input"][1]),
-        networks=tuple(_from_json(Network, row) for row in found["networks"]),
-        timings=tuple(_from_json(Timing, row) for row in found["timings"]),
-        alone=tuple(_from_json(Alone, row) for row in found.get("alone", ())),
+        networks=tuple(_from_json(TimedNetwork, row) for row in found["networks"]),
+        timings=tuple(_from_json(CallTiming, row) for row in found["timings"]),
+        alone=tuple(_from_json(IsolatedTiming, row) for row in found.get("alone", ())),
         mult_adds=found.get("mult_adds"),
         weights=found.get("weights"),
         values=found.get("values"),
@@ -181,14 +173,14 @@ def _case(found: Mapping[str, Any]) -> CaseResult:
     )
 
 
-def _from_json(kind: type[Row], row: Mapping[str, Any]) -> Row:
+def _from_json(kind: type[_Entry], row: Mapping[str, Any]) -> _Entry:
     known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     return kind(**{key: value for key, value in row.items() if key in known})
 
 
 @dataclass(frozen=True)
-class Change:
-    """One row of two records. ratio: old over new median, larger is faster now. spread: what may be chance."""
+class MedianChange:
+    """The same network in two records. ratio: old over new median, larger is faster now. spread: what may be chance."""
 
     case: str
     name: str
@@ -200,12 +192,12 @@ class Change:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the medians differ by no more than the samples of either run do."""
+        """Whether the medians differ by no more than the spread."""
         return 1 / (1 + self.spread) <= self.ratio <= 1 + self.spread
 
 
-def changes(old: Iterable[CaseResult], new: Iterable[CaseResult]) -> list[Change]:
-    """The rows that both records have. The spread is the larger distance from median to 95th percentile, as a share."""
+def find_changes(old: Iterable[LatencyResult], new: Iterable[LatencyResult]) -> list[MedianChange]:
+    """What both records hold. The spread is the larger distance from median to 95th percentile, as a share."""
     before = {_key(case, timing): timing for case in old for timing in case.timings}
     found = []
     for case in new:
@@ -216,12 +208,12 @@ def changes(old: Iterable[CaseResult], new: Iterable[CaseResult]) -> list[Change
     return found
 
 
-def _key(case: CaseResult, timing: Timing) -> tuple[str, tuple[int, int], str, int]:
+def _key(case: LatencyResult, timing: CallTiming) -> tuple[str, tuple[int, int], str, int]:
     return case.architecture, case.input, timing.name, timing.batch
 
 
-def _change(case: CaseResult, old: Timing, new: Timing) -> Change:
-    return Change(
+def _change(case: LatencyResult, old: CallTiming, new: CallTiming) -> MedianChange:
+    return MedianChange(
         case=f"{case.architecture} {case.input[0]}x{case.input[1]}",
         name=new.name,
         batch=new.batch,

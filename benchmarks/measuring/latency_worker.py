@@ -1,4 +1,4 @@
-"""Run one network alone, one image and eight at a time, and print what it took as JSON; benchmarks/latency.py does.
+"""Time one network alone, with one image and with eight at a time; print JSON. benchmarks/latency.py starts this.
 
 example: python benchmarks/measuring/latency_worker.py engine osnet.onnx --seconds 2
 """
@@ -7,7 +7,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -16,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.jetson import find_jetson
-from benchmarks.measuring.latency_record import Alone
-from benchmarks.peers.plain_export import Peer, Source, plain_peers
+from benchmarks.measuring.latency_record import IsolatedTiming
+from benchmarks.peers.plain_export import Peer, PeerSource, list_plain_peers
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.script import run
@@ -26,8 +26,6 @@ from edge_runtime.engine.catalog import open_engine
 _STREAMS = 8
 _LEAST_QUERIES = 10
 _WARM_UP_S = 0.3
-
-Describe = Callable[[NDArray[np.uint8]], object]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,27 +44,27 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _open_peer(arguments: argparse.Namespace, spec: Input) -> Describe:
-    peers = {peer.name: peer for peer in plain_peers()}
+    peers = {peer.name: peer for peer in list_plain_peers()}
     if arguments.network not in peers:
         peers |= _torch_peers()
     if arguments.network not in peers:
         raise ConfigError(f"no peer {arguments.network!r}; known: engine, {', '.join(peers)}")
-    source = Source(arguments.architecture, spec, arguments.checkpoint, arguments.path)
+    source = PeerSource(arguments.architecture, spec, arguments.checkpoint, arguments.path)
     return peers[arguments.network].open(source)
 
 
 def _torch_peers() -> dict[str, Peer]:
-    """Only these load torch."""
+    """PyTorch's peers, which alone need torch."""
     import torch
 
-    from benchmarks.peers.pytorch import cpu_peers, cuda_peers
+    from benchmarks.peers.pytorch import list_cpu_peers, list_cuda_peers
 
     torch.set_num_threads(1)
-    peers = cuda_peers if torch.cuda.is_available() else cpu_peers
+    peers = list_cuda_peers if torch.cuda.is_available() else list_cpu_peers
     return {peer.name: peer for peer in peers(compiled=True)}
 
 
-def _run(describe: Describe, spec: Input, *, name: str, seconds: float) -> Alone:
+def _run(describe: Describe, spec: Input, *, name: str, seconds: float) -> IsolatedTiming:
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (_STREAMS, spec.height_px, spec.width_px, 3), dtype=np.uint8)
     jetson = find_jetson()
@@ -77,7 +75,7 @@ def _run(describe: Describe, spec: Input, *, name: str, seconds: float) -> Alone
         multi = _times(describe, crops, seconds=seconds)
     mean_w = energy.mean_w if energy else None
     spent_s = multi.sum() / 1000
-    return Alone(
+    return IsolatedTiming(
         name=name,
         single_stream_p90_ms=round(float(np.percentile(single, 90)), 3),
         single_stream_queries=len(single),
@@ -100,7 +98,7 @@ def _times(describe: Describe, crops: NDArray[np.uint8], *, seconds: float) -> N
 
 
 def _resident_mib() -> float:
-    """What this process holds in memory now."""
+    """Resident memory of this process."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 

@@ -1,4 +1,4 @@
-"""What this machine can do at most, measured: large matrix products, and a copy that fits no cache."""
+"""Measure a machine's highest rates: large matrix products, and a copy that is larger than any cache."""
 
 import time
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _LEAST_S = 0.3
 
 
 def measure_cpu_peaks() -> Peaks:
-    """One thread's peaks. float32 and INT8: the faster of ONNX Runtime's and PyTorch's matrix product."""
+    """Peaks of one thread. float32: the faster of ONNX Runtime's and PyTorch's matrix product."""
     operations = 2 * _SIDE**3
     float_matrix = torch.rand(_SIDE, _SIDE)
     half_matrix = float_matrix.bfloat16()
@@ -37,9 +37,9 @@ def measure_cpu_peaks() -> Peaks:
 
 
 def measure_gpu_peaks() -> Peaks:
-    """The GPU's peaks by PyTorch; float32 as TensorFloat-32, in which PyTorch and TensorRT convolve by default.
+    """Peaks of the GPU, by PyTorch. float32 is TensorFloat-32, the default of convolutions in PyTorch and TensorRT.
 
-    PyTorch's settings stay as they were. A precision that PyTorch cannot multiply in here is left out.
+    PyTorch's settings are restored. A precision in which PyTorch cannot multiply here is left out.
     """
     operations = 2 * _SIDE_GPU**3
     matrix = torch.rand(_SIDE_GPU, _SIDE_GPU, device="cuda")
@@ -94,7 +94,7 @@ def _onnx_product(operator: str) -> Callable[[], object]:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """The fastest of the calls that fit into a moment: a peak is what was possible."""
+    """The shortest time of repeated calls, because a peak is the best that was possible."""
     call()
     end = time.perf_counter() + _LEAST_S
     found: list[float] = []

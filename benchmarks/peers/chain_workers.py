@@ -1,7 +1,7 @@
-"""The ways from boxes on a frame to L2-normalised descriptors that benchmarks/chain.py compares. Each runs alone.
+"""Time one way from boxes on a frame to L2-normalised descriptors; benchmarks/chain.py starts this.
 
-A thread pool keeps spinning after a call and slows whatever runs beside it, so every way has a process of its own. It
-prints milliseconds per person, one line per call.
+Thread pools keep running after a call and slow down other ways, so each way has a process of its own. It prints
+milliseconds per person, one line per call.
 
 example: python benchmarks/peers/chain_workers.py engine osnet.onnx --size 256 128 --batch 8 --seconds 3
 """
@@ -25,7 +25,7 @@ from edge_runtime.engine.catalog import open_engine
 if TYPE_CHECKING:  # torch's threads would disturb the ways without it
     from torch import Tensor
 
-Describe = Callable[[NDArray[np.uint8], list[Box]], NDArray[np.float32]]
+DescribePeople = Callable[[NDArray[np.uint8], list[Box]], NDArray[np.float32]]
 """(H, W, 3) uint8 RGB frame and boxes -> (N, D) float32 unit rows."""
 
 MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
@@ -33,12 +33,12 @@ FRAME_PX = (1080, 1920)
 _WARM_UP_S = 0.5
 
 
-Size = tuple[int, int]
+CropSize = tuple[int, int]
 """Height and width of a crop, in pixels."""
 
 
-def engine(path: Path, *, size: Size, threads: int) -> Describe:
-    """Ours: uint8 crops into one buffer, mean and deviation in the graph, chunks on one thread each."""
+def open_ours(path: Path, *, size: CropSize, threads: int) -> DescribePeople:
+    """Ours: uint8 crops in one buffer, mean and deviation in the graph, chunks on one thread each."""
     opened = open_engine(path, threads=threads)
     rule = opened.manifest.input.resize
 
@@ -48,28 +48,28 @@ def engine(path: Path, *, size: Size, threads: int) -> Describe:
     return describe
 
 
-def torch_crops(path: Path, *, size: Size, threads: int) -> Describe:
-    """Peer A: crops as torch tensors, normalised one by one, into a default ONNX Runtime session."""
+def open_torch_crops(path: Path, *, size: CropSize, threads: int) -> DescribePeople:
+    """Peer A: crops as torch tensors, normalised one by one, and a default ONNX Runtime session."""
     session = _default_session(path)
-    return lambda frame, boxes: unit_rows(session(torch_batch(frame, boxes, size=size).numpy()))
+    return lambda frame, boxes: unit_rows(session(crop_with_torch(frame, boxes, size=size).numpy()))
 
 
-def numpy_crops(path: Path, *, size: Size, threads: int) -> Describe:
-    """Peer B: the same crop loop in numpy, into a default ONNX Runtime session."""
+def open_numpy_crops(path: Path, *, size: CropSize, threads: int) -> DescribePeople:
+    """Peer B: the same loop in numpy, and a default ONNX Runtime session."""
     session = _default_session(path)
-    return lambda frame, boxes: unit_rows(session(numpy_batch(frame, boxes, size=size)))
+    return lambda frame, boxes: unit_rows(session(crop_with_numpy(frame, boxes, size=size)))
 
 
-def numpy_crops_openvino(path: Path, *, size: Size, threads: int) -> Describe:
-    """Peer B's crop loop into OpenVINO with its own defaults."""
+def open_numpy_crops_openvino(path: Path, *, size: CropSize, threads: int) -> DescribePeople:
+    """Peer B's loop, and OpenVINO with its defaults."""
     import openvino
 
     network = openvino.Core().compile_model(path, "CPU")
-    return lambda frame, boxes: unit_rows(network(numpy_batch(frame, boxes, size=size))[0])
+    return lambda frame, boxes: unit_rows(network(crop_with_numpy(frame, boxes, size=size))[0])
 
 
-def eager(path: Path, *, size: Size, threads: int) -> Describe:
-    """Torchreid's way: PIL images, resized and normalised one by one, into the network in PyTorch eager."""
+def open_eager(path: Path, *, size: CropSize, threads: int) -> DescribePeople:
+    """Torchreid's way: PIL images, resized and normalised one by one, and the network in PyTorch eager."""
     import torch
 
     from train.models.catalog import build
@@ -78,14 +78,19 @@ def eager(path: Path, *, size: Size, threads: int) -> Describe:
 
     def describe(frame: NDArray[np.uint8], boxes: list[Box]) -> NDArray[np.float32]:
         with torch.no_grad():
-            return unit_rows(network(pil_batch(frame, boxes, size=size)).numpy())
+            return unit_rows(network(crop_with_pil(frame, boxes, size=size)).numpy())
 
     return describe
 
 
-WAYS: dict[str, Callable[..., Describe]] = {
-    function.__name__: function for function in (engine, torch_crops, numpy_crops, numpy_crops_openvino, eager)
+WAYS: dict[str, Callable[..., DescribePeople]] = {
+    "engine": open_ours,
+    "torch_crops": open_torch_crops,
+    "numpy_crops": open_numpy_crops,
+    "numpy_crops_openvino": open_numpy_crops_openvino,
+    "eager": open_eager,
 }
+"""Functions that open a model, by the name of the way."""
 
 
 def _default_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -96,8 +101,8 @@ def _default_session(path: Path) -> Callable[[NDArray[np.float32]], NDArray[np.f
     return lambda crops: session.run(None, {name: crops})[0]
 
 
-def torch_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
-    """Peer A's crops: (N, 3, *size) float32, normalised."""
+def crop_with_torch(frame: NDArray[np.uint8], boxes: list[Box], *, size: CropSize) -> "Tensor":
+    """Crop as peer A does: (N, 3, *size) float32, normalised."""
     import torch
 
     crops = torch.empty((len(boxes), 3, *size))
@@ -108,11 +113,11 @@ def torch_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "T
     return crops
 
 
-def tracker_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
-    """What a popular tracker does: as peer A, but all crops are normalised at once. (N, 3, *size) float32.
+def crop_like_tracker(frame: NDArray[np.uint8], boxes: list[Box], *, size: CropSize) -> "Tensor":
+    """Crop as a popular tracker does: as peer A, but all crops are normalised at once. (N, 3, *size) float32.
 
     Source: BoxMOT, the method `get_crops` of its re-identification backends.
-    Differs: it also swaps the colours of each crop, which those of an RGB frame do not need.
+    Differs: it also swaps the colours of each crop, which crops of an RGB frame do not need.
     """
     import torch
 
@@ -122,18 +127,18 @@ def tracker_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> 
     return (crops / 255 - torch.from_numpy(MEAN).view(3, 1, 1)) / torch.from_numpy(STD).view(3, 1, 1)
 
 
-def numpy_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> NDArray[np.float32]:
-    """Peer B's crops: (N, 3, *size) float32, normalised."""
+def crop_with_numpy(frame: NDArray[np.uint8], boxes: list[Box], *, size: CropSize) -> NDArray[np.float32]:
+    """Crop as peer B does: (N, 3, *size) float32, normalised."""
     crops = [
         ((_resized(frame, box, size=size).astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1) for box in boxes
     ]
     return np.stack(crops)
 
 
-def pil_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Tensor":
-    """Torchreid's crops: (N, 3, *size) float32, normalised.
+def crop_with_pil(frame: NDArray[np.uint8], boxes: list[Box], *, size: CropSize) -> "Tensor":
+    """Crop as Torchreid does: (N, 3, *size) float32, normalised.
 
-    Differs: its transforms are torchvision's, which are re-stated here with the same steps.
+    Differs: it uses torchvision's transforms; here the same steps are written out.
     """
     import torch
     from PIL import Image
@@ -147,13 +152,13 @@ def pil_batch(frame: NDArray[np.uint8], boxes: list[Box], *, size: Size) -> "Ten
     return torch.stack(crops)
 
 
-def _resized(frame: NDArray[np.uint8], box: Box, *, size: Size) -> NDArray[np.uint8]:
+def _resized(frame: NDArray[np.uint8], box: Box, *, size: CropSize) -> NDArray[np.uint8]:
     left, top, right, bottom = map(int, box)
     return np.asarray(cv2.resize(frame[top:bottom, left:right], size[::-1]), np.uint8)
 
 
-def scene(batch: int) -> tuple[NDArray[np.uint8], list[Box]]:
-    """A frame of coarse colours and noise, and people of different sizes all over it."""
+def make_scene(batch: int) -> tuple[NDArray[np.uint8], list[Box]]:
+    """A frame of coloured squares, and `batch` boxes of different sizes all over it."""
     random = np.random.default_rng(0)
     height, width = FRAME_PX
     coarse = random.integers(0, 256, (height // 30, width // 30, 3), dtype=np.uint8)
@@ -174,10 +179,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--size", type=int, nargs=2, required=True, help="height and width of the network's input")
     parser.add_argument("--batch", type=int, required=True, help="people per frame")
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--threads", type=int, default=2, help="of our engines; the others use what they want")
+    parser.add_argument("--threads", type=int, default=2, help="threads of our engines; the others use their default")
     arguments = parser.parse_args(argv)
     describe = WAYS[arguments.way](arguments.model, size=tuple(arguments.size), threads=arguments.threads)
-    frame, boxes = scene(arguments.batch)
+    frame, boxes = make_scene(arguments.batch)
     end = time.perf_counter() + _WARM_UP_S
     while time.perf_counter() < end:
         describe(frame, boxes)

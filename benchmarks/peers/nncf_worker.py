@@ -1,4 +1,4 @@
-"""Quantise an ONNX file with NNCF's defaults. Runs in an environment that has NNCF and OpenVINO, but not this project.
+"""Quantize an ONNX file with NNCF's defaults. Runs in an environment with NNCF and OpenVINO, without this project.
 
 example: python benchmarks/peers/nncf_worker.py plain.onnx images.npy quantised.xml
 """

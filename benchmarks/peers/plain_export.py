@@ -1,4 +1,4 @@
-"""What a user of a public network runs: its plain ONNX export. Without torch, which would take memory and threads."""
+"""Peers that run the plain ONNX export of a network, as its users do. No torch, which would take memory and threads."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.manifest import Input
-
-Describe = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""(N, H, W, 3) uint8 RGB crops -> (N, D) float32 unit rows, on the host."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """The network a peer runs. checkpoint: None for random weights. plain: its ONNX file as public code exports it."""
+class PeerSource:
+    """The network that a peer runs. checkpoint: None for random weights. plain: path of its plain ONNX export."""
 
     architecture: str
     input_: Input
@@ -27,16 +25,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Peer:
-    """How to open one peer."""
+    """How to open one peer. What `open` returns gives unit rows, on the host."""
 
     name: str
     backend: str
     precision: str
-    open: Callable[[Source], Describe]
+    open: Callable[[PeerSource], Describe]
 
 
-def plain_peers() -> list[Peer]:
-    """Those whose runtime is installed."""
+def list_plain_peers() -> list[Peer]:
+    """Peers whose runtime is installed."""
     found = []
     for name, runtime, open_ in (
         ("plain export, ONNX Runtime", "onnxruntime", _plain_onnxruntime),
@@ -49,7 +47,7 @@ def plain_peers() -> list[Peer]:
     return found
 
 
-def _plain_onnxruntime(source: Source) -> Describe:
+def _plain_onnxruntime(source: PeerSource) -> Describe:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -58,13 +56,13 @@ def _plain_onnxruntime(source: Source) -> Describe:
     return lambda crops: unit_rows(session.run(None, {"images": float_planes(crops, source.input_)})[0])
 
 
-def _plain_openvino(source: Source) -> Describe:
+def _plain_openvino(source: PeerSource) -> Describe:
     network = compile_for_openvino(source.plain)
     return lambda crops: unit_rows(network(float_planes(crops, source.input_))[0])
 
 
 def compile_for_openvino(path: Path, *, shape: Sequence[int] | None = None) -> Any:
-    """A network in float32, or as it was quantised, on one thread. shape: of the input, if it shall be fixed."""
+    """A network in its own precision, on one thread. shape: fixed shape of the input, None to leave it open."""
     import openvino
 
     core = openvino.Core()
@@ -75,7 +73,7 @@ def compile_for_openvino(path: Path, *, shape: Sequence[int] | None = None) -> A
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
         "INFERENCE_PRECISION_HINT": "f32",
-        "ENABLE_CPU_PINNING": False,  # bound to a core that another program keeps busy it takes 70 times as long
+        "ENABLE_CPU_PINNING": False,  # pinned to a busy core it is 70 times as slow
     }
     return core.compile_model(network, "CPU", settings)
 

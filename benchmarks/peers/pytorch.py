@@ -1,4 +1,4 @@
-"""PyTorch's ways to run a network, which engines are compared with, and all peers of a device."""
+"""PyTorch's ways to run a network, with which engines are compared, and all peers of a device."""
 
 import importlib.util
 import warnings
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.measuring.latency_record import EAGER
-from benchmarks.peers.plain_export import Describe, Peer, Source, plain_peers
+from benchmarks.peers.plain_export import Peer, PeerSource, list_plain_peers
+from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.provenance import read_cpu_name
@@ -25,19 +26,19 @@ TORCHREID = "Torchreid, PyTorch eager"
 _GRAPHED: tuple[Graph, ...] = ("plain", "stack", "end", "dense", "end_dense")
 
 
-def cpu_peers(*, compiled: bool) -> list[Peer]:
-    """Those that are installed, PyTorch eager first. compiled: with torch.compile, which takes a minute to start."""
+def list_cpu_peers(*, compiled: bool) -> list[Peer]:
+    """Peers that are installed, PyTorch eager first. compiled: with torch.compile, which takes a minute to start."""
     backend = f"torch {torch.__version__} CPU"
     peers = [Peer(EAGER, backend, "fp32", _eager)]
     if compiled:
         peers.append(Peer(COMPILED, backend, "fp32", _compiled))
-    peers += plain_peers()
+    peers += list_plain_peers()
     if importlib.util.find_spec("torchreid"):
         peers.append(Peer(TORCHREID, backend, "fp32", _torchreid))
     return peers
 
 
-def cuda_peers(*, compiled: bool) -> list[Peer]:
+def list_cuda_peers(*, compiled: bool) -> list[Peer]:
     """PyTorch's ways on a GPU: eager, compiled, and every graph of the network recorded as a CUDA graph."""
     backend = f"torch {torch.__version__} {torch.cuda.get_device_name()}"
     peers = [Peer(EAGER, backend, "fp32", _eager), Peer(HALF, backend, "fp16", _eager_in_half)]
@@ -53,17 +54,17 @@ def cuda_peers(*, compiled: bool) -> list[Peer]:
 
 
 def device() -> torch.device:
-    """Where PyTorch's peers run: the GPU if there is one."""
+    """The device of PyTorch's peers: the GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """What PyTorch's peers run on, for a person."""
+    """The name of the device of PyTorch's peers."""
     return torch.cuda.get_device_name() if torch.cuda.is_available() else read_cpu_name()
 
 
-def open_network(source: Source) -> nn.Module:
-    """The network as training has it, nothing folded, in eval mode; random weights are always the same."""
+def open_network(source: PeerSource) -> nn.Module:
+    """The network as it was trained, nothing folded, in eval mode; random weights have a fixed seed."""
     if source.checkpoint is None:
         torch.manual_seed(0)
         return build(source.architecture, classes=1).eval()
@@ -76,8 +77,8 @@ def open_network(source: Source) -> nn.Module:
     return loaded.network
 
 
-def export_plain(source: Source) -> None:
-    """Write the ONNX file that a user of the public network would export: nothing folded, float planes in."""
+def export_plain(source: PeerSource) -> None:
+    """Write the ONNX file that a user would export: nothing folded, normalised float planes as input."""
     images = torch.randn(1, 3, source.input_.height_px, source.input_.width_px)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -93,19 +94,19 @@ def export_plain(source: Source) -> None:
         )
 
 
-def _eager(source: Source) -> Describe:
+def _eager(source: PeerSource) -> Describe:
     return _describer(open_network(source).to(device()), source.input_)
 
 
-def _eager_in_half(source: Source) -> Describe:
+def _eager_in_half(source: PeerSource) -> Describe:
     return _describer(open_network(source).to(device()).half(), source.input_, dtype=torch.float16)
 
 
-def _compiled(source: Source) -> Describe:
+def _compiled(source: PeerSource) -> Describe:
     return _describer(torch.compile(open_network(source).to(device())), source.input_)
 
 
-def _torchreid(source: Source) -> Describe:
+def _torchreid(source: PeerSource) -> Describe:
     """Torchreid's own network of the same name, with random weights."""
     import torchreid  # type: ignore[import-not-found]
 
@@ -114,7 +115,7 @@ def _torchreid(source: Source) -> Describe:
 
 
 def _describer(network: Callable[[Tensor], Tensor], input_: Input, *, dtype: torch.dtype = torch.float32) -> Describe:
-    """The usual way in PyTorch: planes first, normalised, network, L2."""
+    """The usual way in PyTorch: planes, normalisation, network, L2 normalisation."""
 
     def describe(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -126,8 +127,8 @@ def _describer(network: Callable[[Tensor], Tensor], input_: Input, *, dtype: tor
     return describe
 
 
-def _recorder(graph: Graph, make: Callable[..., nn.Module]) -> Callable[[Source], Describe]:
-    def open_recorded(source: Source) -> Describe:
+def _recorder(graph: Graph, make: Callable[..., nn.Module]) -> Callable[[PeerSource], Describe]:
+    def open_recorded(source: PeerSource) -> Describe:
         network = make(open_network(source), source.input_, graph=graph).to(device()).eval()
         return _recorded(network)
 
@@ -135,7 +136,7 @@ def _recorder(graph: Graph, make: Callable[..., nn.Module]) -> Callable[[Source]
 
 
 def _recorded(network: nn.Module) -> Describe:
-    """Launch a CUDA graph of network and normalisation, recorded once per batch size."""
+    """Replay a CUDA graph of network and normalisation, recorded once per batch size."""
     graphs: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
 
     def record(shape: tuple[int, ...]) -> tuple[torch.cuda.CUDAGraph, Tensor, Tensor]:

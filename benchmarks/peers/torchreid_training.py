@@ -1,4 +1,4 @@
-"""Torchreid's own training, unchanged, of a job that `peer_training.py` wrote; needs nothing of this project.
+"""Train a job of `peer_training.py` by Torchreid's own, unchanged code; needs nothing of this project but this folder.
 
 example: python benchmarks/peers/torchreid_training.py job.json
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.peers.training_loops import declare_operators
+from benchmarks.peers.training_loops import declare_operators, open_manager
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,25 +27,26 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(job: dict[str, Any]) -> torch.nn.Module:
-    """Train by Torchreid's engine; its own evaluation at the end is left out, since ours follows."""
-    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset
+    """Train by Torchreid's engine, without its evaluation at the end, because ours follows."""
     from torchreid.reid.engine import ImageSoftmaxEngine
-    from torchreid.reid.models import build_model
-    from torchreid.reid.optim import build_lr_scheduler, build_optimizer
 
-    class Given(ImageDataset):  # type: ignore[misc]
-        dataset_dir = "given"
-
-        def __init__(self, root: str = "", **settings: Any) -> None:
-            samples = [tuple(sample) for sample in job["train"]]
-            super().__init__(samples, samples[:1], [(samples[0][0], samples[0][1], samples[0][2] + 1)], **settings)
-
-    register_image_dataset("given", Given)
     uses_gpu = job["device"] == "cuda"
+    manager = _open_images(job, uses_gpu=uses_gpu)
+    network, optimiser, scheduler = _build(job, classes=manager.num_train_pids, uses_gpu=uses_gpu)
+    engine = ImageSoftmaxEngine(
+        manager, network, optimiser, scheduler=scheduler, use_gpu=uses_gpu, label_smooth=job["label_smoothing"] > 0
+    )
+    engine.max_epoch = job["epochs"]
+    for number in range(job["epochs"]):
+        engine.epoch = number
+        engine.train(print_freq=50)
+    return network
+
+
+def _open_images(job: dict[str, Any], *, uses_gpu: bool) -> Any:
     names = {"flip": "random_flip", "crop": "random_crop", "patch": "random_patch", "erase": "random_erase"}
-    manager = ImageDataManager(
-        root="",
-        sources="given",
+    return open_manager(
+        [tuple(sample) for sample in job["train"]],
         height=job["height"],
         width=job["width"],
         batch_size_train=job["batch"],
@@ -53,9 +54,14 @@ def train(job: dict[str, Any]) -> torch.nn.Module:
         workers=2,
         use_gpu=uses_gpu,
     )
-    network: torch.nn.Module = build_model(
-        job["network"], num_classes=manager.num_train_pids, loss="softmax", pretrained=False
-    )
+
+
+def _build(job: dict[str, Any], *, classes: int, uses_gpu: bool) -> tuple[torch.nn.Module, Any, Any]:
+    """Network, optimiser and scheduler."""
+    from torchreid.reid.models import build_model
+    from torchreid.reid.optim import build_lr_scheduler, build_optimizer
+
+    network: torch.nn.Module = build_model(job["network"], num_classes=classes, loss="softmax", pretrained=False)
     network = network.cuda() if uses_gpu else network
     settings = job["optimiser"]
     optimiser = build_optimizer(
@@ -71,14 +77,7 @@ def train(job: dict[str, Any]) -> torch.nn.Module:
         stepsize=list(job["steps"]),
         max_epoch=job["epochs"],
     )
-    engine = ImageSoftmaxEngine(
-        manager, network, optimiser, scheduler=scheduler, use_gpu=uses_gpu, label_smooth=job["label_smoothing"] > 0
-    )
-    engine.max_epoch = job["epochs"]
-    for number in range(job["epochs"]):
-        engine.epoch = number
-        engine.train(print_freq=50)
-    return network
+    return network, optimiser, scheduler
 
 
 if __name__ == "__main__":

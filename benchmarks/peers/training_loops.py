@@ -1,7 +1,7 @@
-"""One training loop on one network, timed: ours, Torchreid's, or Torchreid's written again. Prints one JSON object.
+"""Time one training loop on one network: ours, Torchreid's, or Torchreid's written again; print one JSON object.
 
-`train_speed.py` starts this file once per measurement, because the thread pools of two loops in one process would slow
-each other down. The loop `torchreid` needs PyTorch, Torchreid and torchvision, and nothing of this project.
+benchmarks/train_speed.py starts this once per measurement, because the thread pools of two loops in one process would
+slow each other down. The loop `torchreid` needs PyTorch, Torchreid and torchvision, and nothing else of this project.
 """
 
 import argparse
@@ -12,17 +12,20 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+if TYPE_CHECKING:  # the environment of Torchreid has nothing of this project
+    from train.recipe import Recipe
 
 _LEARNING_RATE = 0.0015
 _CLASSES = 64
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every loop does: OSNet's fine-tuning recipe with random flip and erasing, softmax, AMSGrad.
+class LoopJob:
+    """The same work for every loop: OSNet's fine-tuning recipe with random flip and erasing, softmax, AMSGrad.
 
     paths: the images of one epoch, a multiple of the batch; image i shows person i modulo 64.
     """
@@ -38,8 +41,8 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """loop: what ran. epoch_s: seconds of each epoch after the first. reading_s: spent once, before the first."""
+class LoopTimes:
+    """Times of a loop. epoch_s: of each epoch but the first. reading_s: spent once, before the first."""
 
     loop: str
     epoch_s: list[float]
@@ -59,12 +62,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--steps", type=int, default=8, help="batches of an epoch")
     parser.add_argument("--epochs", type=int, default=2, help="the first one warms up")
-    parser.add_argument("--threads", type=int, required=True, help="of PyTorch on the CPU")
+    parser.add_argument("--threads", type=int, required=True, help="threads of PyTorch on the CPU")
     parser.add_argument("--workers", type=int, default=4, help="decoding processes of Torchreid: 4, as there")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    job = Job(
+    job = LoopJob(
         network=arguments.network,
         paths=_paths(arguments.data, arguments.steps * arguments.batch),
         height_px=arguments.height,
@@ -85,8 +88,8 @@ def _paths(folder: Path, count: int) -> tuple[Path, ...]:
     return tuple(files[number % len(files)] for number in range(count))
 
 
-def ours(job: Job, *, compiles: bool = False) -> Timed:
-    """Images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
+def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
+    """Ours: images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
     from edge_runtime.contract.manifest import Input
     from train.data.loader import TrainingImages
     from train.data.store import Size, open_store
@@ -94,12 +97,39 @@ def ours(job: Job, *, compiles: bool = False) -> Timed:
     from train.machine.mixed_precision import prefer_speed
     from train.machine.processes import Processes
     from train.models.catalog import build
-    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
     from train.training.loop import EpochReport, Trainer
     from train.training.objective import Objective
     from train.training.tasks import Reid
 
-    recipe = Recipe(
+    recipe = _our_recipe(job)
+    samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
+    task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
+    processes = Processes(job.device)
+    prefer_speed(job.device)
+    started = time.perf_counter()
+    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
+    reading_s = time.perf_counter() - started
+    fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
+    trainer = Trainer(
+        [build(job.network, classes=_CLASSES)],
+        recipe,
+        TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill),
+        Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather),
+        input_=Input(height_px=job.height_px, width_px=job.width_px),
+        processes=processes,
+        seed=0,
+        compiles=compiles,
+    )
+    reports: list[EpochReport] = []
+    trainer.run(after_epoch=reports.append)
+    loop = "reid-edge, compiled" if compiles else "reid-edge"
+    return LoopTimes(loop, [report.seconds for report in reports[1:]], reading_s)
+
+
+def _our_recipe(job: LoopJob) -> "Recipe":
+    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+
+    return Recipe(
         name="train_speed",
         architecture=job.network,
         data_set="generated",
@@ -112,82 +142,65 @@ def ours(job: Job, *, compiles: bool = False) -> Timed:
         schedule=Schedule(epochs=job.epochs, shape="steps"),
         expected=Expected("none"),
     )
-    samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
-    task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
-    processes = Processes(job.device)
-    prefer_speed(job.device)
-    started = time.perf_counter()
-    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
-    reading_s = time.perf_counter() - started
-    fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
-    images = TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill)
-    objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather)
-    trainer = Trainer(
-        [build(job.network, classes=_CLASSES)],
-        recipe,
-        images,
-        objective,
-        input_=Input(height_px=job.height_px, width_px=job.width_px),
-        processes=processes,
-        seed=0,
-        compiles=compiles,
-    )
-    reports: list[EpochReport] = []
-    trainer.run(after_epoch=reports.append)
-    loop = "reid-edge, compiled" if compiles else "reid-edge"
-    return Timed(loop, [report.seconds for report in reports[1:]], reading_s)
 
 
-def ours_compiled(job: Job) -> Timed:
+def train_ours_compiled(job: LoopJob) -> LoopTimes:
     """Ours with torch.compile."""
-    return ours(job, compiles=True)
+    return train_ours(job, compiles=True)
 
 
-def torchreid(job: Job) -> Timed:
+def train_torchreid(job: LoopJob) -> LoopTimes:
     """Torchreid's own data manager, network, optimiser and engine, unchanged."""
     declare_operators()
     import torchreid as library  # type: ignore[import-not-found]
-    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
     from torchreid.reid.engine import ImageSoftmaxEngine  # type: ignore[import-not-found]
     from torchreid.reid.models import build_model  # type: ignore[import-not-found]
     from torchreid.reid.optim import build_lr_scheduler, build_optimizer  # type: ignore[import-not-found]
 
-    class Generated(ImageDataset):  # type: ignore[misc]
-        dataset_dir = "generated"
-
-        def __init__(self, root: str = "", **settings: Any) -> None:
-            train = [(str(path), number % _CLASSES, 0) for number, path in enumerate(job.paths)]
-            super().__init__(train, train[:1], [(train[0][0], 0, 1)], **settings)
-
-    register_image_dataset("generated", Generated)
-    manager = ImageDataManager(
-        root="",
-        sources="generated",
+    uses_gpu = job.device.type == "cuda"
+    manager = open_manager(
+        [(str(path), number % _CLASSES, 0) for number, path in enumerate(job.paths)],
         height=job.height_px,
         width=job.width_px,
         batch_size_train=job.batch,
         transforms=["random_flip", "random_erase"],
         workers=job.workers,
-        use_gpu=job.device.type == "cuda",
+        use_gpu=uses_gpu,
     )
     model = build_model(job.network, num_classes=_CLASSES, loss="softmax", pretrained=False).to(job.device)
-    if job.device.type == "cuda":
+    if uses_gpu:
         model = torch.nn.DataParallel(model)  # as its scripts/main.py does
     optimizer = build_optimizer(model, optim="amsgrad", lr=_LEARNING_RATE)
     scheduler = build_lr_scheduler(optimizer, lr_scheduler="single_step", stepsize=60)
-    engine = ImageSoftmaxEngine(
-        manager, model, optimizer, scheduler=scheduler, use_gpu=job.device.type == "cuda", label_smooth=True
-    )
+    engine = ImageSoftmaxEngine(manager, model, optimizer, scheduler=scheduler, use_gpu=uses_gpu, label_smooth=True)
     engine.max_epoch = job.epochs
 
     def epoch(number: int) -> None:
         engine.epoch = number
         engine.train(print_freq=10)
 
-    return Timed(f"torchreid {library.__version__}", _time_epochs(epoch, job))
+    return LoopTimes(f"torchreid {library.__version__}", _time_epochs(epoch, job))
 
 
-def restated(job: Job) -> Timed:
+def open_manager(samples: list[tuple[str, int, int]], **settings: Any) -> Any:
+    """Torchreid's data manager for images that are none of its data sets.
+
+    samples: path, label and camera of each training image. settings: those of its ImageDataManager.
+    """
+    from torchreid.reid.data import ImageDataManager, ImageDataset, register_image_dataset  # type: ignore[import-not-found]
+
+    class Given(ImageDataset):  # type: ignore[misc]
+        dataset_dir = "given"
+
+        def __init__(self, root: str = "", **options: Any) -> None:
+            path, label, camera = samples[0]
+            super().__init__(samples, samples[:1], [(path, label, camera + 1)], **options)
+
+    register_image_dataset("given", Given)
+    return ImageDataManager(root="", sources="given", **settings)
+
+
+def train_restated(job: LoopJob) -> LoopTimes:
     """Torchreid's loop written again with our OSNet, for where Torchreid cannot be installed.
 
     Source: its engine/engine.py, engine/image/softmax.py, data/datamanager.py and data/transforms.py, release 0.2.5.
@@ -221,13 +234,13 @@ def restated(job: Job) -> Timed:
             loss.item()
             (logits.argmax(dim=1) == there).float().mean().item()
 
-    return Timed("torchreid's loop, written again", _time_epochs(epoch, job))
+    return LoopTimes("torchreid's loop, written again", _time_epochs(epoch, job))
 
 
 class _Decoded(torch.utils.data.Dataset[Any]):
-    """Decode by PIL, resize, flip, to float, normalise, erase: image by image, each time it is asked for."""
+    """Images that are decoded by PIL, resized, flipped, normalised and erased each time they are asked for."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: LoopJob) -> None:
         self._job = job
         self._mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         self._std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
@@ -265,7 +278,7 @@ class _Decoded(torch.utils.data.Dataset[Any]):
 
 
 def declare_operators() -> None:
-    """Name the two operators that torchvision's Python code expects of a binary that the CPU build of torch refuses."""
+    """Declare two operators that torchvision needs at import, where its binary does not fit the CPU build of torch."""
     try:
         import torchvision  # type: ignore[import-not-found]  # noqa: F401
     except (ImportError, RuntimeError):
@@ -277,12 +290,12 @@ def declare_operators() -> None:
         _KEPT.append(library)
 
 
-def _time_epochs(epoch: Callable[[int], None], job: Job) -> list[float]:
+def _time_epochs(epoch: Callable[[int], None], job: LoopJob) -> list[float]:
     """Seconds of each epoch but the first."""
     return list(_timed(epoch, job))[1:]
 
 
-def _timed(epoch: Callable[[int], None], job: Job) -> Iterator[float]:
+def _timed(epoch: Callable[[int], None], job: LoopJob) -> Iterator[float]:
     for number in range(job.epochs):
         started = time.perf_counter()
         epoch(number)
@@ -292,12 +305,12 @@ def _timed(epoch: Callable[[int], None], job: Job) -> Iterator[float]:
 
 
 _KEPT: list[Any] = []
-"""Operator declarations last as long as the object that made them."""
-_LOOPS: dict[str, Callable[[Job], Timed]] = {
-    "ours": ours,
-    "ours_compiled": ours_compiled,
-    "torchreid": torchreid,
-    "restated": restated,
+"""Keeps the operators declared: they vanish with the object that declared them."""
+_LOOPS: dict[str, Callable[[LoopJob], LoopTimes]] = {
+    "ours": train_ours,
+    "ours_compiled": train_ours_compiled,
+    "torchreid": train_torchreid,
+    "restated": train_restated,
 }
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from benchmarks.measuring.latency_record import CaseResult, Change, Timing
+from benchmarks.measuring.latency_record import CallTiming, LatencyResult, MedianChange
 
 
-def as_table(result: CaseResult) -> str:
-    """Every network by batch, then what each took alone."""
+def format_result(result: LatencyResult) -> str:
+    """Each network's times by batch size, then its times in a process of its own."""
     batches = sorted({timing.batch for timing in result.timings})
     height, width = result.input
     rows = [
@@ -27,14 +27,14 @@ def as_table(result: CaseResult) -> str:
     return "\n".join(rows)
 
 
-def _cells(timing: Timing) -> str:
+def _cells(timing: CallTiming) -> str:
     limit = "-" if timing.times_arithmetic is None else f"{timing.times_arithmetic:.1f}"
     eager = "-" if timing.times_eager is None else f"{timing.times_eager:.2f}"
     return f"{timing.median_ms:>18.3f}{timing.p95_ms:>9.3f}{eager:>9}{limit:>9}"
 
 
-def changes_as_text(found: Iterable[Change]) -> str:
-    """A table for a person: what became faster, what slower, and what is only noise."""
+def format_changes(found: Iterable[MedianChange]) -> str:
+    """What became faster, what slower, and what is noise."""
     rows = [f"{'case':22}{'network':34}{'batch':>6}{'old ms':>10}{'new ms':>10}{'x faster':>10}  verdict"]
     for one in found:
         verdict = "noise" if one.is_noise else "faster" if one.ratio > 1 else "slower"

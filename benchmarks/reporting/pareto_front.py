@@ -1,24 +1,24 @@
-"""Latency and accuracy of the same engine put together: who is on the front, and who serves a budget best."""
+"""Latency and accuracy of engines put together: which are on the Pareto front, and which fits a budget best."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.measuring.latency_record import EAGER, CaseResult, Network, Timing
+from benchmarks.measuring.latency_record import EAGER, CallTiming, LatencyResult, TimedNetwork
+from benchmarks.reporting.text import network_title
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Score
 from train.recipes.osnet_market1501 import RECIPES
 
-Known = Literal["measured", "not measured", "not trained"]
-"""Of an accuracy: there is a figure; there are trained weights but this engine was not scored; there are no weights."""
+AccuracyState = Literal["measured", "not measured", "not trained"]
+"""Whether an accuracy is known. not measured: the weights are trained, but this engine was not scored."""
 
 ALIKE = 0.003
-"""Engines whose mAP is this near count as equally accurate: it is what the gate lets INT8 lose."""
+"""Engines whose mAP differs by no more count as equally accurate: as much as INT8 may lose in acceptance."""
 
-Key = tuple[str, tuple[int, int], str, str]
-"""Architecture, input size, backend, precision: what latency and accuracy records have in common."""
+EngineKey = tuple[str, tuple[int, int], str, str]
+"""Architecture, input size, backend, precision: identifies an engine in latency and accuracy records."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,16 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
-class Printed:
-    """What a paper reports for the same network and size, on its own data set."""
+class PaperFigures:
+    """A paper's figures for the same network and size, on its own data set."""
 
     rank1: float
     mean_ap: float
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One engine a buyer can choose. each_ms: milliseconds per image by batch size, by medians."""
+class EngineOption:
+    """One engine that a buyer can choose. each_ms: median milliseconds per image, by batch size."""
 
     architecture: str
     input: tuple[int, int]
@@ -51,31 +51,36 @@ class Choice:
     times_eager: float | None
     each_ms: Mapping[int, float]
     resident_mib: float | None
-    known: Known
+    known: AccuracyState
     accuracy: Accuracy | None
-    printed: Printed | None
+    printed: PaperFigures | None
 
     @property
     def title(self) -> str:
-        """As a person would say it: `OSNet x0.25, 256x128, int8, onnxruntime`."""
+        """For people: `OSNet x0.25, 256x128, int8, onnxruntime`."""
         height, width = self.input
         return f"{network_title(self.architecture)}, {height}x{width}, {self.precision}, {self.backend}"
 
+    def is_of(self, architecture: str, size: tuple[int, int]) -> bool:
+        """Whether this is an engine of that network at that input size."""
+        return (self.architecture, self.input) == (architecture, size)
+
     @property
     def mean_ap(self) -> float:
-        """For ordering; only of engines whose accuracy is measured."""
+        """mAP, for sorting; 0 if it is not measured."""
         return self.accuracy.mean_ap.value if self.accuracy else 0.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What must hold. ms: the 95th percentile of one image at a time. people, fps: all of them in every frame."""
+    """A buyer's limits. ms: for one image, 95th percentile. people, fps: people in each of fps frames a second."""
 
     ms: float | None = None
     people: int | None = None
     fps: float | None = None
 
     def __str__(self) -> str:
+        """For people: `at most 5 ms for one image (95th percentile)`."""
         parts = []
         if self.ms is not None:
             parts.append(f"at most {self.ms:g} ms for one image (95th percentile)")
@@ -83,68 +88,67 @@ class Budget:
             parts.append(f"{self.people} people in each of {self.fps:g} frames per second")
         return " and ".join(parts)
 
-    def is_met_by(self, choice: Choice) -> bool:
-        """Whether one thread is fast enough."""
-        if self.ms is not None and choice.p95_ms > self.ms:
+    def is_met_by(self, option: EngineOption) -> bool:
+        """Whether the engine is fast enough on one thread."""
+        if self.ms is not None and option.p95_ms > self.ms:
             return False
-        return self.people is None or self.fps is None or self.busy(choice) <= 1
+        return self.people is None or self.fps is None or self.busy(option) <= 1
 
-    def busy(self, choice: Choice) -> float:
-        """Share of one thread's time that describing everybody takes, with the largest measured batch that fits."""
+    def busy(self, option: EngineOption) -> float:
+        """Share of one thread's time that describing all people takes, in the largest measured batch that fits."""
         assert self.people is not None
         assert self.fps is not None
-        fitting = [batch for batch in choice.each_ms if batch <= max(self.people, min(choice.each_ms))]
-        return self.people * self.fps * choice.each_ms[max(fitting)] / 1000
+        fitting = [batch for batch in option.each_ms if batch <= max(self.people, min(option.each_ms))]
+        return self.people * self.fps * option.each_ms[max(fitting)] / 1000
 
 
 @dataclass(frozen=True)
 class Advice:
-    """The best engine for a budget, None if none will do, and the reason in one sentence."""
+    """The best engine for a budget, None if there is none, and the reason in one sentence."""
 
     budget: Budget
-    choice: Choice | None
+    option: EngineOption | None
     reason: str
 
 
-def network_title(architecture: str) -> str:
-    """`osnet_x0_25` as papers write it: OSNet x0.25."""
-    name = re.sub(r"x(\d)_(\d+)", r"x\1.\2", architecture).replace("osnet", "OSNet").replace("_", " ")
-    return name if "OSNet" in name else name.upper() if len(name) < 4 else name.capitalize()
+def list_options(cases: Iterable[LatencyResult], accuracy: Mapping[str, Any] | None) -> list[EngineOption]:
+    """Every engine of the latency results, without peers, with its accuracy if the accuracy record holds it.
 
-
-def choices_of(cases: Iterable[CaseResult], accuracy: Mapping[str, Any] | None) -> list[Choice]:
-    """Every engine of latency records, with its accuracy where an accuracy record has it. Peers are left out.
-
-    Of an engine in several graphs the fastest counts; of a case in several records the last one.
+    Of an engine in several graphs the fastest counts; of a network in several records the last record.
     """
     scores = _scores(accuracy)
-    found: dict[Key, Choice] = {}
+    found: dict[EngineKey, EngineOption] = {}
     for case in cases:
-        found |= _choices_of_case(case, scores)
-    return sorted(found.values(), key=lambda choice: choice.median_ms)
+        found |= _options_of(case, scores)
+    return sorted(found.values(), key=lambda option: option.median_ms)
 
 
-def _choices_of_case(case: CaseResult, scores: Mapping[Key, Accuracy]) -> dict[Key, Choice]:
+def _options_of(case: LatencyResult, scores: Mapping[EngineKey, Accuracy]) -> dict[EngineKey, EngineOption]:
     is_trained = any(key[:2] == (case.architecture, case.input) for key in scores)
-    found: dict[Key, Choice] = {}
+    found: dict[EngineKey, EngineOption] = {}
     for network in case.networks:
         timings = {timing.batch: timing for timing in case.timings if timing.name == network.name}
         if network.is_peer or network.name == EAGER or 1 not in timings:
             continue
         key = (case.architecture, case.input, network.backend.split()[0], network.precision)
-        known: Known = "measured" if key in scores else "not measured" if is_trained else "not trained"
-        choice = _choice(case, network, timings, accuracy=scores.get(key), known=known)
-        if key not in found or choice.median_ms < found[key].median_ms:
-            found[key] = choice
+        known: AccuracyState = "measured" if key in scores else "not measured" if is_trained else "not trained"
+        option = _option(case, network, timings, accuracy=scores.get(key), known=known)
+        if key not in found or option.median_ms < found[key].median_ms:
+            found[key] = option
     return found
 
 
-def _choice(
-    case: CaseResult, network: Network, timings: Mapping[int, Timing], *, accuracy: Accuracy | None, known: Known
-) -> Choice:
+def _option(
+    case: LatencyResult,
+    network: TimedNetwork,
+    timings: Mapping[int, CallTiming],
+    *,
+    accuracy: Accuracy | None,
+    known: AccuracyState,
+) -> EngineOption:
     alone = {one.name: one.resident_mib for one in case.alone}
     one = timings[1]
-    return Choice(
+    return EngineOption(
         architecture=case.architecture,
         input=case.input,
         precision=network.precision,
@@ -156,13 +160,13 @@ def _choice(
         resident_mib=alone.get(network.name),
         known=known,
         accuracy=accuracy,
-        printed=printed_figures().get((case.architecture, case.input)),
+        printed=read_paper_figures().get((case.architecture, case.input)),
     )
 
 
-def _scores(record: Mapping[str, Any] | None) -> dict[Key, Accuracy]:
-    """Architecture, size, backend and precision -> what it scored; the best where several were scored."""
-    found: dict[Key, Accuracy] = {}
+def _scores(record: Mapping[str, Any] | None) -> dict[EngineKey, Accuracy]:
+    """The scores of each engine; the best where several of one key were scored."""
+    found: dict[EngineKey, Accuracy] = {}
     for one in record["engines"] if record else ():
         key = (one["architecture"], (one["input"][0], one["input"][1]), one["backend"], one["precision"])
         scored = Accuracy(*(Score(**one[name]) for name in ("rank1", "mean_ap", "mean_inp")))
@@ -171,10 +175,10 @@ def _scores(record: Mapping[str, Any] | None) -> dict[Key, Accuracy]:
     return found
 
 
-def printed_figures() -> dict[tuple[str, tuple[int, int]], Printed]:
-    """The OSNet paper's table 6, Market-1501, out of the recipes: rank-1 and mAP by width and resolution."""
+def read_paper_figures() -> dict[tuple[str, tuple[int, int]], PaperFigures]:
+    """The OSNet paper's table 6, on Market-1501, by network and size; from the recipes."""
     return {
-        (recipe.architecture, (recipe.height_px, recipe.width_px)): Printed(
+        (recipe.architecture, (recipe.height_px, recipe.width_px)): PaperFigures(
             recipe.expected.rank1, recipe.expected.mean_ap
         )
         for recipe in RECIPES
@@ -184,22 +188,22 @@ def printed_figures() -> dict[tuple[str, tuple[int, int]], Printed]:
     }
 
 
-def front_of(choices: Sequence[Choice]) -> list[Choice]:
-    """Those that no other one beats in both latency and mAP, fastest first; engines without accuracy are not on it."""
-    front: list[Choice] = []
-    scored = [choice for choice in choices if choice.accuracy]
-    for choice in sorted(scored, key=lambda one: (one.median_ms, -one.mean_ap)):
-        if not front or choice.mean_ap > front[-1].mean_ap:
-            front.append(choice)
+def find_front(options: Sequence[EngineOption]) -> list[EngineOption]:
+    """Engines that no other one beats in both latency and mAP, fastest first; only those whose accuracy is known."""
+    front: list[EngineOption] = []
+    scored = [option for option in options if option.accuracy]
+    for option in sorted(scored, key=lambda one: (one.median_ms, -one.mean_ap)):
+        if not front or option.mean_ap > front[-1].mean_ap:
+            front.append(option)
     return front
 
 
-def advise(choices: Sequence[Choice], budget: Budget) -> Advice:
+def advise(options: Sequence[EngineOption], budget: Budget) -> Advice:
     """The fastest of the most accurate engines that meet the budget."""
-    scored = [choice for choice in choices if choice.accuracy]
+    scored = [option for option in options if option.accuracy]
     if not scored:
         return Advice(budget, None, "No engine of this page has a measured accuracy, so none can be recommended.")
-    fast_enough = [choice for choice in scored if budget.is_met_by(choice)]
+    fast_enough = [option for option in scored if budget.is_met_by(option)]
     if not fast_enough:
         fastest = min(scored, key=lambda one: one.p95_ms)
         return Advice(
@@ -208,8 +212,8 @@ def advise(choices: Sequence[Choice], budget: Budget) -> Advice:
             f"No trained engine is fast enough on one thread; the fastest is {fastest.title} with "
             f"{fastest.p95_ms:.2f} ms for one image (95th percentile).",
         )
-    highest = max(choice.mean_ap for choice in fast_enough)
-    alike = [choice for choice in fast_enough if choice.mean_ap >= highest - ALIKE]
+    highest = max(option.mean_ap for option in fast_enough)
+    alike = [option for option in fast_enough if option.mean_ap >= highest - ALIKE]
     best = min(alike, key=lambda one: one.median_ms if budget.people is None else budget.busy(one))
     reason = (
         f"{best.title}: mAP {100 * best.mean_ap:.1f} %, and the fastest within {100 * ALIKE:.1f} points of the highest "
@@ -221,11 +225,11 @@ def advise(choices: Sequence[Choice], budget: Budget) -> Advice:
     return Advice(budget, best, reason + ".")
 
 
-def one_device(records: Mapping[Path, Mapping[str, Any]]) -> str:
-    """The device all records were measured on.
+def require_one_device(records: Mapping[Path, Mapping[str, Any]]) -> str:
+    """The device on which all records were measured.
 
     Raises:
-        ConfigError: there are several, and times of different machines have no common front.
+        ConfigError: there are several; times of different machines must not be mixed.
     """
     devices = {str(record.get("device", "no device")) for record in records.values()}
     if len(devices) != 1:

@@ -1,4 +1,4 @@
-"""The Pareto page as one HTML file: no network, no other file, a few lines of script that sort the table."""
+"""The Pareto page as one HTML file, which needs no other file; a short script sorts its table."""
 
 import base64
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from benchmarks.reporting.pareto_front import Advice, Choice, front_of, network_title
+from benchmarks.reporting.pareto_front import Advice, EngineOption, find_front
+from benchmarks.reporting.text import network_title
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -69,8 +70,8 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Where the figures of the page come from."""
+class PageOrigin:
+    """Where and when the page's figures were measured."""
 
     device: str
     data_set: str | None
@@ -80,7 +81,7 @@ class Origin:
     created: tuple[str, ...]
 
 
-def page(choices: Sequence[Choice], advice: Sequence[Advice], *, picture: Path, origin: Origin) -> str:
+def render_page(options: Sequence[EngineOption], advice: Sequence[Advice], *, picture: Path, origin: PageOrigin) -> str:
     """The whole page."""
     image = base64.b64encode(picture.read_bytes()).decode()
     words = "".join(f"<dt>{escape(word)}</dt><dd>{escape(meaning)}</dd>" for word, meaning in _WORDS.items())
@@ -97,9 +98,9 @@ larger pictures finds more people and takes longer. This page shows what each ch
 <h2>Every engine that was measured</h2>
 <p class="note">Click on a heading to sort. Where the intervals of two engines overlap,
 their order may be chance. {_accuracy_note(origin)}</p>
-<div class="scroll"><table><thead><tr>{_heads(choices)}</tr></thead>
+<div class="scroll"><table><thead><tr>{_heads(options)}</tr></thead>
 <tbody>
-{_rows(choices, advice)}
+{_rows(options, advice)}
 </tbody></table></div>
 <p class="note">Grey columns: what the paper reports (Zhou et al., ICCV 2019, table 6), on Market-1501 with weights
 pretrained on ImageNet. It is another data set and another training: compare the paper's rows with each other, not with
@@ -112,62 +113,62 @@ ours.</p>
 
 def _advice(advice: Sequence[Advice]) -> str:
     boxes = [
-        f'<div class="advice"><b>{"Recommended" if one.choice else "No recommendation"} for {escape(str(one.budget))}'
+        f'<div class="advice"><b>{"Recommended" if one.option else "No recommendation"} for {escape(str(one.budget))}'
         f"</b>{escape(one.reason)}</div>"
         for one in advice
     ]
     return "\n".join(boxes)
 
 
-def _accuracy_note(origin: Origin) -> str:
+def _accuracy_note(origin: PageOrigin) -> str:
     if origin.data_set is None:
         return "Accuracy: not measured yet."
     training = f" Weights trained on {'; '.join(origin.trained_on)}." if origin.trained_on else ""
     return escape(f"Accuracy on {origin.data_set} ({origin.images}; {origin.protocol}).{training}")
 
 
-def _heads(choices: Sequence[Choice]) -> str:
+def _heads(options: Sequence[EngineOption]) -> str:
     names = ["network", "input", "precision", "runs on", "ms for one: median", "ms for one: 95th percentile"]
-    names += [f"ms each in a batch of {batch}" for batch in _batches(choices)]
+    names += [f"ms each in a batch of {batch}" for batch in _batches(options)]
     names += ["times as fast as PyTorch", "memory MiB", "mAP %", "rank-1 %"]
     ours = "".join(f'<th scope="col"><button>{escape(name)}</button></th>' for name in names)
     paper = ("paper: mAP %", "paper: rank-1 %")
     return ours + "".join(f'<th scope="col" class="paper"><button>{name}</button></th>' for name in paper)
 
 
-def _batches(choices: Sequence[Choice]) -> list[int]:
-    return sorted({batch for choice in choices for batch in choice.each_ms if batch > 1})
+def _batches(options: Sequence[EngineOption]) -> list[int]:
+    return sorted({batch for option in options for batch in option.each_ms if batch > 1})
 
 
-def _rows(choices: Sequence[Choice], advice: Sequence[Advice]) -> str:
-    front, batches = front_of(choices), _batches(choices)
-    chosen = [one.choice for one in advice]
+def _rows(options: Sequence[EngineOption], advice: Sequence[Advice]) -> str:
+    front, batches = find_front(options), _batches(options)
+    chosen = [one.option for one in advice]
     return "\n".join(
-        f'<tr class="{"front " * (choice in front)}{"chosen" * (choice in chosen)}">{_cells(choice, batches)}</tr>'
-        for choice in sorted(choices, key=lambda one: one.accuracy is None)  # those with a figure first
+        f'<tr class="{"front " * (option in front)}{"chosen" * (option in chosen)}">{_cells(option, batches)}</tr>'
+        for option in sorted(options, key=lambda one: one.accuracy is None)  # those with a figure first
     )
 
 
-def _cells(choice: Choice, batches: Sequence[int]) -> str:
-    height, width = choice.input
+def _cells(option: EngineOption, batches: Sequence[int]) -> str:
+    height, width = option.input
     cells = [
-        _cell(network_title(choice.architecture)),
+        _cell(network_title(option.architecture)),
         _cell(f"{height}x{width}", value=height * width),
-        _cell(choice.precision),
-        _cell(choice.backend),
-        _number(choice.median_ms, 2),
-        _number(choice.p95_ms, 2),
-        *(_number(choice.each_ms.get(batch), 2) for batch in batches),
-        _number(choice.times_eager, 1),
-        _number(choice.resident_mib, 0),
+        _cell(option.precision),
+        _cell(option.backend),
+        _number(option.median_ms, 2),
+        _number(option.p95_ms, 2),
+        *(_number(option.each_ms.get(batch), 2) for batch in batches),
+        _number(option.times_eager, 1),
+        _number(option.resident_mib, 0),
     ]
-    if choice.accuracy:
-        for score in (choice.accuracy.mean_ap, choice.accuracy.rank1):
+    if option.accuracy:
+        for score in (option.accuracy.mean_ap, option.accuracy.rank1):
             interval = f"{100 * score.value:.1f} ({100 * score.low:.1f} to {100 * score.high:.1f})"
             cells.append(_cell(interval, value=score.value))
     else:
-        cells += [f'<td class="none" data-value="">{choice.known}</td>'] * 2
-    printed = (choice.printed.mean_ap, choice.printed.rank1) if choice.printed else (None, None)
+        cells += [f'<td class="none" data-value="">{option.known}</td>'] * 2
+    printed = (option.printed.mean_ap, option.printed.rank1) if option.printed else (None, None)
     return "".join(cells) + "".join(_number(None if p is None else 100 * p, 1, kind="paper") for p in printed)
 
 

@@ -1,203 +1,197 @@
-"""Markdown tables of records, one function per kind of record."""
+"""Every table that is generated into a document: one row of TABLES each. To add one, add a row and its function."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.measuring.latency_record import cases_of
-from benchmarks.reporting.pareto_front import choices_of, network_title
+from benchmarks.measuring.records import read_record
+from benchmarks.reporting import accuracy_tables, latency_tables, system_tables, training_tables
+from benchmarks.reporting.text import Record, network_title
+from edge_runtime.contract.errors import ConfigError
 
-Record = Mapping[str, Any]
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+ROOT = Path(__file__).resolve().parents[2]
+_CPU = "benchmarks/records/cpu-epyc"
+_MODELS = "edge_runtime/models"
 
 
-def latency(record: Record) -> str:
-    """Engines beside the usual ways to run the same network; distances to the limit where the record has them."""
-    networks = {network["name"]: network for network in record["networks"]}
-    timings = record["timings"]
-    has_limits = all(timing.get("times_arithmetic") for timing in timings)
-    head = ["network", "precision", "batch", "median ms", "p95 ms", "times as fast as eager"]
-    rows = []
-    for timing in timings:
-        network = networks[timing["name"]]
-        cells = [
-            network["name"] if network.get("is_peer") else network["backend"],
-            network["precision"],
-            str(timing["batch"]),
-            f"{timing['median_ms']:.2f}",
-            f"{timing['p95_ms']:.2f}",
-            f"{timing['times_eager']:.2f}",
-        ]
-        rows.append([*cells, f"{timing['times_arithmetic']:.1f}"] if has_limits else cells)
-    if has_limits:
-        head.append("times the arithmetic's limit")
-    return (
-        table(head, rows)
-        + f"\n\n{_network(record)}, one thread on {record['device']}, {record['rounds']} interleaved rounds."
-    )
+@dataclass(frozen=True)
+class Table:
+    """One table.
+
+    name: as its marker in a document says, `<!-- table NAME -->`. sources: the files it is made of, as patterns from
+    the project's root. command: what measures them. render: the Markdown of the table, from the files that were found.
+    caption: the line below; its fields are those of the JSON files, and `network` and `size`.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    command: str
+    render: Callable[[Sequence[Path]], str]
+    caption: str
 
 
-def alone(record: Record) -> str:
-    """Each network in a process of its own, counted as MLPerf counts."""
-    head = ["network", "one at a time: p90 ms", "eight at a time: p99 ms", "memory MiB", "mJ per descriptor"]
-    names = {network["name"]: network for network in record["networks"]}
-    rows = []
-    for one in record["alone"]:
-        network = names[one["name"]]
-        title = network["name"] if network.get("is_peer") else f"{network['backend']} {network['precision']}"
-        energy = one.get("mj_per_descriptor")
-        rows.append(
-            [
-                title,
-                f"{one['single_stream_p90_ms']:.2f}",
-                f"{one['multi_stream_p99_ms']:.2f}",
-                f"{one['resident_mib']:.0f}",
-                "not measured" if energy is None else f"{energy:.2f}",
-            ]
-        )
-    ending = f"One thread on {record['device']}, {record['alone_s']:g} s each; MLPerf's own runs are longer."
-    return f"{table(head, rows)}\n\n{ending}"
+def _of_record(render: Callable[[Record], str]) -> Callable[[Sequence[Path]], str]:
+    """For a table that is made of one record."""
+    return lambda paths: render(read_record(paths[0]))
 
 
-def grid(record: Record) -> str:
-    """Milliseconds for one image by network and size: ONNX Runtime in float32, and the fastest engine."""
-    choices = choices_of(cases_of(record, source=Path("latency_grid.json")), None)
-    sizes = sorted({choice.input for choice in choices}, reverse=True)
-    rows = []
-    for name in dict.fromkeys(case["architecture"] for case in record["cases"]):
-        cells = []
-        for size in sizes:
-            here = [one for one in choices if (one.architecture, one.input) == (name, size)]
-            plain = [one for one in here if (one.backend, one.precision) == ("onnxruntime", "fp32")]
-            fastest = min(here, key=lambda one: one.median_ms, default=None)
-            first = f"{plain[0].median_ms:.2f}" if plain else "-"
-            cells.append(
-                f"{first} / {fastest.median_ms:.2f} ({fastest.backend} {fastest.precision})" if fastest else "-"
-            )
-        rows.append([network_title(name), *cells])
-    head = ["network", *(f"{height}x{width}" for height, width in sizes)]
-    ending = (
-        f"Median ms for one image, one thread on {record['device']}: ONNX Runtime in float32 / the fastest engine. "
-        "Random weights: speed does not depend on them."
-    )
-    return f"{table(head, rows)}\n\n{ending}"
+_LATENCY_CAPTION = "{network} {size}, one thread on {device}, {rounds} interleaved rounds."
+_CHAIN_CAPTION = (
+    "{network}, {threads} threads on {device}; {rounds} rounds, each way in processes of its own, in turns."
+)
+
+TABLES = (
+    Table(
+        "summary",
+        (f"{_MODELS}/osnet_x0_25_cuhk03.onnx.json", f"{_CPU}/latency_osnet_x0_25.json", f"{_CPU}/demo_fp32.json"),
+        "make bench",
+        system_tables.summary_table,
+        "OSNet x0.25 in float32 on two cores of {device}; in brackets the 95 % interval.",
+    ),
+    Table(
+        "accuracy",
+        (f"{_MODELS}/osnet_x0_25_cuhk03.onnx.json", f"{_MODELS}/osnet_x0_25_cuhk03_int8.onnx.json"),
+        "python export/build_engine.py",
+        accuracy_tables.model_table,
+        "From the manifests in `edge_runtime/models/`; in brackets 95 % intervals, by bootstrap over the queries.",
+    ),
+    Table(
+        "training",
+        ("benchmarks/records/*/*-seed*/settings.json",),
+        "python train/run.py RECIPE --data DATA",
+        training_tables.training_table,
+        "Rank-1 / mAP in per cent: of one seed with its 95 % interval, of several seeds their mean and range.",
+    ),
+    Table(
+        "torchreid",
+        (f"{_CPU}/reduced_cuhk03-seed*/model.pth.json", f"{_CPU}/peer_reduced_cuhk03-seed*.json"),
+        "python benchmarks/peer_training.py reduced_cuhk03 --data DATA --peer-python PYTHON",
+        training_tables.difference_table,
+        "Means over seeds, in points of per cent; the interval by Welch's t-test.",
+    ),
+    Table(
+        "train_speed",
+        (f"{_CPU}/train_speed.json",),
+        "python benchmarks/train_speed.py",
+        _of_record(training_tables.speed_table),
+        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]}, the peer in {precision[peer]}.",
+    ),
+    Table(
+        "retrieval",
+        (f"{_CPU}/retrieval.json",),
+        "python benchmarks/retrieval.py",
+        _of_record(system_tables.retrieval_table),
+        "{cores} cores of {device}.",
+    ),
+    Table(
+        "latency",
+        (f"{_CPU}/latency_osnet_x0_25.json",),
+        "python benchmarks/latency.py",
+        _of_record(latency_tables.latency_table),
+        _LATENCY_CAPTION,
+    ),
+    Table(
+        "latency_x1_0",
+        (f"{_CPU}/latency_osnet_x1_0.json",),
+        "python benchmarks/latency.py ENGINE ...",
+        _of_record(latency_tables.latency_table),
+        _LATENCY_CAPTION,
+    ),
+    Table(
+        "alone",
+        (f"{_CPU}/latency_osnet_x0_25.json",),
+        "python benchmarks/latency.py",
+        _of_record(latency_tables.isolated_table),
+        "{network} {size}, one thread on {device}, {alone_s:g} s each; MLPerf's own runs are longer.",
+    ),
+    Table(
+        "grid",
+        (f"{_CPU}/latency_grid.json",),
+        "python benchmarks/latency.py --grid",
+        _of_record(latency_tables.grid_table),
+        "Median ms for one image, one thread on {device}: ONNX Runtime in float32 / the fastest engine. "
+        "Random weights: speed does not depend on them.",
+    ),
+    Table(
+        "chain_x0_25",
+        (f"{_CPU}/chain_osnet_x0_25.json",),
+        "python benchmarks/chain.py ENGINE ...",
+        _of_record(latency_tables.chain_table),
+        _CHAIN_CAPTION,
+    ),
+    Table(
+        "chain_x1_0",
+        (f"{_CPU}/chain_osnet_x1_0.json",),
+        "python benchmarks/chain.py ENGINE ...",
+        _of_record(latency_tables.chain_table),
+        _CHAIN_CAPTION,
+    ),
+    Table(
+        "preprocessing",
+        (f"{_CPU}/preprocessing.json",),
+        "python benchmarks/preprocessing.py",
+        _of_record(latency_tables.preprocessing_table),
+        "Crops of {size}, one thread on {device}; {job}.",
+    ),
+    Table(
+        "nncf",
+        (f"{_CPU}/nncf_osnet_x0_25.json",),
+        "python benchmarks/nncf.py ENGINE ...",
+        _of_record(latency_tables.nncf_table),
+        "{network} on {data_set}; NNCF {nncf} by its defaults, one thread of OpenVINO on {device}. {job}.",
+    ),
+    Table(
+        "engines",
+        (f"{_CPU}/accuracy_cuhk03_np_detected.json",),
+        "python benchmarks/accuracy.py ENGINE ... --data DATA",
+        _of_record(accuracy_tables.engine_table),
+        "{data_set}, {queries} queries, {gallery} gallery images.",
+    ),
+    Table(
+        "demo",
+        (f"{_CPU}/demo_fp32.json", f"{_CPU}/demo_int8.json"),
+        "python edge_runtime/demo.py --source CLIP --record RECORD",
+        system_tables.demo_table,
+        "{seconds:g} s of {source} on {device}, {cores} cores.",
+    ),
+    Table(
+        "gpu",
+        ("benchmarks/records/*/gpu_*.json",),
+        "python benchmarks/gpu_evidence.py",
+        system_tables.gpu_table,
+        "Figures: the records of these steps.",
+    ),
+)
+"""All tables, by the order in which the documents show them."""
 
 
-def accuracy(record: Record) -> str:
-    """Engines on one data set, and queries of one against a gallery of another."""
-    head = ["engine", "runs on", "rank-1 %", "mAP %", "mINP %", "cosine to the first, mean / least"]
-    rows = []
-    for one in record["engines"]:
-        near = one["to_first"]
-        cosine = "-" if near is None else f"{near['cosine_mean']:.4f} / {near['cosine_min']:.3f}"
-        scores = [_score(one[name]) for name in ("rank1", "mean_ap", "mean_inp")]
-        rows.append([f"{_network(one)} {one['precision']}", one["runs_on"], *scores, cosine])
-    named = {one["file"]: f"{_network(one)} {one['precision']} {one['backend']}" for one in record["engines"]}
-    crossed = [
-        [named[one["query"]], named[one["gallery"]], _score(one["rank1"]), _score(one["mean_ap"])]
-        for one in record["crossings"]
-    ]
-    ending = f"{record['data_set']}, {record['queries']} queries, {record['gallery']} gallery images."
-    if not crossed:
-        return f"{table(head, rows)}\n\n{ending}"
-    return f"{table(head, rows)}\n\n{table(['queries by', 'gallery by', 'rank-1 %', 'mAP %'], crossed)}\n\n{ending}"
+def render_table(table: Table, *, root: Path = ROOT) -> str:
+    """The table with its caption, or where a source is missing the command that measures it.
+
+    Raises:
+        ConfigError: a source is no record of this table.
+    """
+    found = [sorted(root.glob(pattern)) for pattern in table.sources]
+    if not all(found):
+        return f"Not measured yet: `{table.command}`."
+    paths = [path for some in found for path in some]
+    try:
+        return f"{table.render(paths)}\n\n{table.caption.format_map(_caption_fields(paths))}"
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{', '.join(map(str, paths))}: no record of table {table.name}, {error} is missing or wrong; "
+            f"run {table.command}"
+        ) from error
 
 
-def _network(one: Record) -> str:
-    height, width = one["input"]
-    return f"{network_title(one['architecture'])} {height}x{width}"
-
-
-def chain(record: Record) -> str:
-    """From boxes on a frame to descriptors: ours beside each peer."""
-    peers = list(record["timings"][0]["faster_than"])
-    ways = {way["name"]: way for way in record["ways"]}
-    head = ["way", "people", "ms per person", *(f"times as fast as {peer.replace('_', ' ')}" for peer in peers)]
-    rows = [
-        [timing["way"].replace("_", " "), str(timing["batch"]), f"{timing['median_ms']:.2f}",
-         *(f"{timing['faster_than'][peer]:.2f}" for peer in peers)]
-        for timing in record["timings"]
-        if timing["way"] in ways
-    ]  # fmt: skip
-    ending = f"{network_title(record['architecture'])}, {record['threads']} threads on {record['device']}; "
-    return f"{table(head, rows)}\n\n{ending}{record['rounds']} rounds, each way in processes of its own, in turns."
-
-
-def preprocessing(record: Record) -> str:
-    """CPU time from boxes on a frame to the network's input."""
-    head = ["way", "people", "CPU ms per crop", "times ours"]
-    rows = [
-        [one["way"], str(one["batch"]), f"{one['cpu_ms']:.3f}", f"{one['times_ours']:.1f}"] for one in record["timings"]
-    ]
-    height, width = record["input"]
-    return f"{table(head, rows)}\n\nCrops of {height}x{width}, one thread on {record['device']}; {record['job']}."
-
-
-def nncf(record: Record) -> str:
-    """Our INT8 in OpenVINO beside NNCF's of the plain export: time, and what it does to the scores."""
-    scores = {one["way"]: [_score(one["rank1"]), _score(one["mean_ap"])] for one in record["scores"]}
-    head = ["network", "batch", "ms per image", "times as fast as NNCF's", "rank-1 %", "mAP %"]
-    rows = [
-        [
-            one["way"],
-            str(one["batch"]),
-            f"{one['median_ms']:.2f}",
-            f"{one['times_nncf']:.2f}",
-            *scores.get(one["way"], ["-", "-"]),
-        ]
-        for one in record["timings"]
-    ]
-    ending = f"{network_title(record['architecture'])} on {record['data_set']}; NNCF {record['nncf']} by its defaults, "
-    return f"{table(head, rows)}\n\n{ending}one thread of OpenVINO on {record['device']}. {record['job']}."
-
-
-def train_speed(record: Record) -> str:
-    """Images per second of training loops."""
-    head = ["network", "input", "loop", "images per second", "times the peer"]
-    rows = [
-        [
-            network_title(one["network"]),
-            f"{one['height_px']}x{one['width_px']}",
-            one["loop"],
-            f"{one['images_per_s']:.0f}",
-            f"{one['times_peer']:.2f}",
-        ]
-        for one in record["speeds"]
-    ]
-    return f"{table(head, rows)}\n\n{record['threads']} threads on {record['device']}, batches of {record['batch']}."
-
-
-def retrieval(record: Record) -> str:
-    """Time and memory of ranking and re-ranking."""
-    head = ["job", "queries", "gallery", "descriptor", "seconds", "peak MiB"]
-    rows = [
-        [
-            one["job"],
-            *(str(one["size"][key]) for key in ("queries", "gallery", "length")),
-            f"{one['seconds']:.2f}",
-            f"{one['peak_mib']:.0f}",
-        ]
-        for one in record["runs"]
-    ]
-    return f"{table(head, rows)}\n\n{record['cores']} cores of {record['device']}."
-
-
-def gpu(records: Mapping[str, Record | None]) -> str:
-    """What became of each step of benchmarks/gpu_evidence.py; None where it was never run."""
-    rows = []
-    for name, record in records.items():
-        if record is None or record["gpu"] is None:
-            rows.append([name.replace("_", " "), "not measured"])
-            continue
-        done = [one for one in record["commands"] if one["error"] is None]
-        rows.append([name.replace("_", " "), f"{len(done)} of {len(record['commands'])} commands on {record['gpu']}"])
-    return table(["step", "state"], rows)
-
-
-def _score(score: Record) -> str:
-    return f"{100 * score['value']:.1f} ({100 * score['low']:.1f} to {100 * score['high']:.1f})"
+def _caption_fields(paths: Sequence[Path]) -> dict[str, object]:
+    """The fields of all files, the first file's where several have one of a name."""
+    fields: dict[str, object] = {}
+    for path in reversed(paths):
+        record = read_record(path)
+        fields |= record
+        if "architecture" in record:
+            fields["network"] = network_title(record["architecture"])
+        if isinstance(record.get("input"), list):
+            fields["size"] = "x".join(map(str, record["input"]))
+    return fields

@@ -23,7 +23,7 @@ class Choice:
 
 # Read from the top: the first row that fits is taken.
 CHOICES = (
-    Choice("onnxruntime", "*", 32, "stack", "benchmarks/records/graphs_osnet_x0_25.json"),
+    Choice("onnxruntime", "*", 32, "stack", "benchmarks/records/cpu-epyc/graphs_osnet_x0_25.json"),
     Choice("tensorrt", "*", 32, "stack", NOT_MEASURED),
 )
 

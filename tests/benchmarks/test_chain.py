@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import chain
-from benchmarks.peers.chain_workers import WAYS, engine, scene
+from benchmarks.peers.chain_workers import WAYS, make_scene, open_ours
 from edge_runtime.contract.errors import ConfigError
 
 MODELS = Path(__file__).resolve().parents[2] / "edge_runtime" / "models"
@@ -29,8 +29,8 @@ def test_the_record_has_every_way_and_the_ratio_of_each_to_each_peer(tmp_path: P
 
 def test_ours_describes_every_box() -> None:
     """As many unit rows as people."""
-    frame, boxes = scene(3)
-    rows = engine(ENGINE, size=(256, 128), threads=1)(frame, boxes)
+    frame, boxes = make_scene(3)
+    rows = open_ours(ENGINE, size=(256, 128), threads=1)(frame, boxes)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), np.ones(3), atol=1e-5)
 
 

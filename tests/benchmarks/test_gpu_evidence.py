@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu_evidence import Interpreter, main, tensorrt_interpreter, without_paths
-from benchmarks.measuring.evidence_steps import Site, steps
+from benchmarks.gpu_evidence import Interpreter, find_tensorrt_interpreter, hide_paths, main
+from benchmarks.measuring.evidence_steps import Site, list_steps
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import manifest_path
 from edge_runtime.engine.tensorrt.cuda import driver_unavailable
@@ -40,7 +40,7 @@ def site(folder: Path) -> Site:
 def test_only_whole_paths_are_called_by_what_they_are() -> None:
     """A word that a folder's name begins with stays what it is."""
     named = {"/home/me/data": "DATA", "/home/me": "HOME"}
-    assert without_paths("--data /home/me/data --data-set data_set /home/me/x", named) == (
+    assert hide_paths("--data /home/me/data --data-set data_set /home/me/x", named) == (
         "--data DATA --data-set data_set HOME/x"
     )
 
@@ -76,7 +76,7 @@ def _help(script: str) -> str:
 
 def test_every_command_knows_its_options(tmp_path: Path) -> None:
     """The scripts live on; a renamed option would be found on the rented machine only."""
-    found = steps(site(tmp_path))
+    found = list_steps(site(tmp_path))
     assert tuple(step.name for step in found) == STEPS
     for command in (command for step in found for command in step.commands):
         _, script, *arguments = command.arguments
@@ -92,7 +92,7 @@ def test_what_a_command_takes_was_made_before_it(name: str, has_checkpoint: bool
     here = site(tmp_path)
     found = here if has_checkpoint else replace(here, checkpoint=None)
     there = {manifest_path(found.checkpoint or found.model)}
-    for command in next(step for step in steps(found) if step.name == name).commands:
+    for command in next(step for step in list_steps(found) if step.name == name).commands:
         assert {manifest_path(path) for path in command.inputs} <= there, command.arguments
         there |= set(command.makes)
 
@@ -100,7 +100,7 @@ def test_what_a_command_takes_was_made_before_it(name: str, has_checkpoint: bool
 def test_without_tensorrt_pytorch_is_still_measured(tmp_path: Path) -> None:
     """Every step has commands that need only CUDA."""
     without = replace(site(tmp_path), no_tensorrt="no TensorRT")
-    left = {step.name for step in steps(without) if any(one.unavailable is None for one in step.commands)}
+    left = {step.name for step in list_steps(without) if any(one.unavailable is None for one in step.commands)}
     assert left == set(STEPS)
 
 
@@ -109,7 +109,7 @@ def test_only_tensorrts_python_runs_engines(tmp_path: Path) -> None:
     here = replace(site(tmp_path), python="/torch", tensorrt_python="/tensorrt")
     torch_free = {
         "benchmarks/tensorrt_smoke.py",
-        "benchmarks/crop_kernel.py",
+        "benchmarks/gpu_cropping.py",
         "benchmarks/latency.py",
         "benchmarks/accuracy.py",
         "calibration/quantize.py",
@@ -117,7 +117,7 @@ def test_only_tensorrts_python_runs_engines(tmp_path: Path) -> None:
     }
     scripts = {
         str(Path(command.arguments[1]).relative_to(ROOT))
-        for step in steps(here)
+        for step in list_steps(here)
         for command in step.commands
         if command.arguments[0] == "/tensorrt"
     }
@@ -138,7 +138,7 @@ def test_each_python_has_an_environment_of_its_own(tmp_path: Path) -> None:
     """Packages of one Python break the other one."""
     own = Interpreter("/torch", {"PYTHONPATH": "packages"})
     bundle = write_bundle(tmp_path / "bundle")
-    other = tensorrt_interpreter(Path("python/bin/python3"), bundle, own=own, work=tmp_path)
+    other = find_tensorrt_interpreter(Path("python/bin/python3"), bundle, own=own, work=tmp_path)
     assert other.path == str(tmp_path / "tensorrt" / "python/bin/python3")
     assert other.environment["PYTHONPATH"] == f"SITE:{ROOT}"
     assert other.environment["LD_LIBRARY_PATH"] == "LIBRARIES"
@@ -148,7 +148,7 @@ def test_each_python_has_an_environment_of_its_own(tmp_path: Path) -> None:
 def test_a_broken_bundle_becomes_the_reason_why_there_is_no_tensorrt(tmp_path: Path) -> None:
     """PyTorch is measured all the same."""
     bundle = write_bundle(tmp_path / "bundle", unpacks=False)
-    other = tensorrt_interpreter(None, bundle, own=Interpreter(sys.executable, os.environ), work=tmp_path)
+    other = find_tensorrt_interpreter(None, bundle, own=Interpreter(sys.executable, os.environ), work=tmp_path)
     assert other.fault is not None
     assert other.fault.endswith("parts not usable: part-001 damaged")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.latency import main
-from benchmarks.measuring.latency_record import cases_of
+from benchmarks.measuring.latency_record import parse_results
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Terms, hash_file, read_manifest, write_manifest
 from tests.conftest import ROOT
@@ -56,7 +56,7 @@ def test_the_grid_holds_every_network_and_precision(tmp_path: Path) -> None:
     options = ["--architectures", "osnet_x0_25", "--sizes", "64x32", "--backends", "onnxruntime"]
     assert main(["--grid", *options, "--rounds", "1", "--batches", "1", "--alone-s", "0", "--output", str(path)]) == 0
     record = json.loads(path.read_text())
-    [case] = cases_of(record, source=path)
+    [case] = parse_results(record, source=path)
     assert (case.architecture, case.input, case.alone) == ("osnet_x0_25", (64, 32), ())
     assert {"onnxruntime fp32", "onnxruntime int8"} <= {network.name for network in case.networks}
     assert all(network.sha256 is None for network in case.networks)
@@ -90,7 +90,7 @@ def test_without_torch_engines_are_timed_alone_each_network_a_case(tmp_path: Pat
     record = json.loads(output.read_text())
     assert "TensorRT" in record["faults"]["refused 32x16, tiny.onnx"]
     assert record["peers"] == "none: this Python has no torch"
-    cases = cases_of(record, source=output)
+    cases = parse_results(record, source=output)
     assert [case.architecture for case in cases] == [manifest.architecture, "another", "refused"]
     [timing] = cases[0].timings
     assert (timing.name, timing.times_eager, timing.times_arithmetic) == ("tiny.onnx", None, None)

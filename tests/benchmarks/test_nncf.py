@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.nncf import main, quantise
-from benchmarks.peers.plain_export import Source
+from benchmarks.nncf import main, quantize_with_nncf
+from benchmarks.peers.plain_export import PeerSource
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Build, Input, space_id, write_manifest
 from tests.support.tiny_network import tiny_manifest, write_tiny_network
@@ -20,8 +20,8 @@ def options(engine: Path, checkpoint: Path) -> list[str]:
     return [str(engine), "--checkpoint", str(checkpoint), *rest]
 
 
-def source_in(folder: Path) -> Source:
-    return Source("osnet_x0_25", Input(height_px=64, width_px=32), None, folder / "plain.onnx")
+def source_in(folder: Path) -> PeerSource:
+    return PeerSource("osnet_x0_25", Input(height_px=64, width_px=32), None, folder / "plain.onnx")
 
 
 def test_only_int8_for_openvino_is_compared(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_an_environment_without_nncf_is_said_with_what_to_do(tmp_path: Path) -> None:
     """NNCF is no part of this project's environment, which is what runs this test."""
     with pytest.raises(ConfigError, match=r"NNCF failed: .*nncf.*; see --help for the environment"):
-        quantise(source_in(tmp_path), tmp_path / "nncf.xml", crops=CROPS, python=Path(sys.executable))
+        quantize_with_nncf(source_in(tmp_path), tmp_path / "nncf.xml", crops=CROPS, python=Path(sys.executable))
 
 
 def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A typo on the command line."""
     with pytest.raises(ConfigError, match=r"cannot run .*nowhere: No such file"):
-        quantise(source_in(tmp_path), tmp_path / "nncf.xml", crops=CROPS, python=tmp_path / "nowhere")
+        quantize_with_nncf(source_in(tmp_path), tmp_path / "nncf.xml", crops=CROPS, python=tmp_path / "nowhere")

@@ -7,19 +7,27 @@ import numpy as np
 import pytest
 
 from benchmarks import preprocessing
-from benchmarks.peers.chain_workers import MEAN, STD, numpy_batch, pil_batch, scene, torch_batch, tracker_batch
+from benchmarks.peers.chain_workers import (
+    MEAN,
+    STD,
+    crop_like_tracker,
+    crop_with_numpy,
+    crop_with_pil,
+    crop_with_torch,
+    make_scene,
+)
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import crop_people
 
 
 def test_all_loops_make_the_same_pictures() -> None:
     """Else the times could not be compared: the peers' are ours normalised; PIL smooths where it shrinks."""
-    frame, boxes = scene(3)
+    frame, boxes = make_scene(3)
     ours = crop_people(frame, boxes, height_px=64, width_px=32, rule="bilinear-half-pixel")
     planes = ((ours.astype(np.float32) / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
-    for make in (torch_batch, tracker_batch, numpy_batch):
+    for make in (crop_with_torch, crop_like_tracker, crop_with_numpy):
         np.testing.assert_allclose(np.asarray(make(frame, boxes, size=(64, 32))), planes, atol=1e-5)
-    smoothed = pil_batch(frame, boxes, size=(64, 32)).numpy()
+    smoothed = crop_with_pil(frame, boxes, size=(64, 32)).numpy()
     assert smoothed.shape == planes.shape
     assert np.corrcoef(smoothed.ravel(), planes.ravel())[0, 1] > 0.8
 

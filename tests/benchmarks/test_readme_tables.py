@@ -7,8 +7,12 @@ from typing import Any
 import pytest
 
 from benchmarks import readme_tables
+from benchmarks.reporting.tables import TABLES, render_table
 from edge_runtime.contract.errors import ConfigError
+from tests.conftest import ROOT
 
+CPU = "benchmarks/records/cpu-epyc"
+NAMES = {table.name: table for table in TABLES}
 SCORE = {"value": 0.412, "low": 0.394, "high": 0.432}
 
 
@@ -25,12 +29,12 @@ TIMINGS = [
 ]
 ALONE = {"name": "a.onnx", "single_stream_p90_ms": 1.3, "multi_stream_p99_ms": 9.9, "resident_mib": 94.6}
 RECORDS: dict[str, dict[str, Any]] = {
-    "latency_osnet_x0_25.json": {"architecture": "osnet_x0_25", "input": [64, 32], "networks": NETWORKS,
+    f"{CPU}/latency_osnet_x0_25.json": {"architecture": "osnet_x0_25", "input": [64, 32], "networks": NETWORKS,
                                  "timings": TIMINGS, "rounds": 9, "alone": [ALONE], "alone_s": 2},
-    "latency_grid.json": {
+    f"{CPU}/latency_grid.json": {
         "cases": [{"architecture": "osnet_x0_25", "input": [64, 32], "networks": NETWORKS, "timings": TIMINGS}]
     },
-    "accuracy_cuhk03_np_detected.json": {
+    f"{CPU}/accuracy_cuhk03_np_detected.json": {
         "data_set": "patterns",
         "queries": 8,
         "gallery": 9,
@@ -40,7 +44,7 @@ RECORDS: dict[str, dict[str, Any]] = {
         ],
         "crossings": [{"query": "a", "gallery": "a", "rank1": SCORE, "mean_ap": SCORE}],
     },
-    "chain_osnet_x0_25.json": {
+    f"{CPU}/chain_osnet_x0_25.json": {
         "architecture": "osnet_x0_25",
         "threads": 2,
         "rounds": 3,
@@ -49,12 +53,12 @@ RECORDS: dict[str, dict[str, Any]] = {
             {"way": "onnxruntime fp32", "batch": 8, "median_ms": 0.62, "faster_than": {"torch_crops": 1.52}},
         ],
     },
-    "preprocessing.json": {
+    f"{CPU}/preprocessing.json": {
         "input": [256, 128],
         "job": "boxes to crops",
         "timings": [{"way": "torch crops", "batch": 8, "cpu_ms": 0.2046, "times_ours": 5.61}],
     },
-    "nncf_osnet_x0_25.json": {
+    f"{CPU}/nncf_osnet_x0_25.json": {
         "architecture": "osnet_x0_25",
         "nncf": "3.4.0",
         "job": "Peers: planes",
@@ -65,19 +69,21 @@ RECORDS: dict[str, dict[str, Any]] = {
         ],
         "scores": [{"way": "ours, INT8", "rank1": SCORE, "mean_ap": SCORE}],
     },
-    "train_speed.json": {
+    f"{CPU}/train_speed.json": {
         "threads": 2,
         "batch": 64,
+        "precision": {"ours": "bfloat16", "peer": "float32"},
         "speeds": [{"network": "osnet_x1_0", "height_px": 128, "width_px": 64, "loop": "ours", "images_per_s": 107.4,
                     "times_peer": 1.68}],
     },
-    "retrieval.json": {
+    f"{CPU}/retrieval.json": {
         "cores": 2,
         "runs": [{"job": "ranking, ours", "size": {"queries": 1, "gallery": 2, "length": 3}, "seconds": 0.5,
                   "peak_mib": 99.6}],
     },
-    "gpu_tensorrt.json": {"gpu": "some GPU, CUDA 13.0", "commands": [{"error": None}, {"error": "no kernel"}]},
-    "gpu_latency.json": {"gpu": None, "commands": [{"error": "no CUDA device"}]},
+    "benchmarks/records/h100/gpu_tensorrt.json": {"gpu": "some GPU, CUDA 13.0",
+                                                  "commands": [{"error": None}, {"error": "no kernel"}]},
+    "benchmarks/records/h100/gpu_latency.json": {"gpu": None, "commands": [{"error": "no CUDA device"}]},
 }  # fmt: skip
 WANTED = {
     "latency": [
@@ -97,43 +103,80 @@ WANTED = {
     ],
     "train_speed": ["| OSNet x1.0 | 128x64 | ours | 107 | 1.68 |"],
     "retrieval": ["| ranking, ours | 1 | 2 | 3 | 0.50 | 100 |"],
-    "gpu": ["| tensorrt | 1 of 2 commands on some GPU, CUDA 13.0 |", "| latency | not measured |"],
+    "gpu": [
+        "| tensorrt | some GPU, CUDA 13.0 | 1 of 2 commands ran |",
+        "| latency | no GPU | not measured |",
+        "| training | - | not measured |",
+    ],
 }
 
 
-@pytest.fixture
-def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of records instead of the project's; empty."""
-    monkeypatch.setattr(readme_tables, "RECORDS", tmp_path)
-    return tmp_path
+def write_records(root: Path) -> None:
+    """Records of a project that lies in `root`."""
+    for name, record in RECORDS.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(record | {"device": "some CPU"}))
 
 
 @pytest.mark.parametrize("name", WANTED)
-def test_a_table_shows_its_record(name: str, records: Path) -> None:
+def test_a_table_shows_its_record(name: str, tmp_path: Path) -> None:
     """Figures as they were measured."""
-    for file, record in RECORDS.items():
-        (records / file).write_text(json.dumps(record | {"device": "some CPU"}))
-    found = readme_tables.TABLES[name]()
+    write_records(tmp_path)
+    found = render_table(NAMES[name], root=tmp_path)
     for row in WANTED[name]:
         assert row in found
 
 
-@pytest.mark.parametrize("name", [*WANTED, "chain_x1_0"])
-def test_without_a_record_a_table_says_not_measured(name: str, records: Path) -> None:
-    """And how to measure it."""
-    found = readme_tables.TABLES[name]().lower()
-    assert "not measured" in found
-    assert name == "gpu" or "python benchmarks/" in found
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_without_a_record_a_table_says_how_to_measure_it(table: Any, tmp_path: Path) -> None:
+    """Nothing is made up."""
+    assert render_table(table, root=tmp_path) == f"Not measured yet: `{table.command}`."
 
 
-def test_a_record_of_something_else_is_refused(records: Path) -> None:
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_row_is_complete(table: Any) -> None:
+    """Each table has sources, a script that measures them and a caption, and stands in exactly one document."""
+    assert table.name
+    assert table.sources
+    assert table.caption.strip()
+    scripts = [word for word in table.command.split() if word.endswith(".py")]
+    assert all((ROOT / script).exists() for script in scripts)
+    documents = [path for path in readme_tables.DOCUMENTS if path.exists()]
+    assert sum(path.read_text().count(f"<!-- table {table.name} -->") for path in documents) == 1
+
+
+def test_no_two_tables_share_a_name() -> None:
+    """A marker means one table."""
+    assert len(NAMES) == len(TABLES)
+
+
+def test_the_summary_has_three_lines_and_names_its_machine() -> None:
+    """The first page of the project shows it."""
+    table = render_table(NAMES["summary"])
+    assert len([line for line in table.splitlines() if line.startswith("| ")]) == 2 + 3
+    assert "AMD EPYC" in table
+
+
+def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
     """With its path and the command that makes the right one."""
-    (records / "retrieval.json").write_text('{"benchmark": "demo"}')
-    with pytest.raises(ConfigError, match=r"retrieval\.json is no record of this table: 'runs' .* run python"):
-        readme_tables.TABLES["retrieval"]()
+    path = tmp_path / CPU / "retrieval.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"benchmark": "demo"}')
+    with pytest.raises(ConfigError, match=r"retrieval\.json: no record of table retrieval, 'runs' .* run python"):
+        render_table(NAMES["retrieval"], root=tmp_path)
 
 
 def test_a_table_nobody_makes_is_refused() -> None:
-    """A typo in the README."""
-    with pytest.raises(ConfigError, match="table 'latenzy' is unknown or has no end"):
-        readme_tables.with_tables("<!-- table latenzy -->\n<!-- end -->")
+    """A typo in a document is named with the document."""
+    with pytest.raises(ConfigError, match=r"train/README\.md: table 'latenzy' is unknown or has no end"):
+        readme_tables.fill_tables("<!-- table latenzy -->\n<!-- end -->", document=Path("train/README.md"))
+
+
+def test_what_stands_around_a_table_stays() -> None:
+    """Only the lines between the markers are written."""
+    text = "before\n<!-- table retrieval -->\nold\n<!-- end -->\nafter\n"
+    found = readme_tables.fill_tables(text, document=Path("README.md"))
+    assert found.startswith("before\n<!-- table retrieval -->\n| job |")
+    assert found.endswith("\n<!-- end -->\nafter\n")
+    assert "old" not in found

@@ -30,6 +30,6 @@ def test_a_machine_that_cannot_run_tensorrt_leaves_its_reason(tmp_path: Path) ->
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    [trial] = json.loads(output.read_text())["trials"]
-    assert (trial["model"], trial["precision"]) == (f"{tmp_path.name}/tiny.onnx", "fp32")
-    assert "TensorRT" in trial["error"]
+    [result] = json.loads(output.read_text())["results"]
+    assert (result["model"], result["precision"]) == (f"{tmp_path.name}/tiny.onnx", "fp32")
+    assert "TensorRT" in result["error"]

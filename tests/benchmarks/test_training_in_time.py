@@ -59,7 +59,7 @@ def test_a_large_checkpoint_is_left_where_it_is(tmp_path: Path, monkeypatch: pyt
 
 def test_a_run_that_fails_leaves_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """How far it came stands in the record."""
-    with pytest.raises(ConfigError, match="exit code 1; its own words stand above"):
+    with pytest.raises(ConfigError, match="exit code 1; its messages are above"):
         run(tmp_path, monkeypatch, stops=True)
     record = json.loads((tmp_path / "record.json").read_text())
     assert (record["scores"], record["last_epoch"]["epoch"]) == (None, record["finished_epochs"])

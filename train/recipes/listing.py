@@ -117,7 +117,7 @@ def _published(expected: Expected) -> str:
 
 def _measured(name: str, records: Path) -> str:
     """The mean over the records of all seeds, and over random splits."""
-    runs = [run for folder in records.glob(f"{name.replace(':', '-')}-seed*") for run in _runs(folder)]
+    runs = [run for folder in records.rglob(f"{name.replace(':', '-')}-seed*") for run in _runs(folder)]
     return _figures(**{key: _mean_of(key, runs) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
 
 

@@ -1,16 +1,20 @@
-"""The README's table of whole training runs: what the papers report, what we measured, what Torchreid measured."""
+"""Tables of training: whole runs beside the papers and Torchreid, and the speed of training loops."""
 
 import json
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from statistics import mean
+from statistics import mean, variance
 from typing import Any
 
+from scipy import stats
+
+from benchmarks.reporting.text import Record, markdown_table, network_title
 from edge_runtime.contract.manifest import Manifest
 from train.recipe import Expected
 from train.recipes.catalog import find_recipe
 
-# The row of a paper that a run of ours has the form of, on other images and at another size.
+# The row of a paper whose form a run of ours has, on other images and at another size.
 _LIKE = {
     "reduced_cuhk03": "osnet_cuhk03:scratch",
     "reduced_cuhk03:t1": "osnet_market1501:t1",
@@ -32,35 +36,31 @@ _LIKE = {
 }
 
 
-def training_table(records: Path) -> str:
-    """One row per recorded recipe, in the order of their names. A peer may have other seeds than ours."""
-    rows = [
-        "| recipe, seeds | network | input, epochs | a paper's row of this form | ours | Torchreid, same images |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    runs = [settings.parent for settings in sorted(records.glob("*-seed*/settings.json"))]
-    rows += [_row(list(seeds), records) for _, seeds in groupby(runs, key=_without_seed)]
-    return "\n".join(rows)
+def training_table(paths: Sequence[Path]) -> str:
+    """One row per recipe, by name. paths: settings.json in the folder of each run. A peer may have other seeds."""
+    head = ["recipe, seeds", "network", "input, epochs", "a paper's row of this form", "ours", "Torchreid, same images"]
+    runs = sorted((path.parent for path in paths), key=lambda run: run.name)
+    return markdown_table(head, [_row(list(seeds)) for _, seeds in groupby(runs, key=_without_seed)])
 
 
 def _without_seed(run: Path) -> str:
     return run.name.rpartition("-seed")[0]
 
 
-def _row(runs: list[Path], records: Path) -> str:
+def _row(runs: list[Path]) -> list[str]:
     """runs: of one recipe, a seed each."""
     settings = [json.loads((run / "settings.json").read_text()) for run in runs]
     recipe = settings[0]["recipe"]
-    peers = sorted(records.glob(f"peer_{_without_seed(runs[0])}-seed*.json"))
-    cells = (
+    records = runs[0].parent.parent
+    peers = sorted(records.glob(f"*/peer_{_without_seed(runs[0])}-seed*.json"))
+    return [
         f"`{recipe['name']}`, {', '.join(str(one['seed']) for one in settings)}",
         recipe["architecture"],
         f"{recipe['height_px']}x{recipe['width_px']}, {recipe['schedule']['epochs']}",
         _published(recipe["name"]),
         _ours(runs),
         _retrieval([json.loads(peer.read_text())["evidence"] for peer in peers]) if peers else "not measured",
-    )
-    return f"| {' | '.join(cells)} |"
+    ]
 
 
 def _published(name: str) -> str:
@@ -95,3 +95,53 @@ def _retrieval(evidence: list[dict[str, Any]]) -> str:
         )
         cells.append(f"{100 * mean(values):.1f} ({100 * low:.1f} to {100 * high:.1f})")
     return " / ".join(cells) + (f", {len(evidence)} seeds" if len(evidence) > 1 else "")
+
+
+def difference_table(paths: Sequence[Path]) -> str:
+    """Our seeds' mean minus Torchreid's, with the interval in which the difference of the loops lies.
+
+    paths: manifests of our runs, and records of benchmarks/peer_training.py; at least two seeds of each.
+    """
+    ours = [json.loads(path.read_text())["evidence"] for path in paths if not path.name.startswith("peer_")]
+    peers = [json.loads(path.read_text())["evidence"] for path in paths if path.name.startswith("peer_")]
+    rows = []
+    for title, score in (("rank-1", "rank1"), ("mAP", "mean_ap")):
+        mine, theirs = ([100 * one[score]["value"] for one in evidence] for evidence in (ours, peers))
+        margin = _welch_margin(mine, theirs)
+        difference = mean(mine) - mean(theirs)
+        rows.append(
+            [
+                title,
+                f"{mean(mine):.1f}, {len(mine)} seeds",
+                f"{mean(theirs):.1f}, {len(theirs)} seeds",
+                f"{difference:+.1f}",
+                f"{difference - margin:+.1f} to {difference + margin:+.1f}",
+            ]
+        )
+    return markdown_table(["score", "ours", "Torchreid", "difference", "95 % interval of the difference"], rows)
+
+
+def _welch_margin(ours: list[float], theirs: list[float]) -> float:
+    """Half the 95 % interval of the difference of two means, without assuming equal variances.
+
+    Source: Welch, Biometrika 1947; degrees of freedom by Welch and Satterthwaite.
+    """
+    first, second = variance(ours) / len(ours), variance(theirs) / len(theirs)
+    freedom = (first + second) ** 2 / (first**2 / (len(ours) - 1) + second**2 / (len(theirs) - 1))
+    return float(stats.t.ppf(0.975, freedom) * (first + second) ** 0.5)
+
+
+def speed_table(record: Record) -> str:
+    """Images per second of training loops."""
+    head = ["network", "input", "loop", "images per second", "times the peer"]
+    rows = [
+        [
+            network_title(one["network"]),
+            f"{one['height_px']}x{one['width_px']}",
+            one["loop"],
+            f"{one['images_per_s']:.0f}",
+            f"{one['times_peer']:.2f}",
+        ]
+        for one in record["speeds"]
+    ]
+    return markdown_table(head, rows)

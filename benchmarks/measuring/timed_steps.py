@@ -1,4 +1,4 @@
-"""Steps of a measurement that must end in time: commands in processes of their own, and a record whatever happens."""
+"""Steps of a measurement with a time limit: commands in processes of their own, with a record in every case."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_S = "LIMIT_S"
-"""Stands in a command's arguments for the seconds that it is given."""
+"""In a command's arguments: replaced by the seconds that the command gets."""
 _GRACE_S = 5
 _LEAST_S = 1
 _TAIL_LINES = 5
@@ -21,10 +21,10 @@ _TAIL_LINES = 5
 class Command:
     """One program of a step.
 
-    arguments: the interpreter first. weight: its share of the step's time. output: the record it writes; None where it
-    prints its record, or has none. inputs: appended to the command, those that are there when it starts; without any it
-    cannot run. makes: files for later commands; where all are there already it is not run. unavailable: why it cannot
-    run here, None where it can.
+    arguments: the interpreter first. weight: its share of the step's time. output: the record it writes; None if it
+    prints its record or has none. inputs: files for the end of the command line; those that exist when it starts are
+    given, and it does not run if none exists. makes: files for later commands; it does not run if all exist.
+    unavailable: the reason why it cannot run here, None if it can.
     """
 
     arguments: tuple[str, ...]
@@ -37,7 +37,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Step:
-    """What leaves one record: gpu_NAME.json. weight: its share of the whole time."""
+    """Commands that share one record, gpu_NAME.json. weight: share of the whole time."""
 
     name: str
     what: str
@@ -45,8 +45,8 @@ class Step:
     commands: tuple[Command, ...]
 
 
-def shares(weights: Sequence[float], *, left_s: float) -> float:
-    """How long the first of these may take: its share of the time that is left. What it leaves goes to the others."""
+def allot_seconds(weights: Sequence[float], *, left_s: float) -> float:
+    """Seconds for the first of these: its share of the remaining time. What it does not use goes to the others."""
     return left_s * weights[0] / sum(weights)
 
 
@@ -59,14 +59,13 @@ def run_step(
 ) -> Iterator[dict[str, Any]]:
     """Run the commands one after the other within the budget, each in the environment of its interpreter.
 
-    Yields after each what the record holds so far: of each command its line, seconds, error sentence or None, and its
-    own record.
+    Yields the record so far after each command: of each command its line, seconds, error or None, and its own record.
     """
     start = clock()
     found: list[dict[str, Any]] = []
     for index, command in enumerate(step.commands):
         left_s = max(0.0, budget_s - (clock() - start))
-        limit_s = shares([one.weight for one in step.commands[index:]], left_s=left_s)
+        limit_s = allot_seconds([one.weight for one in step.commands[index:]], left_s=left_s)
         found.append(_run(command, limit_s=limit_s, environment=environments[command.arguments[0]], clock=clock))
         yield {
             "step": step.name,
@@ -109,7 +108,7 @@ def _record(command: Command, printed: str) -> Any:
 def _in_own_group(
     line: Sequence[str], *, limit_s: float, environment: Mapping[str, str]
 ) -> tuple[int | None, str, str]:
-    """Exit code, None if it had to be stopped with all its children; what it printed, and its complaints."""
+    """Exit code, stdout and stderr. The code is None if the command and its children had to be stopped."""
     process = subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(environment), start_new_session=True
     )
@@ -123,7 +122,7 @@ def _in_own_group(
             os.killpg(process.pid, signal.SIGKILL)
             printed, complaints = process.communicate()
         return None, printed, complaints
-    except KeyboardInterrupt:  # it would go on without us, in a session of its own
+    except KeyboardInterrupt:  # in a session of its own it would not stop with us
         os.killpg(process.pid, signal.SIGKILL)
         raise
     return process.returncode, printed, complaints
@@ -147,7 +146,7 @@ def _read(path: Path) -> Any:
 
 
 def _parse(printed: str) -> Any:
-    """A record that was printed, perhaps after other lines."""
+    """A record that was printed, if need be after other lines; None if there is none."""
     start = printed.find("{\n")
     try:
         return json.loads(printed[start:]) if start >= 0 else None

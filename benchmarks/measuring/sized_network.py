@@ -1,4 +1,4 @@
-"""Networks that are timed with random weights: what they are called, and how such a model is known."""
+"""Networks at an input size, which are timed with random weights."""
 
 import argparse
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from calibration.precision_plan import Backend
 from edge_runtime.contract.manifest import Manifest, Precision
 
 RANDOM = "random numbers"
-"""The terms of weights that nobody trained."""
+"""The terms of random weights, in a manifest."""
 PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
     "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
@@ -16,7 +16,7 @@ PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
 
 
 @dataclass(frozen=True)
-class Case:
+class SizedNetwork:
     """An architecture at an input size."""
 
     architecture: str
@@ -24,16 +24,21 @@ class Case:
     width_px: int
 
     def __str__(self) -> str:
+        """`osnet_x1_0 256x128`."""
         return f"{self.architecture} {self.height_px}x{self.width_px}"
 
 
 def is_random(manifest: Manifest) -> bool:
-    """Whether a model has random weights, to be timed only."""
+    """Whether a model has random weights, so that it can be timed but not scored."""
     return manifest.terms.weights == RANDOM
 
 
-def size(text: str) -> tuple[int, int]:
-    """Height and width out of an option such as 256x128."""
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from an option such as 256x128.
+
+    Raises:
+        argparse.ArgumentTypeError: it has another form.
+    """
     height, _, width = text.partition("x")
     if not (height.isdigit() and width.isdigit()):
         raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels, such as 256x128, found {text!r}")

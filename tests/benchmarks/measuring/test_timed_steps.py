@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.measuring.step import LIMIT_S, Command, Step, run_step, shares
+from benchmarks.measuring.timed_steps import LIMIT_S, Command, Step, allot_seconds, run_step
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -27,9 +27,9 @@ def run(*commands: Command, budget_s: float = 20) -> list[dict[str, object]]:
 
 def test_time_is_shared_by_weight_and_what_is_left_goes_on() -> None:
     """Of 12 minutes a third of the weights gets 4, three quarters get 9, and the last one gets what is left."""
-    assert shares([1, 1, 1], left_s=12) == 4
-    assert shares([3, 1], left_s=12) == 9
-    assert shares([1], left_s=7) == 7
+    assert allot_seconds([1, 1, 1], left_s=12) == 4
+    assert allot_seconds([3, 1], left_s=12) == 9
+    assert allot_seconds([1], left_s=7) == 7
 
 
 def test_records_are_kept_whether_written_or_printed(tmp_path: Path) -> None:

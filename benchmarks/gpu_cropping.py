@@ -1,9 +1,5 @@
-"""Crop people on the GPU and on the host: how far the crops differ, and how long each takes; prints a JSON record.
+"""Crop people on the GPU and on the host; print a JSON record of how far the crops differ and how long each takes."""
 
-example: python benchmarks/crop_kernel.py > benchmarks/records/crop_kernel.json
-"""
-
-import argparse
 import json
 import sys
 from dataclasses import asdict, dataclass
@@ -14,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import Box, crop_people
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.tensorrt.crop_kernel import FrameCropper
 from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda, read_device
 from export.building.timing import interleave
@@ -25,7 +21,7 @@ _LARGEST_DIFFERENCE = 1  # grey level: the kernel's and OpenCV's rounding may di
 
 
 @dataclass(frozen=True)
-class Result:
+class CroppingResult:
     """Medians over the rounds, for one frame; the GPU's time includes the copy of the frame to the device.
 
     largest_difference: in grey levels, over all crops.
@@ -39,7 +35,12 @@ class Result:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the record. Returns 0 if the crops agree."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--people 8",
+        next_step="benchmarks/gpu_evidence.py runs this and everything else that needs a GPU",
+        examples="example: python benchmarks/gpu_cropping.py --people 1 8 32",
+    )
     parser.add_argument("--people", type=int, nargs="+", default=[1, 8, 32], help="boxes per frame (default: 1 8 32)")
     parser.add_argument("--rounds", type=int, default=100, help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -48,11 +49,11 @@ def main(argv: list[str] | None = None) -> int:
     read_device()  # without a driver its sentence says what is missing
     results = [_compare(people, rounds=arguments.rounds) for people in arguments.people]
     facts = {"frame": _FRAME_PX, "crop": _CROP_PX, "rounds": arguments.rounds, "allowed": _LARGEST_DIFFERENCE}
-    print(json.dumps(record_head("crop_kernel") | facts | {"results": [asdict(one) for one in results]}, indent=2))
+    print(json.dumps(record_head("gpu_cropping") | facts | {"results": [asdict(one) for one in results]}, indent=2))
     return int(any(one.largest_difference > _LARGEST_DIFFERENCE for one in results))
 
 
-def _compare(people: int, *, rounds: int) -> Result:
+def _compare(people: int, *, rounds: int) -> CroppingResult:
     frame, boxes = _scene(people)
     height, width = _CROP_PX
     cuda = Cuda()
@@ -76,7 +77,7 @@ def _compare(people: int, *, rounds: int) -> Result:
         cropper.free()
         crops.free()
     medians = {name: round(float(np.median(values)), 4) for name, values in samples.items()}
-    return Result(people, int(difference), host_ms=medians["host"], gpu_ms=medians["gpu"])
+    return CroppingResult(people, int(difference), host_ms=medians["host"], gpu_ms=medians["gpu"])
 
 
 def _scene(people: int) -> tuple[NDArray[np.uint8], list[Box]]:

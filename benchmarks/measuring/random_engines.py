@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.measuring.cases import PRECISIONS, RANDOM, Case
+from benchmarks.measuring.sized_network import PRECISIONS, RANDOM, SizedNetwork
 from calibration.image_list import write_image_list
 from calibration.precision_plan import Backend, default_choice
 from calibration.quantization import quantize
@@ -27,7 +27,6 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from edge_runtime.contract.provenance import derive_manifest, describe_file
-from export.building.tensorrt_builder import Batch, BuiltPlan, build_plan
 from export.graph.deploy import deploy, deploy_in_half_precision
 from export.graph.variants import Graph, choose_graph
 from export.to_onnx import OPSET, write_onnx
@@ -38,17 +37,21 @@ _NOISE_IMAGES = 8
 
 
 @dataclass(frozen=True)
-class Made:
-    """A file that was made, or the sentence that says why it could not be."""
+class MadeFile:
+    """A file that was made, or the reason why it could not be."""
 
     name: str
     path: Path
     error: str | None = None
 
 
-def make_engines(case: Case, folder: Path, *, backends: Sequence[Backend], batch_max: int) -> Iterator[Made]:
-    """Write a checkpoint, `model.pth`, and from it every precision of a CPU's backends into `folder`, in the graph that
-    `export/graph/variants.py` names for ONNX Runtime: OpenVINO runs on the same machines, and likes the same."""
+def make_engines(
+    case: SizedNetwork, folder: Path, *, backends: Sequence[Backend], batch_max: int
+) -> Iterator[MadeFile]:
+    """Write a checkpoint, `model.pth`, and engines of it in every precision of a CPU's backends, into `folder`.
+
+    All have the graph that `export/graph/variants.py` names for ONNX Runtime; it is the fastest in OpenVINO, too.
+    """
     source = _checkpoint(case, folder)
     graph = choose_graph("onnxruntime", network=case.architecture, batch=batch_max).graph
     for backend in backends:
@@ -58,9 +61,9 @@ def make_engines(case: Case, folder: Path, *, backends: Sequence[Backend], batch
 
 
 def write_networks(
-    case: Case, folder: Path, *, graphs: Sequence[Graph], precisions: Sequence[Precision]
-) -> Iterator[Made]:
-    """Write what TensorRT engines are built from, GRAPH_PRECISION.onnx, into `folder`; what is there already stays."""
+    case: SizedNetwork, folder: Path, *, graphs: Sequence[Graph], precisions: Sequence[Precision]
+) -> Iterator[MadeFile]:
+    """Write GRAPH_PRECISION.onnx, of which TensorRT engines are built, into `folder`; existing files stay."""
     source = _checkpoint(case, folder)
     for precision in precisions:
         for graph in graphs:
@@ -68,29 +71,29 @@ def write_networks(
             yield _made(path.stem, path, partial(_network, source, path, graph, precision, "tensorrt"))
 
 
-def _made(name: str, path: Path, make: Callable[[], object]) -> Made:
+def _made(name: str, path: Path, make: Callable[[], object]) -> MadeFile:
     try:
         make()
     except ReidError as error:
-        return Made(name, path, error=str(error))
-    return Made(name, path)
+        return MadeFile(name, path, error=str(error))
+    return MadeFile(name, path)
 
 
-def _checkpoint(case: Case, folder: Path) -> LoadedNetwork:
+def _checkpoint(case: SizedNetwork, folder: Path) -> LoadedNetwork:
     path = folder / "model.pth"
     if not manifest_path(path).exists():
         _write_checkpoint(case, path)
     return load_network(path)
 
 
-def _write_checkpoint(case: Case, path: Path) -> None:
-    """A checkpoint of random weights whose batch norms hold the statistics of noise, so that no number explodes."""
+def _write_checkpoint(case: SizedNetwork, path: Path) -> None:
+    """Write a checkpoint of random weights. Its batch norms are fitted to noise, so that activations stay finite."""
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     network = build(case.architecture, classes=2)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.momentum = None  # the mean over what it saw
+            module.momentum = None  # the mean over all batches
     with torch.no_grad():
         network.train()(torch.randn(4, 3, case.height_px, case.width_px))
         for parameter in network.parameters():  # the exporter joins equal tensors, which trained networks do not have
@@ -110,7 +113,7 @@ def _write_checkpoint(case: Case, path: Path) -> None:
 
 
 def _make(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: Backend) -> None:
-    """An engine of a CPU's backend: the network's file, its manifest naming the backend."""
+    """Write an engine of a CPU's backend: the network's file, with a manifest that names the backend."""
     # What OpenVINO computes in bfloat16 is the float32 file. Each backend wants other layers in INT8.
     held: Precision = "fp32" if precision == "bf16" else precision
     network = path.with_name(f"{graph}_{held}{f'_{backend}' if held == 'int8' else ''}.onnx")
@@ -122,7 +125,7 @@ def _make(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision,
 
 
 def _network(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: Backend) -> None:
-    """Write the ONNX file of a graph and precision with its manifest, unless it is there."""
+    """Write the ONNX file of a graph and precision and its manifest, unless they exist."""
     if manifest_path(path).exists():
         return
     if precision == "int8":
@@ -140,7 +143,7 @@ def _network(source: LoadedNetwork, path: Path, graph: Graph, precision: Precisi
 
 
 def _write_noise(folder: Path) -> Path:
-    """Images to calibrate with, in Market-1501's layout, and their list: speed does not depend on what they show."""
+    """Write calibration images of noise, in Market-1501's layout, and their list: speed does not depend on them."""
     if (folder / "list.json").exists():
         return folder
     split = folder / "bounding_box_train"
@@ -151,22 +154,3 @@ def _write_noise(folder: Path) -> Path:
         cv2.imwrite(str(split / f"{index // 4 + 1:04d}_c{index % 2 + 1}s1_{index:06d}_00.jpg"), image)
     write_image_list(select(folder, count=_NOISE_IMAGES, seed=0), folder / "list.json")
     return folder
-
-
-_WORKSPACE_MIB = 1024
-
-
-def write_plan(onnx_file: Path, plan: Path, *, batch: Batch, timing_cache: Path | None = None) -> BuiltPlan:
-    """Build `onnx_file` in its own precision and write the plan, its manifest last.
-
-    Raises:
-        ManifestError, ExportError, EngineError: it cannot be built here.
-    """
-    manifest = read_manifest(onnx_file)
-    precision, kept_higher = manifest.build.precision, manifest.build.kept_higher
-    sizes = {"batch_min": batch.smallest, "batch_opt": batch.best, "batch_max": batch.largest}
-    built = build_plan(onnx_file, precision=precision, workspace_mib=_WORKSPACE_MIB, timing_cache=timing_cache, **sizes)
-    plan.write_bytes(built.plan)
-    artefact = describe_file(plan, parent=manifest, kind="engine", opset=None).model_copy(update=sizes)
-    write_manifest(derive_manifest(manifest, artefact, build=built.build(precision, kept_higher=kept_higher)), plan)
-    return built

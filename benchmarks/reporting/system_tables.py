@@ -1,0 +1,93 @@
+"""Tables of whole programs: the summary, the demo, ranking and re-ranking, and the steps on a GPU."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.measuring.latency_record import EAGER
+from benchmarks.measuring.records import read_record
+from benchmarks.reporting.text import Record, markdown_table, score_text
+
+_GPU_STEPS = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
+_PLAIN = "plain export, ONNX Runtime"
+
+
+def summary_table(paths: Sequence[Path]) -> str:
+    """Three lines for the first page. paths: the manifest of the model, its latency record, the demo's record."""
+    manifest, latency, demo = (read_record(path) for path in paths)
+    evidence = manifest["evidence"]
+    found = f"rank-1 {score_text(evidence['rank1'])}, mAP {score_text(evidence['mean_ap'])} on {evidence['data_set']}"
+    rows = [
+        ["people found again by the model that comes with it, in per cent", found],
+        ["crop to descriptor, one thread, median", _latency_beside_peers(latency)],
+        [
+            "frame to the broker's acknowledgement, in `make demo`",
+            f"p50 {demo['daemon']['latency_p50_ms']:.0f} ms, p95 {demo['daemon']['latency_p95_ms']:.0f} ms",
+        ],
+    ]
+    return markdown_table(["what", "measured"], rows)
+
+
+def _latency_beside_peers(record: Record) -> str:
+    """The float32 engine of ONNX Runtime, one image at a time, beside the same runtime and PyTorch."""
+    medians = {timing["name"]: timing["median_ms"] for timing in record["timings"] if timing["batch"] == 1}
+    [ours] = [
+        network["name"]
+        for network in record["networks"]
+        if not network.get("is_peer")
+        and (network["backend"].split()[0], network["precision"]) == ("onnxruntime", "fp32")
+    ]
+    return (
+        f"{medians[ours]:.2f} ms; the plain export in the same ONNX Runtime {medians[_PLAIN]:.2f} ms, "
+        f"PyTorch {medians[EAGER]:.2f} ms"
+    )
+
+
+def demo_table(paths: Sequence[Path]) -> str:
+    """What `make demo` measured. paths: its record in float32, and the one in INT8."""
+    records = [read_record(path) for path in paths]
+    figures: dict[str, Callable[[Record], str]] = {
+        "frames looked at / replaced by newer ones": lambda r: (
+            f"{r['daemon']['frames']} / {r['daemon']['frames_dropped']}"
+        ),
+        "tracks": lambda r: str(r["daemon"]["tracks"]),
+        "descriptors received, of those made": lambda r: (
+            f"{r['listener']['descriptors']} of {r['daemon']['descriptors']}"
+        ),
+        "bytes per descriptor message": lambda r: f"{r['listener']['bytes_per_descriptor']:.0f}",
+        "capture to PUBACK, p50 / p95": lambda r: (
+            f"{r['daemon']['latency_p50_ms']:.0f} / {r['daemon']['latency_p95_ms']:.0f} ms"
+        ),
+        "sequence": lambda r: "complete" if r["listener"]["is_complete"] else "not complete",
+        "start of the process to first message": lambda r: f"{r['daemon']['start_to_first_message_s']:.1f} s",
+        "resident memory": lambda r: f"{r['daemon']['resident_mib']:.0f} MiB",
+    }
+    rows = [[name, *(figure(record) for record in records)] for name, figure in figures.items()]
+    return markdown_table(["", "float32", "INT8"], rows)
+
+
+def retrieval_table(record: Record) -> str:
+    """Time and memory of ranking and re-ranking."""
+    head = ["job", "queries", "gallery", "descriptor", "seconds", "peak MiB"]
+    rows = [
+        [
+            one["job"],
+            *(str(one["size"][key]) for key in ("queries", "gallery", "length")),
+            f"{one['seconds']:.2f}",
+            f"{one['peak_mib']:.0f}",
+        ]
+        for one in record["runs"]
+    ]
+    return markdown_table(head, rows)
+
+
+def gpu_table(paths: Sequence[Path]) -> str:
+    """What became of each step of benchmarks/gpu_evidence.py. paths: records of steps, of one machine or of several."""
+    rows = []
+    for path in paths:
+        record = read_record(path)
+        done = [one for one in record["commands"] if one["error"] is None]
+        state = f"{len(done)} of {len(record['commands'])} commands ran" if record["gpu"] else "not measured"
+        rows.append([path.stem.removeprefix("gpu_").replace("_", " "), record["gpu"] or "no GPU", state])
+    steps = {path.stem.removeprefix("gpu_") for path in paths}
+    rows += [[step.replace("_", " "), "-", "not measured"] for step in _GPU_STEPS if step not in steps]
+    return markdown_table(["step", "GPU", "state"], rows)
