@@ -14,8 +14,8 @@ from edge_runtime.contract.provenance import commit, now
 from edge_runtime.contract.script import run
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import OpenedModel, open_model
-from train.recipe import Evaluation
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Evaluation
 from train.scoring.distances import Distance
 from train.scoring.metrics import Interval, PrecisionRule, Retrieval, bootstrap
 from train.scoring.scoring import Member, protocol, retrieve_on

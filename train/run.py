@@ -16,10 +16,10 @@ from edge_runtime.contract.script import raise_terminated, run
 from train.datasets.catalog import ReidData, open_attributes, open_classification, open_data, open_folder
 from train.machine.mixed_precision import prefer_speed
 from train.machine.processes import Processes, join_processes, leave
-from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
 from train.recipes.listing import listing
-from train.training.overrides import on_data_set, with_batch, with_epochs
+from train.recipes.overrides import on_data_set, with_batch, with_epochs
+from train.recipes.recipe import Recipe
 from train.training.run_folder import RunFolder
 from train.training.session import Options, Session
 from train.training.tasks import Attributes, Classification, Reid, Scores, Task

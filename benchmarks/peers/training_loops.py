@@ -88,13 +88,13 @@ def _paths(folder: Path, count: int) -> tuple[Path, ...]:
 def ours(job: Job, *, compiles: bool = False) -> Timed:
     """Images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
     from edge_runtime.contract.manifest import Input
-    from train.data.loader import TrainingImages
-    from train.data.store import Size, open_store
     from train.datasets.catalog import ReidData, Sample
     from train.machine.mixed_precision import prefer_speed
     from train.machine.processes import Processes
     from train.models.catalog import build
-    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+    from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+    from train.training.batches.loader import TrainingImages
+    from train.training.batches.store import Size, open_store
     from train.training.loop import EpochReport, Trainer
     from train.training.objective import Objective
     from train.training.tasks import Reid

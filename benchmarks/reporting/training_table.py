@@ -7,8 +7,8 @@ from statistics import mean
 from typing import Any
 
 from edge_runtime.contract.manifest import Manifest
-from train.recipe import Expected
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Expected
 
 # The row of a paper that a run of ours has the form of, on other images and at another size.
 _LIKE = {

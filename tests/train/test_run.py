@@ -26,8 +26,8 @@ from train.datasets.published import PUBLISHED, Published
 from train.machine.processes import Processes
 from train.models.catalog import build
 from train.models.checkpoint import save
-from train.recipe import Expected
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Expected
 
 RECIPE = "osnet_cuhk03:scratch_x0_25"
 

@@ -10,8 +10,8 @@ Differs: the triplet's margin 0.3 and the 250 epochs are those of the public cod
 
 from typing import Literal
 
-from train.recipe import Evaluation, Expected, Losses, Recipe
 from train.recipes.osnet_training import COSINE, IDENTITIES, fine_tuned
+from train.recipes.recipe import Evaluation, Expected, Losses, Recipe
 
 
 def _best(name: str, data_set: str, *, expected: Expected) -> Recipe:

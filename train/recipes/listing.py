@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import mean
 
 from edge_runtime.contract.errors import ConfigError
-from train.recipe import Expected, Recipe
 from train.recipes.catalog import all_recipes
+from train.recipes.recipe import Expected, Recipe
 
 RECORDS = Path(__file__).resolve().parents[2] / "benchmarks" / "records"
 _ELSEWHERE = "In no table of a paper"

@@ -13,8 +13,8 @@ the reduced global features beside the triplets (`reduced_softmax`), erases (`er
 (`mean_of_losses`), and takes Adam, with all of these and an epoch that passes once over the identities (`adam`).
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 from train.recipes.mgn_training import MEANS_OF_SOFTMAX_AND_TRIPLET, SOFTMAX, SOFTMAX_AND_TRIPLET, mgn
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 _MGN = mgn(
     "mgn_market1501",

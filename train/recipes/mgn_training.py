@@ -9,7 +9,7 @@ Descriptors are compared by the cosine distance. An epoch passes over all images
 paper gives.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 SOFTMAX = Losses(label_smoothing=0.0, over_branches="sum")
 SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.2)

@@ -10,8 +10,8 @@ from scratch without a GPU in two steps, `demo_small` at a quarter of the pixels
 full size, with the cosine schedule and the triplet loss of the paper's supplement (B).
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
 from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
 
 _FINE_TUNED = fine_tuned(
     "osnet_cuhk03",

@@ -8,8 +8,8 @@ Differs: see `osnet_training.py`. The public code tests these networks with the 
 its figures are those of the paper.
 """
 
-from train.recipe import Augmentation, Expected, Recipe
 from train.recipes.osnet_training import fine_tuned
+from train.recipes.recipe import Augmentation, Expected, Recipe
 
 
 def _across(source: str, target: str, *, expected: Expected) -> Recipe:

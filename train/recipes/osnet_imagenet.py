@@ -9,7 +9,7 @@ part is cut out of that, which is usually done with the original: expect less th
 `x0_25` are not in its table, but recipes of other tables begin with them.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
 _FULL_WIDTH = Recipe(
     name="osnet_imagenet",

@@ -9,8 +9,8 @@ the network trained on the union.
 Differs: the paper does not say with which settings it fine-tunes on the small sets; these are those of section 4.1.
 """
 
-from train.recipe import Expected
 from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.recipe import Expected
 
 _VIPER = fine_tuned("osnet_viper", "viper", expected=Expected("OSNet, table 4, VIPeR", rank1=0.680))
 _GRID = fine_tuned("osnet_grid", "grid", expected=Expected("OSNet, table 4, GRID", rank1=0.382))

@@ -7,7 +7,7 @@ takes the cosine, and so do all recipes; the public code takes the squared Eucli
 
 from typing import Literal
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 IDENTITIES = Batches(size=64, images_per_identity=4)
 COSINE = Schedule(epochs=250, shape="cosine", classifier_only_epochs=10)

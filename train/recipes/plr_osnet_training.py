@@ -6,7 +6,7 @@ Differs: the public code compares descriptors by the Euclidean distance, and its
 never move; here they are learned, as the centre loss is meant. The variant `public_code` has the code's form.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 SHORT = Schedule(epochs=120, shape="steps", steps=(60, 90), warm_up_epochs=19, warm_up_from=0.1)
 LONG = Schedule(epochs=150, shape="steps", steps=(100, 130), warm_up_epochs=39, warm_up_from=0.1)

@@ -7,7 +7,7 @@ Descriptors are compared by the cosine distance; the code takes the Euclidean di
 The paper never uses people of fewer than eight images in balanced batches; here, as in the code, they give some twice.
 """
 
-from train.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
 
 LOSSES = Losses(
     label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.4, triplet_on="concatenation"

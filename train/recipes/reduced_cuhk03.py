@@ -15,9 +15,9 @@ OSNet, the triplets only after ten epochs, because from random weights the harde
 point.
 """
 
-from train.recipe import Batches, Expected, Losses, Schedule
 from train.recipes.osnet_training import from_scratch
 from train.recipes.plr_osnet_training import plr_osnet
+from train.recipes.recipe import Batches, Expected, Losses, Schedule
 
 _PRIMARY = from_scratch("reduced_cuhk03", "cuhk03_np_detected", expected=Expected("ours")).variant(
     "reduced_cuhk03",

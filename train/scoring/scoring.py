@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Score
 from train.datasets.catalog import ReidData, Sample, load_images
 from train.datasets.samples import JUNK
-from train.recipe import Evaluation
+from train.recipes.recipe import Evaluation
 from train.scoring.distances import check_descriptors, distance_blocks
 from train.scoring.metrics import Interval, Retrieval, bootstrap, retrieval_of_blocks
 from train.scoring.rerank import Reranking, reranked_blocks

@@ -3,7 +3,7 @@
 import math
 from typing import Literal
 
-from train.recipe import Dynamic
+from train.recipes.recipe import Dynamic
 
 Phase = Literal["id", "both"]
 

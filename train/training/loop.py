@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
 from edge_runtime.contract.manifest import Input
-from train.data.loader import Batch, TrainingImages
 from train.machine.memory import explain_full_memory
 from train.machine.mixed_precision import mixed, precision_for
 from train.machine.processes import Processes, with_common_norms
@@ -23,7 +22,8 @@ from train.models import checkpoint
 from train.models.pixels import PixelScale
 from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
+from train.training.batches.loader import Batch, TrainingImages
 from train.training.dynamic_training import Controller
 from train.training.meters import EpochMeans
 from train.training.objective import Measured, Objective, share_right

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.training_output import TrainingOutput
-from train.recipe import Losses, Recipe
+from train.recipes.recipe import Losses, Recipe
 from train.training.losses import (
     CentreLoss,
     batch_hard_triplet,
@@ -57,7 +57,7 @@ class Objective(nn.Module):
         )
 
     def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
-        """The losses of a batch. outputs: one per network. labels: see `train.data.loader.Batch`."""
+        """The losses of a batch. outputs: one per network. labels: see `train.training.batches.loader.Batch`."""
         exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
         own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
         measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}

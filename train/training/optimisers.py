@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from train.recipe import Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Losses, Optimiser, Recipe, Schedule
 
 Group = dict[str, Any]
 

@@ -19,7 +19,7 @@ from edge_runtime.contract.manifest import file_sha256
 from edge_runtime.contract.provenance import commit, cpu_name
 from edge_runtime.contract.script import replace_file
 from train.machine.processes import Processes
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
 
 Row = Mapping[str, Any]
 _OPTIONS = {"recipe.schedule.epochs": "--epochs", "recipe.batches.size": "--batch"}

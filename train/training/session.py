@@ -12,9 +12,6 @@ from torch import nn
 
 from edge_runtime.contract import manifest as contract
 from edge_runtime.contract.errors import CheckpointError, ConfigError, DataError, TrainingError
-from train.data.augment import erased_colour
-from train.data.loader import TrainingImages
-from train.data.store import PixelStore, Size, open_store, pixel_statistics
 from train.machine.memory import explain_full_memory
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
@@ -23,10 +20,13 @@ from train.models.catalog import build
 from train.models.stripes import fault_of_stripes
 from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
-from train.recipe import Recipe
+from train.recipes.overrides import fitted_to
+from train.recipes.recipe import Recipe
+from train.training.batches.augment import erased_colour
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import PixelStore, Size, open_store, pixel_statistics
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Objective
-from train.training.overrides import fitted_to
 from train.training.run_folder import EventLog, RunFolder
 from train.training.tasks import Networks, Scores, Task
 

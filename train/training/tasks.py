@@ -17,7 +17,7 @@ from train.datasets.samples import AttributeData, ClassificationData, LabelledIm
 from train.machine.mixed_precision import whole_float32
 from train.machine.processes import Processes
 from train.models.pixels import PixelScale, describe_raw_with
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
 from train.scoring.attributes import AttributeScores, score_attributes
 from train.scoring.scoring import Member, evidence, retrieve_on
 from train.training.objective import Classify, attribute_entropy, cross_entropy

@@ -11,8 +11,8 @@ import torch
 from train import recipes
 from train.datasets.published import PUBLISHED
 from train.models.catalog import architectures, build
-from train.recipe import Recipe
 from train.recipes.catalog import all_recipes, find_recipe
+from train.recipes.recipe import Recipe
 
 DATA_SETS = {*PUBLISHED, "mix4"}
 WITH_PARTS = [recipe.name for recipe in all_recipes() if recipe.evaluation.parts]

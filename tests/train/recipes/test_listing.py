@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
-from train.recipe import Expected
 from train.recipes.catalog import find_recipe
 from train.recipes.listing import listing, rows
+from train.recipes.recipe import Expected
 
 BOXES = ("cuhk03_np_labelled", "cuhk03_np_detected")
 LARGE = ("market1501", "cuhk03_np_detected", "dukemtmcreid", "msmt17_train")

@@ -6,15 +6,15 @@ import torch
 from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import Input
-from train.data.loader import TrainingImages
-from train.data.store import KeptPixels
 from train.machine.processes import Processes
 from train.models.catalog import build
-from train.recipe import Recipe
 from train.recipes.catalog import all_recipes
+from train.recipes.overrides import with_batch, with_epochs
+from train.recipes.recipe import Recipe
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import KeptPixels
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Classify, Objective, attribute_entropy, cross_entropy
-from train.training.overrides import with_batch, with_epochs
 from train.training.session import embedding_lengths
 
 ATTRIBUTES = 26

@@ -10,13 +10,13 @@ import torch
 from edge_runtime.contract.errors import DataError, TrainingError
 from edge_runtime.contract.manifest import Input
 from tests.support.market_folder import write_market_folder
-from train.data.loader import TrainingImages
-from train.data.store import Size, open_store
 from train.datasets.catalog import ReidData, read_market_layout
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models.catalog import build
-from train.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import Size, open_store
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Objective
 from train.training.session import embedding_lengths

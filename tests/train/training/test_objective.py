@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from train.models.training_output import TrainingOutput
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.losses import batch_hard_triplet, entropy, label_smoothed_cross_entropy
 from train.training.objective import Objective, attribute_entropy, cross_entropy, share_right
 from train.training.optimisers import build_centre_optimiser

@@ -18,7 +18,7 @@ from train.datasets.samples import AttributeData, ClassificationData, LabelledIm
 from train.machine.processes import Processes
 from train.models.catalog import build
 from train.models.checkpoint import load_network, read
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.run_folder import RunFolder
 from train.training.session import Options, Session, embedding_lengths
 from train.training.tasks import Attributes, Classification, Reid, Task

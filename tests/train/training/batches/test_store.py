@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from train.data import store
 
 from edge_runtime.contract.errors import DataError
-from train.data import store
-from train.data.loader import ahead
-from train.data.store import KeptPixels, Size, StreamedPixels, open_store, pixel_statistics
 from train.datasets.images import ImageArray, ImageFiles
+from train.training.batches.loader import ahead
+from train.training.batches.store import KeptPixels, Size, StreamedPixels, open_store, pixel_statistics
 
 CPU = torch.device("cpu")
 SIZE = Size(8, 4, "bilinear-half-pixel")

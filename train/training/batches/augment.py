@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.data.store import upload
-from train.recipe import Augmentation
+from train.recipes.recipe import Augmentation
+from train.training.batches.store import upload
 
 _ERASED_SHARE, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
 _PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)

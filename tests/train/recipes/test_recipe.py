@@ -8,8 +8,8 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError
 from tests.conftest import ROOT
-from train.recipe import Batches, Losses, Recipe, Schedule
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Batches, Losses, Recipe, Schedule
 from train.training.optimisers import learning_rate
 
 SCHEDULES: dict[str, Any] = json.loads((ROOT / "tests/golden/schedules.json").read_text())

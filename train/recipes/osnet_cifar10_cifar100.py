@@ -9,7 +9,7 @@ Differs: the paper does not say how its network begins; a 3x3 convolution withou
 with black, Wide Residual Networks pad with reflections.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
 CIFAR10 = Recipe(
     name="osnet_cifar10",

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.recipe import Batches
 from train.recipes.catalog import find_recipe
-from train.training.overrides import fitted_to, on_data_set, with_batch, with_epochs
+from train.recipes.overrides import fitted_to, on_data_set, with_batch, with_epochs
+from train.recipes.recipe import Batches
 
 SHUFFLED = find_recipe("osnet_cuhk03:scratch")
 GROUPED = find_recipe("osnet_cuhk03:demo_small")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_runtime.contract.errors import DataError
-from train.data.augment import augment
-from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
-from train.data.store import PixelStore, Positions, upload
 from train.machine.processes import Processes
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
+from train.training.batches.augment import augment
+from train.training.batches.sampler import each_identity_once, identity_batches, shuffled_batches
+from train.training.batches.store import PixelStore, Positions, upload
 
 _AHEAD = 4
 _MOST_PROCESSES = 1024

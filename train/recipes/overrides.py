@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.recipe import Expected, Recipe
+from train.recipes.recipe import Expected, Recipe
 
 logger = logging.getLogger(__name__)
 
