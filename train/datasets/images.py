@@ -12,10 +12,24 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import ResizeRule
 from edge_runtime.contract.preprocess import read_image, resize
-from train.datasets.people_folder import IMAGE_SUFFIXES, list_folder
 from train.datasets.samples import Sample
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 _CENTRE_SHARE = 7 / 8
+
+
+def list_folder(folder: Path) -> list[Path]:
+    """What a folder holds, sorted by name, but for hidden files.
+
+    Raises:
+        DataError: the folder is missing or cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"expected the folder {folder}, which is missing")
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
 
 
 def list_images(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from train.datasets.samples import DISTRACTOR, ReidData, Sample
 
 
-def join(name: str, parts: Sequence[ReidData]) -> ReidData:
+def join_data_sets(name: str, parts: Sequence[ReidData]) -> ReidData:
     """Put data sets side by side; no two share an identity or a camera. Junk and distractors stay what they are."""
     joined = ReidData(name, "; ".join(part.terms for part in parts), (), (), ())
     identities = cameras = 0
