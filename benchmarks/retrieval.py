@@ -28,8 +28,8 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import commit, cpu_name, now
 from edge_runtime.contract.script import run
 from train.scoring.distances import distance_blocks
-from train.scoring.metrics import retrieval_of_blocks
-from train.scoring.rerank import Reranking, reranked_blocks
+from train.scoring.metrics import score_blocks
+from train.scoring.rerank import Reranking, rerank_blocks
 
 ROOT = Path(__file__).resolve().parent.parent
 _IMAGES_PER_IDENTITY = 25
@@ -160,7 +160,7 @@ def _our_ranking(query: Split, gallery: Split) -> Scores:
 
 
 def _our_reranking(query: Split, gallery: Split) -> Scores:
-    return _ranked(reranked_blocks, query, gallery)
+    return _ranked(rerank_blocks, query, gallery)
 
 
 def _ranked(distances: Callable[[Descriptors, Descriptors], Iterator[Rows]], query: Split, gallery: Split) -> Scores:
@@ -173,7 +173,7 @@ def _ranked(distances: Callable[[Descriptors, Descriptors], Iterator[Rows]], que
             yield block
             start = time.perf_counter()
 
-    found = retrieval_of_blocks(
+    found = score_blocks(
         timed(),
         query_identities=query.identities,
         gallery_identities=gallery.identities,

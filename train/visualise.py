@@ -1,4 +1,4 @@
-"""Look at a model and what it does: where it looks, what it finds, which images it takes for alike."""
+"""Draw what a model does: where it looks, what it finds, and which images are alike to it."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import OpenedModel, open_model
 from train.pictures.curves import draw_comparison
@@ -42,6 +42,7 @@ _DESCRIBING = ("ranking", "embedding")
 _FORMATS = (".png", ".pdf", ".svg")
 _LEAST = {"queries": 1, "images": 1, "clusters": 1, "identities": 1, "seed": 0}
 """The least value of each number that can be given."""
+_NEXT_STEP = "train/README.md, the researcher's manual"
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -161,10 +162,8 @@ def _open_network(path: Path) -> "LoadedNetwork":
     return load_network(path)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> ScriptParser:
+    parser = ScriptParser(purpose=__doc__, shortest="curves runs/RUN", next_step=_NEXT_STEP, examples=_EXAMPLES)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", help="`KIND --help` says more")
     ranking = _add(kinds, "ranking", draw=_draw_ranking, shows="queries and what is found for each, right or wrong")
     ranking.add_argument("--queries", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
@@ -176,7 +175,14 @@ def _parser() -> argparse.ArgumentParser:
     embedding = _add(kinds, "embedding", draw=_draw_embedding, shows="descriptors of some people as points on a plane")
     embedding.add_argument("--identities", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
     shows = "losses and scores of several runs in one picture"
-    curves = kinds.add_parser("curves", help=shows, description=f"Draw {shows}.")
+    curves = kinds.add_parser(
+        "curves",
+        help=shows,
+        purpose=f"Draw {shows}.",
+        shortest="runs/RUN",
+        next_step=_NEXT_STEP,
+        examples=_EXAMPLES,
+    )
     curves.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, as train/run.py leaves it")
     curves.set_defaults(draw=_draw_curves)
     for kind in kinds.choices.values():
@@ -184,9 +190,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> argparse.ArgumentParser:
+def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> ScriptParser:
     """One kind of picture that needs a model and a data set."""
-    parser: argparse.ArgumentParser = kinds.add_parser(kind, help=shows, description=f"Draw {shows}. {_PEOPLE}")
+    parser: ScriptParser = kinds.add_parser(
+        kind,
+        help=shows,
+        purpose=f"Draw {shows}. {_PEOPLE}",
+        shortest="runs/RUN/model.pth --data DIR",
+        next_step=_NEXT_STEP,
+        examples=_EXAMPLES,
+    )
     opens = "checkpoint (.pth), ONNX file or engine" if kind in _DESCRIBING else "checkpoint (.pth)"
     parser.add_argument("model", type=Path, help=f"{opens}, with its manifest beside it")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
@@ -198,5 +211,10 @@ def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> argparse.ArgumentP
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command `reid-visualise`: ends the process with the exit code."""
     sys.exit(run(main))
+
+
+if __name__ == "__main__":
+    command()

@@ -94,7 +94,7 @@ def ours(job: Job, *, compiles: bool = False) -> Timed:
     from train.models.catalog import build
     from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
     from train.training.batches.loader import TrainingImages
-    from train.training.batches.store import Size, open_store
+    from train.training.batches.store import ImageSize, open_store
     from train.training.loop import EpochReport, Trainer
     from train.training.objective import Objective
     from train.training.tasks import Reid
@@ -117,7 +117,9 @@ def ours(job: Job, *, compiles: bool = False) -> Timed:
     processes = Processes(job.device)
     prefer_speed(job.device)
     started = time.perf_counter()
-    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
+    store = open_store(
+        task.train.images, ImageSize(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device
+    )
     reading_s = time.perf_counter() - started
     fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
     images = TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,12 +23,12 @@ from tests.support.small_checkpoint import write_checkpoint
 from tests.support.tiny_network import write_tiny_network
 from train import evaluate, run
 from train.datasets import catalog as datasets
-from train.datasets.published import PUBLISHED, Published
 from train.machine.processes import Processes
 from train.models.catalog import build
 from train.models.checkpoint import save
 from train.recipes.catalog import find_recipe
 from train.recipes.recipe import Expected
+from train.training import runs
 
 RECIPE = "osnet_cuhk03:scratch_x0_25"
 
@@ -37,8 +38,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small data set that passes for CUHK03: 16 people, 96 training images."""
     folder = write_market_folder(tmp_path / "data", train=16, test=16)
     counts = {"training images": 96, "query images": 32, "gallery images": 64}
-    small = Published("small", "no paper", "made by the test", counts)
-    monkeypatch.setitem(PUBLISHED, "cuhk03_np_detected", small)
+    small = replace(datasets.DATA_SETS["cuhk03_np_detected"], terms="made by the test", counts=counts)
+    monkeypatch.setitem(datasets.DATA_SETS, "cuhk03_np_detected", small)
     return folder
 
 
@@ -219,7 +220,7 @@ def test_random_splits_end_in_mean_and_deviation(
     """One run folder per split; a stopped series goes on with the splits that are missing, with the same options."""
     small = find_recipe(RECIPE).variant(RECIPE, splits=2, height_px=64, width_px=32)
     monkeypatch.setattr(run, "find_recipe", lambda name: small)
-    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    monkeypatch.setattr(runs, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
@@ -245,7 +246,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
     """Without them, or with others, they would train from another start than their series; the rest needs none."""
     small = find_recipe("osnet_cuhk03:x0_25").variant("small", splits=2, height_px=64, width_px=32)
     monkeypatch.setattr(run, "find_recipe", lambda name: small)
-    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    monkeypatch.setattr(runs, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
     weights, others = tmp_path / "weights.pth", tmp_path / "others.pth"
     for path in (weights, others):
         save({"state_dict": build("osnet_x0_25", classes=5).state_dict()}, path)
@@ -253,7 +254,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
     assert run.main([*arguments, "--weights", str(weights)]) == 0
     assert run.main([*arguments, "--resume"]) == 0
     shutil.rmtree(tmp_path / "small-seed0" / "split1")
-    with pytest.raises(ConfigError, match=r"split1 is still to begin, from weights .*; add the --weights FILE"):
+    with pytest.raises(ConfigError, match=r"split1 has not begun, and .* was started from weights; add the --weights FILE"):
         run.main([*arguments, "--resume"])
     with pytest.raises(ConfigError, match=r"not started from .*others\.pth; give the file that it was started from"):
         run.main([*arguments, "--resume", "--weights", str(others)])
@@ -264,7 +265,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
 def test_several_gpus_do_not_compile(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch norms over all of them cannot be part of a compiled network."""
     several = Processes(torch.device("cuda"), rank=0, count=2)
-    monkeypatch.setattr(run, "join_processes", lambda wish: nullcontext(several))
+    monkeypatch.setattr(runs, "join_processes", lambda wish: nullcontext(several))
     with pytest.raises(ConfigError, match="--compile is for one GPU, found several processes; leave --compile out"):
         run.main([RECIPE, "--data", str(data), "--compile"])
 

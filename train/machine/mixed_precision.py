@@ -14,7 +14,7 @@ def precision_for(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
-def mixed(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+def compute_in(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Run a forward pass in `dtype` where that is safe; weights, sums and losses stay in float32."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
@@ -27,7 +27,7 @@ def prefer_speed(device: torch.device) -> None:
 
 
 @contextmanager
-def whole_float32() -> Iterator[None]:
+def without_tf32() -> Iterator[None]:
     """Compute float32 in all its bits, whatever is allowed while training; GPUs cut it to TF32's 10 otherwise."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False

@@ -78,7 +78,7 @@ class Processes:
                 if buffer.is_floating_point():
                     buffer.copy_(self.mean(buffer))
 
-    def together(self, describe: Describe) -> Describe:
+    def divide_among_all(self, describe: Describe) -> Describe:
         """A function that describes images as `describe` does, each process a share of them."""
         if self.count == 1:
             return describe
@@ -120,7 +120,7 @@ class _Gather(torch.autograd.Function):
         return gradient[ctx.part] * ctx.count, None, None
 
 
-def with_common_norms(network: nn.Module, processes: Processes) -> nn.Module:
+def synchronize_norms(network: nn.Module, processes: Processes) -> nn.Module:
     """The network with batch norms over the batch of all processes; PyTorch has none between CPUs: there as it is."""
     if processes.count == 1 or processes.device.type == "cpu":
         return network

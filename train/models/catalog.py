@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
+from typing import cast
 
+import torch
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
@@ -15,6 +17,7 @@ from train.models.osnet_attributes import OSNetAttributes
 from train.models.osnet_cifar import OSNetCifar
 from train.models.plr_osnet import PLROSNet
 from train.models.pyramid import TABLE_4_LEVELS, Pyramid
+from train.models.training_output import TrainingOutput
 
 Builder = Callable[..., nn.Module]
 """Called with the keyword `classes`."""
@@ -101,3 +104,11 @@ def build(name: str, *, classes: int) -> nn.Module:
         nearest = ", ".join(get_close_matches(name, _BUILDERS, n=5, cutoff=0))
         raise ConfigError(f"unknown architecture {name!r}; the nearest in train/models/catalog.py are {nearest}")
     return _BUILDERS[name](classes=classes)
+
+
+def embedding_lengths(name: str, *, classes: int, height_px: int, width_px: int) -> tuple[int, ...]:
+    """Lengths of the embeddings that the metric losses see. Nothing is computed: the network has no weights."""
+    with torch.device("meta"):
+        network = build(name, classes=classes).train()
+        output = cast(TrainingOutput, network(torch.empty(2, 3, height_px, width_px)))
+    return tuple(rows.shape[1] for rows in output.embeddings)

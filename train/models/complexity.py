@@ -27,7 +27,7 @@ class Complexity:
     attention_mult_adds: int
 
 
-def measure(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
+def measure_complexity(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
     """Count the cost of one image in eval mode.
 
     Source: OSNet paper, table 6, whose 16 figures this counter reproduces.

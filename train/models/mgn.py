@@ -20,7 +20,7 @@ from train.models.osnet import initialise
 from train.models.public_names import load_renamed
 from train.models.resnet import MAP_CHANNELS, ResNetEnd, ResNetStart
 from train.models.training_output import TrainingOutput
-from train.models.weights import State
+from train.models.weights import StateDict
 
 REDUCED_CHANNELS = 256
 
@@ -84,7 +84,7 @@ class MGN(nn.Module):
         cut = ((cut(x), n) for x, cut, n in zip(maps, self.cuts, self.stripes, strict=True) if n > 1)
         return list(chain.from_iterable([[x[:, :, row : row + 1] for row in range(n)] for x, n in cut]))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill the shared part and every branch from ImageNet weights in torchvision's layout.
 
         Raises:
@@ -116,7 +116,7 @@ class MGNSingles(MGN):
     def _maps(self, images: Tensor) -> list[Tensor]:
         return [branch(start(images)) for start, branch in zip(self.starts, self.branches, strict=True)]
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill all three networks from ImageNet weights in torchvision's layout.
 
         Raises:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from train.models.training_output import TrainingOutput
-from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
+from train.models.weights import CLASSIFIER, StateDict, load_all_but_classifiers
 
 Norm = Callable[[int], nn.Module]
 Block = Callable[[int, int], nn.Module]
@@ -96,12 +96,12 @@ class ChannelGate(nn.Module):
         return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
 
 
-def aggregate(gate: ChannelGate, streams: Sequence[Tensor]) -> Tensor:
+def add_gated_streams(gate: ChannelGate, streams: Sequence[Tensor]) -> Tensor:
     """Sum of the gated streams. All: (N, C, H, W). Source: section 3.2, eq. (3)."""
-    return added([gate(stream) for stream in streams])
+    return add_streams([gate(stream) for stream in streams])
 
 
-def added(streams: Sequence[Tensor]) -> Tensor:
+def add_streams(streams: Sequence[Tensor]) -> Tensor:
     """Plain sum of the streams."""
     first, *others = streams
     return sum(others, first)
@@ -132,7 +132,7 @@ class OSBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x)))) + shortcut
+        out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x)))) + shortcut
         return torch.relu(out if self.IN is None else self.IN(out))
 
 
@@ -169,7 +169,7 @@ class OSNetHead(nn.Module):
         children = self.named_children()
         return tuple(name for name, child in children if name != CLASSIFIER and any(True for _ in child.parameters()))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Load public weights of the same architecture; their classifier is ignored.
 
         Raises:

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, added
+from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, add_streams
 
 
 class Fusion(nn.Module):
@@ -30,7 +30,7 @@ class UnifiedGate(Fusion):
         self.gate = gate(channels)
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added([self.gate(stream) for stream in streams])
+        return add_streams([self.gate(stream) for stream in streams])
 
 
 class StreamGate(nn.Module):
@@ -54,7 +54,7 @@ class SeparateGates(Fusion):
         self.gates = nn.ModuleList(gate(channels) for _ in range(streams))
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added([gate(stream) for gate, stream in zip(self.gates, streams, strict=True)])
+        return add_streams([gate(stream) for gate, stream in zip(self.gates, streams, strict=True)])
 
 
 class FixedGate(nn.Module):
@@ -76,7 +76,7 @@ class Addition(Fusion):
     """The plain sum."""
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added(streams)
+        return add_streams(streams)
 
 
 class Concatenation(Fusion):

@@ -13,7 +13,7 @@ from train.models.osnet import (
     ConvLayer,
     LightConv3x3,
     OSNetHead,
-    aggregate,
+    add_gated_streams,
     initialise,
     instance_norm,
     stage_widths,
@@ -53,7 +53,7 @@ class AINBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x))))
+        out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x))))
         return torch.relu((out if self.IN is None else self.IN(out)) + shortcut)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import Input
-from train.machine.mixed_precision import whole_float32
+from train.machine.mixed_precision import without_tf32
 
 
 class PixelScale:
@@ -46,7 +46,7 @@ def describe_raw_with(
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode(), whole_float32():
+        with torch.inference_mode(), without_tf32():
             pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)  # (N, 3, H, W)
             return np.asarray(network(normalise_pixels(pixels, input_)).cpu().numpy())  # (N, D)
 

@@ -31,7 +31,7 @@ from train.models.osnet import (
 )
 from train.models.public_names import load_renamed
 from train.models.training_output import TrainingOutput
-from train.models.weights import State
+from train.models.weights import StateDict
 
 _STRIPES = 4
 _QUERY_REDUCTION = 8  # r of section III.B.1
@@ -184,7 +184,7 @@ class PLROSNet(nn.Module):
         stripes = local.chunk(_STRIPES, dim=1) if self.multiple_id else (local,)
         return tuple(classify(x) for classify, x in zip(self.classifiers, (*stripes, *others), strict=True))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill what is OSNet's, and both branches alike, from ImageNet weights of OSNet at the same width.
 
         Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
-from train.models.weights import CLASSIFIER, State, load_weights
+from train.models.weights import CLASSIFIER, StateDict, load_weights
 
 Rename = tuple[str, str]
 """A pattern that one of our names matches as a whole, and the public name it stands for."""
@@ -96,12 +96,12 @@ _PYRAMID = Layout(
 LAYOUTS = (_PLR_OSNET, _MGN_EIGHT_REDUCTIONS, _MGN_ONE_REDUCTION, _PYRAMID)
 
 
-def layout_of(state: State) -> Layout | None:
+def find_layout(state: StateDict) -> Layout | None:
     """The public program that wrote these weights; None when their names are no such program's."""
     return next((layout for layout in LAYOUTS if layout.mark in state), None)
 
 
-def load_public(network: nn.Module, state: State, layout: Layout, *, source: Path) -> tuple[str, ...]:
+def load_public(network: nn.Module, state: StateDict, layout: Layout, *, source: Path) -> tuple[str, ...]:
     """Fill all but the classifiers of a network from a public program's weights.
 
     Returns what of the file was not used, one entry per beginning of names: "fc_id_ (16 entries)".
@@ -119,7 +119,7 @@ def load_public(network: nn.Module, state: State, layout: Layout, *, source: Pat
 
 def load_renamed(
     network: nn.Module,
-    state: State,
+    state: StateDict,
     renames: Sequence[Rename],
     *,
     fresh: tuple[str, ...],

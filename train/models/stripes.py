@@ -11,7 +11,7 @@ from train.models.checkpoint import LoadedNetwork
 _MAP_STRIDE_PX = 16  # image rows per row of the maps that PLR-OSNet, MGN and Pyramid cut
 
 
-def fault_of_stripes(network: nn.Module, *, height_px: int, width_px: int) -> str | None:
+def find_stripe_fault(network: nn.Module, *, height_px: int, width_px: int) -> str | None:
     """What is wrong with this input height, and which ones are right; None where all stripes are equal.
 
     network: in eval mode; it runs once, on an empty image.
@@ -51,6 +51,6 @@ def check_stripes(source: LoadedNetwork) -> None:
         ExportError: a map's rows are no multiple of its stripes.
     """
     input_ = source.manifest.input
-    fault = fault_of_stripes(source.network, height_px=input_.height_px, width_px=input_.width_px)
+    fault = find_stripe_fault(source.network, height_px=input_.height_px, width_px=input_.width_px)
     if fault is not None:
         raise ExportError(f"{source.manifest.architecture} cannot be exported: {fault}")

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.errors import CheckpointError
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 CLASSIFIER = "classifier"
 
 
-def load_weights(network: nn.Module, state: State, *, source: Path, left_over: Iterable[str] = ()) -> None:
+def load_weights(network: nn.Module, state: StateDict, *, source: Path, left_over: Iterable[str] = ()) -> None:
     """Load weights strictly: every name and shape must agree. source: the file to name when they do not.
 
     left_over: names of the file that found no place when its weights were renamed to `state`; they are refused too.
@@ -35,7 +35,7 @@ def load_weights(network: nn.Module, state: State, *, source: Path, left_over: I
     network.load_state_dict(state)
 
 
-def load_all_but_classifiers(network: nn.Module, state: State, *, source: Path) -> None:
+def load_all_but_classifiers(network: nn.Module, state: StateDict, *, source: Path) -> None:
     """`load_weights` for fine-tuning: the state's classifiers are ignored, the network keeps its own.
 
     Raises:

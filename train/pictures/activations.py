@@ -19,7 +19,7 @@ from train.models.osnet import OSNetHead
 from train.models.plr_osnet import PLROSNet
 from train.models.pyramid import Pyramid
 from train.pictures.hooks import look_inside
-from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
+from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 
 _MAP_SHARE = 0.55
 _OUTSIDE_BRIGHTNESS = 0.35
@@ -106,10 +106,10 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     maps = activation_maps(loaded, samples, views)
     size = loaded.manifest.input
     images = load_images(samples, height_px=size.height_px, width_px=size.width_px, rule=size.resize)
-    rows = [Row("image", [Tile(image) for image in images])]
+    rows = [SheetRow("image", [Tile(image) for image in images])]
     for view, of_view in zip(views, maps, strict=True):
-        tiles = [Tile(overlaid(image, one, view)) for image, one in zip(images, of_view, strict=True)]
-        rows.append(Row(view.name, tiles))
+        tiles = [Tile(overlay(image, one, view)) for image, one in zip(images, of_view, strict=True)]
+        rows.append(SheetRow(view.name, tiles))
     explanation = (
         "Red: the last feature maps of the branch are strong here. Blue: they are weak. Each map is scaled by itself. "
     )
@@ -119,7 +119,7 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     draw_sheet(Sheet(f"Where {loaded.manifest.model_id} looks", explanation, heads, rows), picture)
 
 
-def overlaid(image: NDArray[np.uint8], activation: NDArray[np.float32], view: View) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], activation: NDArray[np.float32], view: View) -> NDArray[np.uint8]:
     """An image (H, W, 3) uint8 with an activation map (h, w) in colours over the rows that the view shows."""
     height, width, _ = image.shape
     rows = _rows_of(view, height)

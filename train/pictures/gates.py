@@ -14,7 +14,7 @@ from train.datasets.catalog import Sample, load_images
 from train.models.checkpoint import LoadedNetwork
 from train.models.osnet import ChannelGate
 from train.pictures.hooks import look_inside
-from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
+from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 
 _NEAREST = 15
 _LAST_STAGES = ("conv4", "local_branch.conv4", "global_branch.conv4")
@@ -29,7 +29,7 @@ class Cluster:
     nearest: NDArray[np.int64]
 
 
-def gate_modules(network: nn.Module) -> tuple[str, ...]:
+def find_gate_modules(network: nn.Module) -> tuple[str, ...]:
     """The modules that give the gating vectors of a network's last block, before the sigmoid.
 
     PLR-OSNet has a last block in each branch; both count.
@@ -55,10 +55,10 @@ def gating_vectors(loaded: LoadedNetwork, samples: Sequence[Sample]) -> NDArray[
     Source: OSNet paper, section 4.1, "Visualisation of unified aggregation gate".
 
     Raises:
-        ConfigError: see `gate_modules`.
+        ConfigError: see `find_gate_modules`.
         DataError: an image cannot be decoded.
     """
-    seen = look_inside(loaded, samples, modules=gate_modules(loaded.network), keep=_gate_values)
+    seen = look_inside(loaded, samples, modules=find_gate_modules(loaded.network), keep=_gate_values)
     return np.concatenate([call for calls in seen.values() for call in calls], axis=1)
 
 
@@ -66,7 +66,7 @@ def _gate_values(before_sigmoid: Tensor) -> Tensor:
     return before_sigmoid.sigmoid().flatten(1)  # (N, C)
 
 
-def clusters_of(vectors: NDArray[np.float32], *, count: int, seed: int) -> list[Cluster]:
+def find_clusters(vectors: NDArray[np.float32], *, count: int, seed: int) -> list[Cluster]:
     """Cluster vectors (N, D) by k-means, the largest cluster first.
 
     Raises:
@@ -93,17 +93,17 @@ def draw_gates(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path, 
     """Draw the images nearest to the centre of each cluster of gating vectors.
 
     Raises:
-        ConfigError: see `gate_modules`.
-        DataError: an image cannot be decoded, or see `clusters_of`.
+        ConfigError: see `find_gate_modules`.
+        DataError: an image cannot be decoded, or see `find_clusters`.
     """
-    found = clusters_of(gating_vectors(loaded, samples), count=clusters, seed=seed)
+    found = find_clusters(gating_vectors(loaded, samples), count=clusters, seed=seed)
     size = loaded.manifest.input
     rows = []
     for number, cluster in enumerate(found, start=1):
         nearest = [samples[position] for position in cluster.nearest]
         images = load_images(nearest, height_px=size.height_px, width_px=size.width_px, rule=size.resize)
         rows.append(
-            Row(f"cluster {number}\n{cluster.size} of {len(samples)} images", [Tile(image) for image in images])
+            SheetRow(f"cluster {number}\n{cluster.size} of {len(samples)} images", [Tile(image) for image in images])
         )
     explanation = (
         "Each row: the images nearest to the centre of a cluster, the nearest on the left. Images of one cluster have "

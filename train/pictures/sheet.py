@@ -33,7 +33,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """Pictures side by side, and what is said about them on their left."""
 
     label: str
@@ -47,7 +47,7 @@ class Sheet:
     title: str
     explanation: str
     heads: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[SheetRow]
 
 
 def draw_sheet(sheet: Sheet, picture: Path) -> None:
@@ -73,7 +73,7 @@ def draw_sheet(sheet: Sheet, picture: Path) -> None:
     figure.savefig(picture, dpi=160)
 
 
-def _draw_row(axes: Axes, row: Row, *, top: float, tile_height: float) -> None:
+def _draw_row(axes: Axes, row: SheetRow, *, top: float, tile_height: float) -> None:
     middle = top + tile_height / 2
     # A file name may hold dollar signs, between which matplotlib would set a formula.
     axes.text(_MARGIN, middle, row.label, fontsize=7.5, va="center", linespacing=1.4, parse_math=False)

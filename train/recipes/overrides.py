@@ -54,7 +54,7 @@ def with_batch(recipe: Recipe, size: int) -> Recipe:
     return recipe.variant(recipe.name, batches=replace(recipe.batches, size=size))
 
 
-def fitted_to(recipe: Recipe, labels: NDArray[np.int64], *, processes: int) -> Recipe:
+def fit_batches(recipe: Recipe, labels: NDArray[np.int64], *, processes: int) -> Recipe:
     """The recipe with batches that a small data set can fill; says so where they shrink.
 
     Raises:

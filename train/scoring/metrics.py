@@ -70,7 +70,7 @@ class JudgedRow:
     right: NDArray[np.int64]
 
 
-def retrieval(
+def score_distances(
     distances: NDArray[np.floating],
     *,
     query_identities: Labels,
@@ -79,12 +79,12 @@ def retrieval(
     gallery_cameras: Labels,
     precision_rule: PrecisionRule = "rectangular",
 ) -> Retrieval:
-    """Score a whole distance matrix (Q, G), smaller is more alike. See `retrieval_of_blocks`.
+    """Score a whole distance matrix (Q, G), smaller is more alike. See `score_blocks`.
 
     Raises:
-        DataError: see `judged_rows`, or no query has a right image.
+        DataError: see `judge_rows`, or no query has a right image.
     """
-    return retrieval_of_blocks(
+    return score_blocks(
         [distances],
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -94,7 +94,7 @@ def retrieval(
     )
 
 
-def retrieval_of_blocks(
+def score_blocks(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,
@@ -113,9 +113,9 @@ def retrieval_of_blocks(
     Identities and cameras: (Q,) or (G,).
 
     Raises:
-        DataError: see `judged_rows`, or no query has a right image.
+        DataError: see `judge_rows`, or no query has a right image.
     """
-    rows = judged_rows(
+    rows = judge_rows(
         blocks,
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -133,7 +133,7 @@ def retrieval_of_blocks(
     return Retrieval(np.array(precision), np.array(penalty), np.array(first, np.int64), len(query_identities))
 
 
-def judged_rows(
+def judge_rows(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from edge_runtime.contract.errors import ConfigError, DataError
 from train.scoring.distances import check_descriptors, row_slices, squared_lengths
 
-Rows = NDArray[np.floating]
+FloatArray = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,11 @@ class _Sparse:
 class _Images:
     """All images, queries first, with what their distances need."""
 
-    rows: Rows
-    lengths: Rows
+    rows: FloatArray
+    lengths: FloatArray
     passed: str
 
-    def squared_distances(self, first: slice, second: slice | NDArray[np.int32]) -> Rows:
+    def squared_distances(self, first: slice, second: slice | NDArray[np.int32]) -> FloatArray:
         """What the public code makes of the distances it is passed, between two selections of images."""
         distances = self.rows[first] @ self.rows[second].T
         if self.passed == "cosine":
@@ -77,7 +77,9 @@ class _Images:
         return np.asarray(np.square(distances) if self.passed == "squared_euclidean" else distances)
 
 
-def reranked_blocks(queries: Rows, gallery: Rows, *, settings: Reranking = Reranking()) -> Iterator[Rows]:
+def rerank_blocks(
+    queries: FloatArray, gallery: FloatArray, *, settings: Reranking = Reranking()
+) -> Iterator[FloatArray]:
     """Re-ranked distances of a few queries at a time to the whole gallery, in the order of the queries: (B, G) each.
 
     queries: (Q, D), gallery: (G, D) without junk. Computed in the precision of the descriptors.
@@ -96,7 +98,7 @@ def reranked_blocks(queries: Rows, gallery: Rows, *, settings: Reranking = Reran
     return _blocks(images, encodings, largest=largest, queries=len(queries), lambda_=settings.lambda_)
 
 
-def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], Rows]:
+def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], FloatArray]:
     """The nearest images of each, itself first: (N, count), and the largest squared distance of each row: (N,)."""
     total = len(images.rows)
     count = min(count, total)
@@ -114,7 +116,7 @@ def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], Rows
     return nearest, largest
 
 
-def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, largest: Rows) -> _Sparse:
+def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, largest: FloatArray) -> _Sparse:
     """Each image as weights exp(-distance) of its k-reciprocal neighbours, which sum to one. Eq. (3), (4) and (7).
 
     half: how many neighbours of a neighbour may join.
@@ -173,7 +175,9 @@ def _transposed(matrix: _Sparse, *, first_row: int, columns: int) -> _Sparse:
     return _Sparse(np.concatenate([[0], np.cumsum(counts)]), rows[order], matrix.values[own][order])
 
 
-def _blocks(images: _Images, encodings: _Sparse, *, largest: Rows, queries: int, lambda_: float) -> Iterator[Rows]:
+def _blocks(
+    images: _Images, encodings: _Sparse, *, largest: FloatArray, queries: int, lambda_: float
+) -> Iterator[FloatArray]:
     """The original and the Jaccard distance, weighted. Eq. (12)."""
     total = len(images.rows)
     holders = _transposed(encodings, first_row=queries, columns=total)

@@ -14,8 +14,8 @@ from train.datasets.catalog import ReidData, Sample, load_images
 from train.datasets.samples import JUNK
 from train.recipes.recipe import Evaluation
 from train.scoring.distances import check_descriptors, distance_blocks
-from train.scoring.metrics import Interval, Retrieval, bootstrap, retrieval_of_blocks
-from train.scoring.rerank import Reranking, reranked_blocks
+from train.scoring.metrics import Interval, Retrieval, bootstrap, score_blocks
+from train.scoring.rerank import Reranking, rerank_blocks
 
 PLAIN = Evaluation()
 """One image per query, cosine distance: what a manifest reports unless a recipe asks for more."""
@@ -166,10 +166,10 @@ def score(query: Described, gallery: Described, *, evaluation: Evaluation = PLAI
     ranked = gallery.without_junk()
     check_descriptors(query.descriptors, ranked.descriptors, distance=evaluation.distance)
     if evaluation.rerank:
-        blocks = reranked_blocks(query.descriptors, ranked.descriptors, settings=_RERANKING)
+        blocks = rerank_blocks(query.descriptors, ranked.descriptors, settings=_RERANKING)
     else:
         blocks = distance_blocks(query.descriptors, ranked.descriptors, distance=evaluation.distance)
-    return retrieval_of_blocks(
+    return score_blocks(
         blocks,
         query_identities=query.identities,
         gallery_identities=ranked.identities,

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.scoring.metrics import Interval, Labels, bootstrap_ratio, judged_rows
+from train.scoring.metrics import Interval, Labels, bootstrap_ratio, judge_rows
 
 
 @dataclass(frozen=True)
-class Verification:
+class PairVerification:
     """Pairs of a query and a gallery image, accepted where `distance < threshold`.
 
     right_pairs, accepted_pairs: (Q,) int64, per query, how many pairs are right, and how many of those are accepted.
@@ -34,7 +34,7 @@ class Verification:
         return bootstrap_ratio(self.accepted_pairs, self.right_pairs)
 
 
-def verification(
+def verify_pairs(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,
@@ -42,7 +42,7 @@ def verification(
     query_cameras: Labels,
     gallery_cameras: Labels,
     false_positive_rate: float,
-) -> Verification:
+) -> PairVerification:
     """True-positive rate and threshold at a fixed false-positive rate, over all pairs of query and gallery.
 
     The pairs are those that retrieval ranks: images of a query's identity and camera, and junk, are left out;
@@ -54,11 +54,11 @@ def verification(
 
     Raises:
         ConfigError: the rate is not between 0 and 1.
-        DataError: see `judged_rows`; there is no right pair; or too few wrong pairs for so small a rate.
+        DataError: see `judge_rows`; there is no right pair; or too few wrong pairs for so small a rate.
     """
     if not 0 < false_positive_rate < 1:
         raise ConfigError(f"expected a false-positive rate between 0 and 1, found {false_positive_rate}")
-    rows = judged_rows(
+    rows = judge_rows(
         blocks,
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -79,7 +79,7 @@ def verification(
     _check_counts(sum(map(len, right)), wrong_pairs, allowed=allowed, rate=false_positive_rate)
     wrong = nearest_wrong.ascending()
     threshold = float(wrong[allowed])
-    return Verification(
+    return PairVerification(
         threshold=threshold,
         false_positive_rate=float((wrong < threshold).sum() / wrong_pairs),
         wrong_pairs=wrong_pairs,

@@ -15,18 +15,16 @@ from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
 from edge_runtime.contract.manifest import Input
-from train.machine.memory import explain_full_memory
-from train.machine.mixed_precision import mixed, precision_for
-from train.machine.processes import Processes, with_common_norms
-from train.models import checkpoint
+from train.machine.mixed_precision import compute_in, precision_for
+from train.machine.processes import Processes, synchronize_norms
 from train.models.pixels import PixelScale
 from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
 from train.recipes.recipe import Recipe
-from train.training.batches.loader import Batch, TrainingImages
+from train.training.batches.loader import TrainingBatch, TrainingImages
 from train.training.dynamic_training import Controller
 from train.training.meters import EpochMeans
-from train.training.objective import Measured, Objective, share_right
+from train.training.objective import Measured, Objective, accuracy
 from train.training.optimisers import (
     build_centre_optimiser,
     build_optimiser,
@@ -78,7 +76,8 @@ class Trainer:
         compiles: bool = False,
     ) -> None:
         device = processes.device
-        self.networks = tuple(_placed(with_common_norms(network, processes), device) for network in networks)
+        self.input_ = input_
+        self.networks = tuple(_placed(synchronize_norms(network, processes), device) for network in networks)
         self.finished_epochs = 0
         self._recipe = recipe
         self._images = images
@@ -97,45 +96,42 @@ class Trainer:
         """Train until the recipe's last epoch, calling `after_epoch` at the end of each.
 
         Raises:
-            TrainingError: the loss is no longer a number, or memory is full.
+            TrainingError: the loss is no longer a number.
         """
-        with explain_full_memory(self._processes.device, batch_size=self._recipe.batches.size):
-            while self.finished_epochs < self._recipe.schedule.epochs:
-                report = self._epoch(self.finished_epochs)
-                self.finished_epochs += 1
-                after_epoch(report)
+        while self.finished_epochs < self._recipe.schedule.epochs:
+            report = self._epoch(self.finished_epochs)
+            self.finished_epochs += 1
+            after_epoch(report)
 
-    def save(self, path: Path) -> None:
-        """Write what `resume` needs, atomically."""
-        checkpoint.save({"recipe": self._recipe.name, "seed": self._seed, **self._state()}, path)
-
-    def resume(self, path: Path) -> None:
-        """Go on where `save` was called.
-
-        Raises:
-            TrainingError: the state is that of another recipe or seed.
-        """
-        state = checkpoint.read(path)
-        found = (state.get("recipe"), state.get("seed"))
-        if found != (self._recipe.name, self._seed):
-            raise TrainingError(f"{path} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
-        for network, weights in zip(self.networks, state["networks"], strict=True):
-            load_weights(network, weights, source=path)
-        self._objective.load_state_dict(state["objective"])
-        for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
-            optimiser.load_state_dict(content)
-        if self._controller is not None:
-            self._controller.restore(state["controller"])
-        self.finished_epochs = state["finished_epochs"]
-
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on from here: tensors and plain values."""
         return {
+            "recipe": self._recipe.name,
+            "seed": self._seed,
             "finished_epochs": self.finished_epochs,
             "networks": [network.state_dict() for network in self.networks],
             "objective": self._objective.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers()],
             "controller": None if self._controller is None else self._controller.state(),
         }
+
+    def restore(self, state: dict[str, Any], *, source: Path) -> None:
+        """Go on where `state` was called. source: the file that held it, for messages.
+
+        Raises:
+            TrainingError: the state is that of another recipe or seed.
+        """
+        found = (state.get("recipe"), state.get("seed"))
+        if found != (self._recipe.name, self._seed):
+            raise TrainingError(f"{source} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
+        for network, weights in zip(self.networks, state["networks"], strict=True):
+            load_weights(network, weights, source=source)
+        self._objective.load_state_dict(state["objective"])
+        for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
+            optimiser.load_state_dict(content)
+        if self._controller is not None:
+            self._controller.restore(state["controller"])
+        self.finished_epochs = state["finished_epochs"]
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
         return [self._optimiser, *([] if self._centre_optimiser is None else [self._centre_optimiser])]
@@ -167,22 +163,22 @@ class Trainer:
         if controller is None:
             length, batches = self._images.epoch(epoch, seed=self._seed)
         else:
-            length, batches = self._images.steered_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
+            length, batches = self._images.dynamic_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
         label = f"epoch {epoch + 1}/{self._recipe.schedule.epochs}"
         is_silent = None if self._processes.is_first else True  # None: silent where nobody looks
         return tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent)
 
-    def _step(self, batch: Batch, epoch: int) -> Measured:
+    def _step(self, batch: TrainingBatch, epoch: int) -> Measured:
         """One update. Returns what it measured, without gradients."""
         if self._compiles:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with mixed(self._processes.device, self._dtype):
+        with compute_in(self._processes.device, self._dtype):
             pixels = self._scale(batch.images)
             outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]
         measured = self._objective.measure(outputs, batch.labels)
         total = self._objective.total(measured, with_triplet=self._takes_triplets(measured, epoch))
         self._update(total)
-        right = share_right(outputs[0].logits[0].detach(), batch.labels)
+        right = accuracy(outputs[0].logits[0].detach(), batch.labels)
         loss = total.detach() / len(self.networks)
         return {"loss": loss, "accuracy": right, **{name: value.detach() for name, value in measured.items()}}
 
@@ -192,7 +188,7 @@ class Trainer:
         total.backward()  # type: ignore[no-untyped-call]
         for network in self.networks:
             self._processes.average_gradients(network)
-        self._objective.free_centres()
+        self._objective.unscale_centre_gradients()
         for optimiser in self._optimisers():
             optimiser.step()
 

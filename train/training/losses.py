@@ -87,13 +87,13 @@ def weighted_attribute_loss(logits: Tensor, targets: Tensor, *, positive_ratios:
     return functional.binary_cross_entropy_with_logits(logits, targets.to(logits), weights)
 
 
-def over_branches(losses: Sequence[Tensor], *, rule: Literal["mean", "sum"]) -> Tensor:
+def combine_branches(losses: Sequence[Tensor], *, rule: Literal["mean", "sum"]) -> Tensor:
     """One loss from the same loss of several branches: their mean, as in public code, or the papers' plain sum."""
     stacked = torch.stack(list(losses))
     return stacked.mean() if rule == "mean" else stacked.sum()
 
 
-def mutual_losses(logits: Sequence[Tensor]) -> tuple[Tensor, ...]:
+def mutual_learning_losses(logits: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """What each network pays for differing from its peers: the mean over them of KL(peer || own).
 
     logits: one (N, C) tensor for each of two or more networks, on the same images. A peer is a fixed teacher: no

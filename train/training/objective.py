@@ -13,10 +13,10 @@ from train.recipes.recipe import Losses, Recipe
 from train.training.losses import (
     CentreLoss,
     batch_hard_triplet,
+    combine_branches,
     entropy,
     label_smoothed_cross_entropy,
-    mutual_losses,
-    over_branches,
+    mutual_learning_losses,
     weighted_attribute_loss,
 )
 
@@ -57,12 +57,12 @@ class Objective(nn.Module):
         )
 
     def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
-        """The losses of a batch. outputs: one per network. labels: see `train.training.batches.loader.Batch`."""
+        """The losses of a batch. outputs: one per network. labels: see `TrainingBatch` of the loader."""
         exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
         own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
         measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}
         if self._losses.mutual_weight:
-            measured["mutual"] = torch.stack(mutual_losses([output.logits[0] for output in exact])).mean()
+            measured["mutual"] = torch.stack(mutual_learning_losses([output.logits[0] for output in exact])).mean()
         return measured
 
     def total(self, measured: Measured, *, with_triplet: bool) -> Tensor:
@@ -71,7 +71,7 @@ class Objective(nn.Module):
         mean = torch.stack([self._weights[name] * measured[name] for name in counted]).sum()
         return mean * self._networks  # each network has all of its own loss
 
-    def free_centres(self) -> None:
+    def unscale_centre_gradients(self) -> None:
         """Take what the objective multiplies each centre loss by off the gradients of its centres.
 
         They have an optimiser and a rate of their own, which means the same in a network of any number of branches.
@@ -86,14 +86,14 @@ class Objective(nn.Module):
     def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
         """The losses of one network alone."""
         losses, rule = self._losses, self._losses.over_branches
-        measured = {"classifier": over_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}
+        measured = {"classifier": combine_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}
         if losses.entropy_weight:
-            measured["entropy"] = over_branches([entropy(rows) for rows in output.logits], rule=rule)
+            measured["entropy"] = combine_branches([entropy(rows) for rows in output.logits], rule=rule)
         if not (losses.triplet_weight or losses.centre_weight):
             return measured
         embeddings, all_labels = [self._gather(rows) for rows in output.embeddings], self._gather(labels)
         if losses.triplet_weight:
-            measured["triplet"] = over_branches(
+            measured["triplet"] = combine_branches(
                 [
                     batch_hard_triplet(rows, all_labels, margin=losses.triplet_margin)
                     for rows in self._mined(embeddings)
@@ -103,7 +103,7 @@ class Objective(nn.Module):
         if losses.centre_weight:
             centres = cast(nn.ModuleList, self.centres[number])
             distances = [centre(rows, all_labels) for centre, rows in zip(centres, embeddings, strict=True)]
-            measured["centre"] = over_branches(distances, rule=rule)
+            measured["centre"] = combine_branches(distances, rule=rule)
         return measured
 
     def _mined(self, embeddings: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -125,7 +125,7 @@ def attribute_entropy(positive_ratios: Tensor) -> Classify:
     return partial(weighted_attribute_loss, positive_ratios=positive_ratios)
 
 
-def share_right(logits: Tensor, labels: Tensor) -> Tensor:
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
     """The share of classes, or of attributes, that the logits get right."""
     right = logits.argmax(dim=1) == labels if labels.ndim == 1 else (logits > 0) == (labels > 0)
     return right.float().mean()

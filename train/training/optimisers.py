@@ -9,7 +9,7 @@ from torch import nn
 
 from train.recipes.recipe import Losses, Optimiser, Recipe, Schedule
 
-Group = dict[str, Any]
+ParameterGroup = dict[str, Any]
 
 
 def build_optimiser(networks: Sequence[nn.Module], settings: Optimiser) -> torch.optim.Optimizer:
@@ -45,7 +45,7 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["share"]
 
 
-def _groups(network: nn.Module, settings: Optimiser) -> list[Group]:
+def _groups(network: nn.Module, settings: Optimiser) -> list[ParameterGroup]:
     """share: a group's learning rate over that of the recipe."""
     if settings.new_layers_learning_rate is None:
         return [{"params": list(network.parameters()), "share": 1.0}]

@@ -18,10 +18,13 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import file_sha256
 from edge_runtime.contract.provenance import commit, cpu_name
 from edge_runtime.contract.script import replace_file
+from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.recipes.recipe import Recipe
 
-Row = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+LogRow = Mapping[str, Any]
 _OPTIONS = {"recipe.schedule.epochs": "--epochs", "recipe.batches.size": "--batch"}
 
 
@@ -87,10 +90,8 @@ class RunFolder:
         """Whether the run in it was started from a checkpoint."""
         return json.loads(self._settings.read_text())["weights"] is not None
 
-    def write_settings(
-        self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes, precision: torch.dtype
-    ) -> None:
-        """Write down all that decides what comes out."""
+    def write_settings(self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes) -> None:
+        """Write down everything that the result depends on."""
         device = processes.device
         settings = {
             "recipe": asdict(recipe),
@@ -103,7 +104,7 @@ class RunFolder:
             "opencv": cv2.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
             "processes": processes.count,
-            "precision": str(precision).removeprefix("torch."),
+            "precision": str(precision_for(device)).removeprefix("torch."),
             "cpu_threads": torch.get_num_threads(),
         }
         replace_file(self._settings, json.dumps(settings, indent=2) + "\n")
@@ -113,7 +114,7 @@ class RunFolder:
         lines = self._log.read_text().splitlines(keepends=True) if self._log.exists() else []
         replace_file(self._log, "".join(lines[:finished_epochs]))
 
-    def append(self, row: Row) -> None:
+    def append(self, row: LogRow) -> None:
         """Add a line to the log."""
         with self._log.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -139,9 +140,6 @@ def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any,
             yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
     elif was != now:
         yield name, was, now
-
-
-logger = logging.getLogger(__name__)
 
 
 class EventLog:
@@ -219,11 +217,11 @@ def _draw(axis: Any, title: str, curves: Curves) -> None:
         axis.legend(fontsize="small")
 
 
-def _curve(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
+def _curve(rows: Sequence[LogRow], key: str) -> list[tuple[int, float]]:
     return [(row["epoch"], row[key]) for row in rows]
 
 
-def _nested(rows: Sequence[Row], key: str) -> Curves:
+def _nested(rows: Sequence[LogRow], key: str) -> Curves:
     """The figures under `key` by name, of the epochs that have them."""
     curves: Curves = {}
     for row in rows:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import ConfigError
-from train.models.catalog import architectures, build
+from train.models.catalog import architectures, build, embedding_lengths
 from train.models.training_output import TrainingOutput
 
 WIDTHS = ("x1_0", "x0_75", "x0_5", "x0_25")
@@ -66,3 +66,11 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones() -> None:
     """A misspelt recipe says what could have been meant."""
     with pytest.raises(ConfigError, match=r"unknown architecture 'osnet_x2_0'; the nearest in .* are osnet_x\d_0, "):
         build("osnet_x2_0", classes=7)
+
+
+@pytest.mark.parametrize("name", ["osnet_x0_25", "plr_osnet_x0_25"])
+def test_embedding_lengths_are_those_a_network_shows_to_the_losses(name: str) -> None:
+    """Without computing anything."""
+    network = build(name, classes=3).train()
+    shown = tuple(rows.shape[1] for rows in network(torch.zeros(2, 3, 64, 32)).embeddings)
+    assert embedding_lengths(name, classes=3, height_px=64, width_px=32) == shown

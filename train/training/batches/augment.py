@@ -20,9 +20,9 @@ _PATCH_TURN_DEGREES = 10
 _SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
 
-Size = tuple[int, int]
+HeightWidth = tuple[int, int]
 """(height, width) in pixels."""
-Range = tuple[float, float]
+Limits = tuple[float, float]
 
 
 def augment(images: Tensor, settings: Augmentation, random: torch.Generator, *, fill: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def _draw_turns(count: int, random: torch.Generator) -> Tensor:
     return torch.stack([angle.sin(), angle.cos(), 1 - 2.0 * is_mirrored])
 
 
-def _turned_back(boxes: "_Boxes", turns: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor]:
+def _turned_back(boxes: "_Boxes", turns: Tensor, size: HeightWidth) -> tuple[Tensor, Tensor, Tensor]:
     """Where each pixel of an image lies in the patch that is pasted at its box.
 
     turns: of `_draw_turns`. Returns the patch's row and column, and whether it is inside the patch, each (M, *size).
@@ -207,7 +207,7 @@ class _Boxes:
     def to(self, device: torch.device) -> "_Boxes":
         return _Boxes(*upload(torch.stack([self.top, self.left, self.height, self.width]), device))
 
-    def mask(self, size: Size) -> Tensor:
+    def mask(self, size: HeightWidth) -> Tensor:
         """True inside, (M, *size)."""
         rows, columns = _rows_and_columns(size, self.top.device)
         is_row = _within(rows - self.top[:, None], self.height[:, None])
@@ -215,7 +215,7 @@ class _Boxes:
         return is_row[:, :, None] & is_column[:, None, :]
 
 
-def _draw_boxes(count: int, size: Size, share: Range, *, aspect: Range, random: torch.Generator) -> _Boxes:
+def _draw_boxes(count: int, size: HeightWidth, share: Limits, *, aspect: Limits, random: torch.Generator) -> _Boxes:
     """Random rectangles that fit, of whole pixels: share of the area, aspect and place are drawn evenly.
 
     aspect: height over width.
@@ -267,11 +267,11 @@ class _Pixels:
         return self._pixels.index_select(0, numbers.flatten()).view(*numbers.shape, 3).permute(0, 3, 1, 2)
 
 
-def _size(images: Tensor) -> Size:
+def _size(images: Tensor) -> HeightWidth:
     return images.shape[2], images.shape[3]
 
 
-def _rows_and_columns(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+def _rows_and_columns(size: HeightWidth, device: torch.device) -> tuple[Tensor, Tensor]:
     """Their numbers: (H,) and (W,) int64."""
     return torch.arange(size[0], device=device), torch.arange(size[1], device=device)
 
@@ -285,7 +285,7 @@ def _rounded(pixels: Tensor) -> Tensor:
     return pixels.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _reals(count: int, limits: Range, random: torch.Generator) -> Tensor:
+def _reals(count: int, limits: Limits, random: torch.Generator) -> Tensor:
     """Evenly between the limits, (count,)."""
     return limits[0] + (limits[1] - limits[0]) * torch.rand(count, generator=random, dtype=torch.float64)
 

@@ -28,7 +28,7 @@ AskPhase = Callable[[], Phase]
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """images: (N, 3, H, W) uint8, RGB, channels-last. Both are on the device.
 
     labels: (N,) int64 class numbers, or (N, A) int64 with 1 for an attribute the image has and 0 for one it has not.
@@ -41,7 +41,7 @@ class Batch:
 class TrainingImages:
     """The training images of a data set as batches of one recipe; each process gets its share of every batch.
 
-    labels: see `Batch`. fill: (3,) uint8, the colour of erased rectangles.
+    labels: see `TrainingBatch`. fill: (3,) uint8, the colour of erased rectangles.
 
     Raises:
         DataError: there are too few images or identities for one batch.
@@ -63,14 +63,16 @@ class TrainingImages:
                 f"{len(labels)} of {len(np.unique(labels))} identities; use a larger data set or smaller batches"
             )
 
-    def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[Batch]]:
+    def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[TrainingBatch]]:
         """How many batches an epoch has, and the batches. They depend on nothing but seed, number and process."""
         order = self._order(number, seed=seed)
         shares = (self._processes.share(batch) for batch in order)
-        fetched = map(self._fetch, shares) if self._store.is_instant else ahead(self._fetch, shares, count=_AHEAD)
+        fetched = (
+            map(self._fetch, shares) if self._store.is_instant else prepare_ahead(self._fetch, shares, count=_AHEAD)
+        )
         return len(order), self._augmented(fetched, number, seed=seed)
 
-    def steered_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[Batch]]:
+    def dynamic_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[TrainingBatch]]:
         """An epoch as long as one over all images, in which `phase` is asked before every batch."""
         length = len(self._labels) // self._recipe.batches.size
         shares = (self._processes.share(batch) for batch in self._steered(length, number, seed=seed, phase=phase))
@@ -99,15 +101,15 @@ class TrainingImages:
         draw = each_identity_once if batches.epoch == "identities" else identity_batches
         return draw(self._labels, identities=batches.size // images, images=images, random=random)
 
-    def _fetch(self, positions: Positions) -> Batch:
+    def _fetch(self, positions: Positions) -> TrainingBatch:
         there = upload(torch.from_numpy(positions), self._processes.device)
-        return Batch(self._store.fetch(positions), self._labels_there[there])
+        return TrainingBatch(self._store.fetch(positions), self._labels_there[there])
 
-    def _augmented(self, batches: Iterator[Batch], number: int, *, seed: int) -> Iterator[Batch]:
+    def _augmented(self, batches: Iterator[TrainingBatch], number: int, *, seed: int) -> Iterator[TrainingBatch]:
         random = torch.Generator().manual_seed((seed * 100_003 + number) * _MOST_PROCESSES + self._processes.rank)
         for batch in batches:
             changed = augment(batch.images, self._recipe.augmentation, random, fill=self._fill)
-            yield Batch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
+            yield TrainingBatch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
 
 
 def _endless(draw: Callable[[np.random.Generator], Iterator[Positions]], *, seed: list[int]) -> Iterator[Positions]:
@@ -119,7 +121,7 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
-def ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
+def prepare_ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
     """Yield `prepare(item)` for each item in order, worked on by one thread that is up to `count` items ahead.
 
     Raises:

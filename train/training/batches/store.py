@@ -26,7 +26,7 @@ Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Size:
+class ImageSize:
     """To what size and by which rule images are decoded."""
 
     height_px: int
@@ -69,7 +69,7 @@ class StreamedPixels:
 
     is_instant = False
 
-    def __init__(self, images: Images, size: Size, *, device: torch.device) -> None:
+    def __init__(self, images: Images, size: ImageSize, *, device: torch.device) -> None:
         self._images = images
         self._size = size
         self._device = device
@@ -82,7 +82,7 @@ class StreamedPixels:
         return upload(torch.from_numpy(_read(self._images, positions, self._size)), self._device).permute(0, 3, 1, 2)
 
 
-def open_store(images: Images, size: Size, *, device: torch.device, processes: int = 1) -> PixelStore:
+def open_store(images: Images, size: ImageSize, *, device: torch.device, processes: int = 1) -> PixelStore:
     """Decode all images and keep them on the device, or beside it where they do not fit, or else leave them on disk.
 
     processes: how many do so at the same time, each with a device of its own, and share the host's memory.
@@ -123,7 +123,7 @@ def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _read_all(images: Images, size: Size) -> NDArray[np.uint8]:
+def _read_all(images: Images, size: ImageSize) -> NDArray[np.uint8]:
     pixels = np.empty((len(images), size.height_px, size.width_px, 3), np.uint8)
     with tqdm(total=len(images), desc="reading images", unit="image", leave=False, disable=None) as bar:
         for chunk in _chunks(np.arange(len(images))):
@@ -132,7 +132,7 @@ def _read_all(images: Images, size: Size) -> NDArray[np.uint8]:
     return pixels
 
 
-def _read(images: Images, positions: Positions, size: Size) -> NDArray[np.uint8]:
+def _read(images: Images, positions: Positions, size: ImageSize) -> NDArray[np.uint8]:
     return images.read(positions, height_px=size.height_px, width_px=size.width_px, rule=size.rule)
 
 
