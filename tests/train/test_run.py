@@ -254,7 +254,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
     assert run.main([*arguments, "--weights", str(weights)]) == 0
     assert run.main([*arguments, "--resume"]) == 0
     shutil.rmtree(tmp_path / "small-seed0" / "split1")
-    with pytest.raises(ConfigError, match=r"split1 has not begun, and .* was started from weights; add the --weights FILE"):
+    with pytest.raises(ConfigError, match=r"split1 has not begun, and .* started from weights; add the --weights"):
         run.main([*arguments, "--resume"])
     with pytest.raises(ConfigError, match=r"not started from .*others\.pth; give the file that it was started from"):
         run.main([*arguments, "--resume", "--weights", str(others)])

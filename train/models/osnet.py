@@ -24,6 +24,7 @@ Norm = Callable[[int], nn.Module]
 Block = Callable[[int, int], nn.Module]
 """Builds a block from its numbers of input and output channels."""
 DESCRIPTOR_LENGTH = 512
+"""That of the paper; `descriptor_length` of a network chooses another one."""
 _STAGES = (64, 256, 384, 512)
 _STREAMS = 4
 
@@ -153,15 +154,19 @@ def transition(channels: int) -> nn.Sequential:
 
 
 class OSNetHead(nn.Module):
-    """The end that all OSNets share: global average pool, linear 512, BN, ReLU, classifier.
+    """The end that all OSNets share: global average pool, linear layer, BN, ReLU, classifier.
 
     Class scores of a network in eval mode are `network.classifier(network(images))`.
     """
 
     fc: nn.Sequential
     classifier: nn.Linear
-    descriptor_parts = (("global", DESCRIPTOR_LENGTH),)
-    """Name and length of the descriptor's parts, in order."""
+    descriptor_length: int
+
+    @property
+    def descriptor_parts(self) -> tuple[tuple[str, int], ...]:
+        """Name and length of the descriptor's parts, in order."""
+        return (("global", self.descriptor_length),)
 
     @property
     def backbone_modules(self) -> tuple[str, ...]:
@@ -177,17 +182,16 @@ class OSNetHead(nn.Module):
         """
         load_all_but_classifiers(self, state, source=source)
 
-    def _add_head(self, channels: int, *, classes: int) -> None:
-        self.fc = nn.Sequential(
-            nn.Linear(channels, DESCRIPTOR_LENGTH), nn.BatchNorm1d(DESCRIPTOR_LENGTH), nn.ReLU(inplace=True)
-        )
-        self.classifier = nn.Linear(DESCRIPTOR_LENGTH, classes)
+    def _add_head(self, channels: int, *, classes: int, length: int) -> None:
+        self.descriptor_length = length
+        self.fc = nn.Sequential(nn.Linear(channels, length), nn.BatchNorm1d(length), nn.ReLU(inplace=True))
+        self.classifier = nn.Linear(length, classes)
 
     def _pool(self, maps: Tensor) -> Tensor:
         return maps.mean(dim=(2, 3))  # (N, C)
 
     def _describe(self, maps: Tensor) -> Tensor | TrainingOutput:
-        descriptor: Tensor = self.fc(self._pool(maps))  # (N, 512)
+        descriptor: Tensor = self.fc(self._pool(maps))  # (N, D)
         if not self.training:
             return descriptor
         return TrainingOutput((self.classifier(descriptor),), (descriptor,))
@@ -197,6 +201,7 @@ class OSNet(OSNetHead):
     """OSNet at any width. Source: section 3.3, table 1.
 
     blocks: the kind of block in conv2, conv3 and conv4; they and the stem's norm make the variants.
+    descriptor_length: D, numbers per descriptor.
     """
 
     def __init__(
@@ -204,6 +209,7 @@ class OSNet(OSNetHead):
         *,
         width: float,
         classes: int,
+        descriptor_length: int = DESCRIPTOR_LENGTH,
         blocks: tuple[Block, Block, Block] = (OSBlock, OSBlock, OSBlock),
         stem_norm: Norm = nn.BatchNorm2d,
     ) -> None:
@@ -215,11 +221,11 @@ class OSNet(OSNetHead):
         self.conv3 = nn.Sequential(*stage(blocks[1], first, second), transition(second))
         self.conv4 = nn.Sequential(*stage(blocks[2], second, third))
         self.conv5 = ConvLayer(third, third, kernel=1)
-        self._add_head(third, classes=classes)
+        self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, D), non-negative."""
         x = self.maxpool(self.conv1(images))  # (N, C, H/4, W/4)
         x = self.conv2(x)  # (N, C, H/8, W/8)
         x = self.conv3(x)  # (N, C, H/16, W/16)
@@ -232,9 +238,15 @@ class OSNetIBN(OSNet):
     Source: supplement A.
     """
 
-    def __init__(self, *, width: float, classes: int) -> None:
+    def __init__(self, *, width: float, classes: int, descriptor_length: int = DESCRIPTOR_LENGTH) -> None:
         with_norm = partial(OSBlock, with_instance_norm=True)
-        super().__init__(width=width, classes=classes, blocks=(with_norm, OSBlock, OSBlock), stem_norm=instance_norm)
+        super().__init__(
+            width=width,
+            classes=classes,
+            descriptor_length=descriptor_length,
+            blocks=(with_norm, OSBlock, OSBlock),
+            stem_norm=instance_norm,
+        )
 
 
 def initialise(network: nn.Module) -> None:

@@ -146,7 +146,7 @@ class DesignedBlock(nn.Module):
         return torch.relu(self.conv3(fused) + shortcut)
 
 
-def ablation(name: str, *, width: float, classes: int) -> OSNet:
-    """OSNet with the blocks of one row of `ABLATIONS`."""
-    block = partial(DesignedBlock, design=ABLATIONS[name])
+def ablation(*, width: float, classes: int, design: Design) -> OSNet:
+    """OSNet with the blocks of a design."""
+    block = partial(DesignedBlock, design=design)
     return OSNet(width=width, classes=classes, blocks=(block, block, block))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from train.models.osnet import (
+    DESCRIPTOR_LENGTH,
     ChannelGate,
     Conv1x1Linear,
     ConvLayer,
@@ -60,7 +61,7 @@ class AINBlock(nn.Module):
 class OSNetAIN(OSNetHead):
     """OSNet-AIN at any width."""
 
-    def __init__(self, *, width: float, classes: int) -> None:
+    def __init__(self, *, width: float, classes: int, descriptor_length: int = DESCRIPTOR_LENGTH) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=instance_norm)
@@ -71,11 +72,11 @@ class OSNetAIN(OSNetHead):
         self.pool3 = transition(second)
         self.conv4 = _pair(second, third, with_instance_norm=(True, False))
         self.conv5 = ConvLayer(third, third, kernel=1)
-        self._add_head(third, classes=classes)
+        self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, descriptor_length), non-negative."""
         x = self.maxpool(self.conv1(images))  # (N, C, H/4, W/4)
         x = self.pool2(self.conv2(x))  # (N, C, H/8, W/8)
         x = self.pool3(self.conv3(x))  # (N, C, H/16, W/16)

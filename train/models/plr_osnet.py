@@ -100,20 +100,20 @@ class LocalHead(nn.Module):
 class GlobalHead(nn.Module):
     """Global maximum, a linear layer, BN. Source: section III.B.3; the linear layer is the authors' code's."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, length: int) -> None:
         super().__init__()
         self.peak = nn.AdaptiveMaxPool2d(1)
-        self.linear = nn.Linear(channels, DESCRIPTOR_LENGTH)
-        self.bn = nn.BatchNorm1d(DESCRIPTOR_LENGTH)
+        self.linear = nn.Linear(channels, length)
+        self.bn = nn.BatchNorm1d(length)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """maps: (N, C, H, W). Returns the embedding before and the feature after the BN, both (N, 512)."""
-        embedding = self.linear(self.peak(maps).flatten(1))  # (N, 512)
+        """maps: (N, C, H, W). Returns the embedding before and the feature after the BN, both (N, length)."""
+        embedding = self.linear(self.peak(maps).flatten(1))  # (N, length)
         return embedding, self.bn(embedding)
 
 
 class PLROSNet(nn.Module):
-    """PLR-OSNet at any width: the width scales all channels but the 512 of the global branch.
+    """PLR-OSNet at any width: the width scales all channels but the `global_length` of the global branch's descriptor.
 
     with_attention, with_global, multiple_id: the rows of tables VI, IV and V. multiple_id classifies each stripe by
     itself, as PCB does, where one classifier sees all four. pools_gate: see `Attention`.
@@ -128,11 +128,13 @@ class PLROSNet(nn.Module):
         pools_gate: bool = False,
         with_global: bool = True,
         multiple_id: bool = False,
+        global_length: int = DESCRIPTOR_LENGTH,
     ) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
         self.stripe_length = third
         self.multiple_id = multiple_id
+        self.global_length = global_length
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2 = nn.Sequential(*stage(OSBlock, stem, first), transition(first))
@@ -142,7 +144,7 @@ class PLROSNet(nn.Module):
         self.local_branch = _branch(second, third)
         self.local_head = LocalHead(third)
         self.global_branch = _branch(second, third) if with_global else None
-        self.global_head = GlobalHead(third) if with_global else None
+        self.global_head = GlobalHead(third, length=global_length) if with_global else None
         self.classifiers = nn.ModuleList(nn.Linear(length, classes) for length in self._classified_lengths())
         initialise(self)
         for module in self.modules():
@@ -159,7 +161,7 @@ class PLROSNet(nn.Module):
     def descriptor_parts(self) -> tuple[tuple[str, int], ...]:
         """Name and length of each branch's part; both have length 1."""
         local = ("local", _STRIPES * self.stripe_length)
-        return (local,) if self.global_branch is None else (local, ("global", DESCRIPTOR_LENGTH))
+        return (local,) if self.global_branch is None else (local, ("global", self.global_length))
 
     def _classified_lengths(self) -> list[int]:
         (_, local), *others = self.descriptor_parts
@@ -173,10 +175,10 @@ class PLROSNet(nn.Module):
         x = self.attention2(self.conv3(x))  # (N, C, H/16, W/16)
         heads = [self.local_head(self.local_branch(x))]  # (N, 4 C) before and after the BN
         if self.global_branch is not None and self.global_head is not None:
-            heads.append(self.global_head(self.global_branch(x)))  # (N, 512) before and after the BN
+            heads.append(self.global_head(self.global_branch(x)))  # (N, global_length) before and after the BN
         embeddings, features = zip(*heads, strict=True)
         if not self.training:
-            return torch.cat([_unit(feature) for feature in features], dim=1)  # (N, 4 C + 512)
+            return torch.cat([_unit(feature) for feature in features], dim=1)  # (N, 4 C + global_length)
         return TrainingOutput(self._classify(features), embeddings)
 
     def _classify(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

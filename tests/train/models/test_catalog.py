@@ -1,12 +1,19 @@
 """The catalog's names, and what every network in it offers to training."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
-from train.models.catalog import architectures, build, embedding_lengths
+from train.models.catalog import ARCHITECTURES, architectures, build, embedding_lengths
+from train.models.osnet import OSNet, OSNetIBN
+from train.models.osnet_ain import OSNetAIN
+from train.models.osnet_attributes import OSNetAttributes
+from train.models.osnet_cifar import OSNetCifar
+from train.models.plr_osnet import PLROSNet
 from train.models.training_output import TrainingOutput
 
 WIDTHS = ("x1_0", "x0_75", "x0_5", "x0_25")
@@ -60,6 +67,28 @@ def test_every_form_of_osnet_describes_and_trains(name: str) -> None:
     assert [tensor.shape for tensor in (*output.logits, *output.embeddings)] == [(4, 7), (4, 512)]
     output.logits[0].square().mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_no_two_rows_give_one_name() -> None:
+    """The second would hide the first."""
+    names = [name for row in ARCHITECTURES for name, _ in row.builders()]
+    assert len(names) == len(set(names)) == len(architectures())
+
+
+@pytest.mark.parametrize("network", [OSNet, OSNetIBN, OSNetAIN, OSNetAttributes, OSNetCifar])
+def test_every_osnet_takes_another_descriptor_length(network: Callable[..., nn.Module]) -> None:
+    """Descriptor, its parts, embedding and classifier follow one argument."""
+    built = network(width=0.25, classes=7, descriptor_length=256)
+    assert built.eval()(torch.zeros(2, 3, 64, 32)).shape == (2, 256)
+    assert built.descriptor_parts == (("global", 256),)
+    assert built.train()(torch.zeros(2, 3, 64, 32)).embeddings[0].shape == (2, 256)
+
+
+def test_the_global_branch_of_plr_osnet_takes_another_length() -> None:
+    """The local branch follows the width alone."""
+    built = PLROSNet(width=0.25, classes=7, global_length=128)
+    assert built.descriptor_parts == (("local", 4 * 128), ("global", 128))
+    assert built.eval()(torch.zeros(2, 3, 64, 32)).shape == (2, 5 * 128)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_ones() -> None:
