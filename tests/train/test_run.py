@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.conftest import ROOT
 from tests.support.market_folder import pattern, write_market_folder
 from tests.support.small_checkpoint import write_checkpoint
 from tests.support.tiny_network import write_tiny_network
-from train import evaluate, run
+from train import evaluate, run, visualise
 from train.datasets import catalog as datasets
 from train.machine.processes import Processes
 from train.models.catalog import build
@@ -90,9 +91,9 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "osnet_cuhk03-scratch_x0_25-seed0"
-    with pytest.raises(ConfigError, match=r"was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
-    with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; continue with the same options"):
         run.main([*arguments, "--batch", "32", "--resume"])
     with pytest.raises(ConfigError, match=r"was not started from .*; leave --weights out"):
         run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
@@ -119,7 +120,34 @@ def test_a_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path, sent: signa
         finally:
             running.kill()
     assert running.returncode == code
-    assert re.fullmatch(r"stopped by the user in epoch \d+; go on with --resume", rest[-1])
+    assert re.fullmatch(r"stopped by the user in epoch \d+; continue with --resume", rest[-1])
+
+
+LIST_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from train.run import command
+sys.argv = ["reid-train", "--list", "pyramid table 1"]
+command()
+"""
+
+
+def test_recipes_are_listed_without_torch() -> None:
+    """Whoever only looks for a recipe need not install it, and does not wait for it."""
+    done = subprocess.run([sys.executable, "-c", LIST_WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "95.7 / 88.2" in done.stdout
+
+
+@pytest.mark.parametrize("main", [run.main, evaluate.main, visualise.main])
+def test_a_script_typed_bare_answers_in_three_lines(
+    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it does, the shortest command, and where to read on; the exit code is that of a wrong call."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()[1:]] == ["try:", "next:"]
 
 
 EVALUATE_WITHOUT_TORCH = """
@@ -233,10 +261,10 @@ def test_random_splits_end_in_mean_and_deviation(
     assert run.main([*arguments, "--resume"]) == 0
     assert (folder / "split0" / "model.pth").stat().st_mtime_ns == first
     assert "over 2 splits" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
     shutil.rmtree(folder / "split1")
-    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
 
 

@@ -316,7 +316,7 @@ def _read_copy(copy: Copy) -> Any:
         data = row.read(copy)
         row.check_counts(data.counts, where=copy.folder)
     except DataError as error:
-        if not row.paper:  # a union: its members say themselves where they are to be had
+        if not row.paper:  # a union: its members name their own publishers
             raise
         raise DataError(f"{error}. {row.where_to_get}") from error
     return data

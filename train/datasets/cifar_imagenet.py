@@ -1,4 +1,4 @@
-"""CIFAR and ImageNet: images of one class each."""
+"""CIFAR-10, CIFAR-100 and ImageNet: images of one class each."""
 
 import pickle
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _SIZE_PX = 32
 
 @dataclass(frozen=True)
 class CifarFiles:
-    """Where one of the CIFARs keeps what. labels: key of the labels. names: file of the class names, and their key."""
+    """Files of CIFAR-10 or CIFAR-100. labels: key of the labels. names: file of the class names, and their key."""
 
     folder: str
     train: tuple[str, ...]
@@ -127,10 +127,10 @@ def _unpickle(path: Path, *keys: bytes) -> dict[bytes, Any]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays, lists and texts, and nothing else: a pickle from elsewhere could run any program."""
+    """Reads arrays, lists and strings only: a foreign pickle could run any program."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Allow what NumPy needs to rebuild an array, under its old and new module names."""
+        """Allow only what NumPy needs to rebuild an array, under its old and new module names."""
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):

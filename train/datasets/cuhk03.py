@@ -67,7 +67,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _extract(source: Path, target: Path, *, boxes: Boxes) -> None:
-    """Write every image as PNG; a stopped extraction leaves nothing behind that looks complete."""
+    """Write every image as PNG; the target folder appears only when all images are in it."""
     partial = target.with_name(f"{target.name}.partial-{uuid4().hex}")
     with open_matlab73(source) as file:
         try:
@@ -76,7 +76,7 @@ def _extract(source: Path, target: Path, *, boxes: Boxes) -> None:
             _write_images(file, partial, boxes=boxes, source=source)
             os.replace(partial, target)
         except OSError as error:
-            # Another process may have been faster; then its images are used.
+            # Another process may have finished first; then its images are used.
             if not target.is_dir():
                 raise DataError(
                     f"cannot write the images of {source} to {target}: {error.strerror}; name another folder as cache"

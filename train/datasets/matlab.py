@@ -1,4 +1,4 @@
-"""MATLAB files of both kinds. SciPy and h5py are imported only when a data set needs them."""
+"""MATLAB files up to version 7, and of version 7.3. SciPy and h5py are imported only when a data set needs them."""
 
 import zlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Several data sets as one."""
+"""Joining several data sets into one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,9 @@ from train.datasets.samples import DISTRACTOR, ReidData, Sample
 
 
 def join_data_sets(name: str, parts: Sequence[ReidData]) -> ReidData:
-    """Put data sets side by side; no two share an identity or a camera. Junk and distractors stay what they are."""
+    """One data set with the images of all parts. Identities and cameras are renumbered, so that no two parts share one;
+    junk and distractors keep their numbers.
+    """
     joined = ReidData(name, "; ".join(part.terms for part in parts), (), (), ())
     identities = cameras = 0
     for part in parts:

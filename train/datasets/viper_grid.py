@@ -1,4 +1,4 @@
-"""VIPeR and GRID: a few hundred people, so that results are means over ten random splits."""
+"""VIPeR and GRID: so few people that results are means over ten random splits."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def read_viper(copy: Copy) -> ReidData:
     """Read VIPeR: `cam_a/000_45.bmp` and `cam_b/000_90.bmp` are one person.
 
     Half of the people train; of the others, camera a gives the queries and camera b the gallery. The ten splits are
-    ours, drawn once and for all: the publishers give none. Source: Gray, Brennan and Tao, PETS 2007.
+    ours and never change: the publishers give none. Source: Gray, Brennan and Tao, PETS 2007.
     Differs: OSNet's table 2 counts all 632 test images as queries, for both directions; its scores take one direction.
 
     Raises:
@@ -27,9 +27,9 @@ def read_viper(copy: Copy) -> ReidData:
     """
     root, row = copy.root, copy.data_set
     views = [{_number(path): path for path in list_images(root / camera)} for camera in ("cam_a", "cam_b")]
-    lonely = sorted(views[0].keys() ^ views[1].keys())
-    if lonely:
-        raise DataError(f"expected every person of VIPeR in both cam_a and cam_b of {root}, found one of {lonely[0]}")
+    unpaired = sorted(views[0].keys() ^ views[1].keys())
+    if unpaired:
+        raise DataError(f"expected every person of VIPeR in both cam_a and cam_b of {root}, found one of {unpaired[0]}")
     order = shuffled(sorted(views[0]), seed=f"viper split {copy.split}")
     half = len(order) // 2
 
@@ -44,8 +44,8 @@ def read_grid(copy: Copy) -> ReidData:
     """Read GRID: `probe/0001_1_*.jpeg` is person 1 at camera 1; in `gallery`, 775 images of 0000 are distractors.
 
     Half of the 250 people train; the others are queries (probe), to be found in the gallery among the distractors.
-    The ten splits are the published ones where `features_and_partitions.mat` is there, and else ours, drawn once and
-    for all. Source: Loy, Xiang and Gong, CVPR 2009.
+    The ten splits are the published ones if `features_and_partitions.mat` is there, or else ours, which never change.
+    Source: Loy, Xiang and Gong, CVPR 2009.
 
     Raises:
         DataError: a folder is missing, a name does not follow the layout, or the published splits cannot be read.

@@ -1,4 +1,4 @@
-"""Checkpoints: the finished network with its manifest, and the state from which a stopped run goes on."""
+"""Checkpoint files: a finished network with its manifest, or the state of a stopped run."""
 
 import hashlib
 import logging
@@ -33,7 +33,7 @@ from train.models.weights import CLASSIFIER, StateDict, load_all_but_classifiers
 
 logger = logging.getLogger(__name__)
 
-# What torch's reader and unpickler were seen to raise on foreign and damaged files.
+# What torch's reader and unpickler raised on foreign and damaged files in tests.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -56,7 +56,7 @@ class LoadedNetwork:
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically: a stop in the middle leaves the old file.
+    """Write a checkpoint atomically: if the process is stopped meanwhile, the old file stays.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -65,7 +65,7 @@ def save(content: dict[str, Any], path: Path) -> None:
     try:
         torch.save(content, partial)
         os.replace(partial, path)
-    except (RuntimeError, OSError) as error:  # torch's writer wraps what the system says
+    except (RuntimeError, OSError) as error:  # torch's writer raises RuntimeError for a full disk, too
         partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write {path}; is the folder there, writable, and the disk not full?") from error
 
@@ -74,7 +74,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint file: tensors and plain values only, never code.
 
     Raises:
-        CheckpointError: missing, cut short, or no checkpoint at all.
+        CheckpointError: the file is missing, incomplete, or no checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -193,7 +193,7 @@ def class_count(state: StateDict, *, source: Path) -> int:
 
 
 def weights_sha256(state: StateDict) -> str:
-    """Digest of what a descriptor depends on: names, shapes and values of all but the classifiers."""
+    """Digest of all weights that a descriptor depends on, by name, shape and value: all but the classifiers."""
     digest = hashlib.sha256()
     for key in sorted(key for key in state if not key.startswith(CLASSIFIER)):
         value = state[key].detach().cpu().contiguous()

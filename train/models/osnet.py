@@ -4,9 +4,9 @@ Source: Zhou, Yang, Cavallaro, Xiang, "Omni-Scale Feature Learning for Person Re
 Differs: the descriptor is taken after BN and ReLU of the last linear layer, as in the authors' code. Module names are
 those of that code too, so that its checkpoints load by name.
 
-To look inside, hang a forward hook on a named module: `conv4.1.gate.fc2` is in the last block; it runs once per stream,
-the shallowest first, and gives (N, C, 1, 1), the gating vector before its sigmoid (figure 5). `conv5` gives the last
-feature maps, (N, C, H/16, W/16) (figure 6).
+To look inside, register a forward hook on a named module: `conv4.1.gate.fc2` is in the last block; it runs once per
+stream, the shallowest first, and gives (N, C, 1, 1), the gating vector before its sigmoid (figure 5). `conv5` gives the
+last feature maps, (N, C, H/16, W/16) (figure 6).
 """
 
 from collections.abc import Callable, Sequence
@@ -43,9 +43,10 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn = norm(out_channels)
-        self.relu = nn.ReLU(inplace=True)  # no backward pass needs what the norm gave: less memory, faster training
+        self.relu = nn.ReLU(inplace=True)  # the backward pass does not need the norm's output, so save memory
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H/stride, W/stride)."""
         out: Tensor = self.relu(self.bn(self.conv(x)))
         return out
 
@@ -59,6 +60,7 @@ class Conv1x1Linear(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels) if bn else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         out: Tensor = self.conv(x)
         return out if self.bn is None else cast(Tensor, self.bn(out))
 
@@ -74,6 +76,7 @@ class LightConv3x3(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, channels, H, W). Returns the same shape."""
         out: Tensor = self.relu(self.bn(self.conv2(self.conv1(x))))
         return out
 
@@ -94,6 +97,7 @@ class ChannelGate(nn.Module):
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(pooled))))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W), one stream. Returns the same shape, each channel multiplied by its gate value."""
         return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
 
 
@@ -132,6 +136,7 @@ class OSBlock(nn.Module):
         return self.conv2a(x), self.conv2b(x), self.conv2c(x), self.conv2d(x)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x)))) + shortcut
         return torch.relu(out if self.IN is None else self.IN(out))
@@ -170,7 +175,7 @@ class OSNetHead(nn.Module):
 
     @property
     def backbone_modules(self) -> tuple[str, ...]:
-        """The children that pretrained weights fill: all that learn, but the classifier."""
+        """The children that pretrained weights fill: all with parameters, except the classifier."""
         children = self.named_children()
         return tuple(name for name, child in children if name != CLASSIFIER and any(True for _ in child.parameters()))
 

@@ -1,7 +1,8 @@
 """OSNet-AIN: OSNet whose instance norms sit inside the residual, in places found by search.
 
 Source: Zhou, Yang, Cavallaro, Xiang, "Learning Generalisable Omni-Scale Representations for Person Re-Identification",
-TPAMI 2021, section 3.3, figure 5. It is not one of the four papers; its public checkpoints are what users ask for.
+TPAMI 2021, section 3.3, figure 5. It is not one of the four papers; it is here because its public checkpoints are
+widely used.
 """
 
 import torch
@@ -31,6 +32,7 @@ class LightConvStream(nn.Module):
         self.layers = nn.Sequential(*(LightConv3x3(channels) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, channels, H, W). Returns the same shape."""
         out: Tensor = self.layers(x)
         return out
 
@@ -53,6 +55,7 @@ class AINBlock(nn.Module):
         return tuple(stream(x) for stream in self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x))))
         return torch.relu((out if self.IN is None else self.IN(out)) + shortcut)

@@ -1,4 +1,4 @@
-"""From pixels to descriptors: the network with its normalisation in front, as training has it."""
+"""From uint8 pixels to descriptors: normalisation by the manifest's mean and std, then the network."""
 
 from collections.abc import Callable
 
@@ -20,6 +20,7 @@ class PixelScale:
         self._std = torch.tensor(input_.std, device=device).mul(255).view(1, 3, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
+        """images: (N, 3, H, W) uint8. Returns the same shape in float32, normalised."""
         return (images.float() - self._mean) / self._std
 
 

@@ -1,14 +1,14 @@
-"""PLR-OSNet: OSNet with attention, whose end is doubled into a global and a local branch of four stripes.
+"""PLR-OSNet: OSNet with attention, whose last stage exists twice: in a global branch and a local one of four stripes.
 
 Source: Xie, Wu, Zhang, Zhao, Li, "Learning Diverse Features with Part-Level Resolution for Person Re-Identification",
 PRCV 2020, section III, figure 3.
-Differs, all as in the authors' code, because their results need it: attention stands after the transitions; the channel
-gate looks at each position by itself; the global branch has a linear layer; both branches have a BN before the
+Differs, always as in the authors' code, because their results depend on it: attention stands after the transitions; the
+channel gate looks at each position by itself; the global branch has a linear layer; both branches have a BN before the
 classifier, and the descriptor is taken after it, each branch L2-normalised by itself.
 
 Images have a height that is a multiple of 64; others give stripes that overlap, and cannot be exported.
 
-To look inside, hang a forward hook on `local_branch` or `global_branch`: each gives its last feature maps,
+To look inside, register a forward hook on `local_branch` or `global_branch`: each gives its last feature maps,
 (N, C, H/16, W/16) (figure 4).
 """
 
@@ -38,10 +38,10 @@ _QUERY_REDUCTION = 8  # r of section III.B.1
 
 
 class PositionAttention(nn.Module):
-    """Each position gathers the map at positions that look like it, and adds the result to itself.
+    """Self-attention over positions: each one adds the average over the map, weighted by similarity to it.
 
-    Source: section III.B.1 (SAM). gamma scales what is gathered and starts at 0. The BN behind it removes gamma's
-    magnitude again, so that its first gradients are large: leave both as they are while training.
+    Source: section III.B.1 (SAM). gamma scales that average and starts at 0. The BN behind it removes gamma's magnitude
+    again, so gamma's first gradients are large: change neither without the other.
     """
 
     def __init__(self, channels: int) -> None:
@@ -52,11 +52,12 @@ class PositionAttention(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def start_softly(self) -> None:
-        """Give query and key small weights: from He's, softmax would pick one position instead of weighing all."""
+        """Give query and key small weights: with He's, softmax would select one position instead of weighing all."""
         self.query.reset_parameters()
         self.key.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         query, key = self.query(x).flatten(2), self.key(x).flatten(2)  # (N, C/8, H W)
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (N, H W, H W), a row per position
         gathered = (x.flatten(2) @ weights.transpose(1, 2)).view_as(x)  # (N, C, H, W)
@@ -67,8 +68,8 @@ class PositionAttention(nn.Module):
 class Attention(nn.Module):
     """Position attention, then a channel gate.
 
-    Source: section III.B.1 (SAM and CAM). pools: the gate sees the average over all positions, as the paper words it;
-    the authors' code has that line commented out, and gates each position by its own values.
+    Source: section III.B.1 (SAM and CAM). pools: the gate sees the average over all positions, as the paper says;
+    in the authors' code that line is commented out, and each position is gated by its own values.
     """
 
     def __init__(self, channels: int, *, pools: bool) -> None:
@@ -78,6 +79,7 @@ class Attention(nn.Module):
         self.pools = pools
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         x = self.position(x)
         out: Tensor = self.gate(x) if self.pools else x * self.gate.weights(x)
         return out
@@ -187,7 +189,7 @@ class PLROSNet(nn.Module):
         return tuple(classify(x) for classify, x in zip(self.classifiers, (*stripes, *others), strict=True))
 
     def load_pretrained(self, state: StateDict, *, source: Path) -> None:
-        """Fill what is OSNet's, and both branches alike, from ImageNet weights of OSNet at the same width.
+        """Fill the layers of OSNet, in both branches alike, from ImageNet weights of OSNet at the same width.
 
         Raises:
             CheckpointError: the weights belong to another network.
@@ -204,5 +206,5 @@ def _branch(in_channels: int, channels: int) -> nn.Sequential:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / |x|, in float32: 512 half-precision squares overflow soon. x: (N, D)."""
+    """x / |x|, in float32, because the sum of squares overflows half precision. x: (N, D)."""
     return functional.normalize(x.float(), dim=1)

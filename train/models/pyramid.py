@@ -1,4 +1,4 @@
-"""Pyramid: six stripes of ResNet's last maps, and every window of adjacent stripes, each described by itself.
+"""Pyramid: ResNet's last maps in six stripes; every window of adjacent stripes gives a part of the descriptor.
 
 Source: Zheng, Sun, Jiang, Guo, Yu, Huang, "A Coarse-to-fine Pyramidal Model for Person Re-identification via Multi-Loss
 Dynamic Training", CVPR 2019, section 3.1, figures 2 and 3.

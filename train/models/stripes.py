@@ -1,4 +1,4 @@
-"""Whether the maps of a network can be cut into equal stripes: an exported network has no way to cut them otherwise."""
+"""Whether the maps of a network divide into equal stripes: other stripes cannot be exported."""
 
 import math
 
@@ -12,9 +12,9 @@ _MAP_STRIDE_PX = 16  # image rows per row of the maps that PLR-OSNet, MGN and Py
 
 
 def find_stripe_fault(network: nn.Module, *, height_px: int, width_px: int) -> str | None:
-    """What is wrong with this input height, and which ones are right; None where all stripes are equal.
+    """A sentence on what is wrong with this input height, and which heights are right; None if all stripes are equal.
 
-    network: in eval mode; it runs once, on an empty image.
+    network: in eval mode; it runs once, on a black image.
     """
     counts: list[int] = []
     uneven: list[tuple[int, int]] = []
@@ -45,7 +45,7 @@ def find_stripe_fault(network: nn.Module, *, height_px: int, width_px: int) -> s
 
 
 def check_stripes(source: LoadedNetwork) -> None:
-    """Refuse an input height that the network's stripes do not divide.
+    """Refuse an input height at which the network's stripes are unequal.
 
     Raises:
         ExportError: a map's rows are no multiple of its stripes.

@@ -1,4 +1,4 @@
-"""Activation maps: where each branch of a network looks."""
+"""Activation maps: which regions of an image each branch of a network responds to."""
 
 import math
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 _MAP_SHARE = 0.55
 _OUTSIDE_BRIGHTNESS = 0.35
 _COLOURS = "turbo"
-_PART_NOTE = "Dark: what this part does not see. "
+_PART_NOTE = "Dark: outside of this part. "
 _CUT_NOTE = "White lines: where the branch cuts its map into parts. "
 
 
 @dataclass(frozen=True)
 class View:
-    """One row of the picture: what a module's map shows.
+    """One row of the picture: the map of one module.
 
-    stripes: into how many the branch cuts its map. only: which of them is shown, from 0; None shows the whole map.
+    stripes: into how many stripes the branch divides its map. only: the stripe that is shown, from 0; None: all.
     """
 
     name: str
@@ -59,7 +59,7 @@ def views_of(network: nn.Module) -> tuple[View, ...]:
         )
     if isinstance(network, Pyramid):
         return (View("last feature maps", "backbone", stripes=6),)
-    raise ConfigError(f"no activation maps are known of {type(network).__name__}")
+    raise ConfigError(f"activation maps are not defined for {type(network).__name__}")
 
 
 def absolute_sum(maps: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def _rows_of(view: View, height: int) -> slice:
 
 
 def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path) -> None:
-    """Draw images beside what each branch of the network sees in them.
+    """Draw images beside the activation maps of each branch.
 
     Raises:
         ConfigError: see `views_of`.

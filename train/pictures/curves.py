@@ -11,7 +11,7 @@ from train.training.run_folder import Curves, read_curves
 
 _COLUMNS = 3
 _MAIN_CURVES = ("", "total")
-"""Names of curves that need no name beside their panel's."""
+"""Names of curves that are titled by their panel alone."""
 
 
 def draw_comparison(runs: Sequence[Path], picture: Path) -> None:

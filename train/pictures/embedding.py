@@ -34,10 +34,10 @@ def choose_images(data: ReidData, *, identities: int, seed: int) -> tuple[Sample
 
     Raises:
         ConfigError: more identities than there are colours.
-        DataError: the test has fewer identities, or the drawn ones have hardly an image.
+        DataError: the test has fewer identities, or the drawn ones have fewer than three images.
     """
     if identities > len(_COLOURS):
-        raise ConfigError(f"{identities} identities cannot be told apart by colour; at most {len(_COLOURS)} can")
+        raise ConfigError(f"expected at most {len(_COLOURS)} identities, one per colour, found {identities}")
     samples = data.query + data.gallery
     known = sorted({sample.identity for sample in samples if sample.identity > DISTRACTOR})
     if len(known) < identities:
@@ -74,7 +74,7 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
         described,
         picture,
         labels=labels,
-        title=f"How {name} tells {identities} identities of {data.name} apart",
+        title=f"Descriptors by {name} of {identities} identities of {data.name}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Clusters of gating vectors: for which images OSNet puts its scales together in the same way."""
+"""Clusters of gating vectors: images in which OSNet mixes its scales in a similar way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _ROUNDS = 50
 
 @dataclass(frozen=True)
 class Cluster:
-    """Images whose gating vectors are alike. nearest: positions of the 15 nearest to the centre, the nearest first."""
+    """Images with similar gating vectors. nearest: positions of the 15 nearest to the centre, the nearest first."""
 
     size: int
     nearest: NDArray[np.int64]
@@ -74,13 +74,15 @@ def find_clusters(vectors: NDArray[np.float32], *, count: int, seed: int) -> lis
     """
     different = len(np.unique(vectors, axis=0))
     if different < count:
-        raise DataError(f"{different} different gating vectors are too few for {count} clusters; give --clusters")
+        raise DataError(
+            f"{different} different gating vectors are too few for {count} clusters; choose fewer with --clusters"
+        )
     try:
         centres, assigned = kmeans2(
             vectors.astype(np.float64), count, iter=_ROUNDS, minit="++", missing="raise", seed=seed
         )
     except ClusterError as error:
-        raise DataError(f"no {count} clusters were found; give --clusters less, or another --seed") from error
+        raise DataError(f"{count} clusters were not found; choose fewer with --clusters, or another --seed") from error
     clusters = []
     for number, centre in enumerate(centres):
         members = np.flatnonzero(assigned == number)
@@ -109,5 +111,5 @@ def draw_gates(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path, 
         "Each row: the images nearest to the centre of a cluster, the nearest on the left. Images of one cluster have "
         "similar values in the gates of the last block, so the network mixes small and large patterns alike in them."
     )
-    sheet = Sheet(f"Images that the gates of {loaded.manifest.model_id} treat alike", explanation, (), rows)
+    sheet = Sheet(f"Images with similar gates in {loaded.manifest.model_id}", explanation, (), rows)
     draw_sheet(sheet, picture)

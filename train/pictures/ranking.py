@@ -1,4 +1,4 @@
-"""Ranking lists: what a model finds for a query, right and wrong marked."""
+"""Ranking lists: the gallery images nearest to a query, right and wrong marked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def draw_ranking(
     gallery = describe_split(member, data.ranked_gallery, label="gallery")
     lists = rank_queries(query, gallery, count=queries, worst_first=worst_first, seed=seed)
     rows = [_row(ranked, data.query, data.ranked_gallery, input_=member.input_) for ranked in lists]
-    chosen = "those of least AP first" if worst_first else f"drawn with seed {seed}"
+    chosen = "the lowest AP first" if worst_first else f"drawn with seed {seed}"
     explanation = (
         f"Each row: a query, and the {_PLACES} gallery images most like it. Green: the same person. Red: another one. "
         "The number is the cosine of both descriptors; 1 is most alike. AP: average precision of the whole ranking. "

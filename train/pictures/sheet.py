@@ -1,4 +1,4 @@
-"""A sheet of small pictures in labelled rows: the form of all pictures that show people."""
+"""A sheet of small images in labelled rows, which all pictures of people have in common."""
 
 import textwrap
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _LEAST_COLUMNS = 7  # room for the title
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture. image: (H, W, 3) uint8, RGB. caption: a few characters below it. frame: colour of its border."""
+    """One image. image: (H, W, 3) uint8, RGB. caption: a few characters below it. frame: colour of its border."""
 
     image: NDArray[np.uint8]
     caption: str = ""
@@ -34,7 +34,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """Pictures side by side, and what is said about them on their left."""
+    """Images side by side, with a label on their left."""
 
     label: str
     tiles: Sequence[Tile]
@@ -42,7 +42,7 @@ class SheetRow:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of pictures of one size. heads: what stands above each column. explanation: how to read the sheet."""
+    """Rows of images of one size. heads: text above each column. explanation: how to read the sheet."""
 
     title: str
     explanation: str

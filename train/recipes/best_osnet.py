@@ -1,4 +1,4 @@
-"""The best that the OSNet paper knows: cosine schedule, triplets, and two networks that teach each other, both used.
+"""The best settings of the OSNet paper: cosine schedule, triplets, and an ensemble of two mutually taught networks.
 
 Source: Zhou et al., ICCV 2019, supplement B, table 12f (means over three seeds, deviations 0.0 to 0.3).
 Command: python train/run.py best_osnet_market1501 --data DIR --weights osnet_x1_0_imagenet.pth

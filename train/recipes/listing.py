@@ -1,4 +1,4 @@
-"""What `python train/run.py --list` prints: every table row of the papers, its recipe, its figures and ours."""
+"""The table of `train/run.py --list`: every table row of the papers, its recipe, the paper's figures and ours."""
 
 import json
 import re
@@ -35,7 +35,7 @@ cannot be compared.
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of one table of a paper, and the recipe that trains it. table is empty for what stands in no table."""
+    """One row of one table of a paper, and the recipe that trains it. table is empty for a recipe of no table."""
 
     paper: str
     table: str
@@ -44,7 +44,7 @@ class TableRow:
 
     @property
     def data_set(self) -> str:
-        """The one whose test images are scored."""
+        """The data set whose test images are scored."""
         return self.recipe.test_set or self.recipe.data_set
 
 
@@ -84,7 +84,7 @@ def list_recipes(pattern: str = "", *, records: Path | None = None) -> str:
 
 
 def _rows(recipe: Recipe) -> Iterator[TableRow]:
-    """A source names one row, as "OSNet, table 5, model 8", or several that report the same, with "; " between."""
+    """The rows that a source names: one, as "OSNet, table 5, model 8", or several, separated by "; "."""
     for source in recipe.expected.source.split("; "):
         paper, _, place = source.partition(", table ")
         table, _, row = place.partition(", ")
@@ -97,7 +97,7 @@ def _searched(row: TableRow) -> str:
 
 
 def _plain(text: str) -> str:
-    """Lower case, words apart, numbers with what they count: `Table 5, part-3` becomes `table5  part3`."""
+    """Lower case, words separated by spaces, numbers joined to nouns: `Table 5, part-3` becomes `table5  part3`."""
     return re.sub(r"\b(table|model|part) (?=\w)", r"\1", re.sub("[-_/,]", " ", text.lower()))
 
 

@@ -1,4 +1,4 @@
-"""OSNet on VIPeR and GRID, which are too small to learn from alone: first the union of four large sets, then the small.
+"""OSNet on VIPeR and GRID, which are too small to train on alone: first on the union of four large sets, then on these.
 
 Source: Zhou et al., ICCV 2019, section 4.1 and table 4.
 Command: python train/run.py osnet_mix4 --data DIR  (DIR: market1501, cuhk03_np_detected, dukemtmcreid, msmt17)

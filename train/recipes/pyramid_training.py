@@ -1,4 +1,4 @@
-"""How the Pyramid paper trains: the part that its recipes share, said once.
+"""How the Pyramid paper trains: the settings that its recipes share.
 
 Source: Zheng et al., CVPR 2019, sections 3.2 and 4.1.
 Differs, where the paper says nothing, by the public code: ResNet-101, new layers learn ten times as fast as the

@@ -63,7 +63,8 @@ class Interval:
 class JudgedRow:
     """One query's distances to the gallery.
 
-    distances: (G,), infinite where an image is left out. right: positions of the right images, ascending; may be empty.
+    distances: (G,), infinite for images that are left out. right: positions of the right images, ascending; may be
+    empty.
     """
 
     distances: NDArray[np.floating]
@@ -106,9 +107,9 @@ def score_blocks(
     """Score a distance matrix (Q, G) that comes in blocks of rows, in the order of the queries.
 
     For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1).
-    Distractors (identity 0) take places but are never right. Equal distances rank in gallery order.
+    Distractors (identity 0) take places in the ranking but are never right. Equal distances rank in gallery order.
     Queries without a right image are left out of every mean.
-    The rank of a right image is counted (how many distances are smaller), so nothing is sorted.
+    The rank of a right image is the number of smaller distances, so nothing is sorted.
 
     Identities and cameras: (Q,) or (G,).
 

@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking in memory that grows with images times neighbours, not with images squared.
+"""k-reciprocal re-ranking whose memory grows with images times neighbours, not with images squared.
 
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, and its public code,
 whose conventions are kept: distances are squared, then divided by each row's largest (the code divides columns and
@@ -26,9 +26,9 @@ FloatArray = NDArray[np.floating]
 class Reranking:
     """Constants of the method, by their names in the paper.
 
-    lambda_: share of the original distance in the result. passed: what distance is handed to the public code, which
-    squares it. Its authors pass Euclidean distances; Torchreid's command line passes squared ones, so that they enter
-    to the fourth power; `cosine` is 1 - cosine, for rows of unit length.
+    lambda_: weight of the original distance in the result. passed: which distance is passed to the public code, which
+    squares it. Its authors pass Euclidean distances; Torchreid's command line passes squared ones, so that the distance
+    enters to the fourth power; `cosine` is 1 - cosine, for rows of unit length.
     """
 
     k1: int = 20
@@ -59,14 +59,14 @@ class _Sparse:
 
 @dataclass(frozen=True)
 class _Images:
-    """All images, queries first, with what their distances need."""
+    """All images, queries first, with the squared lengths that their distances need."""
 
     rows: FloatArray
     lengths: FloatArray
     passed: str
 
     def squared_distances(self, first: slice, second: slice | NDArray[np.int32]) -> FloatArray:
-        """What the public code makes of the distances it is passed, between two selections of images."""
+        """The squares that the public code computes of the distances it is passed, between two selections of images."""
         distances = self.rows[first] @ self.rows[second].T
         if self.passed == "cosine":
             return np.asarray(np.square(1 - distances))
@@ -107,12 +107,14 @@ def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], Floa
     for own in tqdm(slices, desc="neighbours", unit="block", leave=False, disable=None):
         distances = images.squared_distances(own, slice(None))
         largest[own] = distances.max(axis=1)
-        distances[np.arange(len(distances)), np.arange(own.start, own.stop)] = -1  # before any twin
+        distances[
+            np.arange(len(distances)), np.arange(own.start, own.stop)
+        ] = -1  # an image comes before its duplicates
         found = np.argpartition(distances, count - 1, axis=1)[:, :count]
         order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
         nearest[own] = np.take_along_axis(found, order, axis=1)
     if (largest == 0).any():
-        raise DataError("all descriptors are the same, so there is nothing to rank; the network is broken")
+        raise DataError("all descriptors are the same, so they cannot be ranked; the network is broken")
     return nearest, largest
 
 
@@ -140,7 +142,7 @@ def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, lar
 
 
 def _reciprocal(neighbours: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """(N, K): whether an image is among the neighbours of its own neighbour."""
+    """(N, K): whether an image is among the neighbours of its neighbour."""
     total, count = neighbours.shape
     found = np.empty((total, count), np.bool_)
     for own in row_slices(total, columns=count**2):

@@ -1,4 +1,4 @@
-"""Same person or not, decided by a threshold on the distance: how many true pairs pass when few false ones may."""
+"""Same person or not, by a threshold on the distance: true-positive rate at a fixed false-positive rate."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from train.scoring.metrics import Interval, Labels, bootstrap_ratio, judge_rows
 class PairVerification:
     """Pairs of a query and a gallery image, accepted where `distance < threshold`.
 
-    right_pairs, accepted_pairs: (Q,) int64, per query, how many pairs are right, and how many of those are accepted.
-    wrong_pairs: how many there are in all. false_positive_rate: the share of them that is accepted.
+    right_pairs, accepted_pairs: (Q,) int64, per query, the number of right pairs, and how many of them are accepted.
+    wrong_pairs: their number over all queries. false_positive_rate: share of wrong pairs that are accepted.
     """
 
     threshold: float
@@ -46,8 +46,8 @@ def verify_pairs(
     """True-positive rate and threshold at a fixed false-positive rate, over all pairs of query and gallery.
 
     The pairs are those that retrieval ranks: images of a query's identity and camera, and junk, are left out;
-    distractors are wrong. The threshold is the largest wrong distance below which at most that share of the wrong
-    pairs lies.
+    distractors are wrong. The threshold is the largest distance of a wrong pair below which at most that share of
+    the wrong pairs lies.
 
     blocks: (B, G) distances of a few queries each, in the order of the queries (`distance_blocks`).
     Only right pairs and the nearest wrong ones are kept, so memory does not grow with all pairs.
@@ -103,7 +103,7 @@ def _check_counts(right_pairs: int, wrong_pairs: int, *, allowed: int, rate: flo
 
 
 class _Smallest:
-    """The `count` smallest of all numbers that were added."""
+    """Keeps the `count` smallest of all numbers that are added."""
 
     def __init__(self, count: int) -> None:
         self._count = count

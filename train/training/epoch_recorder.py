@@ -42,7 +42,7 @@ class EpochRecorder:
         self._events = self._start_logs() if processes.is_first else None
 
     def record(self, report: EpochReport) -> None:
-        """Score after an epoch, write its figures down, and save the state that a stopped run goes on from."""
+        """Score after an epoch, write its figures down, and save the state from which `--resume` continues."""
         scores = self._score(report.epoch)
         if self._events is None:
             return

@@ -36,7 +36,7 @@ from train.training.optimisers import (
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 50
-"""Steps between two looks at the loss: each look waits for the device."""
+"""Steps between two checks of the loss: each check waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class EpochReport:
 class Trainer:
     """Trains the networks of one recipe.
 
-    A resumed run needs the networks, objective and optimisers, the controller of dynamic training and the number
-    of finished epochs: batches, augmentation and dropout follow from seed and epoch.
+    The state of a run is that of networks, objective, optimisers and controller, and the number of finished epochs:
+    batches, augmentation and dropout depend only on seed and epoch, so a resumed run equals one that was not stopped.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Trainer:
             after_epoch(report)
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs to go on from here: tensors and plain values."""
+        """All that `restore` needs to continue from here: tensors and plain values."""
         return {
             "recipe": self._recipe.name,
             "seed": self._seed,
@@ -116,7 +116,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any], *, source: Path) -> None:
-        """Go on where `state` was called. source: the file that held it, for messages.
+        """Continue where `state` was called. source: the file that held it, for messages.
 
         Raises:
             TrainingError: the state is that of another recipe or seed.
@@ -165,11 +165,11 @@ class Trainer:
         else:
             length, batches = self._images.dynamic_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
         label = f"epoch {epoch + 1}/{self._recipe.schedule.epochs}"
-        is_silent = None if self._processes.is_first else True  # None: silent where nobody looks
+        is_silent = None if self._processes.is_first else True  # None: silent if not in a terminal
         return tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent)
 
     def _step(self, batch: TrainingBatch, epoch: int) -> Measured:
-        """One update. Returns what it measured, without gradients."""
+        """One update. Returns its loss, accuracy and the parts of the loss, without gradients."""
         if self._compiles:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with compute_in(self._processes.device, self._dtype):
@@ -193,7 +193,7 @@ class Trainer:
             optimiser.step()
 
     def _takes_triplets(self, measured: Measured, epoch: int) -> bool:
-        """Whether this step counts triplets. Dynamic training waits for the device here, as its rule demands."""
+        """Whether this step counts triplets. Dynamic training needs the losses, so it waits for the device."""
         if epoch < self._recipe.losses.triplet_from_epoch:
             return False
         if self._controller is None:
@@ -202,7 +202,7 @@ class Trainer:
         return self._controller.observe(*self._processes.mean(both).tolist()) == "both"
 
     def _let_learn(self, *, only_classifier: bool) -> None:
-        """Let all layers learn, or only the classifiers; frozen norms keep their running statistics."""
+        """Train all layers, or only the classifiers; the norms of frozen layers keep their running statistics."""
         for network in self.networks:
             _let_learn(network, only_classifier=only_classifier)
 
@@ -212,7 +212,7 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """On a GPU also recorded as a CUDA graph: a small network waits for the launches of its kernels otherwise."""
+    """On a GPU also recorded as a CUDA graph, because a small network is limited by the launches of its kernels."""
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     return cast(nn.Module, torch.compile(network, mode=mode))
 

@@ -43,7 +43,7 @@ class Session:
         self._options = options
 
     def check_resumed(self, folders: Sequence[RunFolder]) -> None:
-        """Check that a series of runs goes on with the options that it was started with.
+        """Check that a series of runs continues with the options that it was started with.
 
         folders: of all its runs; the first has begun.
 
@@ -104,5 +104,5 @@ class Session:
     def _explain_stop(self, trainer: Trainer) -> str:
         finished, epochs = trainer.finished_epochs, self._recipe.schedule.epochs
         place = f"in epoch {finished + 1}" if finished < epochs else "after the last epoch"
-        advice = "go on with --resume" if self._folder.resume_path.exists() else "nothing was saved yet"
+        advice = "continue with --resume" if self._folder.resume_path.exists() else "nothing was saved yet"
         return f"stopped by the user {place}; {advice}"

@@ -1,4 +1,4 @@
-"""What a run trains for: the images it learns from, the loss of its classifiers, and how its networks are scored."""
+"""The three tasks: training images, the loss of the classifiers, and how networks are scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -37,35 +37,39 @@ class TaskScores:
 
 
 class Task(Protocol):
-    """One data set and what is asked of it. classes: the outputs of a classifier."""
+    """One data set and what is learned from it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the data set."""
 
     @property
-    def terms(self) -> str: ...
+    def terms(self) -> str:
+        """On which the data set may be used."""
 
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """Outputs of a classifier."""
 
     @property
-    def train(self) -> LabelledImages: ...
+    def train(self) -> LabelledImages:
+        """The training images."""
 
     def classify(self) -> Classify:
         """The loss of one classifier."""
 
     def check_test_images(self) -> None:
-        """Decode them once: finding a broken one only when the training is over would cost the run.
+        """Decode them once before training: a broken image found after it would cost the run its scores.
 
         Raises:
-            DataError: an image cannot be decoded, or what the recipe scores is not there.
+            DataError: an image cannot be decoded, or the images that the recipe scores are missing.
         """
 
     def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """Score networks, several as one, on the test images; the networks are then in eval mode."""
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
-        """Figures on the validation images, the first one decides which epoch is best; empty without such images."""
+        """Figures on the validation images, of which the first chooses the best epoch; empty without such images."""
 
 
 class Reid:
@@ -106,7 +110,7 @@ class Reid:
 
 
 class Classification:
-    """Images of one class each; the figure is the share of test images whose first guess is wrong."""
+    """Images of one class each; the score is the share of test images whose likeliest class is wrong (top-1 error)."""
 
     def __init__(self, data: ClassificationData, recipe: Recipe) -> None:
         self.name, self.terms = data.name, data.terms
@@ -134,7 +138,7 @@ class Classification:
 
 
 class Attributes:
-    """People with yes-or-no attributes; an attribute is predicted where its chance is above one half."""
+    """People with yes-or-no attributes; an attribute is predicted if its probability is above one half."""
 
     def __init__(self, data: AttributeData) -> None:
         self.name, self.terms = data.name, data.terms

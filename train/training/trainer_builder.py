@@ -33,7 +33,7 @@ def build_trainer(
     resume_path: Path | None,
     compiles: bool,
 ) -> Trainer:
-    """Build the trainer of a run. weights: checkpoint to start from. resume_path: state of a stopped run to go on from.
+    """Build the trainer of a run. weights: checkpoint to start from. resume_path: state of a stopped run to continue.
 
     Raises:
         CheckpointError: weights or state cannot be read, or belong to another network.

@@ -99,5 +99,5 @@ def test_a_line_shows_where_a_branch_cuts_its_map() -> None:
 
 def test_a_network_without_feature_maps_is_refused() -> None:
     """What is not in the catalog has no known branches."""
-    with pytest.raises(ConfigError, match="no activation maps are known of Linear"):
+    with pytest.raises(ConfigError, match="activation maps are not defined for Linear"):
         views_of(nn.Linear(2, 2))

@@ -38,7 +38,7 @@ def test_identities_are_drawn_whole(data: ReidData) -> None:
 
 def test_what_cannot_be_told_apart_or_is_not_there_is_refused(data: ReidData) -> None:
     """More identities than colours, or than the test has."""
-    with pytest.raises(ConfigError, match="21 identities cannot be told apart by colour; at most 20 can"):
+    with pytest.raises(ConfigError, match="expected at most 20 identities, one per colour, found 21"):
         choose_images(data, identities=21, seed=0)
     with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test of patterns"):
         choose_images(data, identities=7, seed=0)

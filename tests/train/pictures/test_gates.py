@@ -70,5 +70,5 @@ def test_a_cluster_holds_what_is_alike_and_its_middle_comes_first() -> None:
 def test_more_clusters_than_different_images_are_refused() -> None:
     """Copies of an image do not make a second cluster."""
     vectors = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    with pytest.raises(DataError, match="3 different gating vectors are too few for 4 clusters; give --clusters"):
+    with pytest.raises(DataError, match="3 different gating vectors are too few for 4 clusters; choose fewer"):
         find_clusters(vectors, count=4, seed=0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
+from train.recipes import listing
 from train.recipes.catalog import find_recipe
 from train.recipes.listing import list_recipes, table_rows
 from train.recipes.recipe import Expected
@@ -205,3 +206,22 @@ def test_our_own_recipes_report_nothing_published() -> None:
     """A figure of ours never stands in the published column."""
     for name in ("reduced_cuhk03", "reduced_cuhk03:plr_osnet", "reduced_cifar10", "osnet_cuhk03:demo"):
         assert find_recipe(name).expected == Expected("ours")
+
+
+def test_without_our_records_the_column_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package may come without the measurements; the papers' figures are there all the same."""
+
+    def missing(package: str) -> None:
+        raise ModuleNotFoundError(package)
+
+    monkeypatch.setattr(listing, "files", missing)
+    assert list_recipes("osnet_cuhk03:demo").splitlines()[-1].endswith(" -")
+
+
+def test_records_are_found_in_the_folder_of_a_machine(tmp_path: Path) -> None:
+    """And each of them once."""
+    write = tmp_path / "cpu" / "osnet_cuhk03-scratch-seed0"
+    write.mkdir(parents=True)
+    scores = {"reported": "first", "scores": {"first": {"rank1": 0.5, "mean_ap": 0.25}}}
+    (write / "scores.json").write_text(json.dumps(scores))
+    assert "50.0 / 25.0" in list_recipes("osnet_cuhk03:scratch", records=tmp_path)

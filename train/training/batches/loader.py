@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,13 +18,13 @@ from train.recipes.recipe import Recipe
 from train.training.batches.augment import augment
 from train.training.batches.sampler import each_identity_once, identity_batches, shuffled_batches
 from train.training.batches.store import PixelStore, Positions, upload
+from train.training.dynamic_training import Phase
 
 _AHEAD = 4
 _MOST_PROCESSES = 1024
 
-Phase = Literal["id", "both"]
 AskPhase = Callable[[], Phase]
-"""What the next batch is for: any images ("id"), or some of each identity ("both")."""
+"""Returns what the next batch is drawn from: any images ("id"), or some of each identity ("both")."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class TrainingImages:
             )
 
     def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[TrainingBatch]]:
-        """How many batches an epoch has, and the batches. They depend on nothing but seed, number and process."""
+        """The number of batches in an epoch, and the batches. They depend only on seed, number and process."""
         order = self._order(number, seed=seed)
         shares = (self._processes.share(batch) for batch in order)
         fetched = (
@@ -73,7 +73,7 @@ class TrainingImages:
         return len(order), self._augmented(fetched, number, seed=seed)
 
     def dynamic_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[TrainingBatch]]:
-        """An epoch as long as one over all images, in which `phase` is asked before every batch."""
+        """An epoch of dynamic training, as long as one over all images; `phase` is called before every batch."""
         length = len(self._labels) // self._recipe.batches.size
         shares = (self._processes.share(batch) for batch in self._steered(length, number, seed=seed, phase=phase))
         return length, self._augmented(map(self._fetch, shares), number, seed=seed)
@@ -122,10 +122,10 @@ Prepared = TypeVar("Prepared")
 
 
 def prepare_ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
-    """Yield `prepare(item)` for each item in order, worked on by one thread that is up to `count` items ahead.
+    """Yield `prepare(item)` for each item in order, computed by a thread that is up to `count` items ahead.
 
     Raises:
-        What `prepare` raises, when it is that item's turn.
+        What `prepare` raises, when that item is due.
     """
     waiting: deque[Future[Prepared]] = deque()
     with ThreadPoolExecutor(1) as thread:
