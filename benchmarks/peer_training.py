@@ -27,8 +27,8 @@ from train.models.catalog import build
 from train.models.checkpoint import read_weights
 from train.models.pixels import describe_with
 from train.models.weights import load_weights
-from train.recipe import Recipe
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Recipe
 from train.scoring.scoring import score_on
 
 ROOT = Path(__file__).resolve().parent.parent

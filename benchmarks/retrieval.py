@@ -27,8 +27,8 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import ScriptParser, run
 from train.scoring.distances import distance_blocks
-from train.scoring.metrics import retrieval_of_blocks
-from train.scoring.rerank import Reranking, reranked_blocks
+from train.scoring.metrics import score_blocks
+from train.scoring.rerank import Reranking, rerank_blocks
 
 _IMAGES_PER_IDENTITY = 25
 _CAMERAS = 6
@@ -157,7 +157,7 @@ def _our_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> Jo
 
 
 def _our_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
-    return _ranked(reranked_blocks, query, gallery)
+    return _ranked(rerank_blocks, query, gallery)
 
 
 def _ranked(
@@ -174,7 +174,7 @@ def _ranked(
             yield block
             start = time.perf_counter()
 
-    found = retrieval_of_blocks(
+    found = score_blocks(
         timed(),
         query_identities=query.identities,
         gallery_identities=gallery.identities,

@@ -12,7 +12,8 @@ from calibration.image_list import MARKET_SPLIT, ImageList, Split, images_digest
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import run
-from train.datasets.people_folder import list_folder, split_people
+from train.datasets.images import list_folder
+from train.datasets.people_folder import split_people
 
 # The layout of Market-1501, as train/datasets reads it too: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
 USUAL_COUNT = 512

@@ -1,6 +1,5 @@
-"""Score a checkpoint, an ONNX file or an engine on a data set: rank-k, mAP and mINP. Several describe together."""
+"""Score a checkpoint, an ONNX file or an engine on a data set: rank-k, mAP and mINP. Several form an ensemble."""
 
-import argparse
 import json
 import logging
 import sys
@@ -11,11 +10,11 @@ from typing import get_args
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.provenance import read_commit, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import OpenedModel, open_model
-from train.recipe import Evaluation
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Evaluation
 from train.scoring.distances import Distance
 from train.scoring.metrics import Interval, PrecisionRule, Retrieval, bootstrap
 from train.scoring.scoring import Member, protocol, retrieve_on
@@ -57,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check_output(path: Path) -> None:
-    """Before an hour of scoring, not after it."""
+    """Refuse an output path that cannot be written before scoring starts."""
     folder = path.resolve().parent
     if not folder.is_dir():
         raise ConfigError(f"expected the folder {folder} for --output, found none; make it")
@@ -100,7 +99,7 @@ def _report(
 
 
 def _notes(opened: list[OpenedModel], evaluation: Evaluation) -> list[str]:
-    """Say where a model's recipe is scored otherwise than was asked for here."""
+    """A line for each model whose recipe is scored by another protocol than this one."""
     notes = []
     for name in dict.fromkeys(one.manifest.recipe for one in opened):
         try:
@@ -143,18 +142,21 @@ def _record(
     }
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+def _parser() -> ScriptParser:
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="runs/RUN/model.pth --data DIR",
+        next_step="train/README.md, the researcher's manual",
+        examples=_EXAMPLES,
     )
     parser.add_argument(
         "models",
         type=Path,
         nargs="+",
-        help="checkpoint (.pth), ONNX file or engine, with its manifest beside it; several describe side by side",
+        help="checkpoint (.pth), ONNX file or engine, with its manifest beside it; several form an ensemble",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the data set")
-    parser.add_argument("--data-set", help="which data set it is (default: by the folder's name and layout)")
+    parser.add_argument("--data-set", help="name of the data set (default: from the folder's name and layout)")
     parser.add_argument("--distance", choices=get_args(Distance), default="cosine", help="default: %(default)s")
     parser.add_argument("--flip", action="store_true", help="add the descriptor of each image's mirror")
     parser.add_argument(
@@ -176,5 +178,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command `reid-evaluate`: ends the process with the exit code."""
     sys.exit(run(main))
+
+
+if __name__ == "__main__":
+    command()

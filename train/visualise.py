@@ -1,4 +1,4 @@
-"""Look at a model and what it does: where it looks, what it finds, which images it takes for alike."""
+"""Draw what a model does: what it responds to, what it finds, and how it arranges people."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.catalog import ReidData, open_data, open_folder
 from train.models.open_model import OpenedModel, open_model
 from train.pictures.curves import draw_comparison
@@ -41,7 +41,8 @@ _PEOPLE = "Pictures of people are personal data: keep them where the data set ma
 _DESCRIBING = ("ranking", "embedding")
 _FORMATS = (".png", ".pdf", ".svg")
 _LEAST = {"queries": 1, "images": 1, "clusters": 1, "identities": 1, "seed": 0}
-"""The least value of each number that can be given."""
+"""The smallest value of each numeric option."""
+_NEXT_STEP = "train/README.md, the researcher's manual"
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _picture(arguments: argparse.Namespace) -> Path:
-    """Where the picture goes; checked before the work, not after it."""
+    """Path of the picture; refused before the work starts if it cannot be written."""
     if arguments.output is not None:
         picture: Path = arguments.output
         _check_output(picture)
@@ -83,7 +84,7 @@ def _check_output(picture: Path) -> None:
 
 
 def _keep_people_out(folder: Path) -> None:
-    """Refuse a folder of the repository, but for run folders, which git ignores."""
+    """Refuse a folder of the repository, except run folders, which git ignores."""
     is_inside = (_REPOSITORY / ".git").exists() and folder.is_relative_to(_REPOSITORY)
     if is_inside and "runs" not in folder.relative_to(_REPOSITORY).parts:
         raise ConfigError(f"this picture is of people, and {folder} is part of the repository; give --output elsewhere")
@@ -150,10 +151,12 @@ def _member(model: OpenedModel) -> Member:
 
 
 def _open_network(path: Path) -> "LoadedNetwork":
-    """A checkpoint's network, to look inside."""
+    """A checkpoint's network, whose maps and gates are drawn."""
     kind = read_manifest(path).artefact.kind
     if kind != "checkpoint":
-        raise ConfigError(f"only a checkpoint (.pth) can be looked into; {path} is of the kind {kind}")
+        raise ConfigError(
+            f"expected a checkpoint (.pth), found {path} of the kind {kind}; its maps and gates are needed"
+        )
     try:
         from train.models.checkpoint import load_network
     except ImportError as error:
@@ -161,22 +164,31 @@ def _open_network(path: Path) -> "LoadedNetwork":
     return load_network(path)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def _parser() -> ScriptParser:
+    parser = ScriptParser(purpose=__doc__, shortest="curves runs/RUN", next_step=_NEXT_STEP, examples=_EXAMPLES)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND", help="`KIND --help` says more")
-    ranking = _add(kinds, "ranking", draw=_draw_ranking, shows="queries and what is found for each, right or wrong")
+    ranking = _add(
+        kinds, "ranking", draw=_draw_ranking, shows="queries and the gallery images nearest to each, right or wrong"
+    )
     ranking.add_argument("--queries", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
-    ranking.add_argument("--worst", action="store_true", help="the queries of least average precision, worst first")
-    activations = _add(kinds, "activations", draw=_draw_activations, shows="where each branch of a network looks")
+    ranking.add_argument("--worst", action="store_true", help="the queries of lowest average precision, worst first")
+    activations = _add(
+        kinds, "activations", draw=_draw_activations, shows="the regions that a network's branches respond to"
+    )
     activations.add_argument("--images", type=int, default=8, metavar="N", help="how many (default: %(default)s)")
-    gates = _add(kinds, "gates", draw=_draw_gates, shows="clusters of images that OSNet's gates treat alike")
+    gates = _add(kinds, "gates", draw=_draw_gates, shows="clusters of images with similar values of OSNet's gates")
     gates.add_argument("--clusters", type=int, default=6, metavar="K", help="how many (default: %(default)s)")
     embedding = _add(kinds, "embedding", draw=_draw_embedding, shows="descriptors of some people as points on a plane")
     embedding.add_argument("--identities", type=int, default=10, metavar="N", help="how many (default: %(default)s)")
     shows = "losses and scores of several runs in one picture"
-    curves = kinds.add_parser("curves", help=shows, description=f"Draw {shows}.")
+    curves = kinds.add_parser(
+        "curves",
+        help=shows,
+        purpose=f"Draw {shows}.",
+        shortest="runs/RUN",
+        next_step=_NEXT_STEP,
+        examples=_EXAMPLES,
+    )
     curves.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, as train/run.py leaves it")
     curves.set_defaults(draw=_draw_curves)
     for kind in kinds.choices.values():
@@ -184,19 +196,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> argparse.ArgumentParser:
+def _add(kinds: Any, kind: str, *, draw: Draw, shows: str) -> ScriptParser:
     """One kind of picture that needs a model and a data set."""
-    parser: argparse.ArgumentParser = kinds.add_parser(kind, help=shows, description=f"Draw {shows}. {_PEOPLE}")
+    parser: ScriptParser = kinds.add_parser(
+        kind,
+        help=shows,
+        purpose=f"Draw {shows}. {_PEOPLE}",
+        shortest="runs/RUN/model.pth --data DIR",
+        next_step=_NEXT_STEP,
+        examples=_EXAMPLES,
+    )
     opens = "checkpoint (.pth), ONNX file or engine" if kind in _DESCRIBING else "checkpoint (.pth)"
     parser.add_argument("model", type=Path, help=f"{opens}, with its manifest beside it")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of the data set")
     parser.add_argument(
-        "--data-set", metavar="NAME", help="which data set it is (default: by the folder's name and layout)"
+        "--data-set", metavar="NAME", help="name of the data set (default: from the folder's name and layout)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="another seed draws others (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="for the random choice of images (default: %(default)s)")
     parser.set_defaults(draw=draw)
     return parser
 
 
-if __name__ == "__main__":
+def command() -> None:
+    """The command `reid-visualise`: ends the process with the exit code."""
     sys.exit(run(main))
+
+
+if __name__ == "__main__":
+    command()

@@ -50,7 +50,7 @@ def count_cost(network: nn.Module, *, height_px: int, width_px: int) -> NetworkC
 
     hooks = [module.register_forward_hook(count) for module in network.modules()]
     try:
-        total = complexity.measure(network, height_px=height_px, width_px=width_px).mult_adds
+        total = complexity.measure_complexity(network, height_px=height_px, width_px=width_px).mult_adds
     finally:
         for hook in hooks:
             hook.remove()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:  # the environment of Torchreid has nothing of this project
-    from train.recipe import Recipe
+    from train.recipes.recipe import Recipe
 
 _LEARNING_RATE = 0.0015
 _CLASSES = 64
@@ -91,12 +91,12 @@ def _paths(folder: Path, count: int) -> tuple[Path, ...]:
 def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
     """Ours: images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
     from edge_runtime.contract.manifest import Input
-    from train.data.loader import TrainingImages
-    from train.data.store import Size, open_store
     from train.datasets.catalog import ReidData, Sample
     from train.machine.mixed_precision import prefer_speed
     from train.machine.processes import Processes
     from train.models.catalog import build
+    from train.training.batches.loader import TrainingImages
+    from train.training.batches.store import ImageSize, open_store
     from train.training.loop import EpochReport, Trainer
     from train.training.objective import Objective
     from train.training.tasks import Reid
@@ -107,7 +107,9 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
     processes = Processes(job.device)
     prefer_speed(job.device)
     started = time.perf_counter()
-    store = open_store(task.train.images, Size(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device)
+    store = open_store(
+        task.train.images, ImageSize(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device
+    )
     reading_s = time.perf_counter() - started
     fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
     trainer = Trainer(
@@ -127,7 +129,7 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
 
 
 def _our_recipe(job: LoopJob) -> "Recipe":
-    from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+    from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
     return Recipe(
         name="train_speed",

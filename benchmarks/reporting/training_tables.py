@@ -11,8 +11,8 @@ from scipy import stats
 
 from benchmarks.reporting.text import Record, markdown_table, network_title
 from edge_runtime.contract.manifest import Manifest
-from train.recipe import Expected
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Expected
 
 # The row of a paper whose form a run of ours has, on other images and at another size.
 _LIKE = {

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import Change, Score, Verification
 from train.scoring.distances import distance_blocks
-from train.scoring.metrics import Interval, bootstrap_ratio, judged_rows
+from train.scoring.metrics import Interval, bootstrap_ratio, judge_rows
 from train.scoring.scoring import Described
-from train.scoring.verification import verification
+from train.scoring.verification import verify_pairs
 
 RATES = (1e-3, 1e-4)
 """False-positive rates that are reported."""
@@ -53,7 +53,7 @@ def pairs_needed(rate: float) -> int:
 
 
 def _at_rate(rate: float, parent: Pairs, child: Pairs, *, wrong_pairs: NDArray[np.int64]) -> Verification:
-    before, after = (verification(p.distances(), false_positive_rate=rate, **p.labels()) for p in (parent, child))
+    before, after = (verify_pairs(p.distances(), false_positive_rate=rate, **p.labels()) for p in (parent, child))
     change = bootstrap_ratio(after.accepted_pairs - before.accepted_pairs, after.right_pairs)
     thresholds = [_drawn_thresholds(p, rate=rate, wrong_pairs=wrong_pairs) for p in (parent, child)]
     low, high = np.percentile(thresholds[0] - thresholds[1], [2.5, 97.5])  # cosine is 1 - distance
@@ -78,7 +78,7 @@ def as_change(interval: Interval) -> Change:
 
 def _wrong_pairs(pairs: Pairs) -> NDArray[np.int64]:
     """How many wrong pairs each query takes part in, (Q,)."""
-    rows = judged_rows(pairs.distances(), **pairs.labels())
+    rows = judge_rows(pairs.distances(), **pairs.labels())
     return np.array([np.isfinite(row.distances).sum() - len(row.right) for row in rows], np.int64)
 
 
@@ -101,7 +101,7 @@ def _nearest_wrong(pairs: Pairs, *, count: int) -> tuple[NDArray[np.floating], N
     distances, queries = np.empty(0, np.float32), np.empty(0, np.int64)
     waiting: list[tuple[NDArray[np.floating], NDArray[np.int64]]] = []
     limit, held = np.inf, 0
-    for query, row in enumerate(judged_rows(pairs.distances(), **pairs.labels())):
+    for query, row in enumerate(judge_rows(pairs.distances(), **pairs.labels())):
         row.distances[row.right] = np.inf
         near = row.distances[row.distances < limit]
         waiting.append((near, np.full(len(near), query)))

@@ -10,8 +10,8 @@ from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Input, Terms
 from train.models.catalog import build
 from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, read_weights
-from train.models.public_names import layout_of, load_public
-from train.models.weights import State, load_weights
+from train.models.public_names import find_layout, load_public
+from train.models.weights import StateDict, load_weights
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
     return LoadedNetwork(network, manifest)
 
 
-def _network(architecture: str, state: State, *, source: Path) -> nn.Module:
-    layout = layout_of(state)
+def _network(architecture: str, state: StateDict, *, source: Path) -> nn.Module:
+    layout = find_layout(state)
     if layout is None:
         network = build(architecture, classes=class_count(state, source=source))
         load_weights(network, state, source=source)

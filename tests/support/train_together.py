@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from edge_runtime.contract.manifest import Input
-from train.data.loader import TrainingImages
-from train.data.store import KeptPixels
 from train.machine.processes import join_processes, leave
 from train.models.training_output import TrainingOutput
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training import loop
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import KeptPixels
 from train.training.objective import Objective, cross_entropy
 
 RECIPE = Recipe(

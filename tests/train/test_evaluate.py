@@ -14,8 +14,8 @@ from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 from train.datasets.catalog import open_folder
 from train.evaluate import main
-from train.recipe import Evaluation
 from train.recipes.catalog import all_recipes
+from train.recipes.recipe import Evaluation
 from train.scoring.scoring import Member, protocol, retrieve_on
 
 

@@ -7,7 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -20,14 +22,14 @@ from tests.conftest import ROOT
 from tests.support.market_folder import pattern, write_market_folder
 from tests.support.small_checkpoint import write_checkpoint
 from tests.support.tiny_network import write_tiny_network
-from train import evaluate, run
+from train import evaluate, run, visualise
 from train.datasets import catalog as datasets
-from train.datasets.published import PUBLISHED, Published
 from train.machine.processes import Processes
 from train.models.catalog import build
 from train.models.checkpoint import save
-from train.recipe import Expected
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Expected
+from train.training import runs
 
 RECIPE = "osnet_cuhk03:scratch_x0_25"
 
@@ -37,8 +39,8 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A small data set that passes for CUHK03: 16 people, 96 training images."""
     folder = write_market_folder(tmp_path / "data", train=16, test=16)
     counts = {"training images": 96, "query images": 32, "gallery images": 64}
-    small = Published("small", "no paper", "made by the test", counts)
-    monkeypatch.setitem(PUBLISHED, "cuhk03_np_detected", small)
+    small = replace(datasets.DATA_SETS["cuhk03_np_detected"], terms="made by the test", counts=counts)
+    monkeypatch.setitem(datasets.DATA_SETS, "cuhk03_np_detected", small)
     return folder
 
 
@@ -89,9 +91,9 @@ def test_a_resumed_run_keeps_its_beginning(data: Path, tmp_path: Path) -> None:
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "osnet_cuhk03-scratch_x0_25-seed0"
-    with pytest.raises(ConfigError, match=r"was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
-    with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"was started with --batch 64, not 32; continue with the same options"):
         run.main([*arguments, "--batch", "32", "--resume"])
     with pytest.raises(ConfigError, match=r"was not started from .*; leave --weights out"):
         run.main([*arguments, "--resume", "--weights", str(folder / "model.pth")])
@@ -118,7 +120,34 @@ def test_a_stopped_run_says_how_to_go_on(data: Path, tmp_path: Path, sent: signa
         finally:
             running.kill()
     assert running.returncode == code
-    assert re.fullmatch(r"stopped by the user in epoch \d+; go on with --resume", rest[-1])
+    assert re.fullmatch(r"stopped by the user in epoch \d+; continue with --resume", rest[-1])
+
+
+LIST_WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None
+from train.run import command
+sys.argv = ["reid-train", "--list", "pyramid table 1"]
+command()
+"""
+
+
+def test_recipes_are_listed_without_torch() -> None:
+    """Whoever only looks for a recipe need not install it, and does not wait for it."""
+    done = subprocess.run([sys.executable, "-c", LIST_WITHOUT_TORCH], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "95.7 / 88.2" in done.stdout
+
+
+@pytest.mark.parametrize("main", [run.main, evaluate.main, visualise.main])
+def test_a_script_typed_bare_answers_in_three_lines(
+    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it does, the shortest command, and where to read on; the exit code is that of a wrong call."""
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
+    assert [line.partition(" ")[0] for line in capsys.readouterr().err.splitlines()[1:]] == ["try:", "next:"]
 
 
 EVALUATE_WITHOUT_TORCH = """
@@ -219,7 +248,7 @@ def test_random_splits_end_in_mean_and_deviation(
     """One run folder per split; a stopped series goes on with the splits that are missing, with the same options."""
     small = find_recipe(RECIPE).variant(RECIPE, splits=2, height_px=64, width_px=32)
     monkeypatch.setattr(run, "find_recipe", lambda name: small)
-    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    monkeypatch.setattr(runs, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
     arguments = [RECIPE, "--data", str(data), "--output", str(tmp_path / "runs"), "--epochs", "1"]
     assert run.main(arguments) == 0
     folder = tmp_path / "runs" / "osnet_cuhk03-scratch_x0_25-seed0"
@@ -232,10 +261,10 @@ def test_random_splits_end_in_mean_and_deviation(
     assert run.main([*arguments, "--resume"]) == 0
     assert (folder / "split0" / "model.pth").stat().st_mtime_ns == first
     assert "over 2 splits" in capsys.readouterr().out
-    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
     shutil.rmtree(folder / "split1")
-    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; go on with the same options"):
+    with pytest.raises(ConfigError, match=r"split0 was started with --epochs 1, not 2; continue with the same options"):
         run.main([*arguments[:-1], "2", "--resume"])
 
 
@@ -245,7 +274,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
     """Without them, or with others, they would train from another start than their series; the rest needs none."""
     small = find_recipe("osnet_cuhk03:x0_25").variant("small", splits=2, height_px=64, width_px=32)
     monkeypatch.setattr(run, "find_recipe", lambda name: small)
-    monkeypatch.setattr(run, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
+    monkeypatch.setattr(runs, "open_data", lambda name, folder, split: datasets.open_data(name, folder))
     weights, others = tmp_path / "weights.pth", tmp_path / "others.pth"
     for path in (weights, others):
         save({"state_dict": build("osnet_x0_25", classes=5).state_dict()}, path)
@@ -253,7 +282,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
     assert run.main([*arguments, "--weights", str(weights)]) == 0
     assert run.main([*arguments, "--resume"]) == 0
     shutil.rmtree(tmp_path / "small-seed0" / "split1")
-    with pytest.raises(ConfigError, match=r"split1 is still to begin, from weights .*; add the --weights FILE"):
+    with pytest.raises(ConfigError, match=r"split1 has not begun, and .* started from weights; add the --weights"):
         run.main([*arguments, "--resume"])
     with pytest.raises(ConfigError, match=r"not started from .*others\.pth; give the file that it was started from"):
         run.main([*arguments, "--resume", "--weights", str(others)])
@@ -264,7 +293,7 @@ def test_splits_that_are_still_to_begin_need_their_weights_again(
 def test_several_gpus_do_not_compile(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Batch norms over all of them cannot be part of a compiled network."""
     several = Processes(torch.device("cuda"), rank=0, count=2)
-    monkeypatch.setattr(run, "join_processes", lambda wish: nullcontext(several))
+    monkeypatch.setattr(runs, "join_processes", lambda wish: nullcontext(several))
     with pytest.raises(ConfigError, match="--compile is for one GPU, found several processes; leave --compile out"):
         run.main([RECIPE, "--data", str(data), "--compile"])
 

@@ -113,7 +113,7 @@ def test_what_cannot_be_drawn_ends_in_one_sentence(checkpoint: Path, data: str, 
     gateless = str(write_checkpoint(tmp_path, "osnet_x0_25_t1"))
     for arguments, kind, fault in (
         (["gates", str(lonely)], ManifestError, "lonely.pth has no manifest"),
-        (["activations", onnx], ConfigError, r"only a checkpoint \(\.pth\) can be looked into; .* is of the kind onnx"),
+        (["activations", onnx], ConfigError, r"expected a checkpoint \(\.pth\), found .* of the kind onnx"),
         (["gates", gateless], ConfigError, "has no gate with a value for each image and channel"),
         (["gates", model, "--clusters", "37"], DataError, "36 different gating vectors are too few for 37 clusters"),
         (["activations", model, "--images", "13"], DataError, "asked for 13 images, found 12 queries in patterns"),

@@ -1,6 +1,7 @@
-"""CIFAR and ImageNet: images of one class each."""
+"""CIFAR-10, CIFAR-100 and ImageNet: images of one class each."""
 
 import pickle
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,43 +9,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.images import ImageArray, ImageFiles, list_images
-from train.datasets.people_folder import list_folder
-from train.datasets.published import PUBLISHED, inner_folder
+from train.datasets.data_set import Copy, find_inner_folder
+from train.datasets.images import ImageArray, ImageFiles, list_folder, list_images
 from train.datasets.samples import ClassificationData, LabelledImages
 
 _SIZE_PX = 32
-_CIFAR = {
-    # published folder: training files, test file, key of the labels, file of the class names and its key
-    "cifar10": (
-        "cifar-10-batches-py",
-        [f"data_batch_{number}" for number in range(1, 6)],
-        ["test_batch"],
-        b"labels",
-        ("batches.meta", b"label_names"),
-    ),
-    "cifar100": ("cifar-100-python", ["train"], ["test"], b"fine_labels", ("meta", b"fine_label_names")),
-}
 
 
-def read_cifar(folder: Path, *, name: str) -> ClassificationData:
+@dataclass(frozen=True)
+class CifarFiles:
+    """Files of CIFAR-10 or CIFAR-100. labels: key of the labels. names: file of the class names, and their key."""
+
+    folder: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    labels: bytes
+    names: tuple[str, bytes]
+
+
+CIFAR10 = CifarFiles(
+    folder="cifar-10-batches-py",
+    train=tuple(f"data_batch_{number}" for number in range(1, 6)),
+    test=("test_batch",),
+    labels=b"labels",
+    names=("batches.meta", b"label_names"),
+)
+CIFAR100 = CifarFiles(
+    folder="cifar-100-python",
+    train=("train",),
+    test=("test",),
+    labels=b"fine_labels",
+    names=("meta", b"fine_label_names"),
+)
+
+
+def read_cifar(copy: Copy, *, files: CifarFiles) -> ClassificationData:
     """Read CIFAR as published (Python batches), or as class folders of images in `train` and `test`.
 
     Raises:
         DataError: neither layout is there, or a batch is damaged.
     """
-    inside, train_files, test_files, key, (meta, names_key) = _CIFAR[name]
-    root = inner_folder(folder, inside)
+    folder, row, (meta, names_key) = copy.folder, copy.data_set, files.names
+    root = find_inner_folder(folder, files.folder)
     if not (root / meta).is_file():
         if not (folder / "train").is_dir():
-            raise DataError(f"expected {inside}/{meta}, or train and test with a folder per class, in {folder}")
-        return _read_class_folders(folder, name=name, test="test", centred_test=False)
+            raise DataError(f"expected {files.folder}/{meta}, or train and test with a folder per class, in {folder}")
+        return _read_class_folders(copy, test="test", centred_test=False)
     classes = tuple(text.decode() for text in _unpickle(root / meta, names_key)[names_key])
-    train, test = (_read_batches([root / file for file in files], key) for files in (train_files, test_files))
-    return ClassificationData(name, PUBLISHED[name].terms, classes, train, test)
+    train, test = (_read_batches([root / file for file in part], files.labels) for part in (files.train, files.test))
+    return ClassificationData(row.name, row.terms, classes, train, test)
 
 
-def read_imagenet(folder: Path) -> ClassificationData:
+def read_imagenet(copy: Copy) -> ClassificationData:
     """Read ImageNet (ILSVRC 2012) as `train/<wnid>/*.JPEG` and `val/<wnid>/*.JPEG`; the validation images are the test.
 
     Test images are read as their centre, training images whole.
@@ -52,18 +68,19 @@ def read_imagenet(folder: Path) -> ClassificationData:
     Raises:
         DataError: a folder is missing or empty, or the validation images are not sorted into folders of their classes.
     """
-    return _read_class_folders(folder, name="imagenet", test="val", centred_test=True)
+    return _read_class_folders(copy, test="val", centred_test=True)
 
 
-def _read_class_folders(folder: Path, *, name: str, test: str, centred_test: bool) -> ClassificationData:
+def _read_class_folders(copy: Copy, *, test: str, centred_test: bool) -> ClassificationData:
+    folder = copy.folder
     classes, train_paths, train_labels = _list_classes(folder / "train")
     test_classes, test_paths, test_labels = _list_classes(folder / test)
     if classes != test_classes:
         odd = sorted(set(classes) ^ set(test_classes))[0]
         raise DataError(f"expected the same classes in train and {test} of {folder}, found {odd} in one of them only")
     return ClassificationData(
-        name,
-        PUBLISHED[name].terms,
+        copy.data_set.name,
+        copy.data_set.terms,
         classes,
         LabelledImages(ImageFiles(train_paths), train_labels),
         LabelledImages(ImageFiles(test_paths, centred=centred_test), test_labels),
@@ -110,10 +127,10 @@ def _unpickle(path: Path, *keys: bytes) -> dict[bytes, Any]:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads arrays, lists and texts, and nothing else: a pickle from elsewhere could run any program."""
+    """Reads arrays, lists and strings only: a foreign pickle could run any program."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Allow what NumPy needs to rebuild an array, under its old and new module names."""
+        """Allow only what NumPy needs to rebuild an array, under its old and new module names."""
         if name == "_reconstruct" and module in ("numpy.core.multiarray", "numpy._core.multiarray"):
             return np.empty(0).__reduce__()[0]
         if module == "numpy" and name in ("ndarray", "dtype"):

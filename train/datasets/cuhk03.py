@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.matlab import open_matlab73, read_matlab, texts
-from train.datasets.published import PUBLISHED, inner_folder
+from train.datasets.data_set import Copy, find_inner_folder
+from train.datasets.matlab import open_matlab73, read_matlab, read_texts
 from train.datasets.samples import ReidData, Sample
 
 logger = logging.getLogger(__name__)
@@ -25,20 +25,21 @@ Boxes = Literal["labeled", "detected"]
 _IMAGES_PER_VIEW = 5
 
 
-def read_cuhk03(folder: Path, *, name: str, boxes: Boxes, cache: Path | None) -> ReidData:
+def read_cuhk03(copy: Copy, *, boxes: Boxes) -> ReidData:
     """Read `cuhk-03.mat` and `cuhk03_new_protocol_config_{labeled,detected}.mat`.
 
-    The images are extracted once, without loss, to `images_{labeled,detected}` in `cache`, or else in `folder`.
+    The images are extracted once, without loss, to `images_{labeled,detected}` in the cache or in the folder.
     The camera is the view (1 or 2) of the pair of cameras that saw the person.
 
     Raises:
         DataError: a file is missing or of another kind, or the images cannot be written.
     """
+    folder = copy.folder
     config = _find(folder, f"cuhk03_new_protocol_config_{boxes}.mat")
-    images = (cache or folder) / f"images_{boxes}"
+    images = (copy.cache or folder) / f"images_{boxes}"
     lists = read_matlab(config)
     try:
-        names = texts(lists["filelist"])
+        names = read_texts(lists["filelist"])
         identities = [int(identity) for identity in lists["labels"].flatten()]
         chosen = {split: lists[f"{split}_idx"].flatten() - 1 for split in ("train", "query", "gallery")}
     except KeyError as error:
@@ -56,17 +57,17 @@ def read_cuhk03(folder: Path, *, name: str, boxes: Boxes, cache: Path | None) ->
         for file, identity in zip(names, identities, strict=True)
     ]
     train, query, gallery = (tuple(samples[position] for position in chosen[split]) for split in chosen)
-    return ReidData(name, PUBLISHED[name].terms, train, query, gallery)
+    return ReidData(copy.data_set.name, copy.data_set.terms, train, query, gallery)
 
 
 def _find(folder: Path, name: str) -> Path:
     """The file in the folder, or in the folder that the published archive unpacks to."""
-    inside = inner_folder(folder, "cuhk03_release") / name
+    inside = find_inner_folder(folder, "cuhk03_release") / name
     return inside if inside.is_file() else folder / name
 
 
 def _extract(source: Path, target: Path, *, boxes: Boxes) -> None:
-    """Write every image as PNG; a stopped extraction leaves nothing behind that looks complete."""
+    """Write every image as PNG; the target folder appears only when all images are in it."""
     partial = target.with_name(f"{target.name}.partial-{uuid4().hex}")
     with open_matlab73(source) as file:
         try:
@@ -75,7 +76,7 @@ def _extract(source: Path, target: Path, *, boxes: Boxes) -> None:
             _write_images(file, partial, boxes=boxes, source=source)
             os.replace(partial, target)
         except OSError as error:
-            # Another process may have been faster; then its images are used.
+            # Another process may have finished first; then its images are used.
             if not target.is_dir():
                 raise DataError(
                     f"cannot write the images of {source} to {target}: {error.strerror}; name another folder as cache"

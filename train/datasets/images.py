@@ -1,4 +1,4 @@
-"""From image files to pixels: found in a folder, decoded on all cores, resized by the manifest's rule."""
+"""Image files: listed in a folder, decoded on all cores, resized by the manifest's rule."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -12,14 +12,28 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import ResizeRule
 from edge_runtime.contract.preprocess import read_image, resize
-from train.datasets.people_folder import IMAGE_SUFFIXES, list_folder
 from train.datasets.samples import Sample
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 _CENTRE_SHARE = 7 / 8
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """The contents of a folder without hidden files, sorted by name.
+
+    Raises:
+        DataError: the folder is missing or cannot be read.
+    """
+    if not folder.is_dir():
+        raise DataError(f"expected the folder {folder}, which is missing")
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+
+
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder, sorted by name; hidden ones do not count.
+    """The image files of a folder without hidden ones, sorted by name.
 
     Raises:
         DataError: the folder is missing, cannot be read, or holds no image.
@@ -42,7 +56,7 @@ def load_images(
 ) -> NDArray[np.uint8]:
     """Decode and resize images of people. Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the samples.
 
-    progress: called with 1 for every image, in the caller's thread.
+    progress: called with 1 after every image, in the caller's thread.
 
     Raises:
         DataError: an image cannot be read or decoded; the first ten are named.
@@ -57,10 +71,10 @@ def load_images(
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Image files as `Images`.
+    """Image files, decoded on demand, as `Images`.
 
-    centred: the part that is read has the shape asked for and is 7/8 of the image's shorter side, from its centre: the
-    usual test on ImageNet, 224 pixels of 256. Otherwise the whole image is stretched.
+    centred: read only the centre, 7/8 of the image's shorter side in the aspect ratio of the result: the usual test on
+    ImageNet, 224 of 256 pixels. Otherwise the whole image is stretched.
     """
 
     paths: tuple[Path, ...]
@@ -83,7 +97,7 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class ImageArray:
-    """Images that are decoded already, as `Images`. pixels: (N, H, W, 3) uint8, RGB."""
+    """Images in memory, already decoded, as `Images`. pixels: (N, H, W, 3) uint8, RGB."""
 
     pixels: NDArray[np.uint8]
 

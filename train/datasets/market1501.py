@@ -1,11 +1,12 @@
 """Data sets in the layout of Market-1501: a folder per split, identity and camera in every file name."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
+from train.datasets.data_set import Copy, find_inner_folder
 from train.datasets.images import list_images
-from train.datasets.published import PUBLISHED, check_counts
 from train.datasets.samples import ReidData, Sample
 
 _NAME = re.compile(r"^(?P<identity>-1|\d+)_c(?P<camera>\d+)")
@@ -33,8 +34,18 @@ def read_market_layout(folder: Path, *, name: str, terms: str = "terms not state
     return ReidData(name, terms, tuple(sample for sample in train if sample.identity > 0), query, gallery)
 
 
-def read_market1501(folder: Path) -> ReidData:
-    """Read Market-1501, with the images for multiple queries where the copy has its folder `gt_bbox`.
+def read_market_copy(copy: Copy, *, inside: tuple[str, ...] = ()) -> ReidData:
+    """Read a published data set in the layout of Market-1501. inside: subfolders that may hold it.
+
+    Raises:
+        DataError: see `read_market_layout`.
+    """
+    root = find_inner_folder(copy.root, *inside)
+    return read_market_layout(root, name=copy.data_set.name, terms=copy.data_set.terms)
+
+
+def read_market1501(copy: Copy) -> ReidData:
+    """Read Market-1501, with the images for multiple queries if the copy has the folder `gt_bbox`.
 
     Papers print a gallery of 19,732 images or of 15,913. Both are the same folder: it holds 19,732 files, and 3,819 of
     them are junk (identity -1: bad detections of people who are queries). Junk takes no place in any ranking, so the
@@ -42,18 +53,17 @@ def read_market1501(folder: Path) -> ReidData:
     Source: Zheng et al., ICCV 2015; OSNet, table 2 (15,913); MGN, section 4.2, and Pyramid, section 4.2 (19,732).
 
     Raises:
-        DataError: see `read_market_layout`.
+        DataError: see `read_market_layout`; or counts differ from the published ones.
     """
-    name = "market1501"
-    data = read_market_layout(folder, name=name, terms=PUBLISHED[name].terms)
-    check_counts(name, {"gallery images without junk": len(data.ranked_gallery)}, where=folder / _FOLDERS["gallery"])
+    data, folder, row = read_market_copy(copy), copy.root, copy.data_set
+    row.check_counts({"gallery images without junk": len(data.ranked_gallery)}, where=folder / _FOLDERS["gallery"])
     if not (folder / "gt_bbox").is_dir():
         return data
     drawn = _read_split(folder / "gt_bbox")
-    check_counts(name, {"images in gt_bbox": len(drawn)}, where=folder / "gt_bbox")
+    row.check_counts({"images in gt_bbox": len(drawn)}, where=folder / "gt_bbox")
     queried = {(sample.identity, sample.camera_id) for sample in data.query}
     more = tuple(sample for sample in drawn if (sample.identity, sample.camera_id) in queried)
-    return ReidData(name, data.terms, data.train, data.query, data.gallery, multi_query=more)
+    return replace(data, multi_query=more)
 
 
 def _read_split(folder: Path) -> tuple[Sample, ...]:

@@ -1,4 +1,4 @@
-"""MATLAB files of both kinds. SciPy and h5py are imported only when a data set needs them."""
+"""MATLAB files up to version 7, and of version 7.3. SciPy and h5py are imported only when a data set needs them."""
 
 import zlib
 from pathlib import Path
@@ -44,6 +44,6 @@ def open_matlab73(path: Path) -> Any:
         raise DataError(f"{path} cannot be read as a MATLAB 7.3 (HDF5) file: {error}; get it again") from error
 
 
-def texts(cells: Any) -> list[str]:
+def read_texts(cells: Any) -> list[str]:
     """The strings of a cell array, flattened."""
     return [str(cell.item() if hasattr(cell, "item") else cell) for cell in cells.flatten()]

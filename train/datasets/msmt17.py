@@ -4,38 +4,47 @@ Source: Wei et al., CVPR 2018.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
+from train.datasets.data_set import Copy
 from train.datasets.samples import ReidData, Sample
 
 _VERSIONS = {"V1": ("train", "test"), "V2": ("mask_train_v2", "mask_test_v2")}
 _NAME = re.compile(r"^\d+_\d+_(?P<camera>\d+)_")
 
 
-def read_msmt17(folder: Path, *, name: str) -> ReidData:
+def read_msmt17(copy: Copy, *, training_lists: tuple[str, ...] = ("list_train.txt", "list_val.txt")) -> ReidData:
     """Read MSMT17 from the folder that holds the lists, or the one around it. In V2 faces are masked.
 
-    name: `msmt17` trains on the training and the validation list (32,621 images), `msmt17_train` on the training list
-    alone (30,248: OSNet, table 2), and `msmt17_all` on all images of both halves (126,441 of 4,101 identities: OSNet,
-    supplement A, footnote 7). The last is a source for other domains, so it has no query and no gallery.
+    training_lists: OSNet trains on the first of the two alone (30,248 of 32,621 images: its table 2).
     Test identities count on after the training identities; the lists count both from 0.
 
     Raises:
         DataError: a folder, list or listed image is missing, or a line is wrong.
     """
-    root, version = _find(folder)
+    root, version = _find(copy.folder)
     train_folder, test_folder = (root / part for part in _VERSIONS[version])
-    train = _read_list(root / "list_train.txt", train_folder, first_identity=1)
-    if name != "msmt17_train":
-        train += _read_list(root / "list_val.txt", train_folder, first_identity=1)
+    train: tuple[Sample, ...] = ()
+    for listed in training_lists:
+        train += _read_list(root / listed, train_folder, first_identity=1)
     first_test_identity = 1 + max(sample.identity for sample in train)
     query = _read_list(root / "list_query.txt", test_folder, first_identity=first_test_identity)
     gallery = _read_list(root / "list_gallery.txt", test_folder, first_identity=first_test_identity)
-    terms = f"MSMT17 {version}, research use only"
-    if name == "msmt17_all":
-        return ReidData(name, terms, train + query + gallery, (), ())
-    return ReidData(name, terms, train, query, gallery)
+    return ReidData(copy.data_set.name, f"MSMT17 {version}, research use only", train, query, gallery)
+
+
+def read_all_of_msmt17(copy: Copy) -> ReidData:
+    """Read all images of MSMT17 as training images: 126,441 of 4,101 identities (OSNet, supplement A, footnote 7).
+
+    It is a source domain for tests on other data sets, so it has no query and no gallery.
+
+    Raises:
+        DataError: see `read_msmt17`.
+    """
+    data = read_msmt17(copy)
+    return replace(data, train=data.train + data.query + data.gallery, query=(), gallery=())
 
 
 def _find(folder: Path) -> tuple[Path, str]:

@@ -1,4 +1,4 @@
-"""What a data set is once it was read: samples of people, of classes, or of attributes."""
+"""A data set after it was read: images of people, of classes, or of people's attributes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Sample:
 
     @property
     def label(self) -> str:
-        """What pictures call the person."""
+        """The person's name, or "identity 7"; for captions."""
         return self.person or f"identity {self.identity}"
 
 
@@ -37,7 +37,7 @@ class ReidData:
     """The three splits of a re-identification data set.
 
     multi_query: more images of the queries' identities at the queries' cameras, where a data set has them.
-    has_cameras: whether it says who took an image; if not, each image has a camera_id of its own.
+    has_cameras: whether the camera of each image is known; if not, each image has a camera_id of its own.
     """
 
     name: str
@@ -58,9 +58,20 @@ class ReidData:
         """The gallery without junk: all that can take a place in a ranking."""
         return tuple(sample for sample in self.gallery if sample.identity != JUNK)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the catalog compares with the published counts."""
+        return {
+            "training images": len(self.train),
+            "training identities": len(self.train_identities),
+            "query images": len(self.query),
+            "query identities": len({sample.identity for sample in self.query}),
+            "gallery images": len(self.gallery),
+        }
+
 
 class Images(Protocol):
-    """Pictures that are decoded when they are asked for."""
+    """Images that are decoded on demand."""
 
     def __len__(self) -> int: ...
 
@@ -76,7 +87,7 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images with what they show.
+    """Images with their labels.
 
     labels: (N,) int64 class numbers, or (N, A) int64 with 1 where the image has the attribute and 0 where not.
     """
@@ -98,6 +109,11 @@ class ClassificationData:
     train: LabelledImages
     test: LabelledImages
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the catalog compares with the published counts."""
+        return {"training images": len(self.train), "test images": len(self.test), "classes": len(self.classes)}
+
 
 @dataclass(frozen=True)
 class AttributeData:
@@ -109,3 +125,13 @@ class AttributeData:
     train: LabelledImages
     validation: LabelledImages
     test: LabelledImages
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the catalog compares with the published counts."""
+        return {
+            "training images": len(self.train),
+            "validation images": len(self.validation),
+            "test images": len(self.test),
+            "attributes": len(self.attributes),
+        }

@@ -1,4 +1,4 @@
-"""Several data sets as one."""
+"""Joining several data sets into one."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,10 @@ from dataclasses import replace
 from train.datasets.samples import DISTRACTOR, ReidData, Sample
 
 
-def join(name: str, parts: Sequence[ReidData]) -> ReidData:
-    """Put data sets side by side; no two share an identity or a camera. Junk and distractors stay what they are."""
+def join_data_sets(name: str, parts: Sequence[ReidData]) -> ReidData:
+    """One data set with the images of all parts. Identities and cameras are renumbered, so that no two parts share one;
+    junk and distractors keep their numbers.
+    """
     joined = ReidData(name, "; ".join(part.terms for part in parts), (), (), ())
     identities = cameras = 0
     for part in parts:

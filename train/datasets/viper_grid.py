@@ -1,13 +1,13 @@
-"""VIPeR and GRID: a few hundred people, so that results are means over ten random splits."""
+"""VIPeR and GRID: so few people that results are means over ten random splits."""
 
 import re
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
+from train.datasets.data_set import Copy
 from train.datasets.images import list_images
 from train.datasets.matlab import read_matlab
 from train.datasets.people_folder import shuffled
-from train.datasets.published import PUBLISHED, inner_folder
 from train.datasets.samples import DISTRACTOR, ReidData, Sample
 
 SPLITS = 10
@@ -15,49 +15,47 @@ _GRID_LISTS = "features_and_partitions.mat"
 _GRID_PEOPLE = 250
 
 
-def read_viper(folder: Path, *, split: int) -> ReidData:
+def read_viper(copy: Copy) -> ReidData:
     """Read VIPeR: `cam_a/000_45.bmp` and `cam_b/000_90.bmp` are one person.
 
     Half of the people train; of the others, camera a gives the queries and camera b the gallery. The ten splits are
-    ours, drawn once and for all: the publishers give none. Source: Gray, Brennan and Tao, PETS 2007.
+    ours and never change: the publishers give none. Source: Gray, Brennan and Tao, PETS 2007.
     Differs: OSNet's table 2 counts all 632 test images as queries, for both directions; its scores take one direction.
 
     Raises:
         DataError: a folder is missing, or the cameras did not see the same people.
     """
-    root = inner_folder(folder, "VIPeR")
+    root, row = copy.root, copy.data_set
     views = [{_number(path): path for path in list_images(root / camera)} for camera in ("cam_a", "cam_b")]
-    lonely = sorted(views[0].keys() ^ views[1].keys())
-    if lonely:
-        raise DataError(f"expected every person of VIPeR in both cam_a and cam_b of {root}, found one of {lonely[0]}")
-    order = shuffled(sorted(views[0]), seed=f"viper split {split}")
+    unpaired = sorted(views[0].keys() ^ views[1].keys())
+    if unpaired:
+        raise DataError(f"expected every person of VIPeR in both cam_a and cam_b of {root}, found one of {unpaired[0]}")
+    order = shuffled(sorted(views[0]), seed=f"viper split {copy.split}")
     half = len(order) // 2
 
     def samples(people: list[str], camera: int) -> tuple[Sample, ...]:
         return tuple(Sample(views[camera][number], int(number) + 1, camera) for number in sorted(people))
 
     train, test = order[:half], order[half:]
-    return ReidData(
-        "viper", PUBLISHED["viper"].terms, samples(train, 0) + samples(train, 1), samples(test, 0), samples(test, 1)
-    )
+    return ReidData(row.name, row.terms, samples(train, 0) + samples(train, 1), samples(test, 0), samples(test, 1))
 
 
-def read_grid(folder: Path, *, split: int) -> ReidData:
+def read_grid(copy: Copy) -> ReidData:
     """Read GRID: `probe/0001_1_*.jpeg` is person 1 at camera 1; in `gallery`, 775 images of 0000 are distractors.
 
     Half of the 250 people train; the others are queries (probe), to be found in the gallery among the distractors.
-    The ten splits are the published ones where `features_and_partitions.mat` is there, and else ours, drawn once and
-    for all. Source: Loy, Xiang and Gong, CVPR 2009.
+    The ten splits are the published ones if `features_and_partitions.mat` is there, or else ours, which never change.
+    Source: Loy, Xiang and Gong, CVPR 2009.
 
     Raises:
         DataError: a folder is missing, a name does not follow the layout, or the published splits cannot be read.
     """
-    root = inner_folder(folder, "underground_reid")
+    root, row = copy.root, copy.data_set
     probe, gallery = (tuple(map(_grid_sample, list_images(root / part))) for part in ("probe", "gallery"))
-    learned = _grid_training(root, probe, split=split)
+    learned = _grid_training(root, probe, split=copy.split)
     train = tuple(sample for sample in probe + gallery if sample.identity in learned)
     query, rest = (tuple(sample for sample in part if sample.identity not in learned) for part in (probe, gallery))
-    return ReidData("grid", PUBLISHED["grid"].terms, train, query, rest)
+    return ReidData(row.name, row.terms, train, query, rest)
 
 
 def _grid_training(root: Path, probe: tuple[Sample, ...], *, split: int) -> set[int]:

@@ -1,1 +1,1 @@
-"""What the hardware sets: processes, memory, mixed precision."""
+"""What depends on the hardware: processes, memory, numeric precision."""

@@ -1,4 +1,4 @@
-"""How much memory is free, and full memory said in a sentence."""
+"""How much memory is free, and an error that explains full memory."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from edge_runtime.contract.errors import TrainingError
 
 @dataclass(frozen=True)
 class _Group:
-    """Where Linux says how much memory a container may take, and takes. cache: what of it is given up on demand."""
+    """Files in which Linux states a container's memory limit and use. cache: its reclaimable part."""
 
     folder: str
     limit: str
@@ -34,7 +34,7 @@ _GROUPS = (
 
 
 def free_host_memory(root: Path = Path("/")) -> int:
-    """Bytes that this program may still take, as Linux states them of host and container; elsewhere all there are."""
+    """Bytes that this program may still allocate, as Linux states for host and container; elsewhere all memory."""
     free = _numbers(root / "proc/meminfo").get("MemAvailable:", 0) * 1024
     free = free or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([free, *(_left_in(root / group.folder, group) for group in _GROUPS if _has_limit(root, group))])
@@ -58,7 +58,7 @@ def _numbers(path: Path) -> dict[str, int]:
 
 @contextmanager
 def explain_full_memory(device: torch.device, *, batch_size: int) -> Iterator[None]:
-    """Turn the errors of a full GPU or host memory into one that says what helps.
+    """Turn the errors of full GPU or host memory into one that says what to do.
 
     Raises:
         TrainingError: memory is full.
@@ -68,7 +68,7 @@ def explain_full_memory(device: torch.device, *, batch_size: int) -> Iterator[No
     except (torch.cuda.OutOfMemoryError, MemoryError) as error:
         raise _full(device, batch_size) from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # what PyTorch says of the host's memory
+        if "can't allocate memory" not in str(error):  # PyTorch's message for host memory
             raise
         raise _full(torch.device("cpu"), batch_size) from error
 

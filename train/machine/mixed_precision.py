@@ -1,4 +1,4 @@
-"""In which numbers a device computes: fast ones while it trains, whole ones while it is scored."""
+"""Numeric precision: bfloat16 and TF32 for training, full float32 for scoring."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -7,28 +7,28 @@ import torch
 
 
 def precision_for(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, else float32; older GPUs only emulate it, slower than float32."""
+    """bfloat16 if the device supports it in hardware, else float32: emulation is slower than float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     return torch.bfloat16 if has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported() else torch.float32
 
 
-def mixed(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
+def compute_in(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[None]:
     """Run a forward pass in `dtype` where that is safe; weights, sums and losses stay in float32."""
     return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
 
 def prefer_speed(device: torch.device) -> None:
-    """Let cuDNN look for its fastest kernels, for sizes stay the same, and float32 products use tensor cores."""
+    """Let cuDNN search for its fastest kernels, since sizes do not change, and let float32 products use TF32."""
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         torch.set_float32_matmul_precision("high")
 
 
 @contextmanager
-def whole_float32() -> Iterator[None]:
-    """Compute float32 in all its bits, whatever is allowed while training; GPUs cut it to TF32's 10 otherwise."""
+def without_tf32() -> Iterator[None]:
+    """Compute in full float32, whatever training allows: TF32 keeps only 10 of 23 bits of the mantissa."""
     convolutions, products = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
     torch.backends.cudnn.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")

@@ -1,7 +1,7 @@
 """Several processes that train one network together, each on its own GPU, started by torchrun.
 
-The recipe's batch is the whole batch: each process takes an equal share of it, so the result does not depend on how
-many there are, but for rounding and for what each process draws to augment its share.
+The recipe's batch is divided equally among all processes, so the result does not depend on their number, except for
+rounding and for the random numbers with which each process augments its share.
 """
 
 import os
@@ -22,7 +22,7 @@ from edge_runtime.contract.errors import ConfigError
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together; one that trains alone is number 0 of 1."""
+    """This process among those that train together; a single process has rank 0 of 1."""
 
     device: torch.device
     rank: int = 0
@@ -30,7 +30,7 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """The first one writes files and talks."""
+        """Whether this process writes files and prints; the others are silent."""
         return self.rank == 0
 
     def share(self, batch: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -44,7 +44,7 @@ class Processes:
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, in order. rows: (N, ...), as many in each. Returns (count * N, ...).
 
-        Differentiable: what the loss over all rows asks of these.
+        Differentiable: its gradient is right after `average_gradients`.
         """
         if self.count == 1:
             return rows
@@ -60,8 +60,8 @@ class Processes:
     def average_gradients(self, module: nn.Module) -> None:
         """Make the gradients of all processes their mean, in one exchange.
 
-        PyTorch's DistributedDataParallel would overlap it with the backward pass, but wants every step to use all
-        weights: recipes freeze layers, switch losses, and have networks with outputs that no loss looks at.
+        PyTorch's DistributedDataParallel would overlap it with the backward pass, but requires every step to use all
+        weights: recipes freeze layers, switch losses, and have networks with outputs that no loss uses.
         """
         gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]
         if self.count == 1 or not gradients:
@@ -72,14 +72,14 @@ class Processes:
             gradient.copy_(part.view_as(gradient))
 
     def average_statistics(self, module: nn.Module) -> None:
-        """Make the running statistics of batch norms their mean, where each process saw only its share."""
+        """Average the running statistics of batch norms, of which each process saw only its share."""
         if self.count > 1:
             for buffer in module.buffers():
                 if buffer.is_floating_point():
                     buffer.copy_(self.mean(buffer))
 
-    def together(self, describe: Describe) -> Describe:
-        """A function that describes images as `describe` does, each process a share of them."""
+    def divide_among_all(self, describe: Describe) -> Describe:
+        """A function like `describe` for which each process computes a share of the images."""
         if self.count == 1:
             return describe
 
@@ -93,7 +93,7 @@ class Processes:
         return describe_together
 
     def wait(self) -> None:
-        """Wait until all processes are here; leave without a word if one ended, which has said why."""
+        """Wait for all processes; exit silently if another one failed, because it has printed the reason."""
         if self.count == 1:
             return
         try:
@@ -105,7 +105,7 @@ class Processes:
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather whose gradient is right once it was averaged over the processes."""
+    """All-gather whose gradient is right after it was averaged over the processes."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:
@@ -116,33 +116,34 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        # Every process has the same loss over all rows and the gradient of its own; their sum is wanted, not the mean.
+        # Every process has the same loss over all rows and the gradient of its own rows. These must be added up, and
+        # `average_gradients` will divide by the count, so multiply by it.
         return gradient[ctx.part] * ctx.count, None, None
 
 
-def with_common_norms(network: nn.Module, processes: Processes) -> nn.Module:
-    """The network with batch norms over the batch of all processes; PyTorch has none between CPUs: there as it is."""
+def synchronize_norms(network: nn.Module, processes: Processes) -> nn.Module:
+    """The network with batch norms over the batch of all processes; on CPUs unchanged, as PyTorch has none there."""
     if processes.count == 1 or processes.device.type == "cpu":
         return network
     return cast(nn.Module, nn.SyncBatchNorm.convert_sync_batchnorm(network))  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def join_processes(wish: str) -> Iterator[Processes]:
-    """Find this process' device and the others that torchrun started with it. wish: auto, cpu or cuda.
+def join_processes(choice: str) -> Iterator[Processes]:
+    """Find this process' device and the others that torchrun started with it. choice: auto, cpu or cuda.
 
     Raises:
-        ConfigError: a GPU was asked for and there is none, or there are fewer than processes.
+        ConfigError: a GPU was asked for and there is none, or there are fewer GPUs than processes.
     """
     rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = _device(wish, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
+    device = _device(choice, local_rank=int(os.environ.get("LOCAL_RANK", "0")))
     if count == 1:
         yield Processes(device)
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(device, rank, count)
-        distributed.barrier()  # one that leaves early would take the connections of the others with it
+        distributed.barrier()  # a process that exits early would close the connections of the others
     finally:
         distributed.destroy_process_group()
 
@@ -150,8 +151,8 @@ def join_processes(wish: str) -> Iterator[Processes]:
 def leave(code: int) -> NoReturn:
     """End the program with this exit code; use it instead of `sys.exit` where several processes may train.
 
-    Among several, without taking PyTorch apart first: on a busy machine processes that had talked by gloo were seen to
-    abort while they did, with all their work done, and torchrun then called the run failed.
+    With several processes it skips PyTorch's clean-up: on a busy machine, processes that had communicated by gloo
+    aborted in it after all their work was done, and torchrun then reported a failed run.
     """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         sys.exit(code)
@@ -160,10 +161,10 @@ def leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _device(wish: str, *, local_rank: int) -> torch.device:
-    if wish == "cuda" and not torch.cuda.is_available():
+def _device(choice: str, *, local_rank: int) -> torch.device:
+    if choice == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda was asked for, but PyTorch finds no CUDA device; use --device cpu")
-    if wish == "cpu" or not torch.cuda.is_available():
+    if choice == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
         raise ConfigError(

@@ -1,1 +1,1 @@
-"""The networks, each readable beside its paper."""
+"""The networks, one file per paper, and their checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints: the finished network with its manifest, and the state from which a stopped run goes on."""
+"""Checkpoint files: a finished network with its manifest, or the state of a stopped run."""
 
 import hashlib
 import logging
@@ -22,17 +22,18 @@ from edge_runtime.contract.manifest import (
     Part,
     Terms,
     hash_file,
+    manifest_path,
     read_manifest,
     space_id,
 )
 from edge_runtime.contract.provenance import read_commit, read_utc
 from train.models.catalog import build
-from train.models.public_names import layout_of, load_public
-from train.models.weights import CLASSIFIER, State, load_all_but_classifiers, load_weights
+from train.models.public_names import find_layout, load_public
+from train.models.weights import CLASSIFIER, StateDict, load_all_but_classifiers, load_weights
 
 logger = logging.getLogger(__name__)
 
-# What torch's reader and unpickler were seen to raise on foreign and damaged files.
+# What torch's reader and unpickler raised on foreign and damaged files in tests.
 _UNREADABLE = (
     AttributeError,
     EOFError,
@@ -55,7 +56,7 @@ class LoadedNetwork:
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint atomically: a stop in the middle leaves the old file.
+    """Write a checkpoint atomically: if the process is stopped meanwhile, the old file stays.
 
     Raises:
         CheckpointError: it cannot be written.
@@ -64,7 +65,7 @@ def save(content: dict[str, Any], path: Path) -> None:
     try:
         torch.save(content, partial)
         os.replace(partial, path)
-    except (RuntimeError, OSError) as error:  # torch's writer wraps what the system says
+    except (RuntimeError, OSError) as error:  # torch's writer raises RuntimeError for a full disk, too
         partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write {path}; is the folder there, writable, and the disk not full?") from error
 
@@ -73,7 +74,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a checkpoint file: tensors and plain values only, never code.
 
     Raises:
-        CheckpointError: missing, cut short, or no checkpoint at all.
+        CheckpointError: the file is missing, incomplete, or no checkpoint.
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
@@ -86,7 +87,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_weights(path: Path) -> State:
+def read_weights(path: Path) -> StateDict:
     """Read the weights of a checkpoint of ours or of public code (`state_dict` wrapper and `module.` prefix removed).
 
     Raises:
@@ -99,17 +100,27 @@ def read_weights(path: Path) -> State:
     return {key.removeprefix("module."): value for key, value in state.items()}
 
 
-def start_from(network: nn.Module, path: Path) -> None:
+def start_from(network: nn.Module, path: Path, *, architecture: str) -> None:
     """Fill a network for training from a checkpoint of ours, of public code, or of ImageNet weights.
 
-    Its classifiers keep their random weights. So does, from ImageNet weights, all that is not the backbone. What public
-    code's file holds beyond the network is logged.
+    Its classifiers keep their random weights; with ImageNet weights, so does everything but the backbone. What a public
+    file holds beyond the network is logged. architecture: of the network, for messages.
 
     Raises:
         CheckpointError: the weights belong to another network.
     """
+    try:
+        _fill(network, path)
+    except CheckpointError as error:
+        held = read_manifest(path).architecture if manifest_path(path).exists() else architecture
+        if held == architecture:
+            raise
+        raise CheckpointError(f"{path} holds {held}, the recipe trains {architecture}; {error}") from error
+
+
+def _fill(network: nn.Module, path: Path) -> None:
     state = read_weights(path)
-    layout = layout_of(state)
+    layout = find_layout(state)
     if layout is not None:
         left = load_public(network, state, layout, source=path)
         logger.info("%s is from %s; not used of it: %s", path, layout.program, ", ".join(left))
@@ -169,7 +180,7 @@ def _descriptor_length(network: nn.Module, input_: Input) -> int:
         return int(network(torch.zeros(1, 3, input_.height_px, input_.width_px, device=device)).shape[1])
 
 
-def class_count(state: State, *, source: Path) -> int:
+def class_count(state: StateDict, *, source: Path) -> int:
     """Number of classes of a state dict's classifiers, of which a network may have many.
 
     Raises:
@@ -181,8 +192,8 @@ def class_count(state: State, *, source: Path) -> int:
     return len(weights[0])
 
 
-def weights_sha256(state: State) -> str:
-    """Digest of what a descriptor depends on: names, shapes and values of all but the classifiers."""
+def weights_sha256(state: StateDict) -> str:
+    """Digest of all weights that a descriptor depends on, by name, shape and value: all but the classifiers."""
     digest = hashlib.sha256()
     for key in sorted(key for key in state if not key.startswith(CLASSIFIER)):
         value = state[key].detach().cpu().contiguous()

@@ -16,9 +16,9 @@ class Complexity:
     parameters: every parameter that runs, once (the paper's counter counts the shared gate four times).
     mult_adds: one per weight application in convolutions and linear layers, plus one per bias addition. A layer that
         runs four times counts four times.
-    norm_mult_adds: one per output of a normalisation. The OSNet paper's figures hold them in table 10 (ImageNet) and,
-        but for 0.7 million, with full convolutions (section 3.3), nowhere else; deployment folds them away.
-    attention_mult_adds: those of products of two activations, which the papers leave out.
+    norm_mult_adds: one per output of a normalisation. The OSNet paper counts them in table 10 (ImageNet) and, except
+        for 0.7 million, for full convolutions (section 3.3), and nowhere else; deployment folds them into convolutions.
+    attention_mult_adds: for products of two activations, which the papers do not count.
     """
 
     parameters: int
@@ -27,7 +27,7 @@ class Complexity:
     attention_mult_adds: int
 
 
-def measure(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
+def measure_complexity(network: nn.Module, *, height_px: int, width_px: int) -> Complexity:
     """Count the cost of one image in eval mode.
 
     Source: OSNet paper, table 6, whose 16 figures this counter reproduces.

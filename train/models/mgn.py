@@ -1,4 +1,4 @@
-"""MGN: a global and several part branches on copies of ResNet's end, each learning another granularity.
+"""MGN: a global branch and several part branches, each with its own copy of ResNet's last stages.
 
 Source: Wang, Yuan, Chen, Li, Zhou, "Learning Discriminative Features with Multiple Granularity for Person
 Re-Identification", ACM MM 2018, section 3, figure 3, table 1.
@@ -6,7 +6,7 @@ Re-Identification", ACM MM 2018, section 3, figure 3, table 1.
 Images have a height that is a multiple of 16 times each number of stripes, of 96 for two and three; others give
 stripes that overlap, and cannot be exported.
 
-To look inside, hang a forward hook on `branches.0`, `branches.1`, ...: each gives its last feature maps,
+To look inside, register a forward hook on `branches.0`, `branches.1`, ...: each gives its last feature maps,
 (N, 2048, H/32, W/32) the global branch, (N, 2048, H/16, W/16) the others (figure 5).
 """
 
@@ -20,7 +20,7 @@ from train.models.osnet import initialise
 from train.models.public_names import load_renamed
 from train.models.resnet import MAP_CHANNELS, ResNetEnd, ResNetStart
 from train.models.training_output import TrainingOutput
-from train.models.weights import State
+from train.models.weights import StateDict
 
 REDUCED_CHANNELS = 256
 
@@ -32,8 +32,8 @@ class MGN(nn.Module):
     Source: section 3.1; table 5 for other branches, a single one, and depth 101.
 
     reduced_softmax: the global features are classified after reduction to 256 numbers too (section 4.4, "w/o TP",
-    where no triplet loss would train their reductions), not as the 2048 numbers before it (section 3.2).
-    Differs: public code classifies reduced features with the triplet loss as well; both work here.
+    where no triplet loss trains their reductions), not as the 2048 numbers before it (section 3.2).
+    Differs: public code classifies reduced features even with the triplet loss; here both are possible.
     """
 
     backbone_modules = ("shared", "branches")
@@ -84,7 +84,7 @@ class MGN(nn.Module):
         cut = ((cut(x), n) for x, cut, n in zip(maps, self.cuts, self.stripes, strict=True) if n > 1)
         return list(chain.from_iterable([[x[:, :, row : row + 1] for row in range(n)] for x, n in cut]))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill the shared part and every branch from ImageNet weights in torchvision's layout.
 
         Raises:
@@ -103,7 +103,7 @@ def _reduction() -> nn.Sequential:
 
 
 class MGNSingles(MGN):
-    """A global, a two-part and a three-part network that share nothing; descriptor and outputs are as MGN's."""
+    """A global, a two-part and a three-part network without shared layers; descriptor and outputs are those of MGN."""
 
     backbone_modules = ("starts", "branches")
 
@@ -116,7 +116,7 @@ class MGNSingles(MGN):
     def _maps(self, images: Tensor) -> list[Tensor]:
         return [branch(start(images)) for start, branch in zip(self.starts, self.branches, strict=True)]
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill all three networks from ImageNet weights in torchvision's layout.
 
         Raises:

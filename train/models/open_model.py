@@ -1,4 +1,4 @@
-"""Any model as a function from images to descriptors, whatever runs it: a checkpoint, an ONNX file or an engine."""
+"""Any model as a function from images to descriptors: a checkpoint, an ONNX file or an engine."""
 
 import os
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from edge_runtime.engine.catalog import open_engine
 
 @dataclass(frozen=True)
 class OpenedModel:
-    """A model that was opened, and what runs it. describe: gives descriptors as the network does, not normalised."""
+    """An opened model. describe: images to descriptors, not normalised. runs_on: library and device that run it."""
 
     manifest: Manifest
     describe: Describe
@@ -37,7 +37,7 @@ def open_model(path: Path, stack: ExitStack) -> OpenedModel:
 
 
 def _open_checkpoint(path: Path) -> tuple[Describe, str]:
-    """A checkpoint's network as a function, and what runs it. Only this needs PyTorch, which a camera does not have."""
+    """A checkpoint's network as a function, and what runs it. Only this needs PyTorch."""
     try:
         import torch
     except ImportError as error:

@@ -4,9 +4,9 @@ Source: Zhou, Yang, Cavallaro, Xiang, "Omni-Scale Feature Learning for Person Re
 Differs: the descriptor is taken after BN and ReLU of the last linear layer, as in the authors' code. Module names are
 those of that code too, so that its checkpoints load by name.
 
-To look inside, hang a forward hook on a named module: `conv4.1.gate.fc2` is in the last block; it runs once per stream,
-the shallowest first, and gives (N, C, 1, 1), the gating vector before its sigmoid (figure 5). `conv5` gives the last
-feature maps, (N, C, H/16, W/16) (figure 6).
+To look inside, register a forward hook on a named module: `conv4.1.gate.fc2` is in the last block; it runs once per
+stream, the shallowest first, and gives (N, C, 1, 1), the gating vector before its sigmoid (figure 5). `conv5` gives the
+last feature maps, (N, C, H/16, W/16) (figure 6).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from train.models.training_output import TrainingOutput
-from train.models.weights import CLASSIFIER, State, load_all_but_classifiers
+from train.models.weights import CLASSIFIER, StateDict, load_all_but_classifiers
 
 Norm = Callable[[int], nn.Module]
 Block = Callable[[int, int], nn.Module]
 """Builds a block from its numbers of input and output channels."""
 DESCRIPTOR_LENGTH = 512
+"""That of the paper; `descriptor_length` of a network chooses another one."""
 _STAGES = (64, 256, 384, 512)
 _STREAMS = 4
 
@@ -42,9 +43,10 @@ class ConvLayer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.bn = norm(out_channels)
-        self.relu = nn.ReLU(inplace=True)  # no backward pass needs what the norm gave: less memory, faster training
+        self.relu = nn.ReLU(inplace=True)  # the backward pass does not need the norm's output, so save memory
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H/stride, W/stride)."""
         out: Tensor = self.relu(self.bn(self.conv(x)))
         return out
 
@@ -58,6 +60,7 @@ class Conv1x1Linear(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels) if bn else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         out: Tensor = self.conv(x)
         return out if self.bn is None else cast(Tensor, self.bn(out))
 
@@ -73,6 +76,7 @@ class LightConv3x3(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, channels, H, W). Returns the same shape."""
         out: Tensor = self.relu(self.bn(self.conv2(self.conv1(x))))
         return out
 
@@ -93,15 +97,16 @@ class ChannelGate(nn.Module):
         return torch.sigmoid(self.fc2(torch.relu(self.fc1(pooled))))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W), one stream. Returns the same shape, each channel multiplied by its gate value."""
         return x * self.weights(x.mean(dim=(2, 3), keepdim=True))
 
 
-def aggregate(gate: ChannelGate, streams: Sequence[Tensor]) -> Tensor:
+def add_gated_streams(gate: ChannelGate, streams: Sequence[Tensor]) -> Tensor:
     """Sum of the gated streams. All: (N, C, H, W). Source: section 3.2, eq. (3)."""
-    return added([gate(stream) for stream in streams])
+    return add_streams([gate(stream) for stream in streams])
 
 
-def added(streams: Sequence[Tensor]) -> Tensor:
+def add_streams(streams: Sequence[Tensor]) -> Tensor:
     """Plain sum of the streams."""
     first, *others = streams
     return sum(others, first)
@@ -131,8 +136,9 @@ class OSBlock(nn.Module):
         return self.conv2a(x), self.conv2b(x), self.conv2c(x), self.conv2d(x)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x)))) + shortcut
+        out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x)))) + shortcut
         return torch.relu(out if self.IN is None else self.IN(out))
 
 
@@ -153,23 +159,27 @@ def transition(channels: int) -> nn.Sequential:
 
 
 class OSNetHead(nn.Module):
-    """The end that all OSNets share: global average pool, linear 512, BN, ReLU, classifier.
+    """The end that all OSNets share: global average pool, linear layer, BN, ReLU, classifier.
 
     Class scores of a network in eval mode are `network.classifier(network(images))`.
     """
 
     fc: nn.Sequential
     classifier: nn.Linear
-    descriptor_parts = (("global", DESCRIPTOR_LENGTH),)
-    """Name and length of the descriptor's parts, in order."""
+    descriptor_length: int
+
+    @property
+    def descriptor_parts(self) -> tuple[tuple[str, int], ...]:
+        """Name and length of the descriptor's parts, in order."""
+        return (("global", self.descriptor_length),)
 
     @property
     def backbone_modules(self) -> tuple[str, ...]:
-        """The children that pretrained weights fill: all that learn, but the classifier."""
+        """The children that pretrained weights fill: all with parameters, except the classifier."""
         children = self.named_children()
         return tuple(name for name, child in children if name != CLASSIFIER and any(True for _ in child.parameters()))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Load public weights of the same architecture; their classifier is ignored.
 
         Raises:
@@ -177,17 +187,16 @@ class OSNetHead(nn.Module):
         """
         load_all_but_classifiers(self, state, source=source)
 
-    def _add_head(self, channels: int, *, classes: int) -> None:
-        self.fc = nn.Sequential(
-            nn.Linear(channels, DESCRIPTOR_LENGTH), nn.BatchNorm1d(DESCRIPTOR_LENGTH), nn.ReLU(inplace=True)
-        )
-        self.classifier = nn.Linear(DESCRIPTOR_LENGTH, classes)
+    def _add_head(self, channels: int, *, classes: int, length: int) -> None:
+        self.descriptor_length = length
+        self.fc = nn.Sequential(nn.Linear(channels, length), nn.BatchNorm1d(length), nn.ReLU(inplace=True))
+        self.classifier = nn.Linear(length, classes)
 
     def _pool(self, maps: Tensor) -> Tensor:
         return maps.mean(dim=(2, 3))  # (N, C)
 
     def _describe(self, maps: Tensor) -> Tensor | TrainingOutput:
-        descriptor: Tensor = self.fc(self._pool(maps))  # (N, 512)
+        descriptor: Tensor = self.fc(self._pool(maps))  # (N, D)
         if not self.training:
             return descriptor
         return TrainingOutput((self.classifier(descriptor),), (descriptor,))
@@ -197,6 +206,7 @@ class OSNet(OSNetHead):
     """OSNet at any width. Source: section 3.3, table 1.
 
     blocks: the kind of block in conv2, conv3 and conv4; they and the stem's norm make the variants.
+    descriptor_length: D, numbers per descriptor.
     """
 
     def __init__(
@@ -204,6 +214,7 @@ class OSNet(OSNetHead):
         *,
         width: float,
         classes: int,
+        descriptor_length: int = DESCRIPTOR_LENGTH,
         blocks: tuple[Block, Block, Block] = (OSBlock, OSBlock, OSBlock),
         stem_norm: Norm = nn.BatchNorm2d,
     ) -> None:
@@ -215,11 +226,11 @@ class OSNet(OSNetHead):
         self.conv3 = nn.Sequential(*stage(blocks[1], first, second), transition(second))
         self.conv4 = nn.Sequential(*stage(blocks[2], second, third))
         self.conv5 = ConvLayer(third, third, kernel=1)
-        self._add_head(third, classes=classes)
+        self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, D), non-negative."""
         x = self.maxpool(self.conv1(images))  # (N, C, H/4, W/4)
         x = self.conv2(x)  # (N, C, H/8, W/8)
         x = self.conv3(x)  # (N, C, H/16, W/16)
@@ -232,9 +243,15 @@ class OSNetIBN(OSNet):
     Source: supplement A.
     """
 
-    def __init__(self, *, width: float, classes: int) -> None:
+    def __init__(self, *, width: float, classes: int, descriptor_length: int = DESCRIPTOR_LENGTH) -> None:
         with_norm = partial(OSBlock, with_instance_norm=True)
-        super().__init__(width=width, classes=classes, blocks=(with_norm, OSBlock, OSBlock), stem_norm=instance_norm)
+        super().__init__(
+            width=width,
+            classes=classes,
+            descriptor_length=descriptor_length,
+            blocks=(with_norm, OSBlock, OSBlock),
+            stem_norm=instance_norm,
+        )
 
 
 def initialise(network: nn.Module) -> None:

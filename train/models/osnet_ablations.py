@@ -1,4 +1,4 @@
-"""Models 1 to 11 of OSNet's ablation study: the omni-scale block with its streams and their fusion exchanged.
+"""Models 1 to 11 of OSNet's ablation study: the omni-scale block with other streams or another fusion.
 
 Source: Zhou, Yang, Cavallaro, Xiang, "Omni-Scale Feature Learning for Person Re-Identification", ICCV 2019,
 section 4.1, table 5. Models 5 and 9 are also those of table 9 (CIFAR) and figure 6 (activation maps).
@@ -11,11 +11,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, added
+from train.models.osnet import ChannelGate, Conv1x1Linear, ConvLayer, LightConv3x3, OSNet, add_streams
 
 
 class Fusion(nn.Module):
-    """Streams, each (N, C, H, W), in; one map (N, out_channels, H, W) out."""
+    """Takes streams, each (N, C, H, W), and returns one map (N, out_channels, H, W)."""
 
     def __init__(self, channels: int, streams: int) -> None:
         super().__init__()
@@ -30,7 +30,8 @@ class UnifiedGate(Fusion):
         self.gate = gate(channels)
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added([self.gate(stream) for stream in streams])
+        """See `Fusion`."""
+        return add_streams([self.gate(stream) for stream in streams])
 
 
 class StreamGate(nn.Module):
@@ -42,23 +43,25 @@ class StreamGate(nn.Module):
         self.weight = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(), nn.Conv2d(hidden, 1, 1), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         weight: Tensor = self.weight(x.mean(dim=(2, 3), keepdim=True))  # (N, 1, 1, 1)
         return x * weight
 
 
 class SeparateGates(Fusion):
-    """A gate of its own for each stream."""
+    """A separate gate for each stream."""
 
     def __init__(self, channels: int, streams: int, *, gate: Callable[[int], nn.Module] = ChannelGate) -> None:
         super().__init__(channels, streams)
         self.gates = nn.ModuleList(gate(channels) for _ in range(streams))
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added([gate(stream) for gate, stream in zip(self.gates, streams, strict=True)])
+        """See `Fusion`."""
+        return add_streams([gate(stream) for gate, stream in zip(self.gates, streams, strict=True)])
 
 
 class FixedGate(nn.Module):
-    """One weight in (0, 1) per channel that is learned and then the same for every image.
+    """One learned weight in (0, 1) per channel, the same for every image.
 
     The paper gives no formula. Ours keeps the sigmoid, so that only the dependence on the image is gone, and starts at
     one half, which is where the primary model's gates start.
@@ -69,6 +72,7 @@ class FixedGate(nn.Module):
         self.logits = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         return x * torch.sigmoid(self.logits)
 
 
@@ -76,17 +80,19 @@ class Addition(Fusion):
     """The plain sum."""
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
-        return added(streams)
+        """See `Fusion`."""
+        return add_streams(streams)
 
 
 class Concatenation(Fusion):
-    """Streams side by side; the 1x1 convolution behind reads them all."""
+    """Streams side by side; the 1x1 convolution behind reads all of them."""
 
     def __init__(self, channels: int, streams: int) -> None:
         super().__init__(channels, streams)
         self.out_channels = channels * streams
 
     def forward(self, streams: Sequence[Tensor]) -> Tensor:
+        """See `Fusion`."""
         return torch.cat(tuple(streams), dim=1)
 
 
@@ -107,7 +113,8 @@ class Design:
     fusion: Callable[[int, int], Fusion] = UnifiedGate
 
 
-# The depth of model 3 is not printed. Four keeps the largest scale and the depth, so only the mix of scales is gone.
+# The paper does not print the depth of model 3. Four keeps the largest scale and the depth, so only the mix of scales
+# is removed.
 ABLATIONS = {
     "full_conv": Design(layer=full_convolution),  # model 2
     "same_depth": Design(depths=(4, 4, 4, 4)),  # model 3
@@ -125,7 +132,8 @@ ABLATIONS = {
 class DesignedBlock(nn.Module):
     """`osnet.OSBlock` with the streams and the fusion of a design; with `Design()` it is the same function.
 
-    A hook on `conv4.1.fusion.gate.fc2`, or `conv4.1.fusion.gates.0.fc2` and so on, shows gates as `osnet` says.
+    A forward hook on `conv4.1.fusion.gate.fc2`, or `conv4.1.fusion.gates.0.fc2` and so on, gives the gates as in
+    `osnet`.
     """
 
     def __init__(self, in_channels: int, out_channels: int, *, design: Design) -> None:
@@ -140,13 +148,14 @@ class DesignedBlock(nn.Module):
         self.downsample = Conv1x1Linear(in_channels, out_channels) if in_channels != out_channels else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         reduced = self.conv1(x)
         fused = self.fusion([stream(reduced) for stream in self.streams])
         return torch.relu(self.conv3(fused) + shortcut)
 
 
-def ablation(name: str, *, width: float, classes: int) -> OSNet:
-    """OSNet with the blocks of one row of `ABLATIONS`."""
-    block = partial(DesignedBlock, design=ABLATIONS[name])
+def ablation(*, width: float, classes: int, design: Design) -> OSNet:
+    """OSNet with the blocks of a design."""
+    block = partial(DesignedBlock, design=design)
     return OSNet(width=width, classes=classes, blocks=(block, block, block))

@@ -1,19 +1,21 @@
 """OSNet-AIN: OSNet whose instance norms sit inside the residual, in places found by search.
 
 Source: Zhou, Yang, Cavallaro, Xiang, "Learning Generalisable Omni-Scale Representations for Person Re-Identification",
-TPAMI 2021, section 3.3, figure 5. It is not one of the four papers; its public checkpoints are what users ask for.
+TPAMI 2021, section 3.3, figure 5. It is not one of the four papers; it is here because its public checkpoints are
+widely used.
 """
 
 import torch
 from torch import Tensor, nn
 
 from train.models.osnet import (
+    DESCRIPTOR_LENGTH,
     ChannelGate,
     Conv1x1Linear,
     ConvLayer,
     LightConv3x3,
     OSNetHead,
-    aggregate,
+    add_gated_streams,
     initialise,
     instance_norm,
     stage_widths,
@@ -30,6 +32,7 @@ class LightConvStream(nn.Module):
         self.layers = nn.Sequential(*(LightConv3x3(channels) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, channels, H, W). Returns the same shape."""
         out: Tensor = self.layers(x)
         return out
 
@@ -52,15 +55,16 @@ class AINBlock(nn.Module):
         return tuple(stream(x) for stream in self.conv2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, out_channels, H, W)."""
         shortcut = x if self.downsample is None else self.downsample(x)
-        out = self.conv3(aggregate(self.gate, self.streams(self.conv1(x))))
+        out = self.conv3(add_gated_streams(self.gate, self.streams(self.conv1(x))))
         return torch.relu((out if self.IN is None else self.IN(out)) + shortcut)
 
 
 class OSNetAIN(OSNetHead):
     """OSNet-AIN at any width."""
 
-    def __init__(self, *, width: float, classes: int) -> None:
+    def __init__(self, *, width: float, classes: int, descriptor_length: int = DESCRIPTOR_LENGTH) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=instance_norm)
@@ -71,11 +75,11 @@ class OSNetAIN(OSNetHead):
         self.pool3 = transition(second)
         self.conv4 = _pair(second, third, with_instance_norm=(True, False))
         self.conv5 = ConvLayer(third, third, kernel=1)
-        self._add_head(third, classes=classes)
+        self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, descriptor_length), non-negative."""
         x = self.maxpool(self.conv1(images))  # (N, C, H/4, W/4)
         x = self.pool2(self.conv2(x))  # (N, C, H/8, W/8)
         x = self.pool3(self.conv3(x))  # (N, C, H/16, W/16)

@@ -12,7 +12,7 @@ from train.models.osnet import OSNet
 class OSNetAttributes(OSNet):
     """OSNet whose classes are attributes: one logit each, for a sigmoid.
 
-    Differs: global max pooling, as in the authors' code; the text does not say. One detail may decide an attribute.
+    Differs: global max pooling, as in the authors' code; the text does not say.
     """
 
     def _pool(self, maps: Tensor) -> Tensor:

@@ -6,7 +6,17 @@ section 4.3, tables 8 and 9.
 
 from torch import Tensor, nn
 
-from train.models.osnet import Block, ConvLayer, OSBlock, OSNetHead, initialise, stage, stage_widths, transition
+from train.models.osnet import (
+    DESCRIPTOR_LENGTH,
+    Block,
+    ConvLayer,
+    OSBlock,
+    OSNetHead,
+    initialise,
+    stage,
+    stage_widths,
+    transition,
+)
 from train.models.training_output import TrainingOutput
 
 
@@ -19,7 +29,13 @@ class OSNetCifar(OSNetHead):
     """
 
     def __init__(
-        self, *, width: float, classes: int, counts: tuple[int, int, int] = (2, 2, 2), block: Block = OSBlock
+        self,
+        *,
+        width: float,
+        classes: int,
+        descriptor_length: int = DESCRIPTOR_LENGTH,
+        counts: tuple[int, int, int] = (2, 2, 2),
+        block: Block = OSBlock,
     ) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
@@ -28,11 +44,11 @@ class OSNetCifar(OSNetHead):
         self.conv3 = nn.Sequential(*stage(block, first, second, count=counts[1]), transition(second))
         self.conv4 = nn.Sequential(*stage(block, second, third, count=counts[2]))
         self.conv5 = ConvLayer(third, third, kernel=1)
-        self._add_head(third, classes=classes)
+        self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor | TrainingOutput:
-        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, 512), non-negative."""
+        """images: (N, 3, H, W) float32, RGB, normalised. Eval: (N, descriptor_length), non-negative."""
         x = self.conv2(self.conv1(images))  # (N, C, H/2, W/2)
         x = self.conv3(x)  # (N, C, H/4, W/4)
         return self._describe(self.conv5(self.conv4(x)))

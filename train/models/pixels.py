@@ -1,4 +1,4 @@
-"""From pixels to descriptors: the network with its normalisation in front, as training has it."""
+"""From uint8 pixels to descriptors: normalisation by the manifest's mean and std, then the network."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import Input
-from train.machine.mixed_precision import whole_float32
+from train.machine.mixed_precision import without_tf32
 
 
 class PixelScale:
@@ -20,6 +20,7 @@ class PixelScale:
         self._std = torch.tensor(input_.std, device=device).mul(255).view(1, 3, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
+        """images: (N, 3, H, W) uint8. Returns the same shape in float32, normalised."""
         return (images.float() - self._mean) / self._std
 
 
@@ -46,7 +47,7 @@ def describe_raw_with(
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
     def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode(), whole_float32():
+        with torch.inference_mode(), without_tf32():
             pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2)  # (N, 3, H, W)
             return np.asarray(network(normalise_pixels(pixels, input_)).cpu().numpy())  # (N, D)
 

@@ -1,14 +1,14 @@
-"""PLR-OSNet: OSNet with attention, whose end is doubled into a global and a local branch of four stripes.
+"""PLR-OSNet: OSNet with attention, whose last stage exists twice: in a global branch and a local one of four stripes.
 
 Source: Xie, Wu, Zhang, Zhao, Li, "Learning Diverse Features with Part-Level Resolution for Person Re-Identification",
 PRCV 2020, section III, figure 3.
-Differs, all as in the authors' code, because their results need it: attention stands after the transitions; the channel
-gate looks at each position by itself; the global branch has a linear layer; both branches have a BN before the
+Differs, always as in the authors' code, because their results depend on it: attention stands after the transitions; the
+channel gate looks at each position by itself; the global branch has a linear layer; both branches have a BN before the
 classifier, and the descriptor is taken after it, each branch L2-normalised by itself.
 
 Images have a height that is a multiple of 64; others give stripes that overlap, and cannot be exported.
 
-To look inside, hang a forward hook on `local_branch` or `global_branch`: each gives its last feature maps,
+To look inside, register a forward hook on `local_branch` or `global_branch`: each gives its last feature maps,
 (N, C, H/16, W/16) (figure 4).
 """
 
@@ -31,17 +31,17 @@ from train.models.osnet import (
 )
 from train.models.public_names import load_renamed
 from train.models.training_output import TrainingOutput
-from train.models.weights import State
+from train.models.weights import StateDict
 
 _STRIPES = 4
 _QUERY_REDUCTION = 8  # r of section III.B.1
 
 
 class PositionAttention(nn.Module):
-    """Each position gathers the map at positions that look like it, and adds the result to itself.
+    """Self-attention over positions: each one adds the average over the map, weighted by similarity to it.
 
-    Source: section III.B.1 (SAM). gamma scales what is gathered and starts at 0. The BN behind it removes gamma's
-    magnitude again, so that its first gradients are large: leave both as they are while training.
+    Source: section III.B.1 (SAM). gamma scales that average and starts at 0. The BN behind it removes gamma's magnitude
+    again, so gamma's first gradients are large: change neither without the other.
     """
 
     def __init__(self, channels: int) -> None:
@@ -52,11 +52,12 @@ class PositionAttention(nn.Module):
         self.bn = nn.BatchNorm2d(channels)
 
     def start_softly(self) -> None:
-        """Give query and key small weights: from He's, softmax would pick one position instead of weighing all."""
+        """Give query and key small weights: with He's, softmax would select one position instead of weighing all."""
         self.query.reset_parameters()
         self.key.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         query, key = self.query(x).flatten(2), self.key(x).flatten(2)  # (N, C/8, H W)
         weights = torch.softmax(query.transpose(1, 2) @ key, dim=2)  # (N, H W, H W), a row per position
         gathered = (x.flatten(2) @ weights.transpose(1, 2)).view_as(x)  # (N, C, H, W)
@@ -67,8 +68,8 @@ class PositionAttention(nn.Module):
 class Attention(nn.Module):
     """Position attention, then a channel gate.
 
-    Source: section III.B.1 (SAM and CAM). pools: the gate sees the average over all positions, as the paper words it;
-    the authors' code has that line commented out, and gates each position by its own values.
+    Source: section III.B.1 (SAM and CAM). pools: the gate sees the average over all positions, as the paper says;
+    in the authors' code that line is commented out, and each position is gated by its own values.
     """
 
     def __init__(self, channels: int, *, pools: bool) -> None:
@@ -78,6 +79,7 @@ class Attention(nn.Module):
         self.pools = pools
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, H, W). Returns the same shape."""
         x = self.position(x)
         out: Tensor = self.gate(x) if self.pools else x * self.gate.weights(x)
         return out
@@ -100,20 +102,20 @@ class LocalHead(nn.Module):
 class GlobalHead(nn.Module):
     """Global maximum, a linear layer, BN. Source: section III.B.3; the linear layer is the authors' code's."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, length: int) -> None:
         super().__init__()
         self.peak = nn.AdaptiveMaxPool2d(1)
-        self.linear = nn.Linear(channels, DESCRIPTOR_LENGTH)
-        self.bn = nn.BatchNorm1d(DESCRIPTOR_LENGTH)
+        self.linear = nn.Linear(channels, length)
+        self.bn = nn.BatchNorm1d(length)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """maps: (N, C, H, W). Returns the embedding before and the feature after the BN, both (N, 512)."""
-        embedding = self.linear(self.peak(maps).flatten(1))  # (N, 512)
+        """maps: (N, C, H, W). Returns the embedding before and the feature after the BN, both (N, length)."""
+        embedding = self.linear(self.peak(maps).flatten(1))  # (N, length)
         return embedding, self.bn(embedding)
 
 
 class PLROSNet(nn.Module):
-    """PLR-OSNet at any width: the width scales all channels but the 512 of the global branch.
+    """PLR-OSNet at any width: the width scales all channels but the `global_length` of the global branch's descriptor.
 
     with_attention, with_global, multiple_id: the rows of tables VI, IV and V. multiple_id classifies each stripe by
     itself, as PCB does, where one classifier sees all four. pools_gate: see `Attention`.
@@ -128,11 +130,13 @@ class PLROSNet(nn.Module):
         pools_gate: bool = False,
         with_global: bool = True,
         multiple_id: bool = False,
+        global_length: int = DESCRIPTOR_LENGTH,
     ) -> None:
         super().__init__()
         stem, first, second, third = stage_widths(width)
         self.stripe_length = third
         self.multiple_id = multiple_id
+        self.global_length = global_length
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2 = nn.Sequential(*stage(OSBlock, stem, first), transition(first))
@@ -142,7 +146,7 @@ class PLROSNet(nn.Module):
         self.local_branch = _branch(second, third)
         self.local_head = LocalHead(third)
         self.global_branch = _branch(second, third) if with_global else None
-        self.global_head = GlobalHead(third) if with_global else None
+        self.global_head = GlobalHead(third, length=global_length) if with_global else None
         self.classifiers = nn.ModuleList(nn.Linear(length, classes) for length in self._classified_lengths())
         initialise(self)
         for module in self.modules():
@@ -159,7 +163,7 @@ class PLROSNet(nn.Module):
     def descriptor_parts(self) -> tuple[tuple[str, int], ...]:
         """Name and length of each branch's part; both have length 1."""
         local = ("local", _STRIPES * self.stripe_length)
-        return (local,) if self.global_branch is None else (local, ("global", DESCRIPTOR_LENGTH))
+        return (local,) if self.global_branch is None else (local, ("global", self.global_length))
 
     def _classified_lengths(self) -> list[int]:
         (_, local), *others = self.descriptor_parts
@@ -173,10 +177,10 @@ class PLROSNet(nn.Module):
         x = self.attention2(self.conv3(x))  # (N, C, H/16, W/16)
         heads = [self.local_head(self.local_branch(x))]  # (N, 4 C) before and after the BN
         if self.global_branch is not None and self.global_head is not None:
-            heads.append(self.global_head(self.global_branch(x)))  # (N, 512) before and after the BN
+            heads.append(self.global_head(self.global_branch(x)))  # (N, global_length) before and after the BN
         embeddings, features = zip(*heads, strict=True)
         if not self.training:
-            return torch.cat([_unit(feature) for feature in features], dim=1)  # (N, 4 C + 512)
+            return torch.cat([_unit(feature) for feature in features], dim=1)  # (N, 4 C + global_length)
         return TrainingOutput(self._classify(features), embeddings)
 
     def _classify(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -184,8 +188,8 @@ class PLROSNet(nn.Module):
         stripes = local.chunk(_STRIPES, dim=1) if self.multiple_id else (local,)
         return tuple(classify(x) for classify, x in zip(self.classifiers, (*stripes, *others), strict=True))
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
-        """Fill what is OSNet's, and both branches alike, from ImageNet weights of OSNet at the same width.
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
+        """Fill the layers of OSNet, in both branches alike, from ImageNet weights of OSNet at the same width.
 
         Raises:
             CheckpointError: the weights belong to another network.
@@ -202,5 +206,5 @@ def _branch(in_channels: int, channels: int) -> nn.Sequential:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """x / |x|, in float32: 512 half-precision squares overflow soon. x: (N, D)."""
+    """x / |x|, in float32, because the sum of squares overflows half precision. x: (N, D)."""
     return functional.normalize(x.float(), dim=1)

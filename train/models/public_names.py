@@ -1,4 +1,4 @@
-"""Public checkpoints under other names: which of their weights go where, and which of them no network of ours uses."""
+"""Public checkpoints with other names: which of our weights each one fills, and which ones we do not use."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
-from train.models.weights import CLASSIFIER, State, load_weights
+from train.models.weights import CLASSIFIER, StateDict, load_weights
 
 Rename = tuple[str, str]
 """A pattern that one of our names matches as a whole, and the public name it stands for."""
@@ -18,8 +18,8 @@ Rename = tuple[str, str]
 class Layout:
     """The names that one public program gives the weights of one of our networks.
 
-    program: whose names they are. mark: a name that no other program's files have. unused: beginnings of the names that
-    hold nothing a descriptor needs.
+    program: the code that wrote them. mark: a name that only this program's files have. unused: prefixes of the names
+    that a descriptor does not depend on.
     """
 
     program: str
@@ -96,15 +96,15 @@ _PYRAMID = Layout(
 LAYOUTS = (_PLR_OSNET, _MGN_EIGHT_REDUCTIONS, _MGN_ONE_REDUCTION, _PYRAMID)
 
 
-def layout_of(state: State) -> Layout | None:
-    """The public program that wrote these weights; None when their names are no such program's."""
+def find_layout(state: StateDict) -> Layout | None:
+    """The layout of the public program that wrote these weights; None if no known program did."""
     return next((layout for layout in LAYOUTS if layout.mark in state), None)
 
 
-def load_public(network: nn.Module, state: State, layout: Layout, *, source: Path) -> tuple[str, ...]:
+def load_public(network: nn.Module, state: StateDict, layout: Layout, *, source: Path) -> tuple[str, ...]:
     """Fill all but the classifiers of a network from a public program's weights.
 
-    Returns what of the file was not used, one entry per beginning of names: "fc_id_ (16 entries)".
+    Returns what was not used of the file, one entry per prefix: "fc_id_ (16 entries)".
 
     Raises:
         CheckpointError: the weights belong to another network.
@@ -119,17 +119,17 @@ def load_public(network: nn.Module, state: State, layout: Layout, *, source: Pat
 
 def load_renamed(
     network: nn.Module,
-    state: State,
+    state: StateDict,
     renames: Sequence[Rename],
     *,
     fresh: tuple[str, ...],
     unused: tuple[str, ...],
     source: Path,
 ) -> None:
-    """Fill a network from weights under other names, strictly: what may be left out is said beforehand.
+    """Fill a network from weights with other names, strictly: what may be left out is named in advance.
 
-    One public weight may fill several of ours. fresh: beginnings of our names that keep their values; so do counters of
-    batches, which old files lack. unused: beginnings of public names that have no place with us.
+    One public weight may fill several of ours. fresh: prefixes of our names that keep their values; so do the counters
+    of batches, which old files lack. unused: prefixes of public names that no weight of ours takes.
 
     Raises:
         CheckpointError: the weights belong to another network.

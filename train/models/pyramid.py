@@ -1,4 +1,4 @@
-"""Pyramid: six stripes of ResNet's last maps, and every window of adjacent stripes, each described by itself.
+"""Pyramid: ResNet's last maps in six stripes; every window of adjacent stripes gives a part of the descriptor.
 
 Source: Zheng, Sun, Jiang, Guo, Yu, Huang, "A Coarse-to-fine Pyramidal Model for Person Re-identification via Multi-Loss
 Dynamic Training", CVPR 2019, section 3.1, figures 2 and 3.
@@ -18,7 +18,7 @@ from train.models.osnet import initialise
 from train.models.public_names import load_renamed
 from train.models.resnet import MAP_CHANNELS, ResNetEnd, ResNetStart
 from train.models.training_output import TrainingOutput
-from train.models.weights import State
+from train.models.weights import StateDict
 
 TABLE_4_LEVELS = ("000001", "100000", "001111", "110011", "111100")
 """The sub-pyramids of table 4; from the left, a digit says whether level 1, 2, ... 6 exists."""
@@ -79,7 +79,7 @@ class Pyramid(nn.Module):
             windows += [pooled[:, :, row : row + 1] for row in range(_STRIPES + 1 - level)]
         return windows
 
-    def load_pretrained(self, state: State, *, source: Path) -> None:
+    def load_pretrained(self, state: StateDict, *, source: Path) -> None:
         """Fill the backbone from ImageNet weights in torchvision's layout.
 
         Raises:

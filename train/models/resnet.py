@@ -1,7 +1,8 @@
 """ResNet-50 and ResNet-101 as two halves, so that MGN can share the first and copy the second.
 
 Source: He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", CVPR 2016, table 1 and figure 5 (right).
-Differs: the stride of a block is in its 3x3 convolution, as in the ImageNet weights that re-identification starts from.
+Differs: the stride of a block is in its 3x3 convolution, as in the ImageNet weights that re-identification networks
+start from.
 Inside both halves modules have torchvision's names, so that its files load by name; there is no pool and no `fc`.
 """
 
@@ -31,6 +32,7 @@ class Bottleneck(nn.Module):
         self.downsample = _projection(in_channels, out_channels, stride) if in_channels != out_channels else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, in_channels, H, W). Returns (N, 4 mid, H/stride, W/stride)."""
         shortcut = x if self.downsample is None else self.downsample(x)
         out = torch.relu(self.bn1(self.conv1(x)))  # (N, mid, H, W)
         out = torch.relu(self.bn2(self.conv2(out)))  # (N, mid, H/stride, W/stride)

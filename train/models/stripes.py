@@ -1,4 +1,4 @@
-"""Whether the maps of a network can be cut into equal stripes: an exported network has no way to cut them otherwise."""
+"""Whether the maps of a network divide into equal stripes: other stripes cannot be exported."""
 
 import math
 
@@ -11,10 +11,10 @@ from train.models.checkpoint import LoadedNetwork
 _MAP_STRIDE_PX = 16  # image rows per row of the maps that PLR-OSNet, MGN and Pyramid cut
 
 
-def fault_of_stripes(network: nn.Module, *, height_px: int, width_px: int) -> str | None:
-    """What is wrong with this input height, and which ones are right; None where all stripes are equal.
+def find_stripe_fault(network: nn.Module, *, height_px: int, width_px: int) -> str | None:
+    """A sentence on what is wrong with this input height, and which heights are right; None if all stripes are equal.
 
-    network: in eval mode; it runs once, on an empty image.
+    network: in eval mode; it runs once, on a black image.
     """
     counts: list[int] = []
     uneven: list[tuple[int, int]] = []
@@ -45,12 +45,12 @@ def fault_of_stripes(network: nn.Module, *, height_px: int, width_px: int) -> st
 
 
 def check_stripes(source: LoadedNetwork) -> None:
-    """Refuse an input height that the network's stripes do not divide.
+    """Refuse an input height at which the network's stripes are unequal.
 
     Raises:
         ExportError: a map's rows are no multiple of its stripes.
     """
     input_ = source.manifest.input
-    fault = fault_of_stripes(source.network, height_px=input_.height_px, width_px=input_.width_px)
+    fault = find_stripe_fault(source.network, height_px=input_.height_px, width_px=input_.width_px)
     if fault is not None:
         raise ExportError(f"{source.manifest.architecture} cannot be exported: {fault}")

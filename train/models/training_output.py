@@ -1,4 +1,4 @@
-"""What a network hands to the losses while it trains."""
+"""The output of a network in train mode, for the losses."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Loading weights by name, so that a network never starts with a part of them in silence."""
+"""Loading weights by name, strictly: a network is never filled in part without an error."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.errors import CheckpointError
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 CLASSIFIER = "classifier"
 
 
-def load_weights(network: nn.Module, state: State, *, source: Path, left_over: Iterable[str] = ()) -> None:
+def load_weights(network: nn.Module, state: StateDict, *, source: Path, left_over: Iterable[str] = ()) -> None:
     """Load weights strictly: every name and shape must agree. source: the file to name when they do not.
 
-    left_over: names of the file that found no place when its weights were renamed to `state`; they are refused too.
+    left_over: names in the file for which `state` has no entry after renaming; they are refused too.
 
     Raises:
-        CheckpointError: the weights belong to another network; what misses, is unknown or differs is listed.
+        CheckpointError: the weights belong to another network; missing and unknown names and other shapes are listed.
     """
     own = network.state_dict()
     missing = sorted(own.keys() - state.keys())
@@ -35,7 +35,7 @@ def load_weights(network: nn.Module, state: State, *, source: Path, left_over: I
     network.load_state_dict(state)
 
 
-def load_all_but_classifiers(network: nn.Module, state: State, *, source: Path) -> None:
+def load_all_but_classifiers(network: nn.Module, state: StateDict, *, source: Path) -> None:
     """`load_weights` for fine-tuning: the state's classifiers are ignored, the network keeps its own.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What `train/visualise.py` draws, one file for each kind of picture."""
+"""The pictures that `train/visualise.py` draws, one file per kind."""

@@ -1,4 +1,4 @@
-"""Activation maps: where each branch of a network looks."""
+"""Activation maps: which regions of an image each branch of a network responds to."""
 
 import math
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from train.models.osnet import OSNetHead
 from train.models.plr_osnet import PLROSNet
 from train.models.pyramid import Pyramid
 from train.pictures.hooks import look_inside
-from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
+from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 
 _MAP_SHARE = 0.55
 _OUTSIDE_BRIGHTNESS = 0.35
 _COLOURS = "turbo"
-_PART_NOTE = "Dark: what this part does not see. "
+_PART_NOTE = "Dark: outside of this part. "
 _CUT_NOTE = "White lines: where the branch cuts its map into parts. "
 
 
 @dataclass(frozen=True)
 class View:
-    """One row of the picture: what a module's map shows.
+    """One row of the picture: the map of one module.
 
-    stripes: into how many the branch cuts its map. only: which of them is shown, from 0; None shows the whole map.
+    stripes: into how many stripes the branch divides its map. only: the stripe that is shown, from 0; None: all.
     """
 
     name: str
@@ -59,7 +59,7 @@ def views_of(network: nn.Module) -> tuple[View, ...]:
         )
     if isinstance(network, Pyramid):
         return (View("last feature maps", "backbone", stripes=6),)
-    raise ConfigError(f"no activation maps are known of {type(network).__name__}")
+    raise ConfigError(f"activation maps are not defined for {type(network).__name__}")
 
 
 def absolute_sum(maps: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ def _rows_of(view: View, height: int) -> slice:
 
 
 def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path) -> None:
-    """Draw images beside what each branch of the network sees in them.
+    """Draw images beside the activation maps of each branch.
 
     Raises:
         ConfigError: see `views_of`.
@@ -106,10 +106,10 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     maps = activation_maps(loaded, samples, views)
     size = loaded.manifest.input
     images = load_images(samples, height_px=size.height_px, width_px=size.width_px, rule=size.resize)
-    rows = [Row("image", [Tile(image) for image in images])]
+    rows = [SheetRow("image", [Tile(image) for image in images])]
     for view, of_view in zip(views, maps, strict=True):
-        tiles = [Tile(overlaid(image, one, view)) for image, one in zip(images, of_view, strict=True)]
-        rows.append(Row(view.name, tiles))
+        tiles = [Tile(overlay(image, one, view)) for image, one in zip(images, of_view, strict=True)]
+        rows.append(SheetRow(view.name, tiles))
     explanation = (
         "Red: the last feature maps of the branch are strong here. Blue: they are weak. Each map is scaled by itself. "
     )
@@ -119,7 +119,7 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     draw_sheet(Sheet(f"Where {loaded.manifest.model_id} looks", explanation, heads, rows), picture)
 
 
-def overlaid(image: NDArray[np.uint8], activation: NDArray[np.float32], view: View) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], activation: NDArray[np.float32], view: View) -> NDArray[np.uint8]:
     """An image (H, W, 3) uint8 with an activation map (h, w) in colours over the rows that the view shows."""
     height, width, _ = image.shape
     rows = _rows_of(view, height)

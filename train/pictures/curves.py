@@ -11,7 +11,7 @@ from train.training.run_folder import Curves, read_curves
 
 _COLUMNS = 3
 _MAIN_CURVES = ("", "total")
-"""Names of curves that need no name beside their panel's."""
+"""Names of curves that are titled by their panel alone."""
 
 
 def draw_comparison(runs: Sequence[Path], picture: Path) -> None:
@@ -21,7 +21,7 @@ def draw_comparison(runs: Sequence[Path], picture: Path) -> None:
         DataError: a run folder has no log, or one that cannot be read.
     """
     logs = {_name(run, runs): _read(run / "log.jsonl") for run in runs}
-    panels = panels_of(logs)
+    panels = arrange_panels(logs)
     colours = {name: f"C{number}" for number, name in enumerate(logs)}
     rows = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(4 * _COLUMNS, 3 * rows + 0.25 * len(logs) + 0.2), layout="constrained")
@@ -38,7 +38,7 @@ def draw_comparison(runs: Sequence[Path], picture: Path) -> None:
     figure.savefig(picture, dpi=120)
 
 
-def panels_of(logs: Mapping[str, Mapping[str, Curves]]) -> dict[str, Curves]:
+def arrange_panels(logs: Mapping[str, Mapping[str, Curves]]) -> dict[str, Curves]:
     """Title of each figure -> the curve of every run that has it. logs: run -> its panels."""
     panels: dict[str, Curves] = {}
     for run, of_run in logs.items():

@@ -29,15 +29,15 @@ class Projection:
     shares: tuple[float, float]
 
 
-def images_of_some(data: ReidData, *, identities: int, seed: int) -> tuple[Sample, ...]:
+def choose_images(data: ReidData, *, identities: int, seed: int) -> tuple[Sample, ...]:
     """All test images of some identities, drawn by the seed.
 
     Raises:
         ConfigError: more identities than there are colours.
-        DataError: the test has fewer identities, or the drawn ones have hardly an image.
+        DataError: the test has fewer identities, or the drawn ones have fewer than three images.
     """
     if identities > len(_COLOURS):
-        raise ConfigError(f"{identities} identities cannot be told apart by colour; at most {len(_COLOURS)} can")
+        raise ConfigError(f"expected at most {len(_COLOURS)} identities, one per colour, found {identities}")
     samples = data.query + data.gallery
     known = sorted({sample.identity for sample in samples if sample.identity > DISTRACTOR})
     if len(known) < identities:
@@ -61,10 +61,10 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
     """Describe the test images of some identities and draw each as a point. name: of the model.
 
     Raises:
-        ConfigError: see `images_of_some`.
-        DataError: see `images_of_some`, an image cannot be decoded, or a descriptor is broken.
+        ConfigError: see `choose_images`.
+        DataError: see `choose_images`, an image cannot be decoded, or a descriptor is broken.
     """
-    samples = images_of_some(data, identities=identities, seed=seed)
+    samples = choose_images(data, identities=identities, seed=seed)
     described = describe_split(member, samples, label="images")
     check_descriptors(described.descriptors, described.descriptors, distance="cosine")
     projection = principal_components(described.descriptors)
@@ -74,7 +74,7 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
         described,
         picture,
         labels=labels,
-        title=f"How {name} tells {identities} identities of {data.name} apart",
+        title=f"Descriptors by {name} of {identities} identities of {data.name}",
     )
 
 

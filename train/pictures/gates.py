@@ -1,4 +1,4 @@
-"""Clusters of gating vectors: for which images OSNet puts its scales together in the same way."""
+"""Clusters of gating vectors: images in which OSNet mixes its scales in a similar way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from train.datasets.catalog import Sample, load_images
 from train.models.checkpoint import LoadedNetwork
 from train.models.osnet import ChannelGate
 from train.pictures.hooks import look_inside
-from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
+from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 
 _NEAREST = 15
 _LAST_STAGES = ("conv4", "local_branch.conv4", "global_branch.conv4")
@@ -23,13 +23,13 @@ _ROUNDS = 50
 
 @dataclass(frozen=True)
 class Cluster:
-    """Images whose gating vectors are alike. nearest: positions of the 15 nearest to the centre, the nearest first."""
+    """Images with similar gating vectors. nearest: positions of the 15 nearest to the centre, the nearest first."""
 
     size: int
     nearest: NDArray[np.int64]
 
 
-def gate_modules(network: nn.Module) -> tuple[str, ...]:
+def find_gate_modules(network: nn.Module) -> tuple[str, ...]:
     """The modules that give the gating vectors of a network's last block, before the sigmoid.
 
     PLR-OSNet has a last block in each branch; both count.
@@ -55,10 +55,10 @@ def gating_vectors(loaded: LoadedNetwork, samples: Sequence[Sample]) -> NDArray[
     Source: OSNet paper, section 4.1, "Visualisation of unified aggregation gate".
 
     Raises:
-        ConfigError: see `gate_modules`.
+        ConfigError: see `find_gate_modules`.
         DataError: an image cannot be decoded.
     """
-    seen = look_inside(loaded, samples, modules=gate_modules(loaded.network), keep=_gate_values)
+    seen = look_inside(loaded, samples, modules=find_gate_modules(loaded.network), keep=_gate_values)
     return np.concatenate([call for calls in seen.values() for call in calls], axis=1)
 
 
@@ -66,7 +66,7 @@ def _gate_values(before_sigmoid: Tensor) -> Tensor:
     return before_sigmoid.sigmoid().flatten(1)  # (N, C)
 
 
-def clusters_of(vectors: NDArray[np.float32], *, count: int, seed: int) -> list[Cluster]:
+def find_clusters(vectors: NDArray[np.float32], *, count: int, seed: int) -> list[Cluster]:
     """Cluster vectors (N, D) by k-means, the largest cluster first.
 
     Raises:
@@ -74,13 +74,15 @@ def clusters_of(vectors: NDArray[np.float32], *, count: int, seed: int) -> list[
     """
     different = len(np.unique(vectors, axis=0))
     if different < count:
-        raise DataError(f"{different} different gating vectors are too few for {count} clusters; give --clusters")
+        raise DataError(
+            f"{different} different gating vectors are too few for {count} clusters; choose fewer with --clusters"
+        )
     try:
         centres, assigned = kmeans2(
             vectors.astype(np.float64), count, iter=_ROUNDS, minit="++", missing="raise", seed=seed
         )
     except ClusterError as error:
-        raise DataError(f"no {count} clusters were found; give --clusters less, or another --seed") from error
+        raise DataError(f"{count} clusters were not found; choose fewer with --clusters, or another --seed") from error
     clusters = []
     for number, centre in enumerate(centres):
         members = np.flatnonzero(assigned == number)
@@ -93,21 +95,21 @@ def draw_gates(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path, 
     """Draw the images nearest to the centre of each cluster of gating vectors.
 
     Raises:
-        ConfigError: see `gate_modules`.
-        DataError: an image cannot be decoded, or see `clusters_of`.
+        ConfigError: see `find_gate_modules`.
+        DataError: an image cannot be decoded, or see `find_clusters`.
     """
-    found = clusters_of(gating_vectors(loaded, samples), count=clusters, seed=seed)
+    found = find_clusters(gating_vectors(loaded, samples), count=clusters, seed=seed)
     size = loaded.manifest.input
     rows = []
     for number, cluster in enumerate(found, start=1):
         nearest = [samples[position] for position in cluster.nearest]
         images = load_images(nearest, height_px=size.height_px, width_px=size.width_px, rule=size.resize)
         rows.append(
-            Row(f"cluster {number}\n{cluster.size} of {len(samples)} images", [Tile(image) for image in images])
+            SheetRow(f"cluster {number}\n{cluster.size} of {len(samples)} images", [Tile(image) for image in images])
         )
     explanation = (
         "Each row: the images nearest to the centre of a cluster, the nearest on the left. Images of one cluster have "
         "similar values in the gates of the last block, so the network mixes small and large patterns alike in them."
     )
-    sheet = Sheet(f"Images that the gates of {loaded.manifest.model_id} treat alike", explanation, (), rows)
+    sheet = Sheet(f"Images with similar gates in {loaded.manifest.model_id}", explanation, (), rows)
     draw_sheet(sheet, picture)

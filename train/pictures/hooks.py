@@ -1,4 +1,4 @@
-"""Looking inside a network while it describes images."""
+"""Collecting the outputs of a network's modules while it describes images."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -21,11 +21,11 @@ _CHUNK = 64
 def look_inside(
     loaded: LoadedNetwork, samples: Sequence[Sample], *, modules: Sequence[str], keep: Callable[[Tensor], Tensor]
 ) -> dict[str, list[NDArray[np.float32]]]:
-    """What named modules give for each image.
+    """The outputs of named modules for each image.
 
-    keep: takes a module's output for a chunk of images, and gives what is to be kept of it: (N, ...).
+    keep: reduces a module's output for a chunk of images to what is collected: (N, ...).
     Returns for each module one array (N, ...) per call: a module that runs four times for an image has four, in the
-    order of its calls. The network works on the GPU if there is one, and is then back where it was.
+    order of its calls. The network runs on the GPU if there is one, and is moved back afterwards.
 
     Raises:
         DataError: an image cannot be decoded.

@@ -1,4 +1,4 @@
-"""Ranking lists: what a model finds for a query, right and wrong marked."""
+"""Ranking lists: the gallery images nearest to a query, right and wrong marked."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
 from train.datasets.catalog import ReidData, Sample, load_images
-from train.pictures.sheet import Row, Sheet, Tile, draw_sheet
+from train.pictures.sheet import Sheet, SheetRow, Tile, draw_sheet
 from train.scoring.distances import distance_blocks
-from train.scoring.metrics import JudgedRow, judged_rows
+from train.scoring.metrics import JudgedRow, judge_rows
 from train.scoring.scoring import Described, Member, describe_split, score
 
 _PLACES = 10
@@ -35,7 +35,7 @@ class RankedList:
     is_right: NDArray[np.bool_]
 
 
-def ranked_lists(query: Described, gallery: Described, *, count: int, worst_first: bool, seed: int) -> list[RankedList]:
+def rank_queries(query: Described, gallery: Described, *, count: int, worst_first: bool, seed: int) -> list[RankedList]:
     """Ranking lists of `count` queries that have a right image: those of least average precision, or drawn by the seed.
 
     gallery: without junk. Images of the query's identity and camera are left out, as in scoring.
@@ -64,7 +64,7 @@ def ranked_lists(query: Described, gallery: Described, *, count: int, worst_firs
 
 
 def _judged(query: Described, gallery: Described) -> Iterator[JudgedRow]:
-    return judged_rows(
+    return judge_rows(
         distance_blocks(query.descriptors, gallery.descriptors, distance="cosine"),
         query_identities=query.identities,
         gallery_identities=gallery.identities,
@@ -101,9 +101,9 @@ def draw_ranking(
     """
     query = describe_split(member, data.query, label="query")
     gallery = describe_split(member, data.ranked_gallery, label="gallery")
-    lists = ranked_lists(query, gallery, count=queries, worst_first=worst_first, seed=seed)
+    lists = rank_queries(query, gallery, count=queries, worst_first=worst_first, seed=seed)
     rows = [_row(ranked, data.query, data.ranked_gallery, input_=member.input_) for ranked in lists]
-    chosen = "those of least AP first" if worst_first else f"drawn with seed {seed}"
+    chosen = "the lowest AP first" if worst_first else f"drawn with seed {seed}"
     explanation = (
         f"Each row: a query, and the {_PLACES} gallery images most like it. Green: the same person. Red: another one. "
         "The number is the cosine of both descriptors; 1 is most alike. AP: average precision of the whole ranking. "
@@ -114,7 +114,7 @@ def draw_ranking(
     draw_sheet(Sheet(f"What {name} finds in {data.name}", explanation, heads, rows), picture)
 
 
-def _row(ranked: RankedList, query: Sequence[Sample], gallery: Sequence[Sample], *, input_: Input) -> Row:
+def _row(ranked: RankedList, query: Sequence[Sample], gallery: Sequence[Sample], *, input_: Input) -> SheetRow:
     samples = [query[ranked.query], *(gallery[position] for position in ranked.found)]
     images = load_images(samples, height_px=input_.height_px, width_px=input_.width_px, rule=input_.resize)
     tiles = [
@@ -125,4 +125,4 @@ def _row(ranked: RankedList, query: Sequence[Sample], gallery: Sequence[Sample],
         f"{samples[0].path.name}\nAP {ranked.average_precision:.2f}\nfirst right at place {ranked.first_right_place}\n"
         f"{ranked.right_images} right in the gallery"
     )
-    return Row(label, [Tile(images[0]), *tiles])
+    return SheetRow(label, [Tile(images[0]), *tiles])

@@ -1,4 +1,4 @@
-"""A sheet of small pictures in labelled rows: the form of all pictures that show people."""
+"""A sheet of small images in labelled rows, which all pictures of people have in common."""
 
 import textwrap
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _LEAST_COLUMNS = 7  # room for the title
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture. image: (H, W, 3) uint8, RGB. caption: a few characters below it. frame: colour of its border."""
+    """One image. image: (H, W, 3) uint8, RGB. caption: a few characters below it. frame: colour of its border."""
 
     image: NDArray[np.uint8]
     caption: str = ""
@@ -33,8 +33,8 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
-    """Pictures side by side, and what is said about them on their left."""
+class SheetRow:
+    """Images side by side, with a label on their left."""
 
     label: str
     tiles: Sequence[Tile]
@@ -42,12 +42,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of pictures of one size. heads: what stands above each column. explanation: how to read the sheet."""
+    """Rows of images of one size. heads: text above each column. explanation: how to read the sheet."""
 
     title: str
     explanation: str
     heads: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[SheetRow]
 
 
 def draw_sheet(sheet: Sheet, picture: Path) -> None:
@@ -73,7 +73,7 @@ def draw_sheet(sheet: Sheet, picture: Path) -> None:
     figure.savefig(picture, dpi=160)
 
 
-def _draw_row(axes: Axes, row: Row, *, top: float, tile_height: float) -> None:
+def _draw_row(axes: Axes, row: SheetRow, *, top: float, tile_height: float) -> None:
     middle = top + tile_height / 2
     # A file name may hold dollar signs, between which matplotlib would set a formula.
     axes.text(_MARGIN, middle, row.label, fontsize=7.5, va="center", linespacing=1.4, parse_math=False)

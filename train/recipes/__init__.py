@@ -1,1 +1,1 @@
-"""One flat file per paper and data set; ablation rows are named variants at its foot."""
+"""Recipes: one flat file per paper and data set, with the rows of its ablations as named variants. No torch."""

@@ -1,4 +1,4 @@
-"""The best that the OSNet paper knows: cosine schedule, triplets, and two networks that teach each other, both used.
+"""The best settings of the OSNet paper: cosine schedule, triplets, and an ensemble of two mutually taught networks.
 
 Source: Zhou et al., ICCV 2019, supplement B, table 12f (means over three seeds, deviations 0.0 to 0.3).
 Command: python train/run.py best_osnet_market1501 --data DIR --weights osnet_x1_0_imagenet.pth
@@ -10,8 +10,8 @@ Differs: the triplet's margin 0.3 and the 250 epochs are those of the public cod
 
 from typing import Literal
 
-from train.recipe import Evaluation, Expected, Losses, Recipe
 from train.recipes.osnet_training import COSINE, IDENTITIES, fine_tuned
+from train.recipes.recipe import Evaluation, Expected, Losses, Recipe
 
 
 def _best(name: str, data_set: str, *, expected: Expected) -> Recipe:

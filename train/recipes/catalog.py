@@ -3,13 +3,12 @@
 from difflib import get_close_matches
 
 from edge_runtime.contract.errors import ConfigError
-from train.recipe import Recipe
 from train.recipes import (
     best_osnet,
     mgn_cuhk03,
     mgn_dukemtmcreid,
     mgn_market1501,
-    osnet_cifar,
+    osnet_cifar10_cifar100,
     osnet_cuhk03,
     osnet_dukemtmcreid,
     osnet_ibn_cross_domain,
@@ -27,10 +26,11 @@ from train.recipes import (
     reduced_cifar10,
     reduced_cuhk03,
 )
+from train.recipes.recipe import Recipe
 
 _MODULES = (
     *(osnet_market1501, osnet_cuhk03, osnet_dukemtmcreid, osnet_msmt17, osnet_small_sets),
-    *(osnet_pa100k, osnet_cifar, osnet_imagenet, osnet_ibn_cross_domain, best_osnet),
+    *(osnet_pa100k, osnet_cifar10_cifar100, osnet_imagenet, osnet_ibn_cross_domain, best_osnet),
     *(plr_osnet_market1501, plr_osnet_dukemtmcreid, plr_osnet_cuhk03),
     *(mgn_market1501, mgn_dukemtmcreid, mgn_cuhk03),
     *(pyramid_market1501, pyramid_dukemtmcreid, pyramid_cuhk03),

@@ -1,18 +1,21 @@
-"""What `python train/run.py --list` prints: every table row of the papers, its recipe, its figures and ours."""
+"""The table of `train/run.py --list`: every table row of the papers, its recipe, the paper's figures and ours."""
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
 
 from edge_runtime.contract.errors import ConfigError
-from train.recipe import Expected, Recipe
 from train.recipes.catalog import all_recipes
+from train.recipes.recipe import Expected, Recipe
 
-RECORDS = Path(__file__).resolve().parents[2] / "benchmarks" / "records"
+Figures = dict[str, float]
+"""Scores of one run by name, as shares of 1."""
+
 _ELSEWHERE = "In no table of a paper"
 _TABLES = {
     "OSNet": ("3", "4", "5", "6", "7", "8", "9", "10", "11", "12a", "12b", "12c", "12d", "12e", "12f"),
@@ -25,13 +28,14 @@ _HEADS = ("table", "row", "recipe", "data set", "published", "ours")
 _EXPLANATION = """\
 Figures in per cent: rank-1 / mAP; for classification the error, for attributes the mean accuracy (mA).
 published: by the paper, or by the public code where the row says so. ours: measured on our copies of the data, mean
-over seeds, from benchmarks/records. Where a copy has smaller images than the original, the two cannot be compared.
+over seeds, from benchmarks/records; "-" if not measured. Where a copy has smaller images than the original, the two
+cannot be compared.
 """
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row of one table of a paper, and the recipe that trains it. table is empty for what stands in no table."""
+class TableRow:
+    """One row of one table of a paper, and the recipe that trains it. table is empty for a recipe of no table."""
 
     paper: str
     table: str
@@ -40,49 +44,60 @@ class Row:
 
     @property
     def data_set(self) -> str:
-        """The one whose test images are scored."""
+        """The data set whose test images are scored."""
         return self.recipe.test_set or self.recipe.data_set
 
 
-def rows() -> tuple[Row, ...]:
+def table_rows() -> tuple[TableRow, ...]:
     """All rows, paper by paper in the order of the recipes; rows of one table may be apart."""
     return tuple(row for recipe in all_recipes() for row in _rows(recipe))
 
 
-def listing(pattern: str = "", *, records: Path = RECORDS) -> str:
+def find_records() -> Path | None:
+    """The folder of our own measurements, in the checkout or an installed package; None if it is not installed."""
+    try:
+        folder = files("benchmarks") / "records"
+    except ModuleNotFoundError:
+        return None
+    return folder if isinstance(folder, Path) and folder.is_dir() else None
+
+
+def list_recipes(pattern: str = "", *, records: Path | None = None) -> str:
     """The table for the terminal, at most 120 columns wide, of all rows that contain each word of `pattern`.
 
     The order of the words, letter case, and which of "-", "_", "/" and space stands between words do not matter.
+    records: folder of our measurements, at any depth; None means `find_records`.
 
     Raises:
         ConfigError: no row contains them.
     """
     words = _plain(pattern).split()
-    chosen = [row for row in rows() if all(_holds(_searched(row), word) for word in words)]
+    chosen = [row for row in table_rows() if all(_holds(_searched(row), word) for word in words)]
     if not chosen:
         raise ConfigError(f"no recipe contains {pattern!r}; run --list without a word to see them all")
     chosen.sort(key=_order)
+    runs = _runs_by_recipe(records or find_records())
     lines = [_EXPLANATION]
     for paper, group in groupby(chosen, key=lambda row: row.paper):
-        lines += [paper, *_aligned([_HEADS, *(_cells(row, records) for row in group)]), ""]
+        lines += [paper, *_aligned([_HEADS, *(_cells(row, runs) for row in group)]), ""]
     return "\n".join(lines).rstrip()
 
 
-def _rows(recipe: Recipe) -> Iterator[Row]:
-    """A source names one row, as "OSNet, table 5, model 8", or several that report the same, with "; " between."""
+def _rows(recipe: Recipe) -> Iterator[TableRow]:
+    """The rows that a source names: one, as "OSNet, table 5, model 8", or several, separated by "; "."""
     for source in recipe.expected.source.split("; "):
         paper, _, place = source.partition(", table ")
         table, _, row = place.partition(", ")
-        yield Row(paper, table, row, recipe) if row else Row(_ELSEWHERE, "", source, recipe)
+        yield TableRow(paper, table, row, recipe) if row else TableRow(_ELSEWHERE, "", source, recipe)
 
 
-def _searched(row: Row) -> str:
+def _searched(row: TableRow) -> str:
     setting = "cross-domain" if row.recipe.test_set else ""
     return _plain(f"{row.paper}, table {row.table}, {row.row}, {row.recipe.name}, {row.data_set} {setting}")
 
 
 def _plain(text: str) -> str:
-    """Lower case, words apart, numbers with what they count: `Table 5, part-3` becomes `table5  part3`."""
+    """Lower case, words separated by spaces, numbers joined to nouns: `Table 5, part-3` becomes `table5  part3`."""
     return re.sub(r"\b(table|model|part) (?=\w)", r"\1", re.sub("[-_/,]", " ", text.lower()))
 
 
@@ -91,13 +106,13 @@ def _holds(text: str, word: str) -> bool:
     return re.search(re.escape(word) + (r"(?!\d)" if word[-1].isdigit() else ""), text) is not None
 
 
-def _order(row: Row) -> tuple[int, int]:
+def _order(row: TableRow) -> tuple[int, int]:
     return list(_TABLES).index(row.paper), _TABLES[row.paper].index(row.table)
 
 
-def _cells(row: Row, records: Path) -> tuple[str, ...]:
-    name = row.recipe.name
-    return row.table, row.row, name, row.data_set, _published(row.recipe.expected), _measured(name, records)
+def _cells(row: TableRow, runs: Mapping[str, Sequence[Figures]]) -> tuple[str, ...]:
+    measured = _mean_figures(runs.get(row.recipe.name.replace(":", "-"), ()))
+    return row.table, row.row, row.recipe.name, row.data_set, _published(row.recipe.expected), measured
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
@@ -115,14 +130,17 @@ def _published(expected: Expected) -> str:
     )
 
 
-def _measured(name: str, records: Path) -> str:
-    """The mean over the records of all seeds, and over random splits."""
-    runs = [run for folder in records.rglob(f"{name.replace(':', '-')}-seed*") for run in _runs(folder)]
-    return _figures(**{key: _mean_of(key, runs) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
+def _runs_by_recipe(records: Path | None) -> dict[str, list[Figures]]:
+    """The figures of every recorded run, of all seeds and random splits, by the name of its recipe in a file name."""
+    runs: dict[str, list[Figures]] = {}
+    for folder in records.rglob("*-seed*") if records is not None else ():
+        if folder.is_dir():
+            runs.setdefault(folder.name.rpartition("-seed")[0], []).extend(_read_run(folder))
+    return runs
 
 
-def _runs(folder: Path) -> list[dict[str, float]]:
-    """The figures in a record: of scores.json, or where it has none of the manifest."""
+def _read_run(folder: Path) -> list[Figures]:
+    """The figures in a record: those of scores.json, or of the manifest if there is no such file."""
     scores = [json.loads(path.read_text()) for path in folder.rglob("scores.json")]
     if scores:
         return [content["scores"][content["reported"]] for content in scores]
@@ -130,7 +148,12 @@ def _runs(folder: Path) -> list[dict[str, float]]:
     return [{key: manifest["evidence"][key]["value"] for key in ("rank1", "mean_ap")} for manifest in manifests]
 
 
-def _mean_of(key: str, runs: list[dict[str, float]]) -> float | None:
+def _mean_figures(runs: Sequence[Figures]) -> str:
+    """The mean over runs, for the terminal."""
+    return _figures(**{key: _mean_of(key, runs) for key in ("rank1", "mean_ap", "top1_error", "mean_accuracy")})
+
+
+def _mean_of(key: str, runs: Sequence[Figures]) -> float | None:
     values = [run[key] for run in runs if key in run]
     return mean(values) if values else None
 

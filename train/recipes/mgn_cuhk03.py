@@ -7,8 +7,8 @@ Expected: rank-1 68.0, mAP 67.4 on labelled boxes; 66.8, 66.0 on detected ones. 
 Differs: see `mgn_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.mgn_training import mgn
+from train.recipes.recipe import Expected
 
 RECIPES = (
     mgn(

@@ -6,7 +6,7 @@ Expected: rank-1 88.7, mAP 78.4.
 Differs: see `mgn_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.mgn_training import mgn
+from train.recipes.recipe import Expected
 
 RECIPES = (mgn("mgn_dukemtmcreid", "dukemtmcreid", expected=Expected("MGN, table 3, MGN", rank1=0.887, mean_ap=0.784)),)

@@ -3,18 +3,19 @@
 Source: Wang et al., ACM MM 2018, tables 2 and 5. A "branch" of table 5 is a part of MGN's descriptor, a "single" is a
 network that has that branch alone.
 Command: python train/run.py mgn_market1501 --data DIR --weights resnet50_imagenet.pth
-         Table 2 and the branches of table 5 score the same network in other ways, so its checkpoint will do:
+         Table 2 and the branches of table 5 score the same network in other ways, so its checkpoint is enough:
          python train/evaluate.py runs/mgn_market1501-seed0/model.pth --data DIR --flip --rerank
          python train/evaluate.py runs/mgn_market1501-seed0/model.pth --data DIR --flip --parts global
 Expected: rank-1 95.7, mAP 86.9 with single queries; each variant carries its own figures.
-Differs: see `mgn_training.py`. The three networks of `singles` train side by side on the same batches; the sum of their
-losses lets none feel the others. Merged queries are averages; the paper also allows for maxima. Public code classifies
-the reduced global features beside the triplets (`reduced_softmax`), erases (`erasing`), averages losses over branches
-(`mean_of_losses`), and takes Adam, with all of these and an epoch that passes once over the identities (`adam`).
+Differs: see `mgn_training.py`. The three networks of `singles` train side by side on the same batches; with the
+sum of their losses, none influences the others. Merged queries are averages; the paper also allows for maxima. Public
+code classifies the reduced global features beside the triplets (`reduced_softmax`), erases (`erasing`), averages losses
+over branches (`mean_of_losses`), and takes Adam, with all of these and an epoch that passes once over the identities
+(`adam`).
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 from train.recipes.mgn_training import MEANS_OF_SOFTMAX_AND_TRIPLET, SOFTMAX, SOFTMAX_AND_TRIPLET, mgn
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 _MGN = mgn(
     "mgn_market1501",

@@ -1,15 +1,15 @@
-"""How the MGN paper trains: the part that its recipes share, said once.
+"""How the MGN paper trains: the settings that its recipes share.
 
 Source: Wang et al., ACM MM 2018, sections 3.2 and 4.1. The paper gives its losses no weights and averages none over the
 branches, so they are added up: its rate of SGD, 0.01, belongs to that sum. Public code averages the classifiers' losses
-and the triplet losses, and trains by Adam, to which a factor means little; by SGD means would make the steps of eight
-classifiers an eighth of the paper's. So the means go with Adam, in the variant `adam` of `mgn_market1501.py`.
+and the triplet losses, and trains by Adam, on which a factor has little effect; by SGD means would make the steps of
+eight classifiers an eighth of the paper's. So the means go with Adam, in the variant `adam` of `mgn_market1501.py`.
 Differs: the paper's equations also add up the images of a batch; here they are averaged, as the rate of 0.01 needs.
 Descriptors are compared by the cosine distance. An epoch passes over all images: only that agrees with the hours the
 paper gives.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 SOFTMAX = Losses(label_smoothing=0.0, over_branches="sum")
 SOFTMAX_AND_TRIPLET = Losses(label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.2)

@@ -3,15 +3,15 @@
 Source: Zhou et al., ICCV 2019, section 4.1 and table 3 (with ImageNet weights, and the dagger row from scratch).
 Command: python train/run.py osnet_cuhk03 --data DIR --weights imagenet.pth
          python train/run.py osnet_cuhk03:scratch --data DIR
-Expected: the figures below are the paper's, on the original images. The copy of the data matters: images that were
-made smaller give lower scores.
+Expected: the figures below are the paper's, on the original images. The copy of the data matters: smaller
+images give lower scores.
 Differs: see `osnet_training.py`. `demo` is no row of the paper: it is the small network that the demo runs, trained
 from scratch without a GPU in two steps, `demo_small` at a quarter of the pixels and then `demo --weights` of that at
 full size, with the cosine schedule and the triplet loss of the paper's supplement (B).
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
 from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
 
 _FINE_TUNED = fine_tuned(
     "osnet_cuhk03",

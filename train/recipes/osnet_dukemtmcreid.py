@@ -8,7 +8,6 @@ Expected: rank-1 88.6, mAP 73.5 fine-tuned; 84.7, 68.6 from scratch; each varian
 Differs: see `osnet_training.py` and `osnet_market1501.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.osnet_training import (
     by_cosine,
     fine_tuned,
@@ -19,6 +18,7 @@ from train.recipes.osnet_training import (
     with_own_normalisation,
     with_triplets,
 )
+from train.recipes.recipe import Expected
 
 _COSINE = by_cosine("osnet_dukemtmcreid:cosine", "dukemtmcreid", rank1=0.886, mean_ap=0.766)
 

@@ -8,12 +8,12 @@ Differs: see `osnet_training.py`. The public code tests these networks with the 
 its figures are those of the paper.
 """
 
-from train.recipe import Augmentation, Expected, Recipe
 from train.recipes.osnet_training import fine_tuned
+from train.recipes.recipe import Augmentation, Expected, Recipe
 
 
 def _across(source: str, target: str, *, expected: Expected) -> Recipe:
-    """All images of MSMT17 train, as in the paper; erasing does harm across domains, colour jitter takes its place."""
+    """All images of MSMT17 train, as in the paper; colour jitter replaces erasing, which harms other domains."""
     name = f"osnet_ibn_{source}_to_{target}"
     return fine_tuned(name, "msmt17_all" if source == "msmt17" else source, expected=expected).variant(
         name, architecture="osnet_ibn_x1_0", augmentation=Augmentation(flip=0.5, colour=1.0), test_set=target

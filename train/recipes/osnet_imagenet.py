@@ -5,11 +5,11 @@ Command: python train/run.py osnet_imagenet --data DIR
 Expected: 75.5 % of the validation images right (an error of 24.5 %), 73.5 and 69.5 with three quarters and half of the
 width; one crop from the centre of 256 pixels.
 Differs: the paper names no schedule; the cosine is ours. Training images are first stretched to 224x224 and the random
-part is cut out of that, which is usually done with the original: expect less than the paper's figures. `ibn_x1_0` and
-`x0_25` are not in its table, but recipes of other tables begin with them.
+part is cut out of that, while others cut it out of the original image: expect less than the paper's figures. `ibn_x1_0`
+and `x0_25` are not in its table, but recipes of other tables begin with them.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
 _FULL_WIDTH = Recipe(
     name="osnet_imagenet",

@@ -11,7 +11,6 @@ The variants named after the public code follow its published settings, of which
 the Euclidean distance, and for the two small widths a longer training with larger batches.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Optimiser, Recipe, Schedule
 from train.recipes.osnet_training import (
     by_cosine,
     fine_tuned,
@@ -22,6 +21,7 @@ from train.recipes.osnet_training import (
     with_own_normalisation,
     with_triplets,
 )
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Optimiser, Recipe, Schedule
 
 _FINE_TUNED = fine_tuned(
     "osnet_market1501",

@@ -7,8 +7,8 @@ Expected: rank-1 78.7, mAP 52.9 fine-tuned; 71.0, 43.3 from scratch.
 Differs: see `osnet_training.py`. The paper's table 2 counts 30,248 training images: the validation list is left out.
 """
 
-from train.recipe import Expected
 from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.recipe import Expected
 
 RECIPES = (
     fine_tuned(

@@ -7,7 +7,7 @@ Differs: the paper names a weighted loss, translation and mirroring; the weights
 of the public code.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
 RECIPES = (
     Recipe(

@@ -1,4 +1,4 @@
-"""OSNet on VIPeR and GRID, which are too small to learn from alone: first the union of four large sets, then the small.
+"""OSNet on VIPeR and GRID, which are too small to train on alone: first on the union of four large sets, then on these.
 
 Source: Zhou et al., ICCV 2019, section 4.1 and table 4.
 Command: python train/run.py osnet_mix4 --data DIR  (DIR: market1501, cuhk03_np_detected, dukemtmcreid, msmt17)
@@ -9,8 +9,8 @@ the network trained on the union.
 Differs: the paper does not say with which settings it fine-tunes on the small sets; these are those of section 4.1.
 """
 
-from train.recipe import Expected
 from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.recipe import Expected
 
 _VIPER = fine_tuned("osnet_viper", "viper", expected=Expected("OSNet, table 4, VIPeR", rank1=0.680))
 _GRID = fine_tuned("osnet_grid", "grid", expected=Expected("OSNet, table 4, GRID", rank1=0.382))

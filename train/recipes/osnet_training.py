@@ -1,4 +1,4 @@
-"""How the OSNet paper trains: the part that its recipes share, said once.
+"""How the OSNet paper trains: the settings that its recipes share.
 
 Source: Zhou et al., ICCV 2019, section 4.1 and supplement A and B.
 Differs: the paper gives no momentum for SGD; 0.9 is ours. Its main part does not name the distance, its supplement
@@ -7,15 +7,15 @@ takes the cosine, and so do all recipes; the public code takes the squared Eucli
 
 from typing import Literal
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 IDENTITIES = Batches(size=64, images_per_identity=4)
 COSINE = Schedule(epochs=250, shape="cosine", classifier_only_epochs=10)
-"""That of supplement B, over the epochs of the public code."""
+"""The schedule of supplement B, with the number of epochs of the public code."""
 
 
 def fine_tuned(name: str, data_set: str, *, expected: Expected) -> Recipe:
-    """From ImageNet weights: the first ten epochs train the classifier alone. Section 4.1."""
+    """From ImageNet weights; the first ten epochs train only the classifier. Section 4.1."""
     return Recipe(
         name=name,
         architecture="osnet_x1_0",
@@ -50,7 +50,7 @@ def from_scratch(name: str, data_set: str, *, expected: Expected) -> Recipe:
 
 
 def by_cosine(name: str, data_set: str, *, rank1: float, mean_ap: float) -> Recipe:
-    """The baseline of supplement B, a row of each part of table 12: fine-tuned along a cosine."""
+    """The baseline of supplement B, a row of each part of table 12: fine-tuned with a cosine schedule."""
     rows = ("a, ImageNet", "b, 256x128", "c, weight 0", "d, w/o DML", "e, weight 0", "f, w/o DML")
     expected = Expected("; ".join(f"OSNet, table 12{row}" for row in rows), rank1=rank1, mean_ap=mean_ap)
     return fine_tuned(name, data_set, expected=expected).variant(name, schedule=COSINE)

@@ -7,7 +7,6 @@ Expected: rank-1 84.6, mAP 80.5 on labelled boxes; 80.4, 77.2 on detected ones; 
 Differs: see `plr_osnet_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.plr_osnet_training import (
     COMPLETE,
     LONG,
@@ -19,6 +18,7 @@ from train.recipes.plr_osnet_training import (
     without_attention,
     without_global,
 )
+from train.recipes.recipe import Expected
 
 _ROWS = f"PLR-OSNet, table III, PLR-OSNet; {COMPLETE}; PLR-OSNet, table VII, soft margin"
 

@@ -6,7 +6,6 @@ Expected: rank-1 91.6, mAP 81.2; each variant carries its own figures.
 Differs: see `plr_osnet_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.plr_osnet_training import (
     COMPLETE,
     SHORT,
@@ -17,6 +16,7 @@ from train.recipes.plr_osnet_training import (
     without_attention,
     without_global,
 )
+from train.recipes.recipe import Expected
 
 _FULL = plr_osnet(
     "plr_osnet_dukemtmcreid",

@@ -1,4 +1,4 @@
-"""How the PLR-OSNet paper trains: the part that its recipes share, said once.
+"""How the PLR-OSNet paper trains: the settings that its recipes share.
 
 Source: Xie et al., PLR-OSNet, 2020, sections III and IV.B. The paper names the losses but not their weights, nor label
 smoothing and weight decay; those are the public code's, and so is each loss being the mean over the two branches.
@@ -6,11 +6,11 @@ Differs: the public code compares descriptors by the Euclidean distance, and its
 never move; here they are learned, as the centre loss is meant. The variant `public_code` has the code's form.
 """
 
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 
 SHORT = Schedule(epochs=120, shape="steps", steps=(60, 90), warm_up_epochs=19, warm_up_from=0.1)
 LONG = Schedule(epochs=150, shape="steps", steps=(100, 130), warm_up_epochs=39, warm_up_from=0.1)
-"""That of CUHK03, in square brackets in the paper. The highest rate rules the last of the 20 [40] warm-up epochs."""
+"""That of CUHK03, in square brackets in the paper. The last of the 20 [40] warm-up epochs has the highest rate."""
 
 COMPLETE = (
     "PLR-OSNet, table IV, global features; PLR-OSNet, table V, single ID loss; PLR-OSNet, table VI, attention modules"

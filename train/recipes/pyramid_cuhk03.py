@@ -7,8 +7,8 @@ Expected: rank-1 78.9, rank-5 91.0, rank-10 94.4, mAP 76.9 on labelled boxes; 78
 Differs: see `pyramid_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.pyramid_training import pyramid
+from train.recipes.recipe import Expected
 
 RECIPES = (
     pyramid(

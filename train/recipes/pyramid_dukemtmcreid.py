@@ -6,8 +6,8 @@ Expected: rank-1 89.0, rank-5 94.7, rank-10 96.3, mAP 79.0.
 Differs: see `pyramid_training.py`.
 """
 
-from train.recipe import Expected
 from train.recipes.pyramid_training import pyramid
+from train.recipes.recipe import Expected
 
 RECIPES = (
     pyramid(

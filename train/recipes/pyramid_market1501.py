@@ -8,8 +8,8 @@ Differs: see `pyramid_training.py`. `public_code` has triplets on every branch, 
 fifth halving of the rates, and the Euclidean distance of raw features.
 """
 
-from train.recipe import Dynamic, Evaluation, Expected, Optimiser, Recipe, Schedule
 from train.recipes.pyramid_training import TRIPLET_ON_EACH, pyramid
+from train.recipes.recipe import Dynamic, Evaluation, Expected, Optimiser, Recipe, Schedule
 
 _PYRAMID = pyramid(
     "pyramid_market1501",

@@ -1,4 +1,4 @@
-"""How the Pyramid paper trains: the part that its recipes share, said once.
+"""How the Pyramid paper trains: the settings that its recipes share.
 
 Source: Zheng et al., CVPR 2019, sections 3.2 and 4.1.
 Differs, where the paper says nothing, by the public code: ResNet-101, new layers learn ten times as fast as the
@@ -7,7 +7,7 @@ Descriptors are compared by the cosine distance; the code takes the Euclidean di
 The paper never uses people of fewer than eight images in balanced batches; here, as in the code, they give some twice.
 """
 
-from train.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
 
 LOSSES = Losses(
     label_smoothing=0.0, over_branches="sum", triplet_weight=1.0, triplet_margin=1.4, triplet_on="concatenation"

@@ -6,8 +6,8 @@ Expected: nothing published; the variants name the row whose form they have.
 Differs: from `osnet_cifar10` by a quarter of the width and 10 epochs instead of 200, the steps in proportion.
 """
 
-from train.recipe import Expected, Schedule
-from train.recipes.osnet_cifar import CIFAR10
+from train.recipes.osnet_cifar10_cifar100 import CIFAR10
+from train.recipes.recipe import Expected, Schedule
 
 _PRIMARY = CIFAR10.variant(
     "reduced_cifar10",

@@ -1,8 +1,8 @@
 """Ours: small and short runs on CUHK03, to compare architectures on two CPU cores without ImageNet weights.
 
 OSNet x0.25 at 128x64 px, from scratch, by the scratch recipe of the OSNet paper with 30 epochs and the supplement's
-cosine in place of its 350 epochs and their steps. Each variant changes one thing, so their differences may be held
-against the signs of the papers' ablations; the figures themselves are no paper's.
+cosine in place of its 350 epochs and their steps. Each variant changes one thing, so the signs of their differences
+may be compared with the papers' ablations, but not the figures themselves.
 
 Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et al., PLR-OSNet, 2020, tables IV to VI.
 Command: python train/run.py reduced_cuhk03 --data DIR
@@ -15,9 +15,9 @@ OSNet, the triplets only after ten epochs, because from random weights the harde
 point.
 """
 
-from train.recipe import Batches, Expected, Losses, Schedule
 from train.recipes.osnet_training import from_scratch
 from train.recipes.plr_osnet_training import plr_osnet
+from train.recipes.recipe import Batches, Expected, Losses, Schedule
 
 _PRIMARY = from_scratch("reduced_cuhk03", "cuhk03_np_detected", expected=Expected("ours")).variant(
     "reduced_cuhk03",

@@ -1,4 +1,4 @@
-"""How well attributes of people are recognised: the five usual figures. No torch here."""
+"""How well attributes of people are recognised: the five usual figures."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +25,8 @@ class AttributeScores:
 def score_attributes(predicted: NDArray[np.bool_], actual: NDArray[np.bool_]) -> AttributeScores:
     """Compare the attributes predicted for each image with those it has.
 
-    predicted, actual: (N, A) bool. A share of nothing counts 0 for an image (no attribute predicted: precision 0); an
-    attribute that all images have, or none, counts with the side it has.
+    predicted, actual: (N, A) bool. An image with a denominator of 0 counts 0 (no attribute predicted: precision 0). For
+    an attribute that all images have, or none, only the positives or only the negatives count.
     Source: Li et al., IEEE TIP 2019 (RAP), section V; OSNet, section 4.2.
     """
     both = (predicted & actual).sum(axis=1)
@@ -49,7 +49,7 @@ def accuracy_per_attribute(predicted: NDArray[np.bool_], actual: NDArray[np.bool
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """part / whole, 0 where there is nothing to have a share of."""
+    """part / whole, 0 where whole is 0."""
     share = np.zeros(len(whole))
     np.divide(part, whole, out=share, where=whole != 0)
     return share

@@ -1,4 +1,4 @@
-"""Distances between all queries and all gallery images, some rows at a time, so that memory does not grow with both."""
+"""Distances between all queries and all gallery images, in blocks of rows, to bound the memory."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -21,8 +21,8 @@ def distance_blocks(
 ) -> Iterator[NDArray[np.floating]]:
     """Distances of a few queries at a time to the whole gallery, in the order of the queries: (B, G) each.
 
-    queries: (Q, D), gallery: (G, D); for `cosine` rows of unit length. `euclidean` gives squared distances, which rank
-    alike. Inputs are checked at the call, before the first block is asked for.
+    queries: (Q, D), gallery: (G, D); for `cosine` rows of unit length. `euclidean` gives squared distances, which
+    rank in the same order. Inputs are checked at the call, before the first block is computed.
 
     Raises:
         DataError: see `check_descriptors`.
@@ -56,7 +56,7 @@ def squared_lengths(rows: NDArray[np.floating]) -> NDArray[np.floating]:
 def squared_euclidean(
     queries: NDArray[np.floating], gallery: NDArray[np.floating], *, gallery_squared_lengths: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Squared Euclidean distances (Q, G) as a^2 + b^2 - 2ab; what rounding takes below zero is set to zero."""
+    """Squared Euclidean distances (Q, G) as a^2 + b^2 - 2ab; negative rounding errors are set to zero."""
     distances = queries @ gallery.T
     distances *= -2
     distances += squared_lengths(queries)[:, None]
@@ -65,7 +65,7 @@ def squared_euclidean(
 
 
 def check_descriptors(queries: NDArray[np.floating], gallery: NDArray[np.floating], *, distance: Distance) -> None:
-    """Refuse descriptors that have no distances.
+    """Refuse descriptors whose distances are not defined.
 
     Raises:
         DataError: a side is empty or no matrix, lengths disagree, or a descriptor is not finite, all zeros, or for
@@ -89,7 +89,11 @@ def _check_rows(rows: NDArray[np.floating], *, name: str, distance: Distance) ->
         ~np.isfinite(lengths), name=name, fault="hold numbers that are not finite or too large; the network is broken"
     )
     if distance == "cosine":
-        _refuse(lengths == 0, name=name, fault="are all zeros and have no direction; the network sees nothing")
+        _refuse(
+            lengths == 0,
+            name=name,
+            fault="are all zeros and have no direction; the network does not respond to the images",
+        )
         fault = "are not of unit length, which cosine distance needs; normalise them first"
         _refuse(np.abs(lengths - 1) > _UNIT_TOLERANCE, name=name, fault=fault)
 

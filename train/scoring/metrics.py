@@ -63,14 +63,15 @@ class Interval:
 class JudgedRow:
     """One query's distances to the gallery.
 
-    distances: (G,), infinite where an image is left out. right: positions of the right images, ascending; may be empty.
+    distances: (G,), infinite for images that are left out. right: positions of the right images, ascending; may be
+    empty.
     """
 
     distances: NDArray[np.floating]
     right: NDArray[np.int64]
 
 
-def retrieval(
+def score_distances(
     distances: NDArray[np.floating],
     *,
     query_identities: Labels,
@@ -79,12 +80,12 @@ def retrieval(
     gallery_cameras: Labels,
     precision_rule: PrecisionRule = "rectangular",
 ) -> Retrieval:
-    """Score a whole distance matrix (Q, G), smaller is more alike. See `retrieval_of_blocks`.
+    """Score a whole distance matrix (Q, G), smaller is more alike. See `score_blocks`.
 
     Raises:
-        DataError: see `judged_rows`, or no query has a right image.
+        DataError: see `judge_rows`, or no query has a right image.
     """
-    return retrieval_of_blocks(
+    return score_blocks(
         [distances],
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -94,7 +95,7 @@ def retrieval(
     )
 
 
-def retrieval_of_blocks(
+def score_blocks(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,
@@ -106,16 +107,16 @@ def retrieval_of_blocks(
     """Score a distance matrix (Q, G) that comes in blocks of rows, in the order of the queries.
 
     For each query, gallery images with its identity *and* its camera are left out, as is junk (identity -1).
-    Distractors (identity 0) take places but are never right. Equal distances rank in gallery order.
+    Distractors (identity 0) take places in the ranking but are never right. Equal distances rank in gallery order.
     Queries without a right image are left out of every mean.
-    The rank of a right image is counted (how many distances are smaller), so nothing is sorted.
+    The rank of a right image is the number of smaller distances, so nothing is sorted.
 
     Identities and cameras: (Q,) or (G,).
 
     Raises:
-        DataError: see `judged_rows`, or no query has a right image.
+        DataError: see `judge_rows`, or no query has a right image.
     """
-    rows = judged_rows(
+    rows = judge_rows(
         blocks,
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -133,7 +134,7 @@ def retrieval_of_blocks(
     return Retrieval(np.array(precision), np.array(penalty), np.array(first, np.int64), len(query_identities))
 
 
-def judged_rows(
+def judge_rows(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,

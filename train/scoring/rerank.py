@@ -1,4 +1,4 @@
-"""k-reciprocal re-ranking in memory that grows with images times neighbours, not with images squared.
+"""k-reciprocal re-ranking whose memory grows with images times neighbours, not with images squared.
 
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, and its public code,
 whose conventions are kept: distances are squared, then divided by each row's largest (the code divides columns and
@@ -19,16 +19,16 @@ from tqdm import tqdm
 from edge_runtime.contract.errors import ConfigError, DataError
 from train.scoring.distances import check_descriptors, row_slices, squared_lengths
 
-Rows = NDArray[np.floating]
+FloatArray = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Reranking:
     """Constants of the method, by their names in the paper.
 
-    lambda_: share of the original distance in the result. passed: what distance is handed to the public code, which
-    squares it. Its authors pass Euclidean distances; Torchreid's command line passes squared ones, so that they enter
-    to the fourth power; `cosine` is 1 - cosine, for rows of unit length.
+    lambda_: weight of the original distance in the result. passed: which distance is passed to the public code, which
+    squares it. Its authors pass Euclidean distances; Torchreid's command line passes squared ones, so that the distance
+    enters to the fourth power; `cosine` is 1 - cosine, for rows of unit length.
     """
 
     k1: int = 20
@@ -59,14 +59,14 @@ class _Sparse:
 
 @dataclass(frozen=True)
 class _Images:
-    """All images, queries first, with what their distances need."""
+    """All images, queries first, with the squared lengths that their distances need."""
 
-    rows: Rows
-    lengths: Rows
+    rows: FloatArray
+    lengths: FloatArray
     passed: str
 
-    def squared_distances(self, first: slice, second: slice | NDArray[np.int32]) -> Rows:
-        """What the public code makes of the distances it is passed, between two selections of images."""
+    def squared_distances(self, first: slice, second: slice | NDArray[np.int32]) -> FloatArray:
+        """The squares that the public code computes of the distances it is passed, between two selections of images."""
         distances = self.rows[first] @ self.rows[second].T
         if self.passed == "cosine":
             return np.asarray(np.square(1 - distances))
@@ -77,7 +77,9 @@ class _Images:
         return np.asarray(np.square(distances) if self.passed == "squared_euclidean" else distances)
 
 
-def reranked_blocks(queries: Rows, gallery: Rows, *, settings: Reranking = Reranking()) -> Iterator[Rows]:
+def rerank_blocks(
+    queries: FloatArray, gallery: FloatArray, *, settings: Reranking = Reranking()
+) -> Iterator[FloatArray]:
     """Re-ranked distances of a few queries at a time to the whole gallery, in the order of the queries: (B, G) each.
 
     queries: (Q, D), gallery: (G, D) without junk. Computed in the precision of the descriptors.
@@ -96,7 +98,7 @@ def reranked_blocks(queries: Rows, gallery: Rows, *, settings: Reranking = Reran
     return _blocks(images, encodings, largest=largest, queries=len(queries), lambda_=settings.lambda_)
 
 
-def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], Rows]:
+def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], FloatArray]:
     """The nearest images of each, itself first: (N, count), and the largest squared distance of each row: (N,)."""
     total = len(images.rows)
     count = min(count, total)
@@ -105,16 +107,18 @@ def _neighbours(images: _Images, *, count: int) -> tuple[NDArray[np.int32], Rows
     for own in tqdm(slices, desc="neighbours", unit="block", leave=False, disable=None):
         distances = images.squared_distances(own, slice(None))
         largest[own] = distances.max(axis=1)
-        distances[np.arange(len(distances)), np.arange(own.start, own.stop)] = -1  # before any twin
+        distances[
+            np.arange(len(distances)), np.arange(own.start, own.stop)
+        ] = -1  # an image comes before its duplicates
         found = np.argpartition(distances, count - 1, axis=1)[:, :count]
         order = np.argsort(np.take_along_axis(distances, found, axis=1), axis=1, kind="stable")
         nearest[own] = np.take_along_axis(found, order, axis=1)
     if (largest == 0).any():
-        raise DataError("all descriptors are the same, so there is nothing to rank; the network is broken")
+        raise DataError("all descriptors are the same, so they cannot be ranked; the network is broken")
     return nearest, largest
 
 
-def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, largest: Rows) -> _Sparse:
+def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, largest: FloatArray) -> _Sparse:
     """Each image as weights exp(-distance) of its k-reciprocal neighbours, which sum to one. Eq. (3), (4) and (7).
 
     half: how many neighbours of a neighbour may join.
@@ -138,7 +142,7 @@ def _encodings(images: _Images, neighbours: NDArray[np.int32], *, half: int, lar
 
 
 def _reciprocal(neighbours: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """(N, K): whether an image is among the neighbours of its own neighbour."""
+    """(N, K): whether an image is among the neighbours of its neighbour."""
     total, count = neighbours.shape
     found = np.empty((total, count), np.bool_)
     for own in row_slices(total, columns=count**2):
@@ -173,7 +177,9 @@ def _transposed(matrix: _Sparse, *, first_row: int, columns: int) -> _Sparse:
     return _Sparse(np.concatenate([[0], np.cumsum(counts)]), rows[order], matrix.values[own][order])
 
 
-def _blocks(images: _Images, encodings: _Sparse, *, largest: Rows, queries: int, lambda_: float) -> Iterator[Rows]:
+def _blocks(
+    images: _Images, encodings: _Sparse, *, largest: FloatArray, queries: int, lambda_: float
+) -> Iterator[FloatArray]:
     """The original and the Jaccard distance, weighted. Eq. (12)."""
     total = len(images.rows)
     holders = _transposed(encodings, first_row=queries, columns=total)

@@ -1,4 +1,4 @@
-"""From a function that describes images to scores: the one way checkpoints, ONNX files and engines are judged."""
+"""From a function that describes images to scores, the same for checkpoints, ONNX files and engines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Score
 from train.datasets.catalog import ReidData, Sample, load_images
 from train.datasets.samples import JUNK
-from train.recipe import Evaluation
+from train.recipes.recipe import Evaluation
 from train.scoring.distances import check_descriptors, distance_blocks
-from train.scoring.metrics import Interval, Retrieval, bootstrap, retrieval_of_blocks
-from train.scoring.rerank import Reranking, reranked_blocks
+from train.scoring.metrics import Interval, Retrieval, bootstrap, score_blocks
+from train.scoring.rerank import Reranking, rerank_blocks
 
 PLAIN = Evaluation()
 """One image per query, cosine distance: what a manifest reports unless a recipe asks for more."""
@@ -31,7 +31,7 @@ _QUERIES = {
 
 @dataclass(frozen=True)
 class Member:
-    """One network of those that describe an image together, the images it takes, and what its descriptor consists of.
+    """One network of an ensemble, the images it takes, and the parts of its descriptor.
 
     descriptor: needed only where parts of it are compared.
     """
@@ -43,14 +43,14 @@ class Member:
 
 @dataclass(frozen=True)
 class Described:
-    """Descriptors of a split with what is needed to score them."""
+    """Descriptors of a split, with identities and cameras."""
 
     descriptors: NDArray[np.float32]
     identities: NDArray[np.int64]
     cameras: NDArray[np.int64]
 
     def without_junk(self) -> "Described":
-        """The images that can take a place in a ranking."""
+        """Without junk: the images that can take a place in a ranking."""
         kept = self.identities != JUNK
         return self if kept.all() else Described(self.descriptors[kept], self.identities[kept], self.cameras[kept])
 
@@ -75,10 +75,10 @@ def score_on(
 
 
 def retrieve_on(members: Sequence[Member], data: ReidData, *, evaluation: Evaluation) -> Retrieval:
-    """Describe query and gallery of a data set, by several networks together if several are given, and rank.
+    """Describe query and gallery of a data set, and rank; several members form an ensemble.
 
     Raises:
-        ConfigError: parts are asked for that a descriptor has not.
+        ConfigError: a descriptor does not have the parts that are asked for.
         DataError: an image cannot be decoded, a descriptor is broken, nothing can be scored, or multiple queries are
             asked for and the data set has none.
     """
@@ -100,7 +100,7 @@ def retrieve_on(members: Sequence[Member], data: ReidData, *, evaluation: Evalua
 
 
 def _columns(descriptor: Descriptor | None, names: tuple[str, ...]) -> slice | NDArray[np.int64]:
-    """Where in a descriptor the parts of these names lie; all of it where none is given."""
+    """The columns of a descriptor that these parts take; all columns if no part is named."""
     if not names:
         return slice(None)
     lengths = {part.name: part.length for part in descriptor.parts} if descriptor else {}
@@ -166,10 +166,10 @@ def score(query: Described, gallery: Described, *, evaluation: Evaluation = PLAI
     ranked = gallery.without_junk()
     check_descriptors(query.descriptors, ranked.descriptors, distance=evaluation.distance)
     if evaluation.rerank:
-        blocks = reranked_blocks(query.descriptors, ranked.descriptors, settings=_RERANKING)
+        blocks = rerank_blocks(query.descriptors, ranked.descriptors, settings=_RERANKING)
     else:
         blocks = distance_blocks(query.descriptors, ranked.descriptors, distance=evaluation.distance)
-    return retrieval_of_blocks(
+    return score_blocks(
         blocks,
         query_identities=query.identities,
         gallery_identities=ranked.identities,
@@ -180,7 +180,7 @@ def score(query: Described, gallery: Described, *, evaluation: Evaluation = PLAI
 
 
 def evidence(result: Retrieval, data: ReidData, *, evaluation: Evaluation = PLAIN, networks: int = 1) -> Evidence:
-    """Write scores down as a manifest's evidence, with bootstrap intervals over queries."""
+    """Scores as a manifest's evidence, with bootstrap intervals over queries."""
     return Evidence(
         data_set=data.name,
         protocol=protocol(evaluation, networks=networks, has_cameras=data.has_cameras),
@@ -193,7 +193,7 @@ def evidence(result: Retrieval, data: ReidData, *, evaluation: Evaluation = PLAI
 
 
 def protocol(evaluation: Evaluation, *, networks: int = 1, has_cameras: bool = True) -> str:
-    """What was done, in one line: `cosine distance, single query, same camera left out`."""
+    """The protocol in one line: `cosine distance, single query, same camera left out`."""
     left_out = "same camera left out" if has_cameras else "no camera known and none left out"
     done = [f"{evaluation.distance} distance", _QUERIES[evaluation.queries], left_out]
     if evaluation.flip:

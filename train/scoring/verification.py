@@ -1,4 +1,4 @@
-"""Same person or not, decided by a threshold on the distance: how many true pairs pass when few false ones may."""
+"""Same person or not, by a threshold on the distance: true-positive rate at a fixed false-positive rate."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.scoring.metrics import Interval, Labels, bootstrap_ratio, judged_rows
+from train.scoring.metrics import Interval, Labels, bootstrap_ratio, judge_rows
 
 
 @dataclass(frozen=True)
-class Verification:
+class PairVerification:
     """Pairs of a query and a gallery image, accepted where `distance < threshold`.
 
-    right_pairs, accepted_pairs: (Q,) int64, per query, how many pairs are right, and how many of those are accepted.
-    wrong_pairs: how many there are in all. false_positive_rate: the share of them that is accepted.
+    right_pairs, accepted_pairs: (Q,) int64, per query, the number of right pairs, and how many of them are accepted.
+    wrong_pairs: their number over all queries. false_positive_rate: share of wrong pairs that are accepted.
     """
 
     threshold: float
@@ -34,7 +34,7 @@ class Verification:
         return bootstrap_ratio(self.accepted_pairs, self.right_pairs)
 
 
-def verification(
+def verify_pairs(
     blocks: Iterable[NDArray[np.floating]],
     *,
     query_identities: Labels,
@@ -42,23 +42,23 @@ def verification(
     query_cameras: Labels,
     gallery_cameras: Labels,
     false_positive_rate: float,
-) -> Verification:
+) -> PairVerification:
     """True-positive rate and threshold at a fixed false-positive rate, over all pairs of query and gallery.
 
     The pairs are those that retrieval ranks: images of a query's identity and camera, and junk, are left out;
-    distractors are wrong. The threshold is the largest wrong distance below which at most that share of the wrong
-    pairs lies.
+    distractors are wrong. The threshold is the largest distance of a wrong pair below which at most that share of
+    the wrong pairs lies.
 
     blocks: (B, G) distances of a few queries each, in the order of the queries (`distance_blocks`).
     Only right pairs and the nearest wrong ones are kept, so memory does not grow with all pairs.
 
     Raises:
         ConfigError: the rate is not between 0 and 1.
-        DataError: see `judged_rows`; there is no right pair; or too few wrong pairs for so small a rate.
+        DataError: see `judge_rows`; there is no right pair; or too few wrong pairs for so small a rate.
     """
     if not 0 < false_positive_rate < 1:
         raise ConfigError(f"expected a false-positive rate between 0 and 1, found {false_positive_rate}")
-    rows = judged_rows(
+    rows = judge_rows(
         blocks,
         query_identities=query_identities,
         gallery_identities=gallery_identities,
@@ -79,7 +79,7 @@ def verification(
     _check_counts(sum(map(len, right)), wrong_pairs, allowed=allowed, rate=false_positive_rate)
     wrong = nearest_wrong.ascending()
     threshold = float(wrong[allowed])
-    return Verification(
+    return PairVerification(
         threshold=threshold,
         false_positive_rate=float((wrong < threshold).sum() / wrong_pairs),
         wrong_pairs=wrong_pairs,
@@ -103,7 +103,7 @@ def _check_counts(right_pairs: int, wrong_pairs: int, *, allowed: int, rate: flo
 
 
 class _Smallest:
-    """The `count` smallest of all numbers that were added."""
+    """Keeps the `count` smallest of all numbers that are added."""
 
     def __init__(self, count: int) -> None:
         self._count = count

@@ -1,1 +1,1 @@
-"""The training run: losses, optimisers, schedules, the loop and its run folder."""
+"""Training runs: batches, losses, optimisers, the loop, and the run folder."""

@@ -1,22 +1,22 @@
-"""Pyramid's dynamic training: after every step, which losses and which batch the next one takes."""
+"""Pyramid's dynamic training: chooses the losses and the kind of batch of every step from the losses before it."""
 
 import math
 from typing import Literal
 
-from train.recipe import Dynamic
+from train.recipes.recipe import Dynamic
 
 Phase = Literal["id", "both"]
 
 
 class Controller:
-    """Watches how fast identity and triplet loss fall and lets the identity loss train alone while it falls faster.
+    """Compares how fast identity and triplet loss fall, and trains on the identity loss alone while that falls faster.
 
-    For each loss L, k is its moving average, p = min(k, k before) / k before says how little it fell, and
-    FL = -(1 - p)^gamma ln(p) weighs how much it still falls. A step is "id" where FL_triplet < delta FL_identity,
+    For each loss L, k is its moving average, p = min(k, k before) / k before measures how little it fell, and
+    FL = -(1 - p)^gamma ln(p) measures how much it still falls. A step is "id" where FL_triplet < delta FL_identity,
     else "both".
 
     One step, by any rule: draw a batch for `phase` ("id": random images, "both": identity-balanced), measure both
-    losses on it, and minimise what `observe` answers: the identity loss, or the plain sum of both.
+    losses on it, and minimise what `observe` returns: the identity loss, or the plain sum of both.
 
     Rule `paper`: k starts at the first loss, the first step is "id" (p_identity = 0, p_triplet = 1), and the phase of a
     step is known before it. Source: Zheng et al., CVPR 2019, section 3.2.2, eq. (5) to (7), algorithm 1.
@@ -36,23 +36,23 @@ class Controller:
 
     @property
     def phase(self) -> Phase:
-        """What the batch of the next step is drawn for."""
+        """The kind of batch that the next step needs."""
         if self._settings.rule == "alternate":
             return "both" if self._steps % 2 else "id"
         return self._switch() if self._settings.rule == "paper" else "both"
 
     def observe(self, identity_loss: float, triplet_loss: float) -> Phase:
-        """Take in both losses of a step, and answer which of them this step minimises."""
+        """Record both losses of a step. Returns which of them this step minimises."""
         before = self.phase
-        self._k_identity, self._p_identity = self._follow(identity_loss, k=self._k_identity, p=self._p_identity)
-        self._k_triplet, self._p_triplet = self._follow(triplet_loss, k=self._k_triplet, p=self._p_triplet)
+        self._k_identity, self._p_identity = self._update(identity_loss, k=self._k_identity, p=self._p_identity)
+        self._k_triplet, self._p_triplet = self._update(triplet_loss, k=self._k_triplet, p=self._p_triplet)
         self._steps += 1
         if self._settings.rule == "alternate":
             return "id"
         return before if self._settings.rule == "paper" else self._switch()
 
     def state(self) -> dict[str, float]:
-        """What `restore` needs to go on from here."""
+        """All that `restore` needs to continue from here."""
         return {
             "steps": self._steps,
             "k_identity": self._k_identity,
@@ -62,12 +62,12 @@ class Controller:
         }
 
     def restore(self, state: dict[str, float]) -> None:
-        """Go on where `state` was called."""
+        """Continue where `state` was called."""
         self._steps = int(state["steps"])
         self._k_identity, self._k_triplet = state["k_identity"], state["k_triplet"]
         self._p_identity, self._p_triplet = state["p_identity"], state["p_triplet"]
 
-    def _follow(self, loss: float, *, k: float, p: float) -> tuple[float, float]:
+    def _update(self, loss: float, *, k: float, p: float) -> tuple[float, float]:
         """The next k and p of one loss."""
         is_first = self._steps == 0 and self._settings.rule != "public_code"
         before = loss if is_first else k

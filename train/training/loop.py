@@ -15,18 +15,16 @@ from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
 from edge_runtime.contract.manifest import Input
-from train.data.loader import Batch, TrainingImages
-from train.machine.memory import explain_full_memory
-from train.machine.mixed_precision import mixed, precision_for
-from train.machine.processes import Processes, with_common_norms
-from train.models import checkpoint
+from train.machine.mixed_precision import compute_in, precision_for
+from train.machine.processes import Processes, synchronize_norms
 from train.models.pixels import PixelScale
 from train.models.training_output import TrainingOutput
 from train.models.weights import load_weights
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
+from train.training.batches.loader import TrainingBatch, TrainingImages
 from train.training.dynamic_training import Controller
 from train.training.meters import EpochMeans
-from train.training.objective import Measured, Objective, share_right
+from train.training.objective import Measured, Objective, accuracy
 from train.training.optimisers import (
     build_centre_optimiser,
     build_optimiser,
@@ -38,7 +36,7 @@ from train.training.optimisers import (
 logger = logging.getLogger(__name__)
 
 _LOOK_EVERY = 50
-"""Steps between two looks at the loss: each look waits for the device."""
+"""Steps between two checks of the loss: each check waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,8 @@ class EpochReport:
 class Trainer:
     """Trains the networks of one recipe.
 
-    A resumed run needs the networks, objective and optimisers, the controller of dynamic training and the number
-    of finished epochs: batches, augmentation and dropout follow from seed and epoch.
+    The state of a run is that of networks, objective, optimisers and controller, and the number of finished epochs:
+    batches, augmentation and dropout depend only on seed and epoch, so a resumed run equals one that was not stopped.
     """
 
     def __init__(
@@ -78,7 +76,8 @@ class Trainer:
         compiles: bool = False,
     ) -> None:
         device = processes.device
-        self.networks = tuple(_placed(with_common_norms(network, processes), device) for network in networks)
+        self.input_ = input_
+        self.networks = tuple(_placed(synchronize_norms(network, processes), device) for network in networks)
         self.finished_epochs = 0
         self._recipe = recipe
         self._images = images
@@ -97,45 +96,42 @@ class Trainer:
         """Train until the recipe's last epoch, calling `after_epoch` at the end of each.
 
         Raises:
-            TrainingError: the loss is no longer a number, or memory is full.
+            TrainingError: the loss is no longer a number.
         """
-        with explain_full_memory(self._processes.device, batch_size=self._recipe.batches.size):
-            while self.finished_epochs < self._recipe.schedule.epochs:
-                report = self._epoch(self.finished_epochs)
-                self.finished_epochs += 1
-                after_epoch(report)
+        while self.finished_epochs < self._recipe.schedule.epochs:
+            report = self._epoch(self.finished_epochs)
+            self.finished_epochs += 1
+            after_epoch(report)
 
-    def save(self, path: Path) -> None:
-        """Write what `resume` needs, atomically."""
-        checkpoint.save({"recipe": self._recipe.name, "seed": self._seed, **self._state()}, path)
-
-    def resume(self, path: Path) -> None:
-        """Go on where `save` was called.
-
-        Raises:
-            TrainingError: the state is that of another recipe or seed.
-        """
-        state = checkpoint.read(path)
-        found = (state.get("recipe"), state.get("seed"))
-        if found != (self._recipe.name, self._seed):
-            raise TrainingError(f"{path} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
-        for network, weights in zip(self.networks, state["networks"], strict=True):
-            load_weights(network, weights, source=path)
-        self._objective.load_state_dict(state["objective"])
-        for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
-            optimiser.load_state_dict(content)
-        if self._controller is not None:
-            self._controller.restore(state["controller"])
-        self.finished_epochs = state["finished_epochs"]
-
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to continue from here: tensors and plain values."""
         return {
+            "recipe": self._recipe.name,
+            "seed": self._seed,
             "finished_epochs": self.finished_epochs,
             "networks": [network.state_dict() for network in self.networks],
             "objective": self._objective.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers()],
             "controller": None if self._controller is None else self._controller.state(),
         }
+
+    def restore(self, state: dict[str, Any], *, source: Path) -> None:
+        """Continue where `state` was called. source: the file that held it, for messages.
+
+        Raises:
+            TrainingError: the state is that of another recipe or seed.
+        """
+        found = (state.get("recipe"), state.get("seed"))
+        if found != (self._recipe.name, self._seed):
+            raise TrainingError(f"{source} is of recipe {found[0]} with seed {found[1]}, not {self._recipe.name}")
+        for network, weights in zip(self.networks, state["networks"], strict=True):
+            load_weights(network, weights, source=source)
+        self._objective.load_state_dict(state["objective"])
+        for optimiser, content in zip(self._optimisers(), state["optimisers"], strict=True):
+            optimiser.load_state_dict(content)
+        if self._controller is not None:
+            self._controller.restore(state["controller"])
+        self.finished_epochs = state["finished_epochs"]
 
     def _optimisers(self) -> list[torch.optim.Optimizer]:
         return [self._optimiser, *([] if self._centre_optimiser is None else [self._centre_optimiser])]
@@ -167,22 +163,22 @@ class Trainer:
         if controller is None:
             length, batches = self._images.epoch(epoch, seed=self._seed)
         else:
-            length, batches = self._images.steered_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
+            length, batches = self._images.dynamic_epoch(epoch, seed=self._seed, phase=lambda: controller.phase)
         label = f"epoch {epoch + 1}/{self._recipe.schedule.epochs}"
-        is_silent = None if self._processes.is_first else True  # None: silent where nobody looks
+        is_silent = None if self._processes.is_first else True  # None: silent if not in a terminal
         return tqdm(batches, total=length, desc=label, unit="batch", leave=False, disable=is_silent)
 
-    def _step(self, batch: Batch, epoch: int) -> Measured:
-        """One update. Returns what it measured, without gradients."""
+    def _step(self, batch: TrainingBatch, epoch: int) -> Measured:
+        """One update. Returns its loss, accuracy and the parts of the loss, without gradients."""
         if self._compiles:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with mixed(self._processes.device, self._dtype):
+        with compute_in(self._processes.device, self._dtype):
             pixels = self._scale(batch.images)
             outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]
         measured = self._objective.measure(outputs, batch.labels)
         total = self._objective.total(measured, with_triplet=self._takes_triplets(measured, epoch))
         self._update(total)
-        right = share_right(outputs[0].logits[0].detach(), batch.labels)
+        right = accuracy(outputs[0].logits[0].detach(), batch.labels)
         loss = total.detach() / len(self.networks)
         return {"loss": loss, "accuracy": right, **{name: value.detach() for name, value in measured.items()}}
 
@@ -192,12 +188,12 @@ class Trainer:
         total.backward()  # type: ignore[no-untyped-call]
         for network in self.networks:
             self._processes.average_gradients(network)
-        self._objective.free_centres()
+        self._objective.unscale_centre_gradients()
         for optimiser in self._optimisers():
             optimiser.step()
 
     def _takes_triplets(self, measured: Measured, epoch: int) -> bool:
-        """Whether this step counts triplets. Dynamic training waits for the device here, as its rule demands."""
+        """Whether this step counts triplets. Dynamic training needs the losses, so it waits for the device."""
         if epoch < self._recipe.losses.triplet_from_epoch:
             return False
         if self._controller is None:
@@ -206,7 +202,7 @@ class Trainer:
         return self._controller.observe(*self._processes.mean(both).tolist()) == "both"
 
     def _let_learn(self, *, only_classifier: bool) -> None:
-        """Let all layers learn, or only the classifiers; frozen norms keep their running statistics."""
+        """Train all layers, or only the classifiers; the norms of frozen layers keep their running statistics."""
         for network in self.networks:
             _let_learn(network, only_classifier=only_classifier)
 
@@ -216,7 +212,7 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _compiled(network: nn.Module, device: torch.device) -> nn.Module:
-    """On a GPU also recorded as a CUDA graph: a small network waits for the launches of its kernels otherwise."""
+    """On a GPU also recorded as a CUDA graph, because a small network is limited by the launches of its kernels."""
     mode = "reduce-overhead" if device.type == "cuda" else "default"
     return cast(nn.Module, torch.compile(network, mode=mode))
 

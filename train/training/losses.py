@@ -1,4 +1,4 @@
-"""The losses of the four papers, each a mean over the batch, and how those of several branches become one."""
+"""The losses of the four papers, each a mean over the batch, and their combination over branches."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -36,8 +36,8 @@ def batch_hard_triplet(embeddings: Tensor, labels: Tensor, *, margin: float | No
 def pairwise_distances(embeddings: Tensor) -> Tensor:
     """Euclidean distance of every pair, (N, N), in float32 at least; at zero its gradient is zero.
 
-    From the differences: a^2 + b^2 - 2ab would lose small distances between long embeddings, all the more where a GPU
-    multiplies matrices in TF32.
+    Computed from differences: a^2 + b^2 - 2ab is inexact for small distances between long embeddings, even more so
+    where a GPU multiplies matrices in TF32.
     """
     rows = embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings
     return torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
@@ -46,8 +46,8 @@ def pairwise_distances(embeddings: Tensor) -> Tensor:
 class CentreLoss(nn.Module):
     """Mean squared distance of an embedding to the centre of its class.
 
-    learned: the centres are parameters. Their gradient carries the loss's weight in the objective; divide by it before
-    their optimiser's step, as the bag of tricks does, or they hardly move. Otherwise they are random points that stay.
+    learned: the centres are parameters. Their gradient includes the loss's weight in the objective; divide by it before
+    their optimiser's step, as the bag of tricks does, or they hardly move. Otherwise they are fixed random points.
     Source: Wen et al., ECCV 2016, eq. (2); Luo et al., CVPRW 2019, section 3.6.
     Differs: the mean over the batch, as in all re-identification code; Wen et al. take half the sum.
     """
@@ -87,14 +87,14 @@ def weighted_attribute_loss(logits: Tensor, targets: Tensor, *, positive_ratios:
     return functional.binary_cross_entropy_with_logits(logits, targets.to(logits), weights)
 
 
-def over_branches(losses: Sequence[Tensor], *, rule: Literal["mean", "sum"]) -> Tensor:
+def combine_branches(losses: Sequence[Tensor], *, rule: Literal["mean", "sum"]) -> Tensor:
     """One loss from the same loss of several branches: their mean, as in public code, or the papers' plain sum."""
     stacked = torch.stack(list(losses))
     return stacked.mean() if rule == "mean" else stacked.sum()
 
 
-def mutual_losses(logits: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """What each network pays for differing from its peers: the mean over them of KL(peer || own).
+def mutual_learning_losses(logits: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The mutual learning loss of each network: the mean over its peers of KL(peer || own).
 
     logits: one (N, C) tensor for each of two or more networks, on the same images. A peer is a fixed teacher: no
     gradient reaches it. Returns one scalar per network, each the mean over the batch.

@@ -1,4 +1,4 @@
-"""Sums over an epoch that stay on the device, so that no step waits for its figures."""
+"""Means over an epoch, summed on the device, so that no step waits for its figures."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ class EpochMeans:
         self._latest = torch.zeros(())
 
     def add(self, figures: dict[str, Tensor], *, images: int) -> None:
-        """Count the figures of one step, the same ones each time; `images` is the share of this process."""
+        """Add the figures of one step, always the same names. images: this process's share of the batch."""
         self._names = tuple(figures)
         self._latest = torch.stack([value.float() for value in figures.values()])
         weighted = self._latest.double() * images

@@ -1,4 +1,4 @@
-"""What training makes small: the losses of a recipe, over branches, networks and processes."""
+"""The quantity that training minimises: the losses of a recipe, over branches, networks and processes."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from train.models.training_output import TrainingOutput
-from train.recipe import Losses, Recipe
+from train.recipes.recipe import Losses, Recipe
 from train.training.losses import (
     CentreLoss,
     batch_hard_triplet,
+    combine_branches,
     entropy,
     label_smoothed_cross_entropy,
-    mutual_losses,
-    over_branches,
+    mutual_learning_losses,
     weighted_attribute_loss,
 )
 
@@ -29,9 +29,9 @@ Measured = dict[str, Tensor]
 
 
 class Objective(nn.Module):
-    """The weighted losses of a recipe. Class centres, where it has them, are this module's parameters.
+    """The weighted losses of a recipe. Class centres, if it has them, are this module's parameters.
 
-    lengths: those of a network's embeddings. Triplets and centres see the batch of all processes, so their loss is that
+    lengths: of a network's embeddings. Triplets and centres see the batch of all processes, so their losses are those
     of the whole batch.
     """
 
@@ -57,24 +57,24 @@ class Objective(nn.Module):
         )
 
     def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
-        """The losses of a batch. outputs: one per network. labels: see `train.data.loader.Batch`."""
+        """The losses of a batch. outputs: one per network. labels: see `TrainingBatch` of the loader."""
         exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
         own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
         measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}
         if self._losses.mutual_weight:
-            measured["mutual"] = torch.stack(mutual_losses([output.logits[0] for output in exact])).mean()
+            measured["mutual"] = torch.stack(mutual_learning_losses([output.logits[0] for output in exact])).mean()
         return measured
 
     def total(self, measured: Measured, *, with_triplet: bool) -> Tensor:
-        """What the step makes small. with_triplet: whether triplets count."""
+        """The loss that the step minimises. with_triplet: whether the triplet loss counts."""
         counted = [name for name in measured if with_triplet or name != "triplet"]
         mean = torch.stack([self._weights[name] * measured[name] for name in counted]).sum()
-        return mean * self._networks  # each network has all of its own loss
+        return mean * self._networks  # each network gets its full loss, not a share of the mean
 
-    def free_centres(self) -> None:
-        """Take what the objective multiplies each centre loss by off the gradients of its centres.
+    def unscale_centre_gradients(self) -> None:
+        """Divide the centres' gradients by the centre loss's weight, so that their learning rate does not depend on it.
 
-        They have an optimiser and a rate of their own, which means the same in a network of any number of branches.
+        They have their own optimiser. The weight includes the mean over branches.
         """
         is_mean = self._losses.over_branches == "mean"
         for network in cast(Sequence[nn.ModuleList], self.centres):
@@ -84,16 +84,16 @@ class Objective(nn.Module):
                     centre.grad /= share
 
     def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
-        """The losses of one network alone."""
+        """The losses of one network."""
         losses, rule = self._losses, self._losses.over_branches
-        measured = {"classifier": over_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}
+        measured = {"classifier": combine_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}
         if losses.entropy_weight:
-            measured["entropy"] = over_branches([entropy(rows) for rows in output.logits], rule=rule)
+            measured["entropy"] = combine_branches([entropy(rows) for rows in output.logits], rule=rule)
         if not (losses.triplet_weight or losses.centre_weight):
             return measured
         embeddings, all_labels = [self._gather(rows) for rows in output.embeddings], self._gather(labels)
         if losses.triplet_weight:
-            measured["triplet"] = over_branches(
+            measured["triplet"] = combine_branches(
                 [
                     batch_hard_triplet(rows, all_labels, margin=losses.triplet_margin)
                     for rows in self._mined(embeddings)
@@ -103,11 +103,11 @@ class Objective(nn.Module):
         if losses.centre_weight:
             centres = cast(nn.ModuleList, self.centres[number])
             distances = [centre(rows, all_labels) for centre, rows in zip(centres, embeddings, strict=True)]
-            measured["centre"] = over_branches(distances, rule=rule)
+            measured["centre"] = combine_branches(distances, rule=rule)
         return measured
 
     def _mined(self, embeddings: Sequence[Tensor]) -> Sequence[Tensor]:
-        """The embeddings among which triplets are found."""
+        """The embeddings on which triplets are measured."""
         if self._losses.triplet_on == "concatenation":
             embeddings = [torch.cat(list(embeddings), dim=1)]
         if self._losses.triplet_on_unit_length:
@@ -116,17 +116,17 @@ class Objective(nn.Module):
 
 
 def cross_entropy(losses: Losses) -> Classify:
-    """The classifiers' loss where every image is of one class."""
+    """The classifiers' loss for images of one class each."""
     return partial(label_smoothed_cross_entropy, smoothing=losses.label_smoothing)
 
 
 def attribute_entropy(positive_ratios: Tensor) -> Classify:
-    """The classifiers' loss where every image has attributes or not. positive_ratios: (A,), on the training images."""
+    """The classifiers' loss for images with yes-or-no attributes. positive_ratios: (A,), on the training images."""
     return partial(weighted_attribute_loss, positive_ratios=positive_ratios)
 
 
-def share_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """The share of classes, or of attributes, that the logits get right."""
+def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
+    """The share of classes, or of attributes, that the logits predict correctly."""
     right = logits.argmax(dim=1) == labels if labels.ndim == 1 else (logits > 0) == (labels > 0)
     return right.float().mean()
 

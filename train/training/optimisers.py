@@ -1,4 +1,4 @@
-"""From a recipe's update rule to PyTorch's optimisers."""
+"""A recipe's update rule and learning rates, as PyTorch's optimisers."""
 
 import math
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from train.recipe import Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Losses, Optimiser, Recipe, Schedule
 
-Group = dict[str, Any]
+ParameterGroup = dict[str, Any]
 
 
 def build_optimiser(networks: Sequence[nn.Module], settings: Optimiser) -> torch.optim.Optimizer:
-    """One optimiser for all networks; `set_rate` moves it."""
+    """One optimiser for all networks; `set_rate` changes its learning rate."""
     groups = [group for network in networks for group in _groups(network, settings)]
     if settings.name == "sgd":
         return torch.optim.SGD(
@@ -34,19 +34,19 @@ def build_optimiser(networks: Sequence[nn.Module], settings: Optimiser) -> torch
 
 
 def build_centre_optimiser(objective: nn.Module, losses: Losses) -> torch.optim.Optimizer | None:
-    """The optimiser of learned class centres, plain SGD at their own rate; None where there are none."""
+    """The optimiser of learned class centres, plain SGD at their own rate; None if there are none."""
     centres = list(objective.parameters())
     return torch.optim.SGD(centres, losses.centre_learning_rate) if centres else None
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Give every layer its share of the learning rate `rate`."""
+    """Set the learning rate of every layer to its multiple of `rate`."""
     for group in optimiser.param_groups:
         group["lr"] = rate * group["share"]
 
 
-def _groups(network: nn.Module, settings: Optimiser) -> list[Group]:
-    """share: a group's learning rate over that of the recipe."""
+def _groups(network: nn.Module, settings: Optimiser) -> list[ParameterGroup]:
+    """Parameters by learning rate. share: a group's learning rate divided by the recipe's."""
     if settings.new_layers_learning_rate is None:
         return [{"params": list(network.parameters()), "share": 1.0}]
     backbone = cast(tuple[str, ...], network.backbone_modules)
@@ -62,7 +62,7 @@ def learning_rate(recipe: Recipe, epoch: int) -> float:
 
 
 def _share(schedule: Schedule, epoch: int) -> float:
-    """What the highest learning rate is multiplied by during epoch `epoch`, counted from 0."""
+    """Factor on the highest learning rate during epoch `epoch`, counted from 0."""
     if epoch < schedule.warm_up_epochs:
         return _warm_up(schedule, epoch)
     if schedule.shape == "cosine":
@@ -71,7 +71,7 @@ def _share(schedule: Schedule, epoch: int) -> float:
 
 
 def _warm_up(schedule: Schedule, epoch: int) -> float:
-    """The epochs below the highest rate: epoch `warm_up_epochs`, counted from 0, is the first one at it."""
+    """Factor during warm-up; epoch `warm_up_epochs`, counted from 0, is the first at the highest rate."""
     if schedule.warm_up_from is None:
         return (epoch + 1) / (schedule.warm_up_epochs + 1)
     return schedule.warm_up_from + (1 - schedule.warm_up_from) * epoch / schedule.warm_up_epochs

@@ -1,4 +1,4 @@
-"""The folder that a run leaves: settings, log, curves, the state to go on from, checkpoints and scores."""
+"""The folder of a run: settings, log, curves, the state to resume from, checkpoints and scores."""
 
 import json
 import logging
@@ -18,15 +18,18 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import hash_file
 from edge_runtime.contract.provenance import read_commit, read_cpu_name
 from edge_runtime.contract.script import replace_file
+from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
 
-Row = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+LogRow = Mapping[str, Any]
 _OPTIONS = {"recipe.schedule.epochs": "--epochs", "recipe.batches.size": "--batch"}
 
 
 class RunFolder:
-    """One run on disk. Everything in it is replaced as a whole, so a stop leaves no half-written file."""
+    """One run on disk. Files are replaced as a whole, so that a stopped process leaves none half written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,23 +42,23 @@ class RunFolder:
 
     @property
     def is_begun(self) -> bool:
-        """Whether it holds a run that can go on."""
+        """Whether it holds a run that can be resumed."""
         return self.resume_path.exists()
 
     def model_path(self, number: int) -> Path:
-        """Where network `number`, counted from 0, goes when it is finished."""
+        """Path of the checkpoint of network `number`, counted from 0."""
         return self.path / ("model.pth" if number == 0 else f"model_{number + 1}.pth")
 
     def prepare(self, *, resumes: bool) -> None:
-        """Make the folder, or check that there is something to go on with.
+        """Make the folder, or check that it holds a run to resume.
 
         Raises:
-            ConfigError: it holds another run, or none to go on with, or it cannot be made.
+            ConfigError: it holds a run already, or none to resume, or it cannot be made.
         """
         missing = [path for path in (self.resume_path, self._settings) if not path.exists()]
         if self.is_begun and not resumes:
             raise ConfigError(
-                f"{self.path} holds a run already; add --resume to go on with it, or choose another --output"
+                f"{self.path} holds a run already; add --resume to continue it, or choose another --output"
             )
         if resumes and missing:
             raise ConfigError(f"there is nothing to resume: expected {missing[0]}")
@@ -65,7 +68,7 @@ class RunFolder:
             raise ConfigError(f"cannot make the folder {self.path}: {error.strerror}; give another --output") from error
 
     def check_resumed(self, recipe: Recipe, *, weights: Path | None, processes: Processes) -> None:
-        """Refuse to go on in another way than the run was started.
+        """Check that a run is resumed with the options that it was started with.
 
         Raises:
             ConfigError: recipe, weights or number of processes differ; the first difference is named.
@@ -73,11 +76,11 @@ class RunFolder:
         started = json.loads(self._settings.read_text())
         asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
         differences = list(_differences({key: started[key] for key in asked}, asked))
-        # An option changes several settings; the one that bears its name says most.
+        # An option changes several settings; report the one that is named after it first.
         for name, was, now in sorted(differences, key=lambda difference: difference[0] not in _OPTIONS):
             raise ConfigError(
                 f"the run in {self.path} was started with {_OPTIONS.get(name, name)} {was}, not {now}; "
-                "go on with the same options, or start anew with another --output"
+                "continue with the same options, or start again with another --output"
             )
         if weights is not None and hash_file(weights) != started["weights"]:
             advice = "leave --weights out" if started["weights"] is None else "give the file that it was started from"
@@ -87,10 +90,8 @@ class RunFolder:
         """Whether the run in it was started from a checkpoint."""
         return json.loads(self._settings.read_text())["weights"] is not None
 
-    def write_settings(
-        self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes, precision: torch.dtype
-    ) -> None:
-        """Write down all that decides what comes out."""
+    def write_settings(self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes) -> None:
+        """Write down everything that the result depends on."""
         device = processes.device
         settings = {
             "recipe": asdict(recipe),
@@ -103,17 +104,17 @@ class RunFolder:
             "opencv": cv2.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else read_cpu_name(),
             "processes": processes.count,
-            "precision": str(precision).removeprefix("torch."),
+            "precision": str(precision_for(device)).removeprefix("torch."),
             "cpu_threads": torch.get_num_threads(),
         }
         replace_file(self._settings, json.dumps(settings, indent=2) + "\n")
 
     def trim_log(self, *, finished_epochs: int) -> None:
-        """Leave one line per finished epoch: a stop may have left one that was not saved, or half a line."""
+        """Keep one line per finished epoch, without what a stopped process left of an unsaved one."""
         lines = self._log.read_text().splitlines(keepends=True) if self._log.exists() else []
         replace_file(self._log, "".join(lines[:finished_epochs]))
 
-    def append(self, row: Row) -> None:
+    def append(self, row: LogRow) -> None:
         """Add a line to the log."""
         with self._log.open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -141,13 +142,10 @@ def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any,
         yield name, was, now
 
 
-logger = logging.getLogger(__name__)
-
-
 class EventLog:
     """Writes TensorBoard's event files into a folder; without the package tensorboard it does nothing.
 
-    finished_epochs: what an earlier, stopped run wrote of later epochs is to be left out.
+    finished_epochs: events that a stopped run wrote of later epochs are purged.
     """
 
     def __init__(self, folder: Path, *, finished_epochs: int) -> None:
@@ -160,7 +158,7 @@ class EventLog:
         self._writer = SummaryWriter(str(folder), purge_step=finished_epochs + 1)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Add the numbers of one line of the log, also those of its nested parts."""
+        """Add the numbers of one line of the log, nested ones included."""
         if self._writer is None:
             return
         for name, value in _numbers(row).items():
@@ -197,7 +195,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
 
 def read_curves(log: Path) -> dict[str, Curves]:
-    """A run's curves by panel and name; a panel that has none is left out. log: JSON lines, one per epoch."""
+    """A run's curves by panel and name; a panel without curves is left out. log: JSON lines, one per epoch."""
     rows = list({row["epoch"]: row for row in map(json.loads, log.read_text().splitlines())}.values())
     panels = {
         "loss": {"total": _curve(rows, "loss"), **_nested(rows, "losses")},
@@ -219,11 +217,11 @@ def _draw(axis: Any, title: str, curves: Curves) -> None:
         axis.legend(fontsize="small")
 
 
-def _curve(rows: Sequence[Row], key: str) -> list[tuple[int, float]]:
+def _curve(rows: Sequence[LogRow], key: str) -> list[tuple[int, float]]:
     return [(row["epoch"], row[key]) for row in rows]
 
 
-def _nested(rows: Sequence[Row], key: str) -> Curves:
+def _nested(rows: Sequence[LogRow], key: str) -> Curves:
     """The figures under `key` by name, of the epochs that have them."""
     curves: Curves = {}
     for row in rows:

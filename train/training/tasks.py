@@ -1,4 +1,4 @@
-"""What a run trains for: the images it learns from, the loss of its classifiers, and how its networks are scored."""
+"""The three tasks: training images, the loss of the classifiers, and how networks are scored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,10 +14,10 @@ from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Part
 from train.datasets.images import ImageFiles, load_images
 from train.datasets.samples import AttributeData, ClassificationData, LabelledImages, ReidData
-from train.machine.mixed_precision import whole_float32
+from train.machine.mixed_precision import without_tf32
 from train.machine.processes import Processes
 from train.models.pixels import PixelScale, describe_raw_with
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
 from train.scoring.attributes import AttributeScores, score_attributes
 from train.scoring.scoring import Member, evidence, retrieve_on
 from train.training.objective import Classify, attribute_entropy, cross_entropy
@@ -29,7 +29,7 @@ Networks = Sequence[nn.Module]
 
 
 @dataclass(frozen=True)
-class Scores:
+class TaskScores:
     """Figures by name, as shares of 1; evidence: those of re-identification with intervals, as manifests hold them."""
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -37,35 +37,39 @@ class Scores:
 
 
 class Task(Protocol):
-    """One data set and what is asked of it. classes: the outputs of a classifier."""
+    """One data set and what is learned from it."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the data set."""
 
     @property
-    def terms(self) -> str: ...
+    def terms(self) -> str:
+        """On which the data set may be used."""
 
     @property
-    def classes(self) -> int: ...
+    def classes(self) -> int:
+        """Outputs of a classifier."""
 
     @property
-    def train(self) -> LabelledImages: ...
+    def train(self) -> LabelledImages:
+        """The training images."""
 
     def classify(self) -> Classify:
         """The loss of one classifier."""
 
     def check_test_images(self) -> None:
-        """Decode them once: finding a broken one only when the training is over would cost the run.
+        """Decode them once before training: a broken image found after it would cost the run its scores.
 
         Raises:
-            DataError: an image cannot be decoded, or what the recipe scores is not there.
+            DataError: an image cannot be decoded, or the images that the recipe scores are missing.
         """
 
-    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> Scores:
+    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """Score networks, several as one, on the test images; the networks are then in eval mode."""
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
-        """Figures on the validation images, the first one decides which epoch is best; empty without such images."""
+        """Figures on the validation images, of which the first chooses the best epoch; empty without such images."""
 
 
 class Reid:
@@ -91,14 +95,14 @@ class Reid:
             )
         load_images(test.query + test.ranked_gallery + test.multi_query, height_px=8, width_px=4)
 
-    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> Scores:
+    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """See `Task`."""
         evaluation = self._recipe.evaluation
         members = [_member(network, input_, processes=processes) for network in networks]
         result = retrieve_on(members, self._test, evaluation=evaluation)
         figures = {f"rank{k}": result.rank(k) for k in _RANKS}
         figures |= {"mean_ap": result.mean_ap, "mean_inp": result.mean_inp}
-        return Scores(figures, evidence(result, self._test, evaluation=evaluation, networks=len(networks)))
+        return TaskScores(figures, evidence(result, self._test, evaluation=evaluation, networks=len(networks)))
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
         """See `Task`."""
@@ -106,7 +110,7 @@ class Reid:
 
 
 class Classification:
-    """Images of one class each; the figure is the share of test images whose first guess is wrong."""
+    """Images of one class each; the score is the share of test images whose likeliest class is wrong (top-1 error)."""
 
     def __init__(self, data: ClassificationData, recipe: Recipe) -> None:
         self.name, self.terms = data.name, data.terms
@@ -123,10 +127,10 @@ class Classification:
         """See `Task`."""
         _decode(self._test)
 
-    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> Scores:
+    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """See `Task`."""
         chances = _predict(networks, self._test, input_, processes=processes, activate=_softmax)
-        return Scores({"top1_error": float((chances.argmax(axis=1) != self._test.labels).mean())})
+        return TaskScores({"top1_error": float((chances.argmax(axis=1) != self._test.labels).mean())})
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
         """See `Task`."""
@@ -134,7 +138,7 @@ class Classification:
 
 
 class Attributes:
-    """People with yes-or-no attributes; an attribute is predicted where its chance is above one half."""
+    """People with yes-or-no attributes; an attribute is predicted if its probability is above one half."""
 
     def __init__(self, data: AttributeData) -> None:
         self.name, self.terms = data.name, data.terms
@@ -151,9 +155,9 @@ class Attributes:
         for images in (self._data.validation, self._data.test):
             _decode(images)
 
-    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> Scores:
+    def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """See `Task`."""
-        return Scores(asdict(self._scores(networks, self._data.test, input_, processes)))
+        return TaskScores(asdict(self._scores(networks, self._data.test, input_, processes)))
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
         """See `Task`."""
@@ -167,7 +171,7 @@ class Attributes:
 
 
 def _member(network: nn.Module, input_: Input, *, processes: Processes) -> Member:
-    describe = processes.together(describe_raw_with(network, input_, device=processes.device))
+    describe = processes.divide_among_all(describe_raw_with(network, input_, device=processes.device))
     parts = tuple(Part(name=name, length=length) for name, length in cast(Any, network).descriptor_parts)
     return Member(describe, input_, Descriptor(length=sum(part.length for part in parts), parts=parts))
 
@@ -183,7 +187,7 @@ def _predict(
     """The mean of what the networks predict for each image, (N, classes)."""
     for network in networks:
         network.eval()
-    predict = processes.together(_predictor(networks, input_, device=processes.device, activate=activate))
+    predict = processes.divide_among_all(_predictor(networks, input_, device=processes.device, activate=activate))
     size = {"height_px": input_.height_px, "width_px": input_.width_px}
     chunks = (np.arange(start, min(start + _CHUNK, len(images))) for start in range(0, len(images), _CHUNK))
     return np.concatenate([predict(images.images.read(chunk, **size, rule=input_.resize)) for chunk in chunks])
@@ -195,7 +199,7 @@ def _predictor(
     scale = PixelScale(input_, device)
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        with torch.inference_mode(), whole_float32():
+        with torch.inference_mode(), without_tf32():
             pixels = scale(torch.from_numpy(images).to(device).permute(0, 3, 1, 2))  # (N, 3, H, W)
             chances = [activate(cast(Any, network).classifier(network(pixels))) for network in networks]
             return cast(NDArray[np.float32], torch.stack(chances).mean(dim=0).cpu().numpy())  # (N, classes)

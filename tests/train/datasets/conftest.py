@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from train.datasets.published import PUBLISHED
+from train.datasets.catalog import DATA_SETS
 
 Shrink = Callable[..., None]
 
@@ -15,6 +15,6 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> Shrink:
     """Let a data set be complete with these counts for one test: `shrink("viper", {"training images": 4})`."""
 
     def change(name: str, counts: dict[str, int]) -> None:
-        monkeypatch.setitem(PUBLISHED, name, replace(PUBLISHED[name], counts=counts))
+        monkeypatch.setitem(DATA_SETS, name, replace(DATA_SETS[name], counts=counts))
 
     return change

@@ -1,14 +1,22 @@
 """One door to all data sets: each by its name, complete, or an error that says what is missing and who has it."""
 
+import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from edge_runtime.contract.errors import DataError
 from tests.support.market_folder import write_market_folder
-from train.datasets import catalog as datasets
-from train.datasets.catalog import open_attributes, open_classification, open_data, open_folder
-from train.datasets.published import PUBLISHED
+from train.datasets.catalog import (
+    DATA_SETS,
+    known_data_sets,
+    open_attributes,
+    open_classification,
+    open_data,
+    open_folder,
+)
+from train.datasets.data_set import DataSet, Kind
 
 
 @pytest.fixture
@@ -45,24 +53,24 @@ def test_a_folder_gives_its_data_set_a_name_that_a_manifest_takes(folder: Path) 
     assert open_data("folder", own).name == "my_people_2"
 
 
-@pytest.mark.parametrize("name", datasets._REID)
+@pytest.mark.parametrize("name", known_data_sets("re-identification"))
 def test_a_missing_data_set_says_who_has_it(tmp_path: Path, name: str) -> None:
     """Nothing is downloaded: the error names the publication."""
-    with pytest.raises(DataError, match=r"is to be had from its authors: .*\d{4}") as caught:
+    with pytest.raises(DataError, match=r"is available from its authors: .*\d{4}") as caught:
         open_data(name, tmp_path)
     assert str(tmp_path) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "imagenet"])
+@pytest.mark.parametrize("name", known_data_sets("classification"))
 def test_missing_classes_say_who_has_them(tmp_path: Path, name: str) -> None:
     """The same for images of classes."""
-    with pytest.raises(DataError, match=r"expected .*train.*is to be had from its authors"):
+    with pytest.raises(DataError, match=r"expected .*train.*is available from its authors"):
         open_classification(name, tmp_path)
 
 
 def test_missing_attributes_say_who_has_them(tmp_path: Path) -> None:
     """The same for PA-100K."""
-    with pytest.raises(DataError, match=r"annotation\.mat, which is missing.*is to be had from its authors"):
+    with pytest.raises(DataError, match=r"annotation\.mat, which is missing.*is available from its authors"):
         open_attributes("pa100k", tmp_path)
 
 
@@ -83,9 +91,24 @@ def test_a_split_that_does_not_exist_is_refused(tmp_path: Path, name: str, split
         open_data(name, tmp_path, split=split)
 
 
-def test_every_data_set_states_its_terms() -> None:
-    """They travel with the weights."""
-    assert all(published.terms.startswith(published.title.split(" (")[0][:4]) for published in PUBLISHED.values())
+@pytest.mark.parametrize("row", DATA_SETS.values(), ids=lambda row: row.name)
+def test_every_row_is_complete(row: DataSet) -> None:
+    """Title, paper and year, terms that name the data set, counts and splits; a union has those of its members."""
+    assert re.fullmatch(r"[a-z0-9_]+", row.name)  # it becomes a part of model ids
+    assert row.kind in get_args(Kind)
+    assert row.title
+    assert row.terms
+    assert row.splits >= 1
+    if row.name != "mix4":
+        assert re.search(r"\d{4}", row.paper)
+        assert row.terms.startswith(row.title.split(" (")[0][:4])
+        assert row.counts["training images"] > 0
+
+
+def test_no_two_data_sets_claim_one_archive() -> None:
+    """Else the folder's name would not say which one it is."""
+    folders = [folder for row in DATA_SETS.values() for folder in row.archive_folders]
+    assert len(folders) == len(set(folders))
 
 
 @pytest.mark.shared_data

@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.matlab import open_matlab73, read_matlab, texts
+from train.datasets.matlab import open_matlab73, read_matlab, read_texts
 
 
 def test_no_library_is_loaded_before_it_is_needed() -> None:
@@ -35,7 +35,7 @@ def test_a_column_of_cells_is_a_list_of_texts(tmp_path: Path) -> None:
     cells = np.empty((2, 1), object)
     cells[:, 0] = ["one.png", "two.png"]
     savemat(tmp_path / "a.mat", {"files": cells})
-    assert texts(read_matlab(tmp_path / "a.mat")["files"]) == ["one.png", "two.png"]
+    assert read_texts(read_matlab(tmp_path / "a.mat")["files"]) == ["one.png", "two.png"]
 
 
 @pytest.mark.parametrize("length", [0, 20, 56, 150, 600])

@@ -11,7 +11,7 @@ from tests.train.datasets.test_msmt17 import COUNTS as MSMT17_COUNTS
 from tests.train.datasets.test_msmt17 import write_msmt17
 from train.datasets.catalog import open_data
 from train.datasets.samples import ReidData, Sample
-from train.datasets.union import join
+from train.datasets.union import join_data_sets
 
 
 def part(name: str, *, identities: tuple[int, ...]) -> ReidData:
@@ -26,7 +26,7 @@ def part(name: str, *, identities: tuple[int, ...]) -> ReidData:
 
 def test_identities_and_cameras_are_kept_apart() -> None:
     """Identity 1 of one set is not identity 1 of another, and neither is camera 1."""
-    joined = join("both", [part("a", identities=(1, 7)), part("b", identities=(1, 2))])
+    joined = join_data_sets("both", [part("a", identities=(1, 7)), part("b", identities=(1, 2))])
     assert joined.train_identities == (1, 7, 8, 9)
     assert [sample.camera_id for sample in joined.query] == [1, 1, 4, 4]
     assert {str(sample.path) for sample in joined.gallery if sample.identity > 7} == {"b"}
@@ -34,13 +34,13 @@ def test_identities_and_cameras_are_kept_apart() -> None:
 
 def test_junk_and_distractors_stay_what_they_are() -> None:
     """-1 takes no place in a ranking and 0 is never right, in the union too."""
-    joined = join("both", [part("a", identities=(-1, 0, 3)), part("b", identities=(-1, 0, 3))])
+    joined = join_data_sets("both", [part("a", identities=(-1, 0, 3)), part("b", identities=(-1, 0, 3))])
     assert sorted(sample.identity for sample in joined.gallery) == [-1, -1, 0, 0, 3, 6]
 
 
 def test_the_terms_of_all_members_hold() -> None:
     """They travel with the weights."""
-    joined = join("both", [part("a", identities=(1,)), part("b", identities=(1,))])
+    joined = join_data_sets("both", [part("a", identities=(1,)), part("b", identities=(1,))])
     assert joined.terms == "terms of a; terms of b"
 
 

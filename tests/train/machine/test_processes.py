@@ -30,7 +30,7 @@ def test_two_processes_train_as_one_with_the_whole_batch() -> None:
 
     With triplets, centres and mutual learning. Batch norms are left out: PyTorch has none over processes without GPUs.
     """
-    script = ROOT / "tests" / "train" / "train_together.py"
+    script = ROOT / "tests" / "support" / "train_together.py"
     alone = json.loads(output_of([sys.executable, script]))
     together = json.loads(output_of([*TORCHRUN, "2", script]))
     for ours, expected in zip(together["epochs"], alone["epochs"], strict=True):

@@ -68,7 +68,7 @@ def test_fine_tuning_keeps_a_fresh_classifier(tmp_path: Path) -> None:
     source = build("osnet_x0_25", classes=5)
     save({"state_dict": source.state_dict()}, tmp_path / "model.pth")
     network = build("osnet_x0_25", classes=9)
-    start_from(network, tmp_path / "model.pth")
+    start_from(network, tmp_path / "model.pth", architecture="osnet_x0_25")
     assert torch.equal(network.get_parameter("conv1.conv.weight"), source.get_parameter("conv1.conv.weight"))
     assert len(network.get_parameter("classifier.bias")) == 9
 
@@ -121,7 +121,7 @@ def test_fine_tuning_starts_from_a_public_program_s_file(tmp_path: Path, caplog:
     )
     network = build("plr_osnet", classes=4)
     with caplog.at_level("INFO"):
-        start_from(network, tmp_path / "p.pth")
+        start_from(network, tmp_path / "p.pth", architecture="plr_osnet")
     assert "not used of it: classifier (4 entries)" in caplog.text
     assert torch.equal(network.get_parameter("global_head.linear.weight"), public_state("plr_osnet")["fc2.weight"])
 
@@ -130,14 +130,18 @@ def test_training_starts_from_imagenet_weights(tmp_path: Path) -> None:
     """A backbone's file fills the backbone, a checkpoint of the same network all but the classifiers."""
     osnet, network = build("osnet_x0_25", classes=1000), build("plr_osnet_x0_25", classes=4)
     save(osnet.state_dict(), tmp_path / "imagenet.pth")
-    start_from(network, tmp_path / "imagenet.pth")
+    start_from(network, tmp_path / "imagenet.pth", architecture="plr_osnet_x0_25")
     assert torch.equal(network.get_parameter("conv1.conv.weight"), osnet.get_parameter("conv1.conv.weight"))
     save({"state_dict": network.state_dict()}, tmp_path / "ours.pth")
     other = build("plr_osnet_x0_25", classes=9)
-    start_from(other, tmp_path / "ours.pth")
+    start_from(other, tmp_path / "ours.pth", architecture="plr_osnet_x0_25")
     assert weights_sha256(other.state_dict()) == weights_sha256(network.state_dict())
     with pytest.raises(CheckpointError, match=r"ours\.pth belongs to another network"):
-        start_from(build("plr_osnet_without_global_x0_25", classes=9), tmp_path / "ours.pth")
+        start_from(
+            build("plr_osnet_without_global_x0_25", classes=9),
+            tmp_path / "ours.pth",
+            architecture="plr_osnet_without_global_x0_25",
+        )
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch import nn
 
 from tests.conftest import ROOT
 from train.models.catalog import build
-from train.models.complexity import Complexity, measure
+from train.models.complexity import Complexity, measure_complexity
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests" / "golden" / "complexity.json").read_text())
 OTHER = {row["model"]: row for row in GOLDEN["other"] if row.get("input") != [320, 160]}
@@ -20,7 +20,7 @@ FULL_CONVOLUTIONS = OTHER["osnet_x1_0 with plain 3x3 convolutions instead of Lit
 def test_complexity_is_that_of_table_6(row: dict[str, Any]) -> None:
     """All 16 Mult-Add figures of the OSNet paper, and parameters counted once."""
     name = f"osnet_x{row['width']}".replace(".", "_")
-    found = measure(build(name, classes=10), height_px=row["height"], width_px=row["width_px"])
+    found = measure_complexity(build(name, classes=10), height_px=row["height"], width_px=row["width_px"])
     assert found.parameters == row["params_test_time_counted_once"]
     assert found.mult_adds == row["mult_adds_torchreid_counter"]
     assert round(found.mult_adds / 1e6, 1) == row["paper_mult_adds_millions"]
@@ -29,14 +29,14 @@ def test_complexity_is_that_of_table_6(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["osnet_ibn_x1_0", "osnet_ain_x1_0"])
 def test_variants_cost_what_the_public_ones_do(name: str) -> None:
     """Instance norms change parameters a little and Mult-Adds not at all."""
-    found = measure(build(name, classes=10), height_px=256, width_px=128)
+    found = measure_complexity(build(name, classes=10), height_px=256, width_px=128)
     assert found.parameters == OTHER[name]["params_test_time"]
     assert round(found.mult_adds / 1e6, 1) == OTHER[name]["mult_adds_torchreid_counter_millions"]
 
 
 def test_a_larger_input_costs_what_the_supplement_says() -> None:
     """320 x 160 pixels: 1,529.3 million (supplement B)."""
-    found = measure(build("osnet_x1_0", classes=10), height_px=320, width_px=160)
+    found = measure_complexity(build("osnet_x1_0", classes=10), height_px=320, width_px=160)
     assert round(found.mult_adds / 1e6, 1) == 1529.3
 
 
@@ -45,7 +45,7 @@ def test_imagenet_figures_are_those_of_table_10(width: str) -> None:
     """The paper's Mult-Adds of table 10 are ours plus one operation per output of a norm."""
     row = OTHER[f"osnet_{width} ImageNet, 1000 classes"]
     network = build(f"osnet_{width}", classes=1000)
-    found = measure(network, height_px=224, width_px=224)
+    found = measure_complexity(network, height_px=224, width_px=224)
     assert sum(p.numel() for p in network.parameters()) == row["params_with_classifier"]
     assert round(row["params_with_classifier"] / 1e6, 1) == row["paper_params_millions"]
     assert round(found.mult_adds / 1e6, 1) == row["mult_adds_torchreid_counter_millions"]
@@ -54,7 +54,7 @@ def test_imagenet_figures_are_those_of_table_10(width: str) -> None:
 
 def test_full_convolutions_cost_what_section_3_says() -> None:
     """6.9 million parameters; the 3,384.9 million Mult-Adds count norms, and 0.7 million that we do not find."""
-    found = measure(build("osnet_x1_0_full_conv", classes=10), height_px=256, width_px=128)
+    found = measure_complexity(build("osnet_x1_0_full_conv", classes=10), height_px=256, width_px=128)
     assert found.parameters == FULL_CONVOLUTIONS["params_test_time"]
     assert round(found.parameters / 1e6, 1) == FULL_CONVOLUTIONS["paper_params_millions"]
     assert round(found.mult_adds / 1e6, 1) == FULL_CONVOLUTIONS["mult_adds_torchreid_counter_millions"]
@@ -95,14 +95,16 @@ def test_every_kind_of_step_is_counted_as_said() -> None:
     for _ in range(5):
         mult_adds += 4 + 1
     parameters = (4 * 2 * 9 + 4) + (4 + 4) + 1 + 4 * 3 + (4 * 5 + 5)
-    assert measure(_Everything(), height_px=6, width_px=5) == Complexity(parameters, mult_adds, norms, attention)
+    assert measure_complexity(_Everything(), height_px=6, width_px=5) == Complexity(
+        parameters, mult_adds, norms, attention
+    )
 
 
 def test_the_network_is_left_as_it_was() -> None:
     """Mode, running statistics and hooks."""
     network = _Everything().train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    measure(network, height_px=6, width_px=5)
+    measure_complexity(network, height_px=6, width_px=5)
     assert network.training
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     assert not any(module._forward_hooks for module in network.modules())

@@ -12,9 +12,9 @@ from torch import nn
 from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
 from train.models.catalog import build
-from train.models.complexity import measure
+from train.models.complexity import measure_complexity
 from train.models.mgn import MGN, MGNSingles
-from train.models.public_names import layout_of, load_public
+from train.models.public_names import find_layout, load_public
 
 SOURCE = Path("mgn.pth")
 
@@ -33,7 +33,7 @@ def on_meta(name: str, *, classes: int) -> nn.Module:
 def test_descriptors_equal_the_golden_ones() -> None:
     """Within 1e-4 of their standard deviation in float32: rounding of the reference itself is 5e-6."""
     network, state = build("mgn", classes=2), public_state("mgn_seathiefwang")
-    layout = layout_of(state)
+    layout = find_layout(state)
     assert layout is not None
     load_public(network, state, layout, source=SOURCE)
     expected = golden_features("mgn_seathiefwang_maxpool_384x128")
@@ -46,7 +46,7 @@ def test_descriptors_equal_the_golden_ones() -> None:
 def test_cost_is_the_golden_one() -> None:
     """Parameters and Mult-Adds at 384x128; classifiers in both forms of the softmax."""
     reduced, paper = golden("mgn ResNet-50, one"), golden("mgn as the paper words it")
-    found = measure(build("mgn", classes=2), height_px=384, width_px=128)
+    found = measure_complexity(build("mgn", classes=2), height_px=384, width_px=128)
     assert found.parameters == reduced["params_test_time"] == paper["params_test_time"]
     assert round(found.mult_adds / 1e6, 1) == reduced["mult_adds_conv_millions"]
     for name, row in (("mgn_reduced_softmax", reduced), ("mgn", paper)):

@@ -11,9 +11,9 @@ from torch import nn
 from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
 from train.models.catalog import build
-from train.models.complexity import measure
+from train.models.complexity import measure_complexity
 from train.models.plr_osnet import Attention
-from train.models.public_names import layout_of, load_public
+from train.models.public_names import find_layout, load_public
 from train.models.training_output import TrainingOutput
 from train.training.losses import batch_hard_triplet, label_smoothed_cross_entropy
 
@@ -22,7 +22,7 @@ SOURCE = Path("plr.pth")
 
 def golden_network(*, classes: int = 3, dtype: torch.dtype = torch.float32) -> nn.Module:
     network, state = build("plr_osnet", classes=classes).to(dtype), public_state("plr_osnet", dtype=dtype)
-    layout = layout_of(state)
+    layout = find_layout(state)
     assert layout is not None
     load_public(network, state, layout, source=SOURCE)
     return network.eval()
@@ -87,7 +87,7 @@ def test_cost_is_the_golden_one() -> None:
     rows = json.loads((GOLDEN / "complexity.json").read_text())["other"]
     golden = next(row for row in rows if row["model"].startswith("plr_osnet"))
     network = build("plr_osnet", classes=751)
-    found = measure(network, height_px=256, width_px=128)
+    found = measure_complexity(network, height_px=256, width_px=128)
     assert found.parameters == golden["params_test_time"]
     assert sum(parameter.numel() for parameter in network.parameters()) == golden["params_total"]
     assert round(found.mult_adds / 1e6, 1) == golden["mult_adds_torchreid_counter_millions"]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import public_shapes, public_state
 from train.models.catalog import build
-from train.models.public_names import LAYOUTS, layout_of, load_public, load_renamed
+from train.models.public_names import LAYOUTS, find_layout, load_public, load_renamed
 
 SOURCE = Path("public.pth")
 FILES = {
@@ -43,7 +43,7 @@ def test_each_entry_of_a_file_is_used_or_listed(name: str) -> None:
 def test_the_dead_half_of_pyramid_is_listed() -> None:
     """Every public Pyramid file holds a second set of reductions and classifiers that its program never calls."""
     state = numbered("pyramid_tencent_resnet101")
-    layout = layout_of(state)
+    layout = find_layout(state)
     assert layout is not None
     assert load_public(build("pyramid", classes=2), state, layout, source=SOURCE) == (
         "pyramid_fc_list0. (42 entries)",
@@ -55,7 +55,7 @@ def test_the_dead_half_of_pyramid_is_listed() -> None:
 def test_one_shared_reduction_becomes_eight() -> None:
     """ReID-MGN reduces all eight features with the same weights."""
     state = public_state("mgn_gnayuohz")
-    network, layout = build("mgn", classes=2), layout_of(state)
+    network, layout = build("mgn", classes=2), find_layout(state)
     assert layout is not None
     load_public(network, state, layout, source=SOURCE)
     for reduction in network.reductions:
@@ -76,7 +76,7 @@ def test_one_shared_reduction_becomes_eight() -> None:
 def test_another_network_refuses_the_file(architecture: str, message: str) -> None:
     """Whose file it is, what misses, what is unknown and what has another shape stand in one sentence."""
     state = numbered("plr_osnet")
-    layout = layout_of(state)
+    layout = find_layout(state)
     assert layout is not None
     with torch.device("meta"):
         network = build(architecture, classes=2)
@@ -88,8 +88,8 @@ def test_names_of_ours_are_no_public_layout() -> None:
     """Our own checkpoints, OSNet's public ones and torchvision's are loaded by their own ways."""
     for architecture in ("plr_osnet_x0_25", "mgn", "pyramid_r50", "osnet_x0_25"):
         with torch.device("meta"):
-            assert layout_of(build(architecture, classes=2).state_dict()) is None
-    assert layout_of(numbered("resnet50_torchvision")) is None
+            assert find_layout(build(architecture, classes=2).state_dict()) is None
+    assert find_layout(numbered("resnet50_torchvision")) is None
 
 
 def test_a_leftover_under_a_name_of_ours_is_refused() -> None:

@@ -11,8 +11,8 @@ from torch import nn
 
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_shapes, public_state
 from train.models.catalog import build
-from train.models.complexity import measure
-from train.models.public_names import layout_of, load_public
+from train.models.complexity import measure_complexity
+from train.models.public_names import find_layout, load_public
 from train.models.pyramid import Pyramid
 
 SOURCE = Path("pyramid.pth")
@@ -32,7 +32,7 @@ def on_meta(name: str, *, classes: int) -> nn.Module:
 def test_descriptors_equal_the_golden_ones() -> None:
     """Within 1e-4 of their standard deviation in float32: rounding of the reference itself is 5e-6."""
     network, state = build("pyramid", classes=2), public_state("pyramid_tencent_resnet101")
-    layout = layout_of(state)
+    layout = find_layout(state)
     assert layout is not None
     load_public(network, state, layout, source=SOURCE)
     expected = golden_features("pyramid_tencent_resnet101_384x128")
@@ -46,7 +46,7 @@ def test_descriptors_equal_the_golden_ones() -> None:
 def test_cost_is_the_golden_one(name: str, row: str) -> None:
     """Parameters and Mult-Adds at 384x128; the golden figure leaves out the 21 x 128 additions of a bias."""
     expected = golden(row)
-    found = measure(build(name, classes=2), height_px=384, width_px=128)
+    found = measure_complexity(build(name, classes=2), height_px=384, width_px=128)
     assert found.parameters == expected["params_test_time"]
     assert round((found.mult_adds - 21 * 128) / 1e6, 1) == expected["mult_adds_conv_millions"]
     classifiers = on_meta(name, classes=751).classifiers

@@ -9,7 +9,7 @@ from edge_runtime.contract.manifest import Input, Terms, write_manifest
 from export.to_onnx import main
 from train.models.catalog import build
 from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, save
-from train.models.stripes import check_stripes, fault_of_stripes
+from train.models.stripes import check_stripes, find_stripe_fault
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from train.models.stripes import check_stripes, fault_of_stripes
 )
 def test_a_height_is_right_where_all_stripes_are_equal(architecture: str, height_px: int, fault: str | None) -> None:
     """MGN's parts need a common multiple; a network without stripes takes any height."""
-    found = fault_of_stripes(build(architecture, classes=2).eval(), height_px=height_px, width_px=32)
+    found = find_stripe_fault(build(architecture, classes=2).eval(), height_px=height_px, width_px=32)
     assert found == (fault and f"at a height of {height_px} pixels its maps have {fault}")
 
 

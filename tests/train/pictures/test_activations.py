@@ -13,7 +13,7 @@ from tests.support.small_checkpoint import write_checkpoint
 from train.datasets.catalog import ReidData, load_images
 from train.models.checkpoint import load_network
 from train.models.pixels import normalise_pixels
-from train.pictures.activations import View, activation_maps, overlaid, views_of
+from train.pictures.activations import View, activation_maps, overlay, views_of
 
 PLR_PARTS = tuple(f"local branch, part {number}" for number in (1, 2, 3, 4))
 
@@ -81,7 +81,7 @@ def test_the_strongest_place_is_red_and_what_a_part_does_not_see_is_dark() -> No
     """On a grey image: red where the map is high, blue where it is low, darker grey outside the stripe."""
     image = np.full((64, 32, 3), 128, np.uint8)
     activation = np.array([[0.1, 0.1, 0.9]], np.float32)
-    shown = overlaid(image, activation, View("part 2", "any", stripes=4, only=1))
+    shown = overlay(image, activation, View("part 2", "any", stripes=4, only=1))
     assert (shown[:16] < 64).all()
     assert (shown[32:] < 64).all()
     red, _, blue = shown[24, 31].astype(int)
@@ -92,12 +92,12 @@ def test_the_strongest_place_is_red_and_what_a_part_does_not_see_is_dark() -> No
 
 def test_a_line_shows_where_a_branch_cuts_its_map() -> None:
     """Three parts: white at one and two thirds of the height, and nowhere else."""
-    shown = overlaid(np.zeros((96, 8, 3), np.uint8), np.zeros((6, 2), np.float32), View("three", "any", stripes=3))
+    shown = overlay(np.zeros((96, 8, 3), np.uint8), np.zeros((6, 2), np.float32), View("three", "any", stripes=3))
     white = np.flatnonzero((shown == 255).all(axis=(1, 2)))
     assert white.tolist() == [31, 32, 63, 64]
 
 
 def test_a_network_without_feature_maps_is_refused() -> None:
     """What is not in the catalog has no known branches."""
-    with pytest.raises(ConfigError, match="no activation maps are known of Linear"):
+    with pytest.raises(ConfigError, match="activation maps are not defined for Linear"):
         views_of(nn.Linear(2, 2))

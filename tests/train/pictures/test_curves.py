@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import DataError
-from train.pictures.curves import draw_comparison, panels_of
+from train.pictures.curves import arrange_panels, draw_comparison
 
 
 def write_run(folder: Path, rows: list[dict[str, object]]) -> Path:
@@ -25,7 +25,7 @@ def test_a_panel_holds_a_figure_of_every_run_that_has_it() -> None:
     """Total loss, every other loss and every score by its own name."""
     first = {"loss": {"total": [(1, 2.0)], "triplet": [(1, 0.5)]}, "scores": {"mean_ap": [(1, 0.3)]}}
     second = {"loss": {"total": [(1, 3.0)]}, "learning rate": {"": [(1, 0.1)]}}
-    assert panels_of({"one": first, "other": second}) == {
+    assert arrange_panels({"one": first, "other": second}) == {
         "loss": {"one": [(1, 2.0)], "other": [(1, 3.0)]},
         "loss: triplet": {"one": [(1, 0.5)]},
         "scores: mean ap": {"one": [(1, 0.3)]},

@@ -13,7 +13,7 @@ from train.datasets.catalog import ReidData, load_images
 from train.models.checkpoint import load_network
 from train.models.osnet import OSBlock
 from train.models.pixels import normalise_pixels
-from train.pictures.gates import clusters_of, gate_modules, gating_vectors
+from train.pictures.gates import find_clusters, find_gate_modules, gating_vectors
 
 
 def test_gating_vectors_of_the_four_streams_stand_side_by_side(data: ReidData, tmp_path: Path) -> None:
@@ -43,14 +43,14 @@ def test_gating_vectors_of_the_four_streams_stand_side_by_side(data: ReidData, t
 )
 def test_gates_are_found_in_the_last_block(architecture: str, names: tuple[str, ...]) -> None:
     """Shared or one per stream; of PLR-OSNet in both branches."""
-    assert gate_modules(network(architecture)) == names
+    assert find_gate_modules(network(architecture)) == names
 
 
 @pytest.mark.parametrize("architecture", ["osnet_x0_25_addition", "osnet_x0_25_fixed_gates", "pyramid_r50"])
 def test_a_network_without_gates_is_refused(architecture: str) -> None:
     """No gate, or one that does not look at the image: there is nothing to cluster."""
     with pytest.raises(ConfigError, match="no gate with a value for each image and channel"):
-        gate_modules(network(architecture))
+        find_gate_modules(network(architecture))
 
 
 def test_a_cluster_holds_what_is_alike_and_its_middle_comes_first() -> None:
@@ -58,7 +58,7 @@ def test_a_cluster_holds_what_is_alike_and_its_middle_comes_first() -> None:
     random = np.random.default_rng(0)
     sizes = (20, 40, 30)
     clouds = [random.normal(10 * number, 1, (size, 5)) for number, size in enumerate(sizes)]
-    found = clusters_of(np.concatenate(clouds).astype(np.float32), count=3, seed=0)
+    found = find_clusters(np.concatenate(clouds).astype(np.float32), count=3, seed=0)
     assert [cluster.size for cluster in found] == [40, 30, 20]
     starts = {40: 20, 30: 60, 20: 0}
     for cluster in found:
@@ -70,5 +70,5 @@ def test_a_cluster_holds_what_is_alike_and_its_middle_comes_first() -> None:
 def test_more_clusters_than_different_images_are_refused() -> None:
     """Copies of an image do not make a second cluster."""
     vectors = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    with pytest.raises(DataError, match="3 different gating vectors are too few for 4 clusters; give --clusters"):
-        clusters_of(vectors, count=4, seed=0)
+    with pytest.raises(DataError, match="3 different gating vectors are too few for 4 clusters; choose fewer"):
+        find_clusters(vectors, count=4, seed=0)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import DataError
-from train.pictures.ranking import ranked_lists
+from train.pictures.ranking import rank_queries
 from train.scoring.scoring import Described, score
 
 
@@ -43,7 +43,7 @@ def test_a_list_is_what_nested_loops_find() -> None:
     """Order, right ones, what is left out, the first right place, the count of right ones and the average precision."""
     valid = [number for number in range(20) if literal_list(number)[2]]
     assert len(valid) < 20, "the case of a query without a right image is part of this test"
-    lists = ranked_lists(QUERY, GALLERY, count=len(valid), worst_first=False, seed=0)
+    lists = rank_queries(QUERY, GALLERY, count=len(valid), worst_first=False, seed=0)
     assert [one.query for one in lists] == valid
     for one in lists:
         positions, is_right, right = literal_list(one.query)
@@ -57,7 +57,7 @@ def test_a_list_is_what_nested_loops_find() -> None:
 
 def test_worst_queries_come_first() -> None:
     """Those of least average precision of all, in that order."""
-    lists = ranked_lists(QUERY, GALLERY, count=5, worst_first=True, seed=0)
+    lists = rank_queries(QUERY, GALLERY, count=5, worst_first=True, seed=0)
     worst = sorted(score(QUERY, GALLERY).average_precision)[:5]
     assert [one.average_precision for one in lists] == pytest.approx(worst)
 
@@ -65,7 +65,7 @@ def test_worst_queries_come_first() -> None:
 def test_a_seed_draws_the_same_queries_again() -> None:
     """And another seed draws others."""
     drawn = [
-        [one.query for one in ranked_lists(QUERY, GALLERY, count=5, worst_first=False, seed=seed)] for seed in (0, 0, 1)
+        [one.query for one in rank_queries(QUERY, GALLERY, count=5, worst_first=False, seed=seed)] for seed in (0, 0, 1)
     ]
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -74,11 +74,11 @@ def test_a_short_gallery_gives_a_short_list() -> None:
     """Fewer than ten places where no more images can be ranked: what is left out never fills them."""
     gallery = Described(GALLERY.descriptors[:8], np.full(8, 3, np.int64), np.array([0, 0, 0, 0, 0, 1, 1, 2]))
     query = Described(QUERY.descriptors[:1], np.array([3]), np.array([0]))
-    (one,) = ranked_lists(query, gallery, count=1, worst_first=True, seed=0)
+    (one,) = rank_queries(query, gallery, count=1, worst_first=True, seed=0)
     assert sorted(one.found.tolist()) == [5, 6, 7]
 
 
 def test_more_queries_than_can_be_scored_are_refused() -> None:
     """The message counts those with a right image."""
     with pytest.raises(DataError, match=r"asked for 21 queries, found 1\d with a right image"):
-        ranked_lists(QUERY, GALLERY, count=21, worst_first=False, seed=0)
+        rank_queries(QUERY, GALLERY, count=21, worst_first=False, seed=0)

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
-from train.recipe import Expected
+from train.recipes import listing
 from train.recipes.catalog import find_recipe
-from train.recipes.listing import listing, rows
+from train.recipes.listing import list_recipes, table_rows
+from train.recipes.recipe import Expected
 
 BOXES = ("cuhk03_np_labelled", "cuhk03_np_detected")
 LARGE = ("market1501", "cuhk03_np_detected", "dukemtmcreid", "msmt17_train")
@@ -107,7 +108,7 @@ RETRIEVAL = {
 
 
 def expected() -> dict[tuple[str, str, str, str], Expected]:
-    return {(row.paper, row.table, row.row, row.data_set): row.recipe.expected for row in rows()}
+    return {(row.paper, row.table, row.row, row.data_set): row.recipe.expected for row in table_rows()}
 
 
 def test_every_row_of_every_table_is_one_recipe_and_there_are_no_others() -> None:
@@ -118,7 +119,7 @@ def test_every_row_of_every_table_is_one_recipe_and_there_are_no_others() -> Non
         for row in names
         for data_set in data_sets
     ]
-    listed = [(row.paper, row.table, row.row, row.data_set) for row in rows() if row.table]
+    listed = [(row.paper, row.table, row.row, row.data_set) for row in table_rows() if row.table]
     assert sorted(listed) == sorted(printed)
 
 
@@ -149,27 +150,27 @@ def test_figures_of_other_kinds_are_those_of_the_paper() -> None:
 
 def test_the_listing_fits_a_terminal_and_shows_every_row(tmp_path: Path) -> None:
     """At most 120 columns; nothing measured is shown as nothing."""
-    lines = listing(records=tmp_path).splitlines()
+    lines = list_recipes(records=tmp_path).splitlines()
     assert max(map(len, lines)) <= 120
     shown = [line for line in lines if "94.8 / 84.9 -" in line]
     assert [line.split()[0] for line in shown] == ["3", "6"]
-    assert sum(line.endswith(" -") for line in lines) == len(rows())
+    assert sum(line.endswith(" -") for line in lines) == len(table_rows())
 
 
 def test_a_pattern_chooses_rows_by_any_of_their_words() -> None:
     """Paper, table, row, recipe or data set, in any letter case and order, however the words are joined."""
-    assert "osnet_market1501:t2 " in listing("osnet, TABLE 5, ")
-    assert "osnet_cuhk03" not in listing("osnet, table 5, ")
-    assert "mgn_market1501:singles" in listing("g+p2+p3")
-    assert "osnet_ibn_msmt17_to_market1501" in listing("market1501")
-    assert "osnet_market1501:separate_gates " in listing("market1501 MODEL 6 table_5 osnet")
-    assert "mgn_market1501:without_part3 " in listing("without part-3")
-    assert "osnet_ibn_msmt17_to_market1501" in listing("Cross-Domain")
-    assert "osnet_cuhk03" not in listing("cross_domain")
+    assert "osnet_market1501:t2 " in list_recipes("osnet, TABLE 5, ")
+    assert "osnet_cuhk03" not in list_recipes("osnet, table 5, ")
+    assert "mgn_market1501:singles" in list_recipes("g+p2+p3")
+    assert "osnet_ibn_msmt17_to_market1501" in list_recipes("market1501")
+    assert "osnet_market1501:separate_gates " in list_recipes("market1501 MODEL 6 table_5 osnet")
+    assert "mgn_market1501:without_part3 " in list_recipes("without part-3")
+    assert "osnet_ibn_msmt17_to_market1501" in list_recipes("Cross-Domain")
+    assert "osnet_cuhk03" not in list_recipes("cross_domain")
     with pytest.raises(ConfigError, match="no recipe contains 'osnet table 1'"):  # there is 10
-        listing("osnet table 1")
+        list_recipes("osnet table 1")
     with pytest.raises(ConfigError, match="no recipe contains 'nothing like it'"):
-        listing("nothing like it")
+        list_recipes("nothing like it")
 
 
 def record(folder: Path, scores: dict[str, float], *, reported: str = "first") -> None:
@@ -185,7 +186,7 @@ def test_ours_is_the_mean_over_the_records_of_all_seeds(tmp_path: Path) -> None:
     record(tmp_path / "osnet_cifar10-t1-seed0", {"top1_error": 0.0612})
     for split in range(2):
         record(tmp_path / f"osnet_viper-seed0/split{split}", {"rank1": 0.6 + 0.1 * split, "mean_ap": 0.7})
-    lines = listing(records=tmp_path).splitlines()
+    lines = list_recipes(records=tmp_path).splitlines()
     assert next(line for line in lines if " best_osnet_market1501 " in line).endswith("95.7 / 88.7 55.0 / 35.0")
     assert next(line for line in lines if " osnet_cifar10:t1 " in line).endswith("error 5.49  error 6.12")
     assert next(line for line in lines if " osnet_viper " in line).endswith("68.0 / -    65.0 / 70.0")
@@ -198,10 +199,29 @@ def test_a_record_without_scores_is_read_from_its_manifest(tmp_path: Path) -> No
     folder.mkdir()
     evidence = {"rank1": {"value": 0.426}, "mean_ap": {"value": 0.412}, "data_set": "any"}
     (folder / "model.pth.json").write_text(json.dumps({"evidence": evidence}))
-    assert "42.6 / 41.2" in listing("osnet_cuhk03:demo", records=tmp_path)
+    assert "42.6 / 41.2" in list_recipes("osnet_cuhk03:demo", records=tmp_path)
 
 
 def test_our_own_recipes_report_nothing_published() -> None:
     """A figure of ours never stands in the published column."""
     for name in ("reduced_cuhk03", "reduced_cuhk03:plr_osnet", "reduced_cifar10", "osnet_cuhk03:demo"):
         assert find_recipe(name).expected == Expected("ours")
+
+
+def test_without_our_records_the_column_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package may come without the measurements; the papers' figures are there all the same."""
+
+    def missing(package: str) -> None:
+        raise ModuleNotFoundError(package)
+
+    monkeypatch.setattr(listing, "files", missing)
+    assert list_recipes("osnet_cuhk03:demo").splitlines()[-1].endswith(" -")
+
+
+def test_records_are_found_in_the_folder_of_a_machine(tmp_path: Path) -> None:
+    """And each of them once."""
+    write = tmp_path / "cpu" / "osnet_cuhk03-scratch-seed0"
+    write.mkdir(parents=True)
+    scores = {"reported": "first", "scores": {"first": {"rank1": 0.5, "mean_ap": 0.25}}}
+    (write / "scores.json").write_text(json.dumps(scores))
+    assert "50.0 / 25.0" in list_recipes("osnet_cuhk03:scratch", records=tmp_path)

@@ -6,16 +6,15 @@ import torch
 from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import Input
-from train.data.loader import TrainingImages
-from train.data.store import KeptPixels
 from train.machine.processes import Processes
-from train.models.catalog import build
-from train.recipe import Recipe
+from train.models.catalog import build, embedding_lengths
 from train.recipes.catalog import all_recipes
+from train.recipes.overrides import with_batch, with_epochs
+from train.recipes.recipe import Recipe
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import KeptPixels
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Classify, Objective, attribute_entropy, cross_entropy
-from train.training.overrides import with_batch, with_epochs
-from train.training.session import embedding_lengths
 
 ATTRIBUTES = 26
 ALONE = Processes(torch.device("cpu"))
@@ -58,7 +57,7 @@ def trainer_for(recipe: Recipe) -> Trainer:
         recipe,
         classify=classify(recipe, labels),
         classes=classes,
-        lengths=embedding_lengths(recipe.architecture, classes, input_) if recipe.losses.centre_weight else (),
+        lengths=lengths_for(recipe, classes),
         gather=ALONE.gather,
     )
     store = KeptPixels(torch.from_numpy(pixels), device=ALONE.device)
@@ -66,6 +65,13 @@ def trainer_for(recipe: Recipe) -> Trainer:
     torch.manual_seed(0)
     networks = [build(recipe.architecture, classes=classes) for _ in range(recipe.networks)]
     return Trainer(networks, recipe, images, objective, input_=input_, processes=ALONE, seed=0)
+
+
+def lengths_for(recipe: Recipe, classes: int) -> tuple[int, ...]:
+    if not recipe.losses.centre_weight:
+        return ()
+    height_px, width_px = size_of(recipe)
+    return embedding_lengths(recipe.architecture, classes=classes, height_px=height_px, width_px=width_px)
 
 
 def classify(recipe: Recipe, labels: NDArray[np.int64]) -> Classify:

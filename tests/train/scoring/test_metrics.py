@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import DataError
 from tests.golden.retrieval import FIGURES, features, label_arguments, unit
 from tests.golden.rule import uniform
 from train.datasets.samples import DISTRACTOR, JUNK
-from train.scoring.metrics import Retrieval, bootstrap, bootstrap_ratio, retrieval, retrieval_of_blocks
+from train.scoring.metrics import Retrieval, bootstrap, bootstrap_ratio, score_blocks, score_distances
 
 
 def distances(kind: str) -> NDArray[np.float64]:
@@ -29,7 +29,7 @@ def distances(kind: str) -> NDArray[np.float64]:
 
 
 def golden_score(matrix: NDArray[np.float64], **options: Any) -> Retrieval:
-    return retrieval(matrix, **label_arguments(), **options)
+    return score_distances(matrix, **label_arguments(), **options)
 
 
 def test_the_golden_features_are_those_of_the_references() -> None:
@@ -104,9 +104,9 @@ def test_scores_equal_a_literal_walk_down_the_ranking(seed: int, queries: int, i
     }
     if not expected:
         with pytest.raises(DataError, match="no query has a right image"):
-            retrieval(matrix, **arguments)
+            score_distances(matrix, **arguments)
         return
-    for found in (retrieval(matrix, **arguments), retrieval_of_blocks([matrix[:2], matrix[2:]], **arguments)):
+    for found in (score_distances(matrix, **arguments), score_blocks([matrix[:2], matrix[2:]], **arguments)):
         assert list(found.first_match) == [scores[2] for scores in expected]
         assert list(found.average_precision) == pytest.approx([scores[0] for scores in expected])
         assert list(found.inverse_negative_penalty) == pytest.approx([scores[1] for scores in expected])
@@ -118,7 +118,7 @@ def test_the_order_of_the_gallery_is_irrelevant_without_ties() -> None:
     order = np.random.default_rng(0).permutation(600)
     for name in ("gallery_identities", "gallery_cameras"):
         arguments[name] = arguments[name][order]
-    assert retrieval(matrix[:, order], **arguments).mean_ap == golden_score(matrix).mean_ap
+    assert score_distances(matrix[:, order], **arguments).mean_ap == golden_score(matrix).mean_ap
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -130,7 +130,7 @@ def test_bad_distances_are_refused(value: float) -> None:
     with pytest.raises(DataError, match=r"expected distances of 60 queries, found 59"):
         golden_score(matrix[:-1])
     with pytest.raises(DataError, match=r"found \(60, 600\) after 60 queries"):
-        retrieval_of_blocks([matrix, matrix], **label_arguments())
+        score_blocks([matrix, matrix], **label_arguments())
     matrix[3, 7] = value
     with pytest.raises(DataError, match="not finite numbers"):
         golden_score(matrix)
@@ -140,7 +140,7 @@ def test_bad_labels_are_refused() -> None:
     """No gallery, and cameras that are fewer than identities."""
     arguments = label_arguments()
     with pytest.raises(DataError, match="found 60 queries and 0 gallery images"):
-        retrieval(
+        score_distances(
             np.empty((60, 0)),
             **{
                 **arguments,
@@ -149,7 +149,7 @@ def test_bad_labels_are_refused() -> None:
             },
         )
     with pytest.raises(DataError, match=r"as many cameras as identities .* = \(60, 600\), found \(60, 599\)"):
-        retrieval(distances("cosine"), **{**arguments, "gallery_cameras": arguments["gallery_cameras"][:-1]})
+        score_distances(distances("cosine"), **{**arguments, "gallery_cameras": arguments["gallery_cameras"][:-1]})
 
 
 def test_bootstrap_interval_holds_the_mean_and_shrinks_with_more_queries() -> None:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import ConfigError, DataError
 from tests.golden.retrieval import FIGURES, METRICS, features, label_arguments, labels, unit
 from train.scoring import distances
-from train.scoring.metrics import retrieval
-from train.scoring.rerank import Reranking, reranked_blocks
+from train.scoring.metrics import score_distances
+from train.scoring.rerank import Reranking, rerank_blocks
 
 Passed = Literal["euclidean", "squared_euclidean", "cosine"]
 # The golden matrices are float64 results, stored in float32: that is 6e-8 of a distance near 1.
@@ -20,7 +20,7 @@ STORED = 1e-7
 
 
 def reranked(queries: NDArray[np.floating], gallery: NDArray[np.floating], **options: object) -> NDArray[np.floating]:
-    return np.concatenate(list(reranked_blocks(queries, gallery, settings=Reranking(**options))))  # type: ignore[arg-type]
+    return np.concatenate(list(rerank_blocks(queries, gallery, settings=Reranking(**options))))  # type: ignore[arg-type]
 
 
 def golden_features() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -48,10 +48,10 @@ def test_scores_equal_the_golden_figures(title: str, is_unit: bool, passed: Pass
     matrix = reranked(query, gallery, passed=passed)
     expected = FIGURES["k_reciprocal"][title]["independent"]
     arguments = label_arguments(with_junk=False)
-    found = retrieval(matrix, **arguments)
+    found = score_distances(matrix, **arguments)
     assert found.mean_ap == pytest.approx(expected["mAP"], abs=1e-9)
     assert found.mean_inp == pytest.approx(expected["mINP"], abs=1e-9)
-    trapezoid = retrieval(matrix, **arguments, precision_rule="trapezoid")
+    trapezoid = score_distances(matrix, **arguments, precision_rule="trapezoid")
     assert trapezoid.mean_ap == pytest.approx(expected["mAP_trapezoid_valid_only"], abs=1e-9)
     for k in (1, 5, 10, 20):
         assert found.rank(k) == pytest.approx(expected[f"rank{k}"], abs=1e-12), k
@@ -132,7 +132,7 @@ def test_the_size_of_a_block_changes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     expected = reranked(query, gallery)
     monkeypatch.setattr(distances, "_BLOCK_ELEMENTS", 5000)
     monkeypatch.setattr(distances, "_BLOCK_ROWS", 1)
-    assert len(list(reranked_blocks(query, gallery))) == 8
+    assert len(list(rerank_blocks(query, gallery))) == 8
     np.testing.assert_allclose(reranked(query, gallery), expected, atol=1e-12)
 
 
@@ -158,4 +158,4 @@ def test_what_cannot_be_reranked_is_refused() -> None:
         reranked(query, gallery, passed="cosine")
     gallery[5, 0] = np.nan
     with pytest.raises(DataError, match="not finite"):
-        reranked_blocks(query, gallery)
+        rerank_blocks(query, gallery)

@@ -16,7 +16,7 @@ from tests.support.market_folder import write_market_folder
 from tests.support.small_images import write_image
 from train.datasets.catalog import ReidData, load_images, open_folder
 from train.datasets.samples import JUNK
-from train.recipe import Evaluation
+from train.recipes.recipe import Evaluation
 from train.scoring.scoring import PLAIN, Described, Member, pool_queries, protocol, retrieve_on, score, score_on
 
 INPUT = Input(height_px=16, width_px=8)

@@ -9,13 +9,13 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from tests.golden.retrieval import features, label_arguments, unit
 from train.datasets.samples import DISTRACTOR, JUNK
 from train.scoring.distances import distance_blocks
-from train.scoring.verification import verification
+from train.scoring.verification import verify_pairs
 
 
 def test_the_threshold_lets_the_allowed_share_of_wrong_pairs_pass() -> None:
     """By hand: of ten wrong pairs two may pass, so the third nearest of them is the threshold."""
     right, wrong = [0.1, 0.25, 0.9], [0.2, 0.22, 0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 1.0]
-    found = verification(
+    found = verify_pairs(
         [np.array([right + wrong])],
         query_identities=np.array([1]),
         gallery_identities=np.array([1] * 3 + [2] * 10),
@@ -30,7 +30,7 @@ def test_the_threshold_lets_the_allowed_share_of_wrong_pairs_pass() -> None:
 
 def test_a_share_that_comes_out_even_is_used_up() -> None:
     """29 % of 100 wrong pairs are 29, though 0.29 * 100 is a little less in binary numbers."""
-    found = verification(
+    found = verify_pairs(
         [np.arange(101.0)[None]],
         query_identities=np.array([1]),
         gallery_identities=np.array([1] + [2] * 100),
@@ -66,9 +66,9 @@ def test_rates_equal_a_literal_count_over_pairs(seed: int, queries: int, images:
     allowed = int(np.floor(round(rate * len(wrong), 6)))
     if not right or not allowed:
         with pytest.raises(DataError, match=r"no query has a right image|needs at least"):
-            verification([matrix], **arguments)
+            verify_pairs([matrix], **arguments)
         return
-    found = verification([matrix[:3], matrix[3:]], **arguments)
+    found = verify_pairs([matrix[:3], matrix[3:]], **arguments)
     assert found.wrong_pairs == len(wrong)
     assert sum(distance < found.threshold for distance in wrong) <= allowed
     assert sum(distance <= found.threshold for distance in wrong) > allowed
@@ -81,7 +81,7 @@ def test_memory_is_bounded_and_the_answer_is_not_changed_by_it() -> None:
     query, gallery = (np.float32(unit(features(tag))) for tag in ("query", "gallery"))
     arguments = label_arguments()
     blocks = list(distance_blocks(query, gallery, distance="cosine"))
-    found = verification(blocks, **arguments, false_positive_rate=0.001)
+    found = verify_pairs(blocks, **arguments, false_positive_rate=0.001)
     matrix = np.concatenate(blocks)
     same = arguments["query_identities"][:, None] == arguments["gallery_identities"]
     is_wrong = ~same & (arguments["gallery_identities"] != JUNK)
@@ -97,8 +97,8 @@ def test_impossible_rates_are_refused() -> None:
     matrix, arguments = np.random.default_rng(0).random((60, 600)), label_arguments()
     for rate in (0.0, 1.0, -0.1, float("nan")):
         with pytest.raises(ConfigError, match="expected a false-positive rate between 0 and 1"):
-            verification([matrix], **arguments, false_positive_rate=rate)
+            verify_pairs([matrix], **arguments, false_positive_rate=rate)
     with pytest.raises(
         DataError, match=r"a false-positive rate of 1e-06 needs at least 1000000 wrong pairs, found 33712"
     ):
-        verification([matrix], **arguments, false_positive_rate=1e-6)
+        verify_pairs([matrix], **arguments, false_positive_rate=1e-6)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.golden.rule import symmetric
-from train.recipe import Dynamic
+from train.recipes.recipe import Dynamic
 from train.training.dynamic_training import Controller
 
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/golden/dynamic_training.json").read_text())

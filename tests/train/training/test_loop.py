@@ -10,16 +10,16 @@ import torch
 from edge_runtime.contract.errors import DataError, TrainingError
 from edge_runtime.contract.manifest import Input
 from tests.support.market_folder import write_market_folder
-from train.data.loader import TrainingImages
-from train.data.store import Size, open_store
 from train.datasets.catalog import ReidData, read_market_layout
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
-from train.models.catalog import build
-from train.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.models.catalog import build, embedding_lengths
+from train.models.checkpoint import read, save
+from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
+from train.training.batches.loader import TrainingImages
+from train.training.batches.store import ImageSize, open_store
 from train.training.loop import EpochReport, Trainer
 from train.training.objective import Objective
-from train.training.session import embedding_lengths
 from train.training.tasks import Reid
 
 RECIPE = Recipe(
@@ -49,11 +49,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ReidData:
 
 def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Trainer:
     task = Reid(data, recipe, test=data)
-    store = open_store(task.train.images, Size(64, 32, "bilinear-half-pixel"), device=CPU)
+    store = open_store(task.train.images, ImageSize(64, 32, "bilinear-half-pixel"), device=CPU)
     images = TrainingImages(store, task.train.labels, recipe, processes=ALONE, fill=GREY)
     torch.manual_seed(seed)
     networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
-    lengths = embedding_lengths(recipe.architecture, task.classes, INPUT)
+    lengths = embedding_lengths(recipe.architecture, classes=task.classes, height_px=64, width_px=32)
     objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=ALONE.gather)
     return Trainer(networks, recipe, images, objective, input_=INPUT, processes=ALONE, seed=seed)
 
@@ -93,14 +93,14 @@ def test_a_stopped_and_resumed_run_equals_one_that_was_not(recipe: Recipe, data:
 
     def stop_after_two(report: EpochReport) -> None:
         reports.append(report)
-        stopped.save(tmp_path / "resume.pth")
+        save(stopped.state(), tmp_path / "resume.pth")
         if report.epoch == 2:
             raise StoppedError
 
     with pytest.raises(StoppedError):
         stopped.run(after_epoch=stop_after_two)
     resumed = trainer(data, recipe)
-    resumed.resume(tmp_path / "resume.pth")
+    resumed.restore(read(tmp_path / "resume.pth"), source=tmp_path / "resume.pth")
     resumed.run(after_epoch=reports.append)
     assert [report.losses for report in reports] == [report.losses for report in straight_reports]
     assert [report.loss for report in reports] == [report.loss for report in straight_reports]
@@ -125,9 +125,9 @@ def test_too_few_images_for_a_batch_are_refused(data: ReidData, batches: Batches
 
 def test_the_state_of_another_run_is_refused(data: ReidData, tmp_path: Path) -> None:
     """Resuming with another seed would be neither run."""
-    trainer(data, seed=1).save(tmp_path / "resume.pth")
+    state = trainer(data, seed=1).state()
     with pytest.raises(TrainingError, match="of recipe small with seed 1"):
-        trainer(data, seed=2).resume(tmp_path / "resume.pth")
+        trainer(data, seed=2).restore(state, source=tmp_path / "resume.pth")
 
 
 def test_a_loss_that_is_no_number_ends_the_run(data: ReidData) -> None:
@@ -147,18 +147,6 @@ def test_only_the_classifier_learns_at_first(data: ReidData) -> None:
     frozen.run(after_epoch=lambda report: None)
     changed = {key for key, value in frozen.networks[0].state_dict().items() if not torch.equal(value, before[key])}
     assert changed == {"classifier.weight", "classifier.bias"}
-
-
-def test_full_memory_is_said_in_a_sentence(data: ReidData, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the batch size, and what to do."""
-
-    def fail(*_: object) -> None:
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried")
-
-    full = trainer(data)
-    monkeypatch.setattr(full, "_step", fail)
-    with pytest.raises(TrainingError, match=r"memory of cpu is full at batch size 12; use a smaller batch \(--batch N"):
-        full.run(after_epoch=lambda report: None)
 
 
 def test_dynamic_training_asks_before_every_batch_and_minimises_what_it_answers(data: ReidData) -> None:

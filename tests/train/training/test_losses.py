@@ -13,10 +13,10 @@ from tests.golden.rule import symmetric, uniform
 from train.training.losses import (
     CentreLoss,
     batch_hard_triplet,
+    combine_branches,
     entropy,
     label_smoothed_cross_entropy,
-    mutual_losses,
-    over_branches,
+    mutual_learning_losses,
     pairwise_distances,
     weighted_attribute_loss,
 )
@@ -207,7 +207,9 @@ def test_the_total_of_plr_osnet_equals_both_readings() -> None:
         (1.0, [batch_hard_triplet(rows, LABELS, margin=None) for rows in embedded]),
         (0.0005, [loss(rows, LABELS) for loss, rows in zip(centres, embedded, strict=True)]),
     ]
-    mean, total = (sum(weight * over_branches(losses, rule=rule).item() for weight, losses in terms) for rule in RULES)
+    mean, total = (
+        sum(weight * combine_branches(losses, rule=rule).item() for weight, losses in terms) for rule in RULES
+    )
     expected = GOLDEN["plr_total"]
     assert mean == pytest.approx(expected["official_code_0.5(id)+0.5(tri)+0.0005*0.5(center)"], rel=1e-9)
     assert total == pytest.approx(expected["paper_eq6_summed_over_branches_gamma_t=1_gamma_c=0.0005"], rel=1e-9)
@@ -234,7 +236,7 @@ def divergence(teacher: torch.Tensor, student: torch.Tensor) -> float:
 def test_two_networks_equal_the_golden_figures() -> None:
     """Value and gradient in float64; the same gradient as the public code's cross entropy up to its 1e-8 in the log."""
     own, peer = mutual_logits("loss.logits"), mutual_logits("loss.logits2")
-    loss, _ = mutual_losses([own, peer])
+    loss, _ = mutual_learning_losses([own, peer])
     loss.backward()
     assert own.grad is not None
     assert loss.item() == pytest.approx(MUTUAL_GOLDEN["kl_teacher_student"], rel=1e-9)
@@ -246,14 +248,14 @@ def test_two_networks_equal_the_golden_figures() -> None:
 def test_a_peer_only_teaches() -> None:
     """The first network's loss has no gradient for the second."""
     own, peer = mutual_logits("loss.logits"), mutual_logits("loss.logits2")
-    mutual_losses([own, peer])[0].backward()
+    mutual_learning_losses([own, peer])[0].backward()
     assert peer.grad is None
 
 
 def test_three_networks_equal_nested_loops() -> None:
     """Each pays the mean of its divergences from the two others."""
     networks = [mutual_logits(key) for key in ("loss.logits", "loss.logits2", "mutual.third")]
-    for number, loss in enumerate(mutual_losses(networks)):
+    for number, loss in enumerate(mutual_learning_losses(networks)):
         peers = [peer for other, peer in enumerate(networks) if other != number]
         expected = sum(divergence(peer, networks[number]) for peer in peers) / 2
         assert loss.item() == pytest.approx(expected, rel=1e-9)
@@ -262,4 +264,4 @@ def test_three_networks_equal_nested_loops() -> None:
 def test_networks_that_agree_pay_nothing() -> None:
     """Also where they are certain."""
     certain = torch.tensor([[1000.0, 0.0, -1000.0]])
-    assert [loss.item() for loss in mutual_losses([certain, certain.clone()])] == [0, 0]
+    assert [loss.item() for loss in mutual_learning_losses([certain, certain.clone()])] == [0, 0]

@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional
 
 from train.models.training_output import TrainingOutput
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.losses import batch_hard_triplet, entropy, label_smoothed_cross_entropy
-from train.training.objective import Objective, attribute_entropy, cross_entropy, share_right
+from train.training.objective import Objective, accuracy, attribute_entropy, cross_entropy
 from train.training.optimisers import build_centre_optimiser
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
@@ -93,7 +93,7 @@ def test_centres_move_at_their_own_rate(weight: float) -> None:
     centres = next(found.parameters())
     before = centres.detach().clone()
     found.total(found.measure([one], LABELS), with_triplet=True).backward()
-    found.free_centres()
+    found.unscale_centre_gradients()
     optimiser.step()
     pull = 2 * (before[LABELS] - one.embeddings[0].detach()) / len(LABELS)
     expected = before - 0.5 * torch.zeros_like(before).index_add(0, LABELS, pull)
@@ -106,8 +106,8 @@ def test_attributes_are_right_one_by_one() -> None:
     """Three of four decisions; and a rare attribute weighs more."""
     logits = torch.tensor([[2.0, -1.0], [-3.0, -0.5]])
     labels = torch.tensor([[1, 0], [1, 0]])
-    assert float(share_right(logits, labels)) == 0.75
-    assert float(share_right(torch.eye(3), torch.tensor([0, 1, 1]))) == pytest.approx(2 / 3)
+    assert float(accuracy(logits, labels)) == 0.75
+    assert float(accuracy(torch.eye(3), torch.tensor([0, 1, 1]))) == pytest.approx(2 / 3)
     wrong = torch.tensor([[-4.0, 4.0]])
     rare, common = (
         float(attribute_entropy(torch.tensor(ratios))(wrong, torch.tensor([[1, 1]])))

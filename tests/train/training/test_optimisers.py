@@ -8,8 +8,8 @@ import torch
 
 from tests.conftest import ROOT
 from train.models.catalog import build
-from train.recipe import Optimiser, Recipe, Schedule
 from train.recipes.catalog import find_recipe
+from train.recipes.recipe import Optimiser, Recipe, Schedule
 from train.training.optimisers import build_optimiser, learning_rate, set_rate, trains_only_classifier
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract.errors import DataError, TrainingError
-from edge_runtime.contract.manifest import Input, read_manifest
+from edge_runtime.contract.manifest import read_manifest
 from tests.support.market_folder import pattern, write_market_folder
 from train.datasets.catalog import read_market_layout
 from train.datasets.images import ImageArray
@@ -18,9 +18,10 @@ from train.datasets.samples import AttributeData, ClassificationData, LabelledIm
 from train.machine.processes import Processes
 from train.models.catalog import build
 from train.models.checkpoint import load_network, read
-from train.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
+from train.training.loop import Trainer
 from train.training.run_folder import RunFolder
-from train.training.session import Options, Session, embedding_lengths
+from train.training.session import Options, Session
 from train.training.tasks import Attributes, Classification, Reid, Task
 
 ALONE = Processes(torch.device("cpu"))
@@ -134,7 +135,7 @@ def test_a_network_that_sees_nothing_leaves_a_checkpoint_without_scores(
     data = read_market_layout(write_market_folder(tmp_path / "people", train=2, test=2), name="people")
     dying = RECIPE.variant("dying", optimiser=Optimiser("sgd", 0.065), schedule=Schedule(epochs=1, shape="cosine"))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("train.training.session.build", _blind)
+        patched.setattr("train.training.trainer_builder.build", _blind)
         running = session(dying, Reid(data, dying, test=data), tmp_path / "run", evaluate_every=1)
         with pytest.raises(TrainingError, match=r"model\.pth is written, but cannot be scored: .* are all zeros"):
             running.run()
@@ -174,9 +175,13 @@ def test_a_height_that_cannot_be_exported_is_said_before_training(
     assert (tmp_path / "run" / "scores.json").exists()
 
 
-@pytest.mark.parametrize("name", ["osnet_x0_25", "plr_osnet_x0_25"])
-def test_embedding_lengths_are_those_a_network_shows_to_the_losses(name: str) -> None:
-    """Without computing anything."""
-    network = build(name, classes=3).train()
-    shown = tuple(rows.shape[1] for rows in network(torch.zeros(2, 3, 64, 32)).embeddings)
-    assert embedding_lengths(name, 3, Input(height_px=64, width_px=32)) == shown
+def test_full_memory_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the batch size, and what to do."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    data = read_market_layout(write_market_folder(tmp_path / "people", train=2, test=2), name="people")
+    monkeypatch.setattr(Trainer, "_step", fail)
+    with pytest.raises(TrainingError, match=r"memory of cpu is full at batch size 8; use a smaller batch \(--batch N"):
+        session(RECIPE, Reid(data, RECIPE, test=data), tmp_path / "run").run()

@@ -16,10 +16,10 @@ def shuffled_batches(count: int, *, size: int, random: np.random.Generator) -> I
 def identity_batches(
     labels: NDArray[np.int64], *, identities: int, images: int, random: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """One epoch of batches of `identities` x `images`, in which every identity gives its images once.
+    """One epoch of batches of `identities` x `images`, in which every image is used once.
 
-    Each identity's images are shuffled and cut into groups of `images`; the last group is filled up by drawing from
-    the identity again. Groups of different identities are then combined at random until too few identities are left.
+    Each identity's images are shuffled and divided into groups of `images`; the last group is completed by drawing from
+    the identity again. Groups of different identities are combined at random until too few identities are left.
     labels: (N,) class numbers. Yields positions, (identities * images,), grouped by identity.
     """
     groups: dict[int, list[NDArray[np.int64]]] = {}
@@ -37,9 +37,9 @@ def each_identity_once(
 ) -> Iterator[NDArray[np.int64]]:
     """One epoch of batches of `identities` x `images`, in which every identity gives `images` images, drawn at random.
 
-    An identity that has fewer gives some again; the last batch is filled up with identities of earlier ones. None if
-    there are too few identities for one batch. labels: (N,) class numbers. Yields positions, (identities * images,),
-    grouped by identity.
+    An identity with fewer images repeats some; the last batch is completed with identities of earlier ones. Yields
+    nothing if there are too few identities for one batch. labels: (N,) class numbers. Yields positions, (identities *
+    images,), grouped by identity.
     Source: what the public re-implementations of MGN call an epoch; see `Batches.epoch`.
     """
     order = random.permutation(np.unique(labels))

@@ -1,4 +1,4 @@
-"""A recipe: everything a training run needs to know but the folder of the data. No torch here."""
+"""A recipe: everything that a training run needs to know except the folder of the data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ Task = Literal["reid", "classification", "attributes"]
 class Batches:
     """How batches are drawn: `size` shuffled images, or whole identities when `images_per_identity` is given.
 
-    epoch: what one epoch passes over once, all images or all identities (`images_per_identity` images of each). The MGN
+    epoch: whether one epoch uses every image once, or every identity once (with `images_per_identity` images). The MGN
     paper does not say; its public re-implementations take identities.
     """
 
@@ -26,11 +26,11 @@ class Batches:
 class Augmentation:
     """Random changes of training images; each number but pad_px is the probability that an image is changed.
 
-    flip: mirror. crop: enlarge by an eighth and cut back to size at a random place. erase: grey out a random rectangle.
-    patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast.
-    pad_px: pad every image by so many black pixels and cut back to size at a random place; 0 for none.
-    scaled_crop: cut out a random part of 8 to 100 % of the area and enlarge it, as on ImageNet.
-    erased_to: `mean` is 0 after normalisation; `public_code` writes the channel means after normalisation.
+    flip: mirror. crop: enlarge by an eighth and crop to size at a random place. erase: fill a random rectangle with one
+    colour. patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast. pad_px: pad
+    every image by so many black pixels and crop to size at a random place; 0 for none. scaled_crop: cut out a random
+    part of 8 to 100 % of the area and enlarge it, as on ImageNet. erased_to: `mean` is 0 after normalisation;
+    `public_code` writes the channel means after normalisation.
     """
 
     flip: float = 0.5
@@ -50,10 +50,10 @@ class Losses:
     over_branches: a loss that several branches have is their mean or their sum.
     triplet_margin None means the soft margin. triplet_on: measure triplets on each embedding or on all of them side by
     side. triplet_on_unit_length: L2-normalise them first, as retrieval by cosine does. Before triplet_from_epoch
-    (counted from 0) there are no triplets: from random weights the hardest ones pull all embeddings to one point.
-    centres: `frozen` are random points that never move, as in one public code; others move at centre_learning_rate,
-    whatever centre_weight is. entropy_weight: how much a confident prediction is penalised. mutual_weight: how much
-    each of `Recipe.networks` learns from the others.
+    (counted from 0) there are no triplets: from random weights the hardest triplets make all embeddings collapse to one
+    point. centres: `frozen` are random points that never move, as in one public code; learned ones move at
+    centre_learning_rate, whatever centre_weight is. entropy_weight: how much a confident prediction is penalised.
+    mutual_weight: how much each of `Recipe.networks` learns from the others.
     """
 
     label_smoothing: float = 0.1
@@ -74,7 +74,7 @@ class Losses:
 class Optimiser:
     """The update rule; `learning_rate` is the highest of the run.
 
-    new_layers_learning_rate: that of all layers that pretrained weights do not fill; None means the same.
+    new_layers_learning_rate: for all layers that pretrained weights do not fill; None means the same.
     """
 
     name: Literal["sgd", "adam", "amsgrad"]
@@ -90,8 +90,8 @@ class Schedule:
     """How the learning rate moves over `epochs`.
 
     steps: it is multiplied by `factor` at each of these epochs. cosine: it falls to zero along a half cosine instead.
-    warm_up_epochs: it climbs linearly first, from `warm_up_from` times its value; None starts one step above zero.
-    classifier_only_epochs: at first only the classifier trains.
+    warm_up_epochs: it first rises linearly, from `warm_up_from` times its value; None starts one step above zero.
+    classifier_only_epochs: epochs at the start in which only the classifier trains.
     """
 
     epochs: int
@@ -158,9 +158,9 @@ class Expected:
 class Recipe:
     """One training run. `python train/run.py --list` shows them all.
 
-    test_set: where it differs from data_set (another domain). splits: trained and scored on so many random splits, of
-    which the mean is reported. networks: how many train together and teach each other. normalisation: mean and standard
-    deviation of the pixels. needs_weights: it starts from trained weights (`--weights FILE`).
+    test_set: where it differs from data_set (another domain). splits: number of random splits to train and
+    score on; their mean is reported. networks: how many train together and learn from each other. normalisation: mean
+    and standard deviation of the pixels. needs_weights: it starts from trained weights (`--weights FILE`).
     """
 
     name: str
@@ -192,7 +192,7 @@ class Recipe:
     def _faults_of_losses(self) -> Iterator[str]:
         batches, losses = self.batches, self.losses
         if losses.triplet_weight and not (batches.images_per_identity or self.dynamic):
-            yield "a triplet loss needs images_per_identity, batches hold no pairs without it"
+            yield "a triplet loss needs images_per_identity, because other batches hold too few pairs of one identity"
         if batches.images_per_identity and batches.size % batches.images_per_identity:
             yield f"batch size {batches.size} is no multiple of {batches.images_per_identity} per identity"
         if batches.epoch == "identities" and not batches.images_per_identity:
@@ -200,9 +200,9 @@ class Recipe:
         if self.dynamic and not (losses.triplet_weight and batches.images_per_identity):
             yield "dynamic training needs triplet_weight and images_per_identity, it switches losses and samplers"
         if self.dynamic and losses.triplet_from_epoch:
-            yield "dynamic training decides itself when triplets begin, triplet_from_epoch must be 0"
+            yield "dynamic training itself decides when triplets count, so triplet_from_epoch must be 0"
         if self.task == "attributes" and losses != Losses(label_smoothing=0.0):
-            yield "attributes have a loss of their own, so losses must be Losses(label_smoothing=0.0)"
+            yield "attributes have their own loss, so losses must be Losses(label_smoothing=0.0)"
         if (losses.mutual_weight > 0) != (self.networks > 1):
             yield "mutual learning needs both mutual_weight and more than one network"
         if self.evaluation.networks != "first" and self.networks == 1:

@@ -1,7 +1,7 @@
 """Random changes of training images, on the device, batch by batch.
 
-images: (N, 3, H, W) uint8 throughout, fastest channels-last. Every function draws from the generator it is given, which
-lives on the CPU, so a run can be repeated on any device. No function waits for the device.
+images: (N, 3, H, W) uint8 throughout, fastest channels-last. All random numbers come from the generator that is
+passed in, on the CPU, so that a run can be repeated on any device. No function waits for the device.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.data.store import upload
-from train.recipe import Augmentation
+from train.recipes.recipe import Augmentation
+from train.training.batches.store import upload
 
 _ERASED_SHARE, _ERASED_ASPECT = (0.02, 0.4), (0.3, 3.3)
 _PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)
@@ -20,9 +20,9 @@ _PATCH_TURN_DEGREES = 10
 _SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
 
-Size = tuple[int, int]
+HeightWidth = tuple[int, int]
 """(height, width) in pixels."""
-Range = tuple[float, float]
+Limits = tuple[float, float]
 
 
 def augment(images: Tensor, settings: Augmentation, random: torch.Generator, *, fill: Tensor) -> Tensor:
@@ -42,8 +42,8 @@ def augment(images: Tensor, settings: Augmentation, random: torch.Generator, *, 
 def erased_colour(settings: Augmentation, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """The colour that the recipe erases to, (3,) uint8. mean, std: of the normalisation, for pixels in [0, 1].
 
-    `mean` is 0 for the network. `public_code` is the channel's mean for the network: the code of Zhong et al. fills in
-    the mean colour as if it worked on pixels, but after normalisation.
+    `mean` is 0 after normalisation. `public_code` is the channel's mean after normalisation: the code of Zhong et al.
+    inserts the mean colour of pixels into normalised images.
     """
     centre, scale = torch.tensor(mean), torch.tensor(std)
     normalised = centre if settings.erased_to == "public_code" else torch.zeros(3)
@@ -137,9 +137,9 @@ def random_erase(images: Tensor, probability: float, random: torch.Generator, *,
 def random_patch(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
     """Paste a rectangle of another image of the batch at a random place. Source: OSNet, section 4.1, footnote 5.
 
-    As in its public code, half of the patches are mirrored, and half are turned by up to ten degrees inside their
-    rectangle, whose uncovered corners are black: of a narrow patch that is a large share. The sizes are the code's too.
-    Differs: code and paper draw from a pool of patches of earlier images; here the batch is the pool.
+    As in its public code, half of the patches are mirrored, and half are rotated by up to ten degrees inside their
+    rectangle, whose uncovered corners are black: a large share of a narrow patch. The sizes are the code's too.
+    Differs: code and paper draw from a pool of patches of earlier images; here they come from the batch.
     """
     size = _size(images)
 
@@ -161,7 +161,10 @@ def random_patch(images: Tensor, probability: float, random: torch.Generator) ->
 
 
 def _draw_turns(count: int, random: torch.Generator) -> Tensor:
-    """Half of them mirrored, half turned by whole degrees: sine, cosine and 1 or -1 for a mirror, (3, count)."""
+    """Random rotations and mirrors: sine, cosine, and -1 for a mirror or else 1, (3, count).
+
+    Half are rotated by whole degrees, and half are mirrored.
+    """
     degrees = _integers(torch.full((count,), 2 * _PATCH_TURN_DEGREES), random) - _PATCH_TURN_DEGREES
     is_turned = torch.rand(count, generator=random) < 0.5
     is_mirrored = torch.rand(count, generator=random) < 0.5
@@ -169,8 +172,8 @@ def _draw_turns(count: int, random: torch.Generator) -> Tensor:
     return torch.stack([angle.sin(), angle.cos(), 1 - 2.0 * is_mirrored])
 
 
-def _turned_back(boxes: "_Boxes", turns: Tensor, size: Size) -> tuple[Tensor, Tensor, Tensor]:
-    """Where each pixel of an image lies in the patch that is pasted at its box.
+def _turned_back(boxes: "_Boxes", turns: Tensor, size: HeightWidth) -> tuple[Tensor, Tensor, Tensor]:
+    """For each pixel of an image, its coordinates in the patch that is pasted at its box.
 
     turns: of `_draw_turns`. Returns the patch's row and column, and whether it is inside the patch, each (M, *size).
     """
@@ -185,7 +188,7 @@ def _turned_back(boxes: "_Boxes", turns: Tensor, size: Size) -> tuple[Tensor, Te
 
 
 def _change(images: Tensor, probability: float, random: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Replace randomly chosen images by what `change` makes of their positions, (M,) int64 on the device."""
+    """Replace randomly chosen images by what `change` returns for their positions, (M,) int64 on the device."""
     if not probability:
         return images
     chosen = torch.nonzero(torch.rand(len(images), generator=random) < probability).flatten()
@@ -207,7 +210,7 @@ class _Boxes:
     def to(self, device: torch.device) -> "_Boxes":
         return _Boxes(*upload(torch.stack([self.top, self.left, self.height, self.width]), device))
 
-    def mask(self, size: Size) -> Tensor:
+    def mask(self, size: HeightWidth) -> Tensor:
         """True inside, (M, *size)."""
         rows, columns = _rows_and_columns(size, self.top.device)
         is_row = _within(rows - self.top[:, None], self.height[:, None])
@@ -215,8 +218,8 @@ class _Boxes:
         return is_row[:, :, None] & is_column[:, None, :]
 
 
-def _draw_boxes(count: int, size: Size, share: Range, *, aspect: Range, random: torch.Generator) -> _Boxes:
-    """Random rectangles that fit, of whole pixels: share of the area, aspect and place are drawn evenly.
+def _draw_boxes(count: int, size: HeightWidth, share: Limits, *, aspect: Limits, random: torch.Generator) -> _Boxes:
+    """Random rectangles that fit, of whole pixels: share of the area, aspect and place are drawn uniformly.
 
     aspect: height over width.
     """
@@ -232,7 +235,7 @@ def _draw_boxes(count: int, size: Size, share: Range, *, aspect: Range, random: 
 
 
 def _stretch(images: Tensor, boxes: _Boxes) -> Tensor:
-    """What is in each image's box, stretched to the whole image: bilinear, with half-pixel centres."""
+    """The content of each image's box, stretched to the whole image: bilinear, with half-pixel centres."""
     boxes, (height, width) = boxes.to(images.device), _size(images)
     rows, columns = _rows_and_columns((height, width), images.device)
     down, right = (rows + 0.5) / height, (columns + 0.5) / width  # shares of the box
@@ -244,7 +247,7 @@ def _stretch(images: Tensor, boxes: _Boxes) -> Tensor:
 
 
 class _Pixels:
-    """The pixels of a batch by number: image by image, row by row, and after them one blank pixel."""
+    """The pixels of a batch under consecutive numbers: image by image, row by row, then one blank pixel."""
 
     def __init__(self, images: Tensor, *, blank: Tensor | None = None) -> None:
         pixels = images.permute(0, 2, 3, 1).reshape(-1, 3)
@@ -253,12 +256,12 @@ class _Pixels:
         self.blank = len(pixels)
 
     def numbers(self, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """Of the pixels at these rows (M, H) and columns (M, W) of images (M,): (M, H, W)."""
+        """Numbers of the pixels at rows (M, H) and columns (M, W) of images (M,): (M, H, W)."""
         height, width = self._size
         return (image[:, None] * height + rows)[:, :, None] * width + columns[:, None, :]
 
     def own(self, image: Tensor) -> Tensor:
-        """Of all pixels of images (M,), in their places: (M, H, W)."""
+        """Numbers of all pixels of images (M,): (M, H, W)."""
         rows, columns = _rows_and_columns(self._size, image.device)
         return self.numbers(image, rows[None], columns[None])
 
@@ -267,11 +270,11 @@ class _Pixels:
         return self._pixels.index_select(0, numbers.flatten()).view(*numbers.shape, 3).permute(0, 3, 1, 2)
 
 
-def _size(images: Tensor) -> Size:
+def _size(images: Tensor) -> HeightWidth:
     return images.shape[2], images.shape[3]
 
 
-def _rows_and_columns(size: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+def _rows_and_columns(size: HeightWidth, device: torch.device) -> tuple[Tensor, Tensor]:
     """Their numbers: (H,) and (W,) int64."""
     return torch.arange(size[0], device=device), torch.arange(size[1], device=device)
 
@@ -285,11 +288,11 @@ def _rounded(pixels: Tensor) -> Tensor:
     return pixels.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _reals(count: int, limits: Range, random: torch.Generator) -> Tensor:
-    """Evenly between the limits, (count,)."""
+def _reals(count: int, limits: Limits, random: torch.Generator) -> Tensor:
+    """Uniform between the limits, (count,)."""
     return limits[0] + (limits[1] - limits[0]) * torch.rand(count, generator=random, dtype=torch.float64)
 
 
 def _integers(highest: Tensor, random: torch.Generator) -> Tensor:
-    """Evenly from 0 to `highest`, both included; in its shape."""
+    """Uniform from 0 to `highest`, both included; in its shape."""
     return (torch.rand(highest.shape, generator=random, dtype=torch.float64) * (highest + 1)).long()

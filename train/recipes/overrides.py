@@ -1,4 +1,4 @@
-"""A recipe as a user's options and data set change it."""
+"""Changes of a recipe by a user's options (data set, epochs, batch size) and by the size of the data set."""
 
 import logging
 from dataclasses import replace
@@ -7,19 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.recipe import Expected, Recipe
+from train.recipes.recipe import Expected, Recipe
 
 logger = logging.getLogger(__name__)
 
 
 def on_data_set(recipe: Recipe, name: str) -> Recipe:
-    """The recipe for another data set of the same task; what its paper reports no longer applies."""
+    """The recipe for another data set of the same task; without the figures that its paper reports."""
     splits = recipe.splits if name == recipe.data_set else 1
     return recipe.variant(recipe.name, data_set=name, splits=splits, expected=Expected("another data set"))
 
 
 def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
-    """A shorter or longer run: steps, warm-up and all other marks of the schedule move in proportion.
+    """A shorter or longer run: steps, warm-up and all other epochs of the schedule change in proportion.
 
     Raises:
         ConfigError: fewer than one epoch.
@@ -41,7 +41,7 @@ def with_epochs(recipe: Recipe, epochs: int) -> Recipe:
 
 
 def with_batch(recipe: Recipe, size: int) -> Recipe:
-    """Other batches; the learning rate stays what it is.
+    """Batches of another size; the learning rate does not change.
 
     Raises:
         ConfigError: batches that the recipe's sampler cannot draw.
@@ -54,11 +54,11 @@ def with_batch(recipe: Recipe, size: int) -> Recipe:
     return recipe.variant(recipe.name, batches=replace(recipe.batches, size=size))
 
 
-def fitted_to(recipe: Recipe, labels: NDArray[np.int64], *, processes: int) -> Recipe:
-    """The recipe with batches that a small data set can fill; says so where they shrink.
+def fit_batches(recipe: Recipe, labels: NDArray[np.int64], *, processes: int) -> Recipe:
+    """The recipe with batches that a small data set can fill; warns if they shrink.
 
     Raises:
-        DataError: not even two images, or two identities where batches are made of identities.
+        DataError: fewer than two images, or fewer than two identities if batches are made of identities.
         ConfigError: the batches cannot be shared out evenly among the processes.
     """
     batches = recipe.batches

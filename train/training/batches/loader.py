@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,22 +13,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_runtime.contract.errors import DataError
-from train.data.augment import augment
-from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
-from train.data.store import PixelStore, Positions, upload
 from train.machine.processes import Processes
-from train.recipe import Recipe
+from train.recipes.recipe import Recipe
+from train.training.batches.augment import augment
+from train.training.batches.sampler import each_identity_once, identity_batches, shuffled_batches
+from train.training.batches.store import PixelStore, Positions, upload
+from train.training.dynamic_training import Phase
 
 _AHEAD = 4
 _MOST_PROCESSES = 1024
 
-Phase = Literal["id", "both"]
 AskPhase = Callable[[], Phase]
-"""What the next batch is for: any images ("id"), or some of each identity ("both")."""
+"""Returns what the next batch is drawn from: any images ("id"), or some of each identity ("both")."""
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """images: (N, 3, H, W) uint8, RGB, channels-last. Both are on the device.
 
     labels: (N,) int64 class numbers, or (N, A) int64 with 1 for an attribute the image has and 0 for one it has not.
@@ -41,7 +41,7 @@ class Batch:
 class TrainingImages:
     """The training images of a data set as batches of one recipe; each process gets its share of every batch.
 
-    labels: see `Batch`. fill: (3,) uint8, the colour of erased rectangles.
+    labels: see `TrainingBatch`. fill: (3,) uint8, the colour of erased rectangles.
 
     Raises:
         DataError: there are too few images or identities for one batch.
@@ -63,15 +63,17 @@ class TrainingImages:
                 f"{len(labels)} of {len(np.unique(labels))} identities; use a larger data set or smaller batches"
             )
 
-    def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[Batch]]:
-        """How many batches an epoch has, and the batches. They depend on nothing but seed, number and process."""
+    def epoch(self, number: int, *, seed: int) -> tuple[int, Iterator[TrainingBatch]]:
+        """The number of batches in an epoch, and the batches. They depend only on seed, number and process."""
         order = self._order(number, seed=seed)
         shares = (self._processes.share(batch) for batch in order)
-        fetched = map(self._fetch, shares) if self._store.is_instant else ahead(self._fetch, shares, count=_AHEAD)
+        fetched = (
+            map(self._fetch, shares) if self._store.is_instant else prepare_ahead(self._fetch, shares, count=_AHEAD)
+        )
         return len(order), self._augmented(fetched, number, seed=seed)
 
-    def steered_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[Batch]]:
-        """An epoch as long as one over all images, in which `phase` is asked before every batch."""
+    def dynamic_epoch(self, number: int, *, seed: int, phase: AskPhase) -> tuple[int, Iterator[TrainingBatch]]:
+        """An epoch of dynamic training, as long as one over all images; `phase` is called before every batch."""
         length = len(self._labels) // self._recipe.batches.size
         shares = (self._processes.share(batch) for batch in self._steered(length, number, seed=seed, phase=phase))
         return length, self._augmented(map(self._fetch, shares), number, seed=seed)
@@ -99,15 +101,15 @@ class TrainingImages:
         draw = each_identity_once if batches.epoch == "identities" else identity_batches
         return draw(self._labels, identities=batches.size // images, images=images, random=random)
 
-    def _fetch(self, positions: Positions) -> Batch:
+    def _fetch(self, positions: Positions) -> TrainingBatch:
         there = upload(torch.from_numpy(positions), self._processes.device)
-        return Batch(self._store.fetch(positions), self._labels_there[there])
+        return TrainingBatch(self._store.fetch(positions), self._labels_there[there])
 
-    def _augmented(self, batches: Iterator[Batch], number: int, *, seed: int) -> Iterator[Batch]:
+    def _augmented(self, batches: Iterator[TrainingBatch], number: int, *, seed: int) -> Iterator[TrainingBatch]:
         random = torch.Generator().manual_seed((seed * 100_003 + number) * _MOST_PROCESSES + self._processes.rank)
         for batch in batches:
             changed = augment(batch.images, self._recipe.augmentation, random, fill=self._fill)
-            yield Batch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
+            yield TrainingBatch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
 
 
 def _endless(draw: Callable[[np.random.Generator], Iterator[Positions]], *, seed: list[int]) -> Iterator[Positions]:
@@ -119,11 +121,11 @@ Item = TypeVar("Item")
 Prepared = TypeVar("Prepared")
 
 
-def ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
-    """Yield `prepare(item)` for each item in order, worked on by one thread that is up to `count` items ahead.
+def prepare_ahead(prepare: Callable[[Item], Prepared], items: Iterable[Item], *, count: int) -> Iterator[Prepared]:
+    """Yield `prepare(item)` for each item in order, computed by a thread that is up to `count` items ahead.
 
     Raises:
-        What `prepare` raises, when it is that item's turn.
+        What `prepare` raises, when that item is due.
     """
     waiting: deque[Future[Prepared]] = deque()
     with ThreadPoolExecutor(1) as thread:

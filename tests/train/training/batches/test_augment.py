@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from train.data.augment import (
+from train.recipes.recipe import Augmentation
+from train.training.batches.augment import (
     _Boxes,
     _stretch,
     augment,
@@ -22,7 +23,6 @@ from train.data.augment import (
     random_patch,
     random_scaled_crop,
 )
-from train.recipe import Augmentation
 
 FILL = torch.tensor([10, 20, 30], dtype=torch.uint8)
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import DataError
-from train.data import store
-from train.data.loader import ahead
-from train.data.store import KeptPixels, Size, StreamedPixels, open_store, pixel_statistics
 from train.datasets.images import ImageArray, ImageFiles
+from train.training.batches import store
+from train.training.batches.loader import prepare_ahead
+from train.training.batches.store import ImageSize, KeptPixels, StreamedPixels, open_store, pixel_statistics
 
 CPU = torch.device("cpu")
-SIZE = Size(8, 4, "bilinear-half-pixel")
+SIZE = ImageSize(8, 4, "bilinear-half-pixel")
 IMAGES = ImageArray(np.random.default_rng(0).integers(0, 256, (30, 16, 8, 3), np.uint8))
 
 
@@ -49,11 +49,11 @@ def test_statistics_are_those_of_all_pixels() -> None:
 
 def test_what_is_prepared_ahead_keeps_its_order_and_fails_in_its_turn() -> None:
     """A broken image ends the epoch with its own error, after the batches before it."""
-    assert list(ahead(lambda number: number * 2, range(20), count=3)) == list(range(0, 40, 2))
+    assert list(prepare_ahead(lambda number: number * 2, range(20), count=3)) == list(range(0, 40, 2))
     files = ImageFiles(tuple(Path(f"missing{number}.jpg") for number in range(2)))
     broken = StreamedPixels(files, SIZE, device=CPU)
     good = StreamedPixels(IMAGES, SIZE, device=CPU)
-    batches = ahead(lambda one: one.fetch(np.array([0, 1])), [good, broken, good], count=1)
+    batches = prepare_ahead(lambda one: one.fetch(np.array([0, 1])), [good, broken, good], count=1)
     assert next(batches).shape == (2, 3, 8, 4)
     with pytest.raises(DataError, match=r"missing0\.jpg"):
         next(batches)

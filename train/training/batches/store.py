@@ -1,6 +1,6 @@
-"""Where the pixels of training images wait for their turn: on the device, in the host's memory, or on the disk.
+"""Storage of the training images' pixels: on the device, in the host's memory, or on disk if memory is too small.
 
-Wherever they are, a batch is on the device before the device asks for it.
+In each case the next batch is uploaded before the device needs it.
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from train.machine.memory import free_host_memory
 _CHUNK = 512
 _SAMPLED = 10_000
 _USED_SHARE = 0.5
-"""How much of the free memory the pixels may take; the network needs the rest."""
+"""Share of the free memory that the pixels may take; the network needs the rest."""
 
 Positions = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Size:
-    """To what size and by which rule images are decoded."""
+class ImageSize:
+    """Size and resize rule of decoded images."""
 
     height_px: int
     width_px: int
@@ -35,10 +35,11 @@ class Size:
 
 
 class PixelStore(Protocol):
-    """The training images of a data set. is_instant: fetching costs nothing worth doing ahead of time."""
+    """The training images of a data set."""
 
     @property
-    def is_instant(self) -> bool: ...
+    def is_instant(self) -> bool:
+        """Whether fetching is so fast that no thread needs to do it in advance."""
 
     def __len__(self) -> int: ...
 
@@ -47,7 +48,7 @@ class PixelStore(Protocol):
 
 
 class KeptPixels:
-    """Images that were decoded once. pixels: (N, H, W, 3) uint8, on the device, or in the host's memory."""
+    """Images that were decoded once. pixels: (N, H, W, 3) uint8, on the device or in the host's memory."""
 
     def __init__(self, pixels: Tensor, *, device: torch.device) -> None:
         self._pixels = pixels.permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last
@@ -65,11 +66,11 @@ class KeptPixels:
 
 
 class StreamedPixels:
-    """Images that are decoded whenever they are asked for, because they do not fit into memory."""
+    """Images that are decoded at every fetch, because they do not fit into memory."""
 
     is_instant = False
 
-    def __init__(self, images: Images, size: Size, *, device: torch.device) -> None:
+    def __init__(self, images: Images, size: ImageSize, *, device: torch.device) -> None:
         self._images = images
         self._size = size
         self._device = device
@@ -82,10 +83,10 @@ class StreamedPixels:
         return upload(torch.from_numpy(_read(self._images, positions, self._size)), self._device).permute(0, 3, 1, 2)
 
 
-def open_store(images: Images, size: Size, *, device: torch.device, processes: int = 1) -> PixelStore:
-    """Decode all images and keep them on the device, or beside it where they do not fit, or else leave them on disk.
+def open_store(images: Images, size: ImageSize, *, device: torch.device, processes: int = 1) -> PixelStore:
+    """Decode all images and keep them on the device or in the host's memory if they fit, or else leave them on disk.
 
-    processes: how many do so at the same time, each with a device of its own, and share the host's memory.
+    processes: number of processes that do so at the same time and share the host's memory.
 
     Raises:
         DataError: an image cannot be decoded.
@@ -100,12 +101,12 @@ def open_store(images: Images, size: Size, *, device: torch.device, processes: i
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device without waiting for what it does."""
+    """Copy to the device without waiting for it."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def pixel_statistics(store: PixelStore) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of each channel in [0, 1], over all images or 10,000 spread over them."""
+    """Mean and standard deviation of each channel in [0, 1], over all images or 10,000 evenly spaced ones."""
     spread = np.unique(np.linspace(0, len(store) - 1, min(len(store), _SAMPLED)).round().astype(np.int64))
     sums, squares, pixels = np.zeros(3), np.zeros(3), 0
     for chunk in _chunks(spread):
@@ -123,7 +124,7 @@ def _three(values: NDArray[np.float64]) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _read_all(images: Images, size: Size) -> NDArray[np.uint8]:
+def _read_all(images: Images, size: ImageSize) -> NDArray[np.uint8]:
     pixels = np.empty((len(images), size.height_px, size.width_px, 3), np.uint8)
     with tqdm(total=len(images), desc="reading images", unit="image", leave=False, disable=None) as bar:
         for chunk in _chunks(np.arange(len(images))):
@@ -132,7 +133,7 @@ def _read_all(images: Images, size: Size) -> NDArray[np.uint8]:
     return pixels
 
 
-def _read(images: Images, positions: Positions, size: Size) -> NDArray[np.uint8]:
+def _read(images: Images, positions: Positions, size: ImageSize) -> NDArray[np.uint8]:
     return images.read(positions, height_px=size.height_px, width_px=size.width_px, rule=size.rule)
 
 

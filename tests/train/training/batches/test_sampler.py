@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from train.data.sampler import each_identity_once, identity_batches, shuffled_batches
+from train.training.batches.sampler import each_identity_once, identity_batches, shuffled_batches
 
 
 @given(st.lists(st.integers(1, 12), min_size=4, max_size=20), st.integers(0, 2**32 - 1))

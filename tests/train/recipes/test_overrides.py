@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.recipe import Batches
 from train.recipes.catalog import find_recipe
-from train.training.overrides import fitted_to, on_data_set, with_batch, with_epochs
+from train.recipes.overrides import fit_batches, on_data_set, with_batch, with_epochs
+from train.recipes.recipe import Batches
 
 SHUFFLED = find_recipe("osnet_cuhk03:scratch")
 GROUPED = find_recipe("osnet_cuhk03:demo_small")
@@ -27,18 +27,18 @@ def test_batches_shrink_to_a_small_data_set_and_say_so(caplog: pytest.LogCapture
     """20 people of 3 images: 60 shuffled images, or all 20 identities four times; enough of them change nothing."""
     labels = np.repeat(np.arange(10), 3)
     with caplog.at_level(logging.WARNING):
-        assert fitted_to(SHUFFLED, labels, processes=1).batches == Batches(30)
-        assert fitted_to(GROUPED, labels, processes=1).batches == Batches(40, images_per_identity=4)
+        assert fit_batches(SHUFFLED, labels, processes=1).batches == Batches(30)
+        assert fit_batches(GROUPED, labels, processes=1).batches == Batches(40, images_per_identity=4)
     assert caplog.messages[0].startswith("the data set is smaller than a batch of 64: batches shrink to 30")
-    assert fitted_to(GROUPED, np.repeat(np.arange(16), 1), processes=1) == GROUPED
-    assert fitted_to(SHUFFLED, labels, processes=4).batches == Batches(28)
+    assert fit_batches(GROUPED, np.repeat(np.arange(16), 1), processes=1) == GROUPED
+    assert fit_batches(SHUFFLED, labels, processes=4).batches == Batches(28)
 
 
 @pytest.mark.parametrize(("recipe", "labels"), [(SHUFFLED, [0]), (GROUPED, [0, 0, 0, 0, 0])])
 def test_a_data_set_without_two_of_anything_is_refused(recipe: object, labels: list[int]) -> None:
     """One image, or one identity where triplets need two."""
     with pytest.raises(DataError, match=r"takes at least .* use a larger data set"):
-        fitted_to(recipe, np.array(labels), processes=1)  # type: ignore[arg-type]
+        fit_batches(recipe, np.array(labels), processes=1)  # type: ignore[arg-type]
 
 
 def test_a_batch_that_cannot_be_drawn_or_shared_is_refused() -> None:
@@ -49,7 +49,7 @@ def test_a_batch_that_cannot_be_drawn_or_shared_is_refused() -> None:
     with pytest.raises(
         ConfigError, match="a batch of 64 cannot be shared out evenly among 3 processes; use --batch 60"
     ):
-        fitted_to(GROUPED, np.repeat(np.arange(30), 4), processes=3)
+        fit_batches(GROUPED, np.repeat(np.arange(30), 4), processes=3)
 
 
 def test_another_data_set_has_no_figures_of_the_paper() -> None:

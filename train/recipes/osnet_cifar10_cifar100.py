@@ -1,4 +1,4 @@
-"""OSNet on CIFAR-10 and CIFAR-100: objects instead of people, in two depths, and what its gates and scales bring.
+"""OSNet on CIFAR-10 and CIFAR-100: objects instead of people, at two depths, with ablations of its gates and scales.
 
 Source: Zhou et al., ICCV 2019, section 4.3, tables 8 and 9; the training is that of Zagoruyko and Komodakis, Wide
 Residual Networks, BMVC 2016, section 3, which the paper follows.
@@ -6,10 +6,10 @@ Command: python train/run.py osnet_cifar10 --data DIR
          python train/run.py osnet_cifar100 --data DIR
 Expected: errors of 4.41 % and 19.21 %; 4.18 % and 18.88 % with depth 210.
 Differs: the paper does not say how its network begins; a 3x3 convolution without pooling is ours. Images are padded
-with black, Wide Residual Networks pad with reflections.
+with black; Wide Residual Networks pad with reflections.
 """
 
-from train.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
+from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Optimiser, Recipe, Schedule
 
 CIFAR10 = Recipe(
     name="osnet_cifar10",

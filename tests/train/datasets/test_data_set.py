@@ -1,9 +1,11 @@
 """What complete copies hold, as the papers print it."""
 
+from pathlib import Path
+
 import pytest
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.published import PUBLISHED, check_counts
+from train.datasets.catalog import DATA_SETS
 
 # OSNet, table 2; PLR-OSNet, section IV-A, for the labelled CUHK03; MGN, section 4.2, for Market-1501's gallery.
 PAPERS = {
@@ -21,19 +23,19 @@ PAPERS = {
 @pytest.mark.parametrize("name", PAPERS)
 def test_counts_are_those_of_the_papers(name: str) -> None:
     """A copy is complete when it holds what the papers trained and tested on."""
-    counts = PUBLISHED[name].counts
+    counts = DATA_SETS[name].counts
     keys = ("training identities", "training images", "query images", "gallery images")
     assert tuple(counts[key] for key in keys) == PAPERS[name]
 
 
 def test_all_of_msmt17_is_the_sum_of_its_lists() -> None:
     """126,441 images: OSNet, supplement A, footnote 7."""
-    lists = PUBLISHED["msmt17"].counts
+    lists = DATA_SETS["msmt17"].counts
     parts = lists["training images"] + lists["query images"] + lists["gallery images"]
-    assert parts == PUBLISHED["msmt17_all"].counts["training images"] == 126441
+    assert parts == DATA_SETS["msmt17_all"].counts["training images"] == 126441
 
 
 def test_every_difference_is_named_at_once() -> None:
     """A user who copied two folders badly learns of both."""
     with pytest.raises(DataError, match=r"80000 training images \(found 3\), 26 attributes \(found 25\)"):
-        check_counts("pa100k", {"training images": 3, "attributes": 25}, where="here")
+        DATA_SETS["pa100k"].check_counts({"training images": 3, "attributes": 25}, where=Path("here"))
