@@ -11,6 +11,7 @@ import pytest
 
 from edge_runtime.config import read_config
 from tests.conftest import ROOT
+from train.recipes.catalog import find_recipe
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for path in ROOT.glob("[a-z]*/**/README.md"))])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
@@ -44,9 +45,10 @@ COMMANDS = sorted({command for name in NAMES for command in commands(name)})
 
 
 @cache
-def help_of(script: str) -> str:
-    """What a script's --help says."""
-    found = subprocess.run([sys.executable, ROOT / script, "--help"], capture_output=True, text=True, timeout=120)
+def help_of(script: str, *kind: str) -> str:
+    """What a script's --help says; kind: of picture, which visualise.py has options of its own for."""
+    command = [sys.executable, ROOT / script, *kind, "--help"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert found.returncode == 0, found.stderr
     return found.stdout
 
@@ -60,13 +62,16 @@ def test_tables_are_those_of_the_committed_records() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_exists(command: str) -> None:
-    """The script is there and its --help knows the options."""
+    """The script is there, its --help knows the options, and a recipe that is named exists."""
     program, *arguments = shlex.split(command)
     if program == "torchrun":
         arguments = arguments[next(place for place, word in enumerate(arguments) if word.endswith(".py")) :]
     script = _PROGRAMS[program] if program in _PROGRAMS else arguments.pop(0)
+    kind = arguments[:1] if script == "train/visualise.py" and not arguments[0].startswith("--") else []
     for option in (argument for argument in arguments if argument.startswith("--")):
-        assert option in help_of(script), option
+        assert option in help_of(script, *kind), option
+    if script == "train/run.py" and not arguments[0].startswith("--"):
+        assert find_recipe(arguments[0]).name == arguments[0]
 
 
 def test_the_commands_of_the_wheel_are_those_of_the_documents() -> None:

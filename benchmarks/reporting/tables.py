@@ -77,6 +77,13 @@ TABLES = (
         "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]}, the peer in {precision[peer]}.",
     ),
     Table(
+        "data_sets",
+        ("train/datasets/catalog.py",),
+        "python train/run.py --list",
+        training_tables.data_set_table,
+        "Counts as published; a copy that differs is refused.",
+    ),
+    Table(
         "retrieval",
         (f"{_CPU}/retrieval.json",),
         "python benchmarks/retrieval.py",
@@ -185,9 +192,9 @@ def render_table(table: Table, *, root: Path = ROOT) -> str:
 
 
 def _caption_fields(paths: Sequence[Path]) -> dict[str, object]:
-    """The fields of all files, the first file's where several have one of a name."""
+    """The fields of all JSON files, the first file's where several have one of a name."""
     fields: dict[str, object] = {}
-    for path in reversed(paths):
+    for path in (path for path in reversed(paths) if path.suffix == ".json"):
         record = read_record(path)
         fields |= record
         if "architecture" in record:

@@ -74,6 +74,9 @@ def run(main: Callable[[], int]) -> int:
     except ReidError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader of a long answer has seen enough, as in `... --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         where = error.filename2 or error.filename or "input or output"  # of two files, the second one is written
         print(f"error: {where}: {error.strerror or error}", file=sys.stderr)
