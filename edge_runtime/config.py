@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from edge_runtime.camera.pipeline import parse_address
+from edge_runtime.camera.catalog import is_plain_path, parse_address
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.engine.catalog import Backend
@@ -48,9 +48,7 @@ def _source(value: str, info: ValidationInfo) -> str:
         raise ValueError(str(error)) from error
     if address.password is not None:
         raise ValueError("it holds a password: put the whole address into a file of its own and name that source_file")
-    if address.scheme == "file":
-        return str(_absolute(Path(address.location), info))
-    return value
+    return str(_absolute(Path(value), info)) if is_plain_path(value) else value
 
 
 Name = Annotated[str, AfterValidator(_name)]

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.config import Camera, Config, json_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.script import replace_file
@@ -96,7 +96,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
-    sources = [Source(camera.address(), camera_id=camera.id) for camera in config.cameras]
+    sources = [CameraSource(camera.address(), camera_id=camera.id) for camera in config.cameras]
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detector = open_detector(config.detector.model, threads=config.cpu_threads)
@@ -171,7 +171,9 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _stream(camera: Camera, source: Source, *, config: Config, detector: Detector, engine: Engine) -> CameraStream:
+def _stream(
+    camera: Camera, source: CameraSource, *, config: Config, detector: Detector, engine: Engine
+) -> CameraStream:
     return CameraStream(
         source,
         detector=detector,

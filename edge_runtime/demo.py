@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from edge_runtime.camera.pipeline import parse_address
+from edge_runtime.camera.catalog import parse_address
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.camera.frame import Frame
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import crop_people
@@ -73,7 +73,7 @@ class CameraStream:
 
     def __init__(
         self,
-        source: Source,
+        source: CameraSource,
         *,
         detector: Detector,
         tracker: Tracker,

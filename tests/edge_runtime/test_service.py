@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import service as service_module
 from edge_runtime import stream as stream_module
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
@@ -125,7 +125,7 @@ def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -
 
 def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
     """It is not told to be reconnecting, which nobody tries."""
-    gone = Source(str(tmp_path / "gone.avi"), camera_id="gone")
+    gone = CameraSource(str(tmp_path / "gone.avi"), camera_id="gone")
     alive = ScriptedSource("hall")
     service = make_service(publisher, [scripted_lane(source, ScriptedDetector()) for source in (gone, alive)])
     with pytest.raises(StreamError, match=r"^camera gone: expected a video file at .*gone.avi, found nothing"):

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from edge_runtime.camera.frame import Frame, SourceStatus, State
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.frame import Frame, SourceState, SourceStatus
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
@@ -15,12 +15,12 @@ HEIGHT_PX, WIDTH_PX = 200, 400
 STEP_NS = 100_000_000
 
 
-class ScriptedSource(Source):
+class ScriptedSource(CameraSource):
     """Gives a frame of noise every 0.1 s of its own time for as long as it is live; a test sets its state."""
 
     def __init__(self, camera_id: str = "door") -> None:
         super().__init__("clip.avi", camera_id=camera_id)
-        self.told: State = "live"
+        self.told: SourceState = "live"
         self.frames = 0
 
     def start(self) -> None:
@@ -58,7 +58,7 @@ class ScriptedDetector:
 
 
 def scripted_lane(
-    source: Source, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
+    source: CameraSource, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
 ) -> CameraStream:
     """A stream that looks at each frame and confirms a track at its `min_hits`-th detection."""
     return CameraStream(

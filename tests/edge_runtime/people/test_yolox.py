@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.people.catalog import open_detector
 from edge_runtime.people.yolox import YoloxDetector
@@ -111,7 +111,7 @@ def test_yolox_finds_the_people_of_a_real_clip(shared_data: Path) -> None:
     """People who walk one by one are found in the clip's frames, at most two at a time, as tall boxes."""
     detector = open_detector(shared_data / "yolox_nano.onnx")
     counts, shapes = [], []
-    with Source(str(shared_data / "one-by-one-person-detection.mp4"), camera_id="clip", paced=False) as source:
+    with CameraSource(str(shared_data / "one-by-one-person-detection.mp4"), camera_id="clip", paced=False) as source:
         while (frame := source.read(10.0)) is not None:
             if frame.index % 25 == 0:
                 sure = [found for found in detector.detect(frame.pixels) if found.score >= detector.sure_score]
