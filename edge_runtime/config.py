@@ -23,6 +23,7 @@ from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.engine.catalog import Backend
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.topics import check_name
+from edge_runtime.people.catalog import DetectorSettings
 
 
 def _name(value: str) -> str:
@@ -116,12 +117,6 @@ class Engine(_Strict):
     backend: Backend = "auto"
 
 
-class Detector(_Strict):
-    """What finds people: a YOLOX ONNX file, or without one OpenCV's HOG detector, which needs no download."""
-
-    model: FilePath | None = None
-
-
 class Descriptors(_Strict):
     """How often a tracked person is described, and how the numbers travel."""
 
@@ -177,7 +172,7 @@ class Config(_Strict):
     node: Name
     cameras: Annotated[tuple[Camera, ...], AfterValidator(_distinct)]
     engine: Engine
-    detector: Detector = Detector()
+    detector: DetectorSettings = DetectorSettings()
     descriptors: Descriptors = Descriptors()
     broker: Broker
     spool: Spool

@@ -27,9 +27,8 @@ from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.catalog import open_detector, open_tracker
 from edge_runtime.people.detector import Detector
-from edge_runtime.people.tracker import Tracker
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
 
@@ -99,7 +98,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     sources = [CameraSource(camera.address(), camera_id=camera.id) for camera in config.cameras]
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
-        detector = open_detector(config.detector.model, threads=config.cpu_threads)
+        detector = open_detector(config.detector, threads=config.cpu_threads)
         link = LinkSettings(config.broker.settings(), site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
@@ -177,7 +176,7 @@ def _stream(
     return CameraStream(
         source,
         detector=detector,
-        tracker=Tracker(sure_score=detector.sure_score),
+        tracker=open_tracker(sure_score=detector.sure_score),
         manifest=engine.manifest,
         codec=config.descriptors.codec,
         every_s=config.descriptors.every_s,

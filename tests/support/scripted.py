@@ -7,7 +7,7 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
-from edge_runtime.people.tracker import Tracker
+from edge_runtime.people.tracker import OverlapTracker
 from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import MANIFEST
 
@@ -64,7 +64,7 @@ def scripted_lane(
     return CameraStream(
         source,
         detector=detector,
-        tracker=Tracker(sure_score=detector.sure_score, min_hits=min_hits),
+        tracker=OverlapTracker(sure_score=detector.sure_score, min_hits=min_hits),
         manifest=MANIFEST,
         codec="f32",
         every_s=every_s,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.contract.preprocess import Box
-from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector import Detection, best_detections
 from edge_runtime.people.hog import HogDetector
 
@@ -54,7 +54,7 @@ def test_hog_finds_upright_people_where_they_stand(shared_data: Path) -> None:
 
 def test_nobody_is_found_in_an_empty_picture() -> None:
     """A blank frame holds no people, nor does one smaller than the detector's window."""
-    detector = open_detector(None)
+    detector = open_detector(DetectorSettings())
     assert detector.detect(np.full((240, 320, 3), 128, np.uint8)) == []
     assert detector.detect(np.zeros((20, 20, 3), np.uint8)) == []
     assert detector.detect(np.zeros((1, 700, 3), np.uint8)) == []
