@@ -2,16 +2,26 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.engine import Engine
 
 logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """The network that describes people: an ONNX file or a TensorRT plan, with its manifest beside it."""
+
+    model: FilePath
+    backend: Backend = "auto"
 
 
 def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # a device with HOG needs no ONNX Runtime
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """What finds people: an ONNX file of a kind in DETECTORS, or without a file OpenCV's HOG detector."""
+    """What finds people: a YOLOX network as an ONNX file, or without a file OpenCV's HOG detector."""
 
     model: FilePath | None = None
 

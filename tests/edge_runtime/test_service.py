@@ -22,7 +22,7 @@ from edge_runtime.link.wire_format import decode_json, decode_message
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
-from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_lane
+from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_stream
 
 ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
 
@@ -91,8 +91,8 @@ def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: 
     """Three people of two cameras cost one call; each message goes under its own camera's topic."""
     engine = MeanEngine()
     streams = [
-        scripted_lane(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
-        scripted_lane(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
+        scripted_stream(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
+        scripted_stream(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
     ]
     service = make_service(publisher, streams, engine)
     run(service, until=lambda: service.summary().frames >= 4)
@@ -107,8 +107,8 @@ def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: 
 def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -> None:
     """Its people are ended, the others go on, and the end of the run names it, though no look failed."""
     dead, alive = ScriptedSource("door"), ScriptedSource("hall")
-    rare = scripted_lane(dead, ScriptedDetector(ANN), max_fps=0.001)
-    service = make_service(publisher, [rare, scripted_lane(alive, ScriptedDetector())])
+    rare = scripted_stream(dead, ScriptedDetector(ANN), max_fps=0.001)
+    service = make_service(publisher, [rare, scripted_stream(alive, ScriptedDetector())])
 
     def both_have_gone_on() -> bool:
         if dead.frames >= 1 and rare.counts.descriptors >= 1 and dead.told == "live":
@@ -127,7 +127,7 @@ def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_
     """It is not told to be reconnecting, which nobody tries."""
     gone = CameraSource(str(tmp_path / "gone.avi"), camera_id="gone")
     alive = ScriptedSource("hall")
-    service = make_service(publisher, [scripted_lane(source, ScriptedDetector()) for source in (gone, alive)])
+    service = make_service(publisher, [scripted_stream(source, ScriptedDetector()) for source in (gone, alive)])
     with pytest.raises(StreamError, match=r"^camera gone: expected a video file at .*gone.avi, found nothing"):
         run(service, until=lambda: alive.frames > 20)
     told = statuses(publisher)
@@ -143,7 +143,7 @@ def test_people_are_ended_once_while_their_camera_is_away(
     """It may be away for days, and a track that is still open says that somebody is there."""
     monkeypatch.setattr(service_module, "_STATUS_S", 0.05)
     source = ScriptedSource()
-    stream = scripted_lane(source, ScriptedDetector(ANN, BOB))
+    stream = scripted_stream(source, ScriptedDetector(ANN, BOB))
     service = make_service(publisher, [stream])
 
     def ends() -> int:
@@ -167,7 +167,7 @@ def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None
     """Without a fault."""
     source = ScriptedSource()
     source.told = "ended"
-    make_service(publisher, [scripted_lane(source, ScriptedDetector())]).run(threading.Event())
+    make_service(publisher, [scripted_stream(source, ScriptedDetector())]).run(threading.Event())
     assert statuses(publisher)["door"].state == "disabled"
 
 
@@ -181,7 +181,7 @@ def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) 
             return []
 
     second = ScriptedDetector()
-    streams = [scripted_lane(ScriptedSource("a"), Stopping()), scripted_lane(ScriptedSource("b"), second)]
+    streams = [scripted_stream(ScriptedSource("a"), Stopping()), scripted_stream(ScriptedSource("b"), second)]
     make_service(publisher, streams).run(stop)
     assert second.looks == 0
 
@@ -196,7 +196,7 @@ def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkey
             go_on.wait(20)
             return []
 
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), Hanging())])
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), Hanging())])
     checks = HealthChecks(service, publisher)
     assert [check.ok for check in checks.liveness()] == [True]
 
@@ -218,7 +218,7 @@ def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
                 raise EngineError("out of memory")
             return super()._run(crops)
 
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector(ANN))], Failing())
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), ScriptedDetector(ANN))], Failing())
     with pytest.raises(EngineError, match="out of memory"):
         service.run(threading.Event())
     assert publisher.spool.count() == 2
@@ -231,14 +231,14 @@ def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
     monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
     publish(publisher, 3)
     publisher.spool.max_age_s = 0.0
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector())])
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), ScriptedDetector())])
     run(service, until=lambda: publisher.spool.count() == 0)
 
 
 def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publisher: Publisher) -> None:
     """Messages are kept meanwhile; without a camera there is nothing to keep."""
     source = ScriptedSource()
-    service = make_service(publisher, [scripted_lane(source, ScriptedDetector(ANN))])
+    service = make_service(publisher, [scripted_stream(source, ScriptedDetector(ANN))])
     run(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
     assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True}

@@ -8,7 +8,7 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.tracker import OverlapTracker
-from edge_runtime.stream import CameraStream
+from edge_runtime.stream import CameraStream, DescriptorSettings
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
@@ -57,7 +57,7 @@ class ScriptedDetector:
         return [Detection(box, 0.9) for box in self.boxes]
 
 
-def scripted_lane(
+def scripted_stream(
     source: CameraSource, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
 ) -> CameraStream:
     """A stream that looks at each frame and confirms a track at its `min_hits`-th detection."""
@@ -66,7 +66,6 @@ def scripted_lane(
         detector=detector,
         tracker=OverlapTracker(sure_score=detector.sure_score, min_hits=min_hits),
         manifest=MANIFEST,
-        codec="f32",
-        every_s=every_s,
+        settings=DescriptorSettings(every_s, codec="f32"),
         max_fps=max_fps,
     )
