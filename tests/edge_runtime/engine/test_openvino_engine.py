@@ -53,7 +53,7 @@ def test_a_single_crop_has_the_same_descriptor_on_one_thread_and_on_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: int
 ) -> None:
     """Whichever way is faster when the engine opens."""
-    monkeypatch.setattr(openvino_engine, "fastest", lambda ways: way)
+    monkeypatch.setattr(openvino_engine, "find_fastest", lambda ways: way)
     path = engine_for_openvino(tmp_path)
     with open_engine(path, threads=2) as engine:
         several, single = engine.describe(crops(8)), engine.describe(crops(8)[:1])
