@@ -24,7 +24,7 @@ from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.stream import CameraSettings, DescriptorSettings, Name
+from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
 
 Settings = TypeVar("Settings")
 
@@ -57,8 +57,8 @@ class Config(StrictModel):
     cpu_threads: CPU threads for the detector, and as many for an engine that runs on the CPU.
     """
 
-    site: Name
-    node: Name
+    site: TopicName
+    node: TopicName
     cameras: Annotated[tuple[Part[CameraSettings], ...], AfterValidator(_check_distinct)]
     engine: Part[EngineSettings]
     detector: Part[DetectorSettings] = DetectorSettings()
@@ -90,7 +90,7 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path} has faults ({error.error_count()}): {faults}") from error
 
 
-def json_schema() -> str:
+def config_schema() -> str:
     """JSON Schema of the configuration file, for editors."""
     return json.dumps(Config.model_json_schema(), indent=2)
 

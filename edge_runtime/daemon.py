@@ -22,7 +22,7 @@ import cv2
 from pydantic import JsonValue
 
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.config import Config, json_schema, read_config
+from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.script import ScriptParser, replace_file
 from edge_runtime.engine.catalog import open_engine
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     started_s = time.monotonic()
     arguments = _parse(argv)
     if arguments.schema:
-        print(json_schema())
+        print(config_schema())
         return 0
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:

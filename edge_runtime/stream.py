@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
-from edge_runtime.camera.catalog import is_plain_path, parse_address
+from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec, encode
@@ -33,7 +33,8 @@ from edge_runtime.link.topics import check_name
 from edge_runtime.people.detector import Detector
 from edge_runtime.people.tracker import Track, Tracker
 
-Name = Annotated[str, checked_by(partial(check_name, what="name"))]
+TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
+"""A name that may stand in an MQTT topic."""
 _UPDATE_NS = 5_000_000_000
 _LOST_S = 6.0  # twice the time after which a source is stalled
 
@@ -50,14 +51,14 @@ def _check_source(source: str, info: ValidationInfo) -> str:
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """One camera. `source` is a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0.
+    """One camera.
 
-    An address with a password, rtsp://user:password@host/path, is alone in the file `source_file` instead.
+    source_file: a file that holds nothing but the source; for an address with a password.
     max_fps: how many frames per second are processed, at most; a newer frame replaces one that was not.
     """
 
-    id: Name
-    source: Annotated[str, AfterValidator(_check_source)] | None = None
+    id: TopicName
+    source: Annotated[Annotated[str, AfterValidator(_check_source)] | None, Field(description=known_forms())] = None
     source_file: FilePath | None = None
     max_fps: PositiveFloat = 10.0
 

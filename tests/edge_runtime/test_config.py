@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
-from edge_runtime.config import json_schema, read_config
+from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.catalog import EngineSettings
@@ -109,7 +109,7 @@ def test_a_setting_is_written_once_in_its_part(tmp_path: Path) -> None:
 
 def test_every_path_in_the_settings_counts_from_the_configurations_folder() -> None:
     """A bare `Path` would count from wherever the daemon was started."""
-    schema = json.loads(json_schema())
+    schema = json.loads(config_schema())
     named = [
         f"{part}.{name}"
         for part, content in schema["$defs"].items()
@@ -191,7 +191,7 @@ def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
 
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
     """So that an editor can help."""
-    schema = json.loads(json_schema())
+    schema = json.loads(config_schema())
     read_config(write(tmp_path))
     jsonschema.validate(SETTINGS, schema)
     with pytest.raises(jsonschema.ValidationError):

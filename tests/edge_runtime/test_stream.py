@@ -31,6 +31,7 @@ def told(messages: list[Message]) -> list[str]:
 
 
 def random_unit(rng: np.random.Generator) -> NDArray[np.float32]:
+    """A random descriptor, (1, length)."""
     return normalise(rng.standard_normal((1, DESCRIPTOR.length)).astype(np.float32))
 
 

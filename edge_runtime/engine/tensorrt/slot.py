@@ -1,6 +1,5 @@
 """One batch in flight on the GPU: pinned buffers, a stream, and a recorded run for every batch size it pads to."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from edge_runtime.contract.manifest import Manifest
 from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda
 from edge_runtime.engine.tensorrt.cuda_graph import CudaGraph
 from edge_runtime.engine.tensorrt.library import load_tensorrt, tensorrt_log
-
-logger = logging.getLogger(__name__)
 
 
 def batch_buckets(*, smallest: int, largest: int) -> tuple[int, ...]:

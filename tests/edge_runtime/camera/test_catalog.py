@@ -10,7 +10,9 @@ from edge_runtime.camera.catalog import SCHEMES, parse_address
 from edge_runtime.camera.pipeline import pipeline_text
 from edge_runtime.contract.errors import StreamError
 
-FILE, RTSP, V4L2, CSI = SCHEMES
+FILE, RTSP, V4L2, CSI = (
+    next(scheme for scheme in SCHEMES if prefix in scheme.prefixes) for prefix in ("file", "rtsp", "v4l2", "csi")
+)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +58,9 @@ def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
     """The list comes from the table."""
     with pytest.raises(StreamError) as caught:
         parse_address("gopher://10.0.0.7/stream")
-    assert str(caught.value) == (
-        "expected a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0 as a source, found gopher:...; "
-        "correct the camera's address"
-    )
+    assert str(caught.value).startswith("expected a path, file:///path, rtsp://host/path, v4l2:///dev/video0")
+    assert str(caught.value).endswith(" as a source, found gopher:...; correct the camera's address")
+    assert all(scheme.example in str(caught.value) for scheme in SCHEMES)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.prefixes[0])

@@ -192,10 +192,12 @@ class FrozenPlayer:
         self._sample = VideoSample(None, 5, time.monotonic_ns(), None)
 
     def next_sample(self, timeout_s: float) -> VideoSample:
+        """See `Player.next_sample`; always the same time stamp."""
         time.sleep(0.01)
         return self._sample
 
     def close(self) -> None:
+        """See `Player.close`."""
         pass
 
 
@@ -236,6 +238,7 @@ def test_memory_does_not_grow(make_clip: MakeClip) -> None:
 
 
 def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

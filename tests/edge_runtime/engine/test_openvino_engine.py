@@ -17,10 +17,12 @@ from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write
 
 
 def crops(count: int) -> NDArray[np.uint8]:
+    """Crops of random pixels."""
     return np.random.default_rng(1).integers(0, 256, (count, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
 
 
 def openvino_manifest(path: Path, *, precision: Precision = "fp32") -> Manifest:
+    """The manifest of a tiny network, built for OpenVINO."""
     return tiny_manifest(path).model_copy(update={"build": Build(backend="openvino", precision=precision)})
 
 
@@ -32,6 +34,7 @@ def engine_for_openvino(folder: Path, *, precision: Precision = "fp32") -> Path:
 
 
 def runs_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16."""
     return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -100,6 +103,7 @@ class NoBfloat16:
     """A processor of before 2020, as OpenVINO describes it."""
 
     def get_property(self, device: str, name: str) -> list[str]:
+        """See `openvino.Core.get_property`."""
         return ["FP32", "INT8", "BIN"]
 
 

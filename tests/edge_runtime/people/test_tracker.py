@@ -17,6 +17,7 @@ def person(x: float, y: float = 100.0, *, score: float = 1.0) -> Detection:
 
 
 def new_tracker() -> OverlapTracker:
+    """A tracker that confirms at the third detection and waits one second for a lost person."""
     return OverlapTracker(sure_score=0.5, min_hits=3, max_lost_s=1.0)
 
 
@@ -27,6 +28,7 @@ def follow(frames: list[list[Detection]], tracker: OverlapTracker | None = None)
 
 
 def centre_x(box: Box) -> float:
+    """Horizontal centre of a box."""
     return (box[0] + box[2]) / 2
 
 
