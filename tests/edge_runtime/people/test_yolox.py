@@ -151,7 +151,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
     classifier = write_network(tmp_path / "classifier.onnx", np.zeros((1, 1000), np.float32))
     form = r"one float input \(1, 3, height, width\) of fixed size and one output \(1, cells, 5 \+ classes\)"
     found = r"images tensor\(float\) \[1, 3, 64, 64\], output tensor\(float\) \[1, 1000\]"
-    with pytest.raises(EngineError, match=f"expected YOLOX, with {form}; found {found}; give"):
+    with pytest.raises(EngineError, match=f"expected .*YOLOX, with {form}.*; found {found}; give"):
         open_file(classifier)
     free = write_network(tmp_path / "free.onnx", answer({}), input_shape=(1, 3, "height", "width"))
     with pytest.raises(EngineError, match=r"of fixed size .* found images tensor\(float\) \[1, 3, 'height', 'width'\]"):
