@@ -87,7 +87,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = ScriptParser(
         purpose=(__doc__ or "").partition("\n\n")[0],
         shortest=_shortest_command(),
-        next_step="a configuration to start from is in --help, all settings in edge_runtime/README.md",
+        next_step="a first configuration and all settings: edge_runtime/README.md",
         examples=_EXAMPLES,
     )
     parser.add_argument("--config", type=Path, help="the configuration, a YAML file")
@@ -103,8 +103,9 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 def _shortest_command() -> str:
     """With a configuration in the current folder, checking it; otherwise printing what a configuration may hold."""
     for path in sorted(Path().glob("*.yaml")):
-        if re.search(r"^cameras:", path.read_text(errors="replace"), flags=re.MULTILINE):
-            return f"--config {path} --check"
+        with contextlib.suppress(OSError):
+            if re.search(r"^cameras:", path.read_text(errors="replace"), flags=re.MULTILINE):
+                return f"--config {path} --check"
     return "--schema"
 
 
@@ -123,7 +124,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
         with Spool(config.spool, node=config.node) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
             streams = [
-                _stream(camera, source, config=config, detector=detector, engine=engine)
+                _make_stream(camera, source, config=config, detector=detector, engine=engine)
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
             service = Service(streams, engine=engine, publisher=publisher, started_s=started_s)
@@ -176,7 +177,7 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _stream(
+def _make_stream(
     camera: CameraSettings, source: CameraSource, *, config: Config, detector: Detector, engine: Engine
 ) -> CameraStream:
     return CameraStream(

@@ -36,7 +36,7 @@ def write(folder: Path, **changes: Any) -> Path:
 
 
 def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> None:
-    """A service starts in `/`."""
+    """A service is started in the folder `/`, and must find the same files."""
     cameras = [{"id": str(index), "source": source} for index, source in enumerate(("clip.avi", "/clips/clip.avi"))]
     config = read_config(write(tmp_path, detector={"model": "yolox.onnx"}, cameras=cameras))
     assert [camera.source for camera in config.cameras] == [str(tmp_path / "clip.avi"), "/clips/clip.avi"]
@@ -46,7 +46,7 @@ def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> 
 
 
 def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
-    """So that the configuration itself holds no secret; a missing file is said when the daemon starts."""
+    """The configuration itself then holds no secret. A missing file is reported when the daemon starts."""
     cameras = [{"id": "door", "source_file": "door.url"}]
     [camera] = read_config(write(tmp_path, cameras=cameras)).cameras
     with pytest.raises(ConfigError, match=r"door\.url: expected the address of camera door"):
@@ -87,8 +87,8 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"broker": {"host": "x", "keepalive_s": 0}}, "broker.keepalive_s: "),
     ],
 )
-def test_each_fault_is_said_with_its_place(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
-    """The key path is that of the file."""
+def test_each_fault_is_reported_with_its_place(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
+    """The place is the path of keys in the file."""
     with pytest.raises(ConfigError) as caught:
         read_config(write(tmp_path, **changes))
     assert place in str(caught.value)
@@ -135,7 +135,7 @@ def test_a_part_refuses_settings_that_do_not_belong_together() -> None:
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    """Nobody wants to start a daemon five times."""
+    """Otherwise a file with five faults would need five starts of the daemon."""
     with pytest.raises(ConfigError, match=r"faults \(3\): .*site.*;.*engine.*;.*sittes"):
         read_config(write(tmp_path, site=7, engine={}, sittes="shop"))
 
@@ -165,7 +165,7 @@ def test_files_that_are_no_configuration_are_told_apart(tmp_path: Path) -> None:
         ("site: \0", "position 6"),
     ],
 )
-def test_faults_of_yaml_are_said_without_the_text(tmp_path: Path, text: str, place: str) -> None:
+def test_faults_of_yaml_are_reported_without_the_text(tmp_path: Path, text: str, place: str) -> None:
     """The text may hold a camera's password."""
     path = tmp_path / "site.yaml"
     path.write_text(text)
@@ -176,13 +176,13 @@ def test_faults_of_yaml_are_said_without_the_text(tmp_path: Path, text: str, pla
 
 
 def test_one_faulty_camera_is_one_fault(tmp_path: Path) -> None:
-    """A list of one that is wrong is not said to be empty as well."""
+    """A list that holds only a faulty camera is not also reported as empty."""
     with pytest.raises(ConfigError, match=r"faults \(1\)"):
         read_config(write(tmp_path, cameras=[{"id": "door", "source": "clip.avi", "max_fps": 0}]))
 
 
 def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
-    """Through YAML's anchors; a key that is set anew does not stand there twice."""
+    """By YAML's anchors and merge keys; overriding a merged key is not a duplicate key."""
     settings = yaml.safe_dump({key: value for key, value in SETTINGS.items() if key != "cameras"})
     path = tmp_path / "site.yaml"
     path.write_text(settings + "cameras: [&a {id: door, source: clip.avi, max_fps: 3}, {<<: *a, id: gate}]")
@@ -190,7 +190,7 @@ def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
 
 
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
-    """So that an editor can help."""
+    """An editor can then check a configuration while it is written."""
     schema = json.loads(config_schema())
     read_config(write(tmp_path))
     jsonschema.validate(SETTINGS, schema)

@@ -1,4 +1,4 @@
-"""The daemon's loop with cameras that do as they are told, a real spool, and an engine of a few lines."""
+"""The daemon's main loop with scripted cameras, a real spool, and an engine of a few lines."""
 
 import threading
 import time
@@ -44,14 +44,14 @@ class MeanEngine(Engine):
 
 @pytest.fixture
 def publisher(tmp_path: Path) -> Iterator[Publisher]:
-    """A link whose broker is away: what is said stays in the spool and in the retained."""
+    """A publisher without a broker: messages stay in the spool and among the retained ones."""
     with open_spool(tmp_path) as spool:
         settings = LinkSettings(BrokerSettings("127.0.0.1", 1), site="lab", node="cam")
         yield Publisher(settings, spool, node_card={}, manifests=[MANIFEST])
 
 
 def make_service(publisher: Publisher, streams: list[CameraStream], engine: Engine | None = None) -> Service:
-    """A service that has just begun."""
+    """A service that has not run yet."""
     return Service(streams, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
 
 
@@ -78,7 +78,7 @@ def run(service: Service, *, until: Callable[[], object]) -> None:
 
 
 def statuses(publisher: Publisher) -> dict[str, CameraStatus]:
-    """What the broker will be told of each camera."""
+    """The status of each camera that waits to be sent to the broker."""
     told = {}
     while entry := publisher._retained.take():
         topic, payload, _ = entry
@@ -104,8 +104,8 @@ def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: 
     assert [message.event for message in ends if hasattr(message, "event")].count("end") == 3
 
 
-def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -> None:
-    """Its people are ended, the others go on, and the end of the run names it, though no look failed."""
+def test_a_camera_that_fails_between_two_frames_is_a_fault(publisher: Publisher) -> None:
+    """Its tracks are ended, the other cameras go on, and the run ends with its fault, though reading never failed."""
     dead, alive = ScriptedSource("door"), ScriptedSource("hall")
     rare = scripted_stream(dead, ScriptedDetector(ANN), max_fps=0.001)
     service = make_service(publisher, [rare, scripted_stream(alive, ScriptedDetector())])
@@ -123,8 +123,8 @@ def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -
     assert last.model_dump()["event"] == "end"
 
 
-def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
-    """It is not told to be reconnecting, which nobody tries."""
+def test_a_camera_that_never_existed_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
+    """Its status is never `reconnecting`, since nothing tries to connect."""
     gone = CameraSource(str(tmp_path / "gone.avi"), camera_id="gone")
     alive = ScriptedSource("hall")
     service = make_service(publisher, [scripted_stream(source, ScriptedDetector()) for source in (gone, alive)])
@@ -140,7 +140,7 @@ def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_
 def test_people_are_ended_once_while_their_camera_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be away for days, and a track that is still open says that somebody is there."""
+    """It may be away for days, and an open track means that a person is in front of the camera."""
     monkeypatch.setattr(service_module, "_STATUS_S", 0.05)
     source = ScriptedSource()
     stream = scripted_stream(source, ScriptedDetector(ANN, BOB))
@@ -171,8 +171,8 @@ def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None
     assert statuses(publisher)["door"].state == "disabled"
 
 
-def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) -> None:
-    """Large pictures of many cameras take long to look through."""
+def test_asked_to_stop_it_takes_no_further_frame(publisher: Publisher) -> None:
+    """Finding people in large pictures of many cameras takes long."""
     stop = threading.Event()
 
     class Stopping(ScriptedDetector):
@@ -183,7 +183,7 @@ def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) 
     second = ScriptedDetector()
     streams = [scripted_stream(ScriptedSource("a"), Stopping()), scripted_stream(ScriptedSource("b"), second)]
     make_service(publisher, streams).run(stop)
-    assert second.looks == 0
+    assert second.calls == 0
 
 
 def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
 def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is spooled or sent meanwhile, and yet a person's descriptors are not kept for longer than agreed."""
+    """Old descriptors are erased after their time even if no new message and no connection triggers it."""
     monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
     publish(publisher, 3)
     publisher.spool.max_age_s = 0.0

@@ -1,4 +1,4 @@
-"""One camera from frames to messages, with a camera and a detector that do as they are told."""
+"""One camera from frames to messages, with a scripted camera and a scripted detector."""
 
 import time
 
@@ -17,7 +17,7 @@ ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
 
 
 def step(stream: CameraStream, descriptors: NDArray[np.float32] | None = None) -> list[Message]:
-    """Look once, and describe everybody who is due with the given rows, or with the same one."""
+    """Process one frame; those who are due get the given descriptors, or all the same one."""
     sighting = stream.next_sighting()
     assert sighting is not None
     if descriptors is None:
@@ -50,7 +50,7 @@ def test_a_track_starts_is_described_and_ends() -> None:
     assert {message.track for message in step(stream)}.isdisjoint({message.track for message in rest})
 
 
-def test_those_who_left_are_forgotten() -> None:
+def test_the_memory_of_ended_tracks_is_released() -> None:
     """A camera sees thousands of people a day, for months."""
     detector = ScriptedDetector()
     stream = scripted_stream(ScriptedSource(), detector)
@@ -64,8 +64,8 @@ def test_those_who_left_are_forgotten() -> None:
     assert not stream._people
 
 
-def test_a_track_that_is_not_confirmed_is_never_told() -> None:
-    """What was seen twice, where three times are asked for, may have been a shadow."""
+def test_a_track_that_is_not_confirmed_makes_no_message() -> None:
+    """Two detections where three are required may be a false alarm."""
     detector = ScriptedDetector(ANN)
     stream = scripted_stream(ScriptedSource(), detector, min_hits=3)
     said = step(stream) + step(stream)
@@ -75,7 +75,7 @@ def test_a_track_that_is_not_confirmed_is_never_told() -> None:
 
 
 def test_a_track_is_described_when_it_is_due() -> None:
-    """Every 0.3 s of the camera's time, each track by its own clock."""
+    """Every 0.3 s of the frames' time, counted for each track from its own first descriptor."""
     detector = ScriptedDetector(ANN)
     stream = scripted_stream(ScriptedSource(), detector, every_s=0.3)
     numbers = []
@@ -86,7 +86,7 @@ def test_a_track_is_described_when_it_is_due() -> None:
     assert numbers == [1, 0, 1, 1, 0, 1, 1, 0]
 
 
-def test_a_track_that_goes_on_is_told_every_five_seconds() -> None:
+def test_a_track_that_goes_on_makes_a_message_every_five_seconds() -> None:
     """With the number of crops so far; its descriptor comes at the end only."""
     stream = scripted_stream(ScriptedSource(), ScriptedDetector(ANN), every_s=100)
     updates = [(frame, message) for frame in range(120) for message in step(stream) if told([message]) == ["update"]]
@@ -115,7 +115,7 @@ def test_the_end_carries_the_mean_of_all_descriptors_and_their_dispersion() -> N
 
 
 def test_each_person_gets_the_descriptor_of_the_own_crop() -> None:
-    """Crops, descriptors and messages are in one order, whoever is due."""
+    """Crops, descriptors and messages are in the same order, whichever tracks are due."""
     rng = np.random.default_rng(1)
     stream = scripted_stream(ScriptedSource(), ScriptedDetector(ANN, BOB))
     rows = np.concatenate([random_unit(rng), random_unit(rng)])
@@ -127,7 +127,7 @@ def test_each_person_gets_the_descriptor_of_the_own_crop() -> None:
 
 
 def test_times_model_and_frame_are_those_of_the_observation() -> None:
-    """What travels is what frame and manifest say, and it passes the reader of the wire."""
+    """A message has the values of frame and manifest, and can be encoded and decoded."""
     stream = scripted_stream(ScriptedSource(), ScriptedDetector(ANN))
     step(stream)
     (message,) = step(stream)
@@ -169,19 +169,19 @@ def test_counts_add_up() -> None:
     assert stream.counts == StreamCounts(frames=4, people=7, tracks=2, descriptors=4)
 
 
-def test_no_more_frames_are_looked_at_than_asked_for() -> None:
-    """A look that is not due leaves the frame to the next one."""
+def test_no_more_frames_are_processed_than_asked_for() -> None:
+    """A frame that comes before the next one is due stays with the source."""
     source, detector = ScriptedSource(), ScriptedDetector()
     stream = scripted_stream(source, detector, max_fps=20)
     began_s = time.monotonic()
     while time.monotonic() < began_s + 0.5:
         stream.next_sighting()
-    # The first look begins the rhythm anew, so there may be one more at either end.
-    assert 1 <= detector.looks <= 0.5 * 20 + 2
-    assert source.frames == detector.looks
+    # The first frame starts the counting, so there may be one more at both ends.
+    assert 1 <= detector.calls <= 0.5 * 20 + 2
+    assert source.frames == detector.calls
 
 
-def test_a_frame_without_people_still_counts_and_says_nothing() -> None:
+def test_a_frame_without_people_counts_and_makes_no_message() -> None:
     """An empty scene makes an empty batch of crops of the engine's shape."""
     stream = scripted_stream(ScriptedSource(), ScriptedDetector())
     sighting = stream.next_sighting()

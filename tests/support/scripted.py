@@ -1,4 +1,4 @@
-"""A camera and a detector that do as a test tells them, and a stream that watches the one through the other."""
+"""A camera and a detector that do what a test sets, and a stream of both."""
 
 import numpy as np
 
@@ -49,18 +49,18 @@ class ScriptedDetector:
 
     def __init__(self, *boxes: Box) -> None:
         self.boxes = list(boxes)
-        self.looks = 0
+        self.calls = 0
 
     def detect(self, frame: object) -> list[Detection]:
         """See `Detector.detect`."""
-        self.looks += 1
+        self.calls += 1
         return [Detection(box, 0.9) for box in self.boxes]
 
 
 def scripted_stream(
     source: CameraSource, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
 ) -> CameraStream:
-    """A stream that looks at each frame and confirms a track at its `min_hits`-th detection."""
+    """A stream that processes each frame and confirms a track at its `min_hits`-th detection."""
     return CameraStream(
         source,
         detector=detector,

@@ -48,7 +48,7 @@ def test_each_form_of_address_is_understood(uri: str, expected: Address) -> None
     ],
 )
 def test_other_addresses_are_refused_without_repeating_them(uri: str) -> None:
-    """What is no address of a source is refused in a sentence that cannot leak a password."""
+    """The error shows nothing of the address but its scheme, since the rest may hold a password."""
     with pytest.raises(StreamError, match=r"expected .* found") as caught:
         parse_address(uri)
     assert "secret" not in str(caught.value)
@@ -65,7 +65,7 @@ def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.prefixes[0])
 def test_every_scheme_is_complete(scheme: CameraScheme) -> None:
-    """Whatever a frame asks on its way is answered: form, presence, pipeline, credentials, faults and times."""
+    """Everything that is needed between address and frame is there: form, presence, pipeline, faults and times."""
     address = parse_address(scheme.example)
     assert address.scheme is scheme
     assert scheme.example.partition("://")[0] in scheme.prefixes
@@ -80,7 +80,7 @@ def test_every_scheme_is_complete(scheme: CameraScheme) -> None:
 
 
 def test_no_two_schemes_share_a_prefix() -> None:
-    """Otherwise the second one would never be asked."""
+    """Otherwise the second one could never be chosen."""
     prefixes = [prefix for scheme in SCHEMES for prefix in scheme.prefixes]
     assert len(prefixes) == len(set(prefixes))
 

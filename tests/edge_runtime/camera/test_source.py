@@ -1,4 +1,4 @@
-"""A source over files and local cameras: newest frame, honest times, faults in one sentence."""
+"""A source over files and local cameras: newest frame, capture times, faults in one sentence."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ def read_all(source: CameraSource) -> list[Frame]:
 
 
 def test_a_file_gives_every_frame_once_when_it_is_not_paced(make_clip: MakeClip) -> None:
-    """Without pace nothing is dropped, however slow the reader, and the file then has ended."""
+    """If not paced, no frame is dropped, however slow the reader is, and then the file has ended."""
     with CameraSource(str(make_clip(frames=20)), camera_id="gate", paced=False) as source:
         frames = read_all(source)
         assert source.read(0.0) is None
@@ -75,8 +75,8 @@ def test_a_paced_file_plays_like_a_camera(make_clip: MakeClip) -> None:
 
 
 @pytest.mark.parametrize(("wrong_by_s", "expected"), [(0.4, "rtcp-ntp"), (3600, "arrival"), (4e9, "arrival")])
-def test_a_camera_whose_clock_is_wrong_is_not_believed(wrong_by_s: float, expected: str) -> None:
-    """A clock that was never set says 1970, or even a time before it, which no message could carry."""
+def test_a_camera_whose_clock_is_wrong_is_stamped_by_arrival(wrong_by_s: float, expected: str) -> None:
+    """A clock that was never set starts in 1970 or before, and messages cannot hold times before 1970."""
     sample = VideoSample(None, 0, time.monotonic_ns(), time.time_ns() - int(wrong_by_s * 1e9))
     address = parse_address("rtsp://10.0.0.7/stream")
     capture_ns, time_source, uncertainty_ns = source_module._capture_time(address, sample)
@@ -85,7 +85,7 @@ def test_a_camera_whose_clock_is_wrong_is_not_believed(wrong_by_s: float, expect
 
 
 def test_a_frame_cannot_be_changed(make_clip: MakeClip) -> None:
-    """Frames are values: two readers of one never disturb each other."""
+    """Its pixels are read-only, so that two readers of a frame cannot disturb each other."""
     with CameraSource(str(make_clip()), camera_id="gate", paced=False) as source:
         frame = source.read(10.0)
     assert frame is not None
@@ -104,8 +104,8 @@ def test_several_sources_run_in_one_process(make_clip: MakeClip) -> None:
     assert counts == [10, 11, 12]
 
 
-def test_awkward_file_names_are_no_pipeline_text(make_clip: MakeClip) -> None:
-    """A path is quoted, whatever is in it, so it cannot change the pipeline."""
+def test_file_names_cannot_change_the_pipeline(make_clip: MakeClip) -> None:
+    """A path is quoted, whatever characters it has."""
     path = make_clip("plain.avi", frames=3)
     path = path.rename(path.with_name('q"uote\\ ! fakesink.avi'))
     with CameraSource(path.as_uri(), camera_id="x", paced=False) as source:
@@ -149,7 +149,7 @@ def test_a_file_that_ends_before_its_header_says_is_cut_off(make_clip: MakeClip,
 
 
 def test_a_file_without_video_is_refused(tmp_path: Path) -> None:
-    """Sound alone is no source."""
+    """A file with sound only is not a video."""
     run_pipeline(f'audiotestsrc num-buffers=20 ! wavenc ! filesink location="{tmp_path}/sound.wav"')
     with (
         CameraSource(str(tmp_path / "sound.wav"), camera_id="gate") as source,
@@ -167,7 +167,7 @@ def test_a_file_without_video_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_there_is_refused_at_the_start(tmp_path: Path, uri: str, message: str) -> None:
-    """A missing file or local camera is told before anything runs."""
+    """A missing file or local camera is reported before anything runs."""
     source = CameraSource(uri.format(folder=tmp_path), camera_id="gate")
     with pytest.raises(StreamError, match=message):
         source.start()
@@ -184,7 +184,7 @@ def test_a_device_that_is_no_camera_is_a_final_fault() -> None:
 
 
 class FrozenPlayer:
-    """Stands for a camera whose time stamps no longer advance; no real one does so when asked."""
+    """Stands for a camera whose time stamps no longer advance: no real camera can be made to do so."""
 
     is_over = False
 
@@ -202,7 +202,7 @@ class FrozenPlayer:
 
 
 def test_a_frozen_camera_is_stalled_and_then_connected_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures that repeat a time stamp are no sign of life."""
+    """Frames that repeat a time stamp do not count as new."""
     monkeypatch.setattr(source_module, "Player", FrozenPlayer)
     with CameraSource("rtsp://127.0.0.1:9/camera", camera_id="gate", stall_s=0.2) as source:
         status = wait_for(source, lambda status: status.state == "stalled")
@@ -227,7 +227,7 @@ def test_closing_takes_no_more_than_two_seconds(make_clip: MakeClip) -> None:
 
 
 def test_memory_does_not_grow(make_clip: MakeClip) -> None:
-    """Frames are given back: 400 pictures of 0.9 MB leave less than 40 MB behind."""
+    """Frames are released: after 400 pictures of 0.9 MB the process has grown by less than 40 MB."""
     path = str(make_clip(frames=400, size="width=640,height=480", encoder="jpegenc ! avimux"))
     with CameraSource(path, camera_id="gate", paced=False) as source:
         for _ in range(50):

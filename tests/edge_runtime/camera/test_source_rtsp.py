@@ -1,4 +1,4 @@
-"""A source over a real RTSP camera that is unplugged, frozen, locked, and plugged in again."""
+"""A source over a real RTSP server that is stopped, frozen, locked by a password, and started again."""
 
 import logging
 import socket
@@ -64,7 +64,7 @@ def test_a_camera_that_hangs_is_stalled_and_comes_back(make_camera: MakeCamera) 
 def test_a_camera_that_is_not_there_yet_is_waited_for(
     make_camera: MakeCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The reason is told once; the source goes on trying, because a camera may start later than its node."""
+    """The reason is logged once; the source goes on trying, because a camera may start later than its node."""
     caplog.set_level(logging.INFO)
     camera = make_camera()
     camera.kill()
@@ -80,7 +80,7 @@ def test_a_camera_that_is_not_there_yet_is_waited_for(
 
 
 def test_a_stream_that_ends_is_connected_again(make_camera: MakeCamera, make_clip: MakeClip) -> None:
-    """A camera never ends: when it closes the stream in good order it is called again."""
+    """A camera should never end: when it closes the stream without a fault, the source connects again."""
     camera = make_camera("--clip", str(make_clip(frames=30)))
     with CameraSource(camera.uri, camera_id="gate") as source:
         status = wait_for(source, lambda status: status.state == "reconnecting" and status.frames > 0)
@@ -88,10 +88,8 @@ def test_a_stream_that_ends_is_connected_again(make_camera: MakeCamera, make_cli
         wait_for(source, lambda status: status.reconnects == 1)
 
 
-def test_a_microphone_does_not_take_the_pictures_place(
-    make_camera: MakeCamera, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Pictures come at the first try from a camera that sends sound, too; its sound is left out."""
+def test_the_sound_of_a_camera_is_left_out(make_camera: MakeCamera, caplog: pytest.LogCaptureFixture) -> None:
+    """A camera that also sends sound gives pictures at the first attempt."""
     camera = make_camera("--microphone")
     with ExitStack() as stack:
         # Which of the two streams comes first is chance.

@@ -64,7 +64,7 @@ def test_descriptors_do_not_depend_on_what_is_faster(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_descriptor_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
-    """Half precision overflows; such a descriptor would be equal to nothing, and nobody would know."""
+    """Half precision may overflow; such a descriptor would match nobody, and no error would show it."""
     graph = tiny_graph()
     bias = next(constant for constant in graph.graph.initializer if constant.name == "fc_b")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(LENGTH, value, np.float32), "fc_b"))

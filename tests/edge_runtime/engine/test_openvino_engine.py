@@ -86,7 +86,7 @@ def test_the_first_call_of_a_process_may_use_several_threads(tmp_path: Path) -> 
 
 
 def test_bfloat16_keeps_the_descriptors_where_the_cpu_has_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
-    """OpenVINO falls back to float32 in silence; the engine does not."""
+    """OpenVINO alone would silently compute in float32."""
     path = engine_for_openvino(tmp_path, precision="bf16")
     if not runs_bfloat16():
         with pytest.raises(EngineError, match="does not compute in bfloat16"):
@@ -107,7 +107,7 @@ class NoBfloat16:
         return ["FP32", "INT8", "BIN"]
 
 
-def test_a_cpu_without_bfloat16_is_told(tmp_path: Path) -> None:
+def test_a_cpu_without_bfloat16_is_refused(tmp_path: Path) -> None:
     """One sentence, with what to build instead; other precisions pass."""
     path = write_tiny_network(tmp_path)
     with pytest.raises(EngineError, match="does not compute in bfloat16; build the engine in float32 or INT8"):

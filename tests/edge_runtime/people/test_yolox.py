@@ -1,4 +1,4 @@
-"""YOLOX: decoding checked by hand on a small network, real people with a real one, and files that are none."""
+"""YOLOX: decoding checked by hand on a small network, people found by a real network, and files that are not YOLOX."""
 
 from pathlib import Path
 
@@ -147,7 +147,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, share: float) -> None:
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    """A file whose input or output is not YOLOX's is told apart, with what was found."""
+    """The error says which inputs and outputs were expected and found."""
     classifier = write_network(tmp_path / "classifier.onnx", np.zeros((1, 1000), np.float32))
     form = r"one float input \(1, 3, height, width\) of fixed size and one output \(1, cells, 5 \+ classes\)"
     found = r"images tensor\(float\) \[1, 3, 64, 64\], output tensor\(float\) \[1, 1000\]"
@@ -159,7 +159,7 @@ def test_another_network_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_export_that_decodes_inside_is_refused(tmp_path: Path) -> None:
-    """The same shapes with pixels in place of offsets would give wrong boxes without a word."""
+    """It has the same shapes with pixels instead of offsets, and would silently give wrong boxes."""
     output = answer({})
     output[0, :, 0] = [(column + 0.5) * stride for stride, _, column in CELLS]
     with pytest.raises(EngineError, match="decodes its boxes inside the graph"):
