@@ -17,6 +17,7 @@ from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings
+from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {
     "site": "shop",
@@ -124,6 +125,15 @@ def test_every_path_in_the_settings_counts_from_the_configurations_folder() -> N
         if FilePath in (kind, *get_args(kind))
     ]
     assert sorted(named) == sorted(checked)
+
+
+def test_every_setting_is_in_the_manual() -> None:
+    """A setting that no operator knows of is of no use."""
+    schema = json.loads(config_schema())
+    manual = (ROOT / "edge_runtime/README.md").read_text()
+    table = "".join(line for line in manual.splitlines(keepends=True) if line.startswith("| "))
+    names = {name for part in (schema, *schema["$defs"].values()) for name in part["properties"]}
+    assert sorted(name for name in names if f"`{name}`" not in table) == []
 
 
 def test_a_part_refuses_settings_that_do_not_belong_together() -> None:

@@ -321,7 +321,7 @@ def test_what_cannot_work_ends_in_one_sentence(
             site.summary = "nowhere/daemon.json"
         case "no GStreamer":
             (site.folder / "gi.py").write_text("raise ImportError('no gi here')")
-            monkeypatch.setenv("PYTHONPATH", str(site.folder))
+            monkeypatch.setenv("PYTHONPATH", str(site.folder), prepend=os.pathsep)
     assert expected in ends(site.daemon(), code=code)
 
 
