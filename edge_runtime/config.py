@@ -1,107 +1,44 @@
-"""The daemon's configuration: one YAML file, read whole; every fault is reported with its place."""
+"""The daemon's configuration: one YAML file. Every fault is reported with its place, all at once.
+
+Each part declares its own settings, with their defaults and limits; here they are only put together.
+"""
 
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
-    PositiveFloat,
     ValidationError,
-    ValidationInfo,
-    model_validator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 
-from edge_runtime.camera.pipeline import parse_address
-from edge_runtime.contract.descriptor import Codec
-from edge_runtime.contract.errors import ConfigError, StreamError
-from edge_runtime.engine.catalog import Backend
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.strict_model import StrictModel
+from edge_runtime.engine.catalog import EngineSettings
+from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
-from edge_runtime.link.topics import check_name
+from edge_runtime.link.spool_file import SpoolSettings
+from edge_runtime.people.catalog import DetectorSettings
+from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
+
+Settings = TypeVar("Settings")
 
 
-def _name(value: str) -> str:
+def _list_fault(value: object, make: ValidatorFunctionWrapHandler) -> Any:
+    """Make a part's settings; what the part itself refuses is listed beside the other faults."""
     try:
-        return check_name(value, what="name")
+        return make(value)
     except ConfigError as error:
         raise ValueError(str(error)) from error
 
 
-def _absolute(path: Path, info: ValidationInfo) -> Path:
-    """The path counted from the configuration file's folder, which is the context of the validation."""
-    folder: Any = info.context
-    try:
-        return Path(folder, path.expanduser())
-    except RuntimeError as error:
-        raise ValueError(f"{path} is in the home of a user who has none; write the whole path") from error
-
-
-def _source(value: str, info: ValidationInfo) -> str:
-    try:
-        address = parse_address(value)
-    except StreamError as error:
-        raise ValueError(str(error)) from error
-    if address.password is not None:
-        raise ValueError("it holds a password: put the whole address into a file of its own and name that source_file")
-    if address.scheme == "file":
-        return str(_absolute(Path(address.location), info))
-    return value
-
-
-Name = Annotated[str, AfterValidator(_name)]
-FilePath = Annotated[Path, AfterValidator(_absolute)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Camera(_Strict):
-    """One camera: `source` is a path, file:///path, rtsp://host/path, v4l2:///dev/video0 or csi://0.
-
-    An address with a password, rtsp://user:password@host/path, lies alone in the file `source_file` instead.
-    """
-
-    id: Name
-    source: Annotated[str, AfterValidator(_source)] | None = None
-    source_file: FilePath | None = None
-    max_fps: PositiveFloat = 10.0
-    """Frames looked at per second, at most; newer frames replace those not looked at in time."""
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> "Camera":
-        if (self.source is None) == (self.source_file is None):
-            raise ValueError("expected either source or source_file")
-        return self
-
-    def address(self) -> str:
-        """The source, from wherever it is given.
-
-        Raises:
-            ConfigError: `source_file` cannot be read, or holds no address.
-        """
-        if self.source_file is None:
-            assert self.source is not None
-            return self.source
-        try:
-            address = self.source_file.read_text().strip()
-            parse_address(address)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"cannot read {self.source_file}: expected the address of camera {self.id} in it; name a readable file"
-            ) from error
-        except StreamError as error:
-            raise ConfigError(f"{self.source_file}: {error}") from error
-        return address
-
-
-def _distinct(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
-    # Not `min_length`: pydantic counts valid cameras only, and would report a faulty one as missing, too.
+def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
+    # Not `min_length`: pydantic counts valid cameras only, and would also report a faulty one as missing.
     if not cameras:
         raise ValueError("expected at least one camera, found none")
     ids = [camera.id for camera in cameras]
@@ -111,81 +48,25 @@ def _distinct(cameras: tuple[Camera, ...]) -> tuple[Camera, ...]:
     return cameras
 
 
-class Engine(_Strict):
-    """The network that describes people: an ONNX file or a TensorRT plan with its manifest beside it."""
-
-    model: FilePath
-    backend: Backend = "auto"
+Part = Annotated[Settings, WrapValidator(_list_fault)]
 
 
-class Detector(_Strict):
-    """What finds people: a YOLOX ONNX file, or without one OpenCV's HOG detector, which needs no download."""
+class Config(StrictModel):
+    """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
-    model: FilePath | None = None
+    cpu_threads: CPU threads for the detector, and as many for an engine that runs on the CPU.
+    """
 
-
-class Descriptors(_Strict):
-    """How often a tracked person is described, and how the numbers travel."""
-
-    every_s: Annotated[float, Field(ge=0)] = 0.5
-    """Seconds between two descriptors of one track; 0 describes it in every frame looked at."""
-    codec: Codec = "f16"
-
-
-class Broker(_Strict):
-    """The MQTT broker. `ca_file` turns TLS on; user and password lie in a file each."""
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    ca_file: FilePath | None = None
-    certificate_file: FilePath | None = None
-    key_file: FilePath | None = None
-    user_file: FilePath | None = None
-    password_file: FilePath | None = None
-
-    @model_validator(mode="after")
-    def _files_belong_together(self) -> "Broker":
-        try:
-            self.settings()
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return self
-
-    def settings(self) -> BrokerSettings:
-        """The same as the link takes it."""
-        return BrokerSettings(**dict(self))
-
-
-class Spool(_Strict):
-    """The outgoing queue on disk and its limits. Messages older than `max_age_h` are erased."""
-
-    path: FilePath
-    max_mib: Annotated[float, Field(gt=0)] = 512.0
-    max_age_h: Annotated[float, Field(gt=0, le=87_600)] = 72.0
-    min_free_mib: Annotated[float, Field(ge=0)] = 64.0
-
-
-class Health(_Strict):
-    """Where /healthz, /readyz, /metrics and a status page are served; port 0 turns them off."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 9464
-
-
-class Config(_Strict):
-    """Everything the daemon needs to know. Paths are relative to the configuration file's folder."""
-
-    site: Name
-    node: Name
-    cameras: Annotated[tuple[Camera, ...], AfterValidator(_distinct)]
-    engine: Engine
-    detector: Detector = Detector()
-    descriptors: Descriptors = Descriptors()
-    broker: Broker
-    spool: Spool
-    health: Health = Health()
+    site: TopicName
+    node: TopicName
+    cameras: Annotated[tuple[Part[CameraSettings], ...], AfterValidator(_check_distinct)]
+    engine: Part[EngineSettings]
+    detector: Part[DetectorSettings] = DetectorSettings()
+    descriptors: Part[DescriptorSettings] = DescriptorSettings()
+    broker: Part[BrokerSettings]
+    spool: Part[SpoolSettings]
+    health: Part[HealthSettings] = HealthSettings()
     cpu_threads: Annotated[int, Field(ge=1, le=64)] = 1
-    """CPU threads for the detector, and as many for an engine that runs on the CPU."""
 
 
 def read_config(path: Path) -> Config:
@@ -209,13 +90,13 @@ def read_config(path: Path) -> Config:
         raise ConfigError(f"{path} has faults ({error.error_count()}): {faults}") from error
 
 
-def json_schema() -> str:
+def config_schema() -> str:
     """JSON Schema of the configuration file, for editors."""
     return json.dumps(Config.model_json_schema(), indent=2)
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key may stand only once in a mapping, as the standard says; PyYAML silently takes the last."""
+    """YAML in which a key may appear only once in a mapping, as the standard says; PyYAML takes the last one."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """See `yaml.composer.Composer`."""
@@ -223,27 +104,29 @@ class _UniqueKeys(yaml.SafeLoader):
         seen: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, "this key stands there twice", key.start_mark)
+                raise yaml.composer.ComposerError(None, None, "this key appears twice", key.start_mark)
             seen.add(key.value)
         return node
 
 
 def _yaml_fault(error: Exception) -> str:
-    """What is wrong and where. The text of the file is not repeated: a camera's address may hold a password."""
+    """What is wrong and where. The text of the file is not quoted: a camera's address may hold a password."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
         mark = error.problem_mark
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     if isinstance(error, yaml.reader.ReaderError):
         return f"position {error.position}: {error.reason}"
-    return "a number or date that is none"
+    return "a number or date that does not exist"
 
 
 def _place(location: tuple[str | int, ...]) -> str:
-    # A key that is no word is a misplaced value, perhaps an address with a password.
+    # A key that is not a plain word may be a value in the wrong place, such as an address with a password.
     return ".".join(str(part) if re.fullmatch(r"\w+", str(part)) else "..." for part in location) or "file"
 
 
 def _reason(error: Any) -> str:
-    if error["type"] == "extra_forbidden":
+    if error["type"] == "dataclass_type":
+        return "expected settings in the form `name: value`"
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return "unknown key, remove it or correct its spelling"
     return str(error["msg"]).removeprefix("Value error, ")

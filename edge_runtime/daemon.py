@@ -1,10 +1,15 @@
-"""The daemon beside the camera: finds people, describes each, sends descriptors to an MQTT broker and loses none."""
+"""Finds the people in cameras' pictures, turns each into a descriptor, and sends these to an MQTT broker without loss.
+
+Threads: the main thread reads the configuration, makes all parts, runs the main loop (`Service.run`) and closes the
+parts. Each camera, the publisher and the health server have threads of their own, which their classes describe.
+"""
 
 import argparse
 import contextlib
 import json
 import logging
 import platform
+import re
 import signal
 import sys
 import threading
@@ -16,10 +21,10 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime.camera.source import Source
-from edge_runtime.config import Camera, Config, json_schema, read_config
+from edge_runtime.camera.source import CameraSource
+from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
-from edge_runtime.contract.script import replace_file
+from edge_runtime.contract.script import ScriptParser, replace_file
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
@@ -27,30 +32,29 @@ from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.catalog import open_detector, open_tracker
 from edge_runtime.people.detector import Detector
-from edge_runtime.people.tracker import Tracker
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream
+from edge_runtime.stream import CameraSettings, CameraStream
 
 logger = logging.getLogger(__name__)
 
 _FLUSH_S = 2.0
 _EXAMPLES = """\
 example:
-  reid-edge --config site.yaml --check     look whether configuration, models and the broker's files are in order
+  reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
 
-A configuration of one camera:
+A configuration with one camera, as the file site.yaml:
   site: shop
   node: gateway-1
-  cameras: [{id: entrance, source_file: entrance.url}]     the file holds rtsp://user:password@10.0.0.7/stream1
+  cameras: [{id: entrance, source_file: entrance.url}]     the file entrance.url has rtsp://user:password@10.0.0.7/stream1
   engine: {model: osnet_x0_25.onnx}
   broker: {host: broker.example, port: 8883, ca_file: ca.pem, user_file: user, password_file: password}
   spool: {path: /var/lib/reid-edge/spool.sqlite}
 All settings with their meaning: reid-edge --schema
 
-exit code: 0 asked to stop, 1 a fault (restart me), 2 configuration, manifest or engine are wrong (do not)
+exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configuration, a manifest or an engine is wrong
 """
 
 
@@ -59,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     started_s = time.monotonic()
     arguments = _parse(argv)
     if arguments.schema:
-        print(json_schema())
+        print(config_schema())
         return 0
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -69,62 +73,74 @@ def main(argv: list[str] | None = None) -> int:
         logger.error("%s", error)
         is_final = isinstance(error, ConfigError | ManifestError | EngineError) and not isinstance(error, DeviceError)
         return 2 if is_final else 1
-    except Exception:  # broad, as the last frame: a bug must reach the log, and the exit code that asks for a restart
+    except Exception:  # the one broad catch: a bug must reach the log, and the exit code that asks for a restart
         logger.exception("the daemon failed")
         return 1
 
 
-def run() -> None:
+def command() -> None:
     """The installed command `reid-edge`."""
     sys.exit(main())
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="reid-edge", description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = ScriptParser(
+        purpose=(__doc__ or "").partition("\n\n")[0],
+        shortest=_shortest_command(),
+        next_step="a first configuration and all settings: edge_runtime/README.md",
+        examples=_EXAMPLES,
     )
     parser.add_argument("--config", type=Path, help="the configuration, a YAML file")
-    parser.add_argument("--check", action="store_true", help="look whether the files are in order, then end")
+    parser.add_argument("--check", action="store_true", help="check the configuration and the files it names, then end")
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of the configuration, then end")
-    parser.add_argument("--summary", type=Path, help="write what was done to this JSON file at the end")
+    parser.add_argument("--summary", type=Path, help="write the totals of the run to this JSON file at the end")
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.schema:
-        parser.error("--config FILE is needed")
+        parser.error("expected --config FILE")
     return arguments
+
+
+def _shortest_command() -> str:
+    """With a configuration in the current folder, checking it; otherwise printing what a configuration may hold."""
+    for path in sorted(Path().glob("*.yaml")):
+        with contextlib.suppress(OSError):
+            if re.search(r"^cameras:", path.read_text(errors="replace"), flags=re.MULTILINE):
+                return f"--config {path} --check"
+    return "--schema"
 
 
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
-    sources = [Source(camera.address(), camera_id=camera.id) for camera in config.cameras]
+    sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
-        detector = open_detector(config.detector.model, threads=config.cpu_threads)
-        link = LinkSettings(config.broker.settings(), site=config.site, node=config.node)
+        detector = open_detector(config.detector, threads=config.cpu_threads)
+        link = LinkSettings(config.broker, site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
-            print(f"{arguments.config}: in order; {engine.manifest.model_id} would run on {engine.backend}")
+            print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
             return 0
-        with _spool(config) as spool:
+        with Spool(config.spool, node=config.node) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
             streams = [
-                _stream(camera, source, config=config, detector=detector, engine=engine)
+                _make_stream(camera, source, config=config, detector=detector, engine=engine)
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
             service = Service(streams, engine=engine, publisher=publisher, started_s=started_s)
-            with _health(config, HealthChecks(service, publisher)):
+            with _serve_health(config, HealthChecks(service, publisher)):
                 publisher.start()
                 try:
-                    return _watch(service, stop)
+                    return _run_loop(service, stop)
                 finally:
                     for stream in streams:
                         stream.source.close()
                     publisher.stop(_FLUSH_S)
-                    _say_goodbye(service, engine, path=arguments.summary)
+                    _report_totals(service, engine, path=arguments.summary)
 
 
-def _watch(service: Service, stop: threading.Event) -> int:
-    """Run until the end. Returns the exit code: what fails now has worked before, so a restart may help."""
+def _run_loop(service: Service, stop: threading.Event) -> int:
+    """Run the main loop to its end. Returns the exit code: what fails now has worked before, so a restart may help."""
     try:
         service.run(stop)
     except ReidError as error:
@@ -135,7 +151,7 @@ def _watch(service: Service, stop: threading.Event) -> int:
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set. Once all is done they are ignored, so that the exit code stays as it is."""
+    """An event that SIGTERM and SIGINT set. At the end they are ignored, so that they cannot change the exit code."""
     stop, numbers = threading.Event(), (signal.SIGTERM, signal.SIGINT)
     for number in numbers:
         signal.signal(number, lambda *_: stop.set())
@@ -151,16 +167,6 @@ def _check_summary(path: Path | None) -> None:
         raise ConfigError(f"cannot write {path}: expected a file name in a folder that exists; give another --summary")
 
 
-def _spool(config: Config) -> Spool:
-    return Spool(
-        config.spool.path,
-        node=config.node,
-        max_bytes=int(config.spool.max_mib * 2**20),
-        max_age_s=config.spool.max_age_h * 3600,
-        min_free_bytes=int(config.spool.min_free_mib * 2**20),
-    )
-
-
 def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     return {
         "cameras": [camera.id for camera in config.cameras],
@@ -171,21 +177,22 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     }
 
 
-def _stream(camera: Camera, source: Source, *, config: Config, detector: Detector, engine: Engine) -> CameraStream:
+def _make_stream(
+    camera: CameraSettings, source: CameraSource, *, config: Config, detector: Detector, engine: Engine
+) -> CameraStream:
     return CameraStream(
         source,
         detector=detector,
-        tracker=Tracker(sure_score=detector.sure_score),
+        tracker=open_tracker(sure_score=detector.sure_score),
         manifest=engine.manifest,
-        codec=config.descriptors.codec,
-        every_s=config.descriptors.every_s,
+        settings=config.descriptors,
         max_fps=camera.max_fps,
     )
 
 
 @contextlib.contextmanager
-def _health(config: Config, checks: HealthChecks) -> Iterator[None]:
-    """Answer /healthz, /readyz and /metrics meanwhile, unless the port is 0."""
+def _serve_health(config: Config, checks: HealthChecks) -> Iterator[None]:
+    """Serve /healthz, /readyz and /metrics inside the `with` block, unless the port is 0."""
     if config.health.port == 0:
         yield
         return
@@ -203,10 +210,10 @@ def _health(config: Config, checks: HealthChecks) -> Iterator[None]:
         server.close()
 
 
-def _say_goodbye(service: Service, engine: Engine, *, path: Path | None) -> None:
+def _report_totals(service: Service, engine: Engine, *, path: Path | None) -> None:
     summary = service.summary()
     logger.info(
-        "stopped: %d frames, %d tracks, %d descriptors, %d messages delivered, %d wait in the spool",
+        "stopped: %d frames, %d tracks, %d descriptors, %d messages delivered, %d still in the spool",
         summary.frames,
         summary.tracks,
         summary.descriptors,
@@ -222,4 +229,4 @@ def _say_goodbye(service: Service, engine: Engine, *, path: Path | None) -> None
 
 
 if __name__ == "__main__":
-    run()
+    command()

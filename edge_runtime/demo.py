@@ -1,8 +1,4 @@
-"""The whole path on one machine: a throw-away broker, the daemon on a clip or camera, a listener, and a summary.
-
-Example: make demo, or after the set-up: python edge_runtime/demo.py --source clip.avi --precision int8
-Exit code: 0 when descriptors arrived and none is missing, else 1.
-"""
+"""Shows the whole path on one machine: the daemon on a clip or camera, a temporary broker, a listener, a summary."""
 
 import argparse
 import json
@@ -19,14 +15,23 @@ from typing import Any
 
 import yaml
 
-from edge_runtime.camera.pipeline import parse_address
+from edge_runtime.camera.catalog import known_forms, parse_address
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 
+_EXAMPLES = """\
+example:
+  make demo                                                    the sample clip, with everything installed before
+  python edge_runtime/demo.py --source clip.avi
+  python edge_runtime/demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
+
+exit code: 0 when descriptors arrived and none is missing, else 1
+"""
 _HERE = Path(__file__).resolve().parent
 _MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
+_CLIP = ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 _STOP_S = 10.0
 # Measured by benchmarks/latency.py; see benchmarks/records/.
 _INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than in float32; INT8 is for TensorRT"
@@ -47,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         _write_config(folder, arguments, model=model, port=port)
         broker = _start_broker(folder, port)
         try:
-            daemon, heard = _run(folder, port, seconds=arguments.seconds)
+            daemon, heard = _run_daemon_and_listener(folder, port, seconds=arguments.seconds)
         finally:
             broker.terminate()
             broker.wait()
@@ -58,12 +63,25 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", required=True, help="a file, rtsp://..., v4l2:///dev/video0 or csi://0")
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest=f"--source {_source_at_hand()}",
+        next_step="your own site: edge_runtime/README.md",
+        examples=_EXAMPLES,
+    )
+    parser.add_argument("--source", required=True, help=known_forms())
     parser.add_argument("--precision", choices=tuple(_MODELS), default="fp32", help="which engine (default: fp32)")
     parser.add_argument("--seconds", type=float, default=45.0, help="how long to run (default: 45)")
     parser.add_argument("--record", type=Path, help="write the figures to this JSON file, with machine and commit")
     return parser.parse_args(argv)
+
+
+def _source_at_hand() -> str:
+    """The sample clip where `make demo` has put it, else a USB camera."""
+    clip = _HERE.parent / _CLIP
+    if not clip.is_file():
+        return "v4l2:///dev/video0"
+    return str(clip.relative_to(Path.cwd()) if clip.is_relative_to(Path.cwd()) else clip)
 
 
 def _free_port() -> int:
@@ -103,7 +121,7 @@ def _start_broker(folder: Path, port: int) -> subprocess.Popen[bytes]:
     raise PublishError(f"mosquitto did not start: {(folder / 'broker.log').read_text().strip()}")
 
 
-def _run(folder: Path, port: int, *, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def _run_daemon_and_listener(folder: Path, port: int, *, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run listener and daemon. Returns the daemon's summary and the listener's."""
     log = folder / "daemon.py.log"
     listener = _start(folder, "listen.py", f"127.0.0.1:{port}", "--until-stopped", "--summary", "heard.json")
@@ -132,7 +150,7 @@ def _start(folder: Path, script: str, *arguments: str) -> subprocess.Popen[bytes
 
 
 def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait until the time is over or the daemon has ended, showing how far it is."""
+    """Wait until the time is over or the daemon has ended, and show the seconds on a terminal."""
     started = time.monotonic()
     while daemon.poll() is None and (elapsed := time.monotonic() - started) < seconds:
         if sys.stdout.isatty():
@@ -143,9 +161,9 @@ def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _last(log: Path, level: str) -> str:
-    """The last sentence of that level in a daemon's log."""
+    """The last message of a level in a daemon's log."""
     lines = [line for line in log.read_text(errors="replace").splitlines() if level in line]
-    return lines[-1].partition(level)[2] if lines else "the daemon said nothing"
+    return lines[-1].partition(level)[2] if lines else "the daemon logged no reason"
 
 
 def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: Manifest) -> None:

@@ -1,19 +1,25 @@
-"""One camera from frames to messages: look, follow people, choose the crops to describe, then say what was seen."""
+"""One camera from frames to messages: find and follow people, cut out the crops to describe, make the messages."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
+from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.frame import Frame
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec, encode
+from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import crop_people
+from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
 from edge_runtime.link.messages import (
     DescriptorMessage,
     Message,
@@ -23,18 +29,86 @@ from edge_runtime.link.messages import (
     new_track_id,
     normalise_box,
 )
+from edge_runtime.link.topics import check_name
 from edge_runtime.people.detector import Detector
 from edge_runtime.people.tracker import Track, Tracker
 
+TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
+"""A name that may stand in an MQTT topic."""
 _UPDATE_NS = 5_000_000_000
-_LOST_S = 6.0  # twice the stall limit of a source
+_LOST_S = 6.0  # twice the time after which a source is stalled
+
+
+def _check_source(source: str, info: ValidationInfo) -> str:
+    try:
+        has_password = parse_address(source).password is not None
+    except StreamError as error:
+        raise ValueError(str(error)) from error
+    if has_password:
+        raise ValueError("it holds a password: put the whole address into a file of its own and name that source_file")
+    return str(absolute_path(Path(source), info)) if is_plain_path(source) else source
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """One camera.
+
+    source_file: a file that holds nothing but the source; for an address with a password.
+    max_fps: how many frames per second are processed, at most; a newer frame replaces one that was not.
+    """
+
+    id: TopicName
+    source: Annotated[Annotated[str, AfterValidator(_check_source)] | None, Field(description=known_forms())] = None
+    source_file: FilePath | None = None
+    max_fps: PositiveFloat = 10.0
+
+    def __post_init__(self) -> None:
+        """Check what belongs together.
+
+        Raises:
+            ConfigError: both or none of `source` and `source_file` are given.
+        """
+        if (self.source is None) == (self.source_file is None):
+            raise ConfigError("expected either source or source_file")
+
+    def read_address(self) -> str:
+        """The source, or the content of `source_file`.
+
+        Raises:
+            ConfigError: `source_file` cannot be read, or holds no address.
+        """
+        if self.source_file is None:
+            assert self.source is not None
+            return self.source
+        try:
+            address = self.source_file.read_text().strip()
+            parse_address(address)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"cannot read {self.source_file}: expected the address of camera {self.id} in it; name a readable file"
+            ) from error
+        except StreamError as error:
+            raise ConfigError(f"{self.source_file}: {error}") from error
+        return address
+
+
+@dataclass(frozen=True)
+class DescriptorSettings:
+    """How often a tracked person is described, and how descriptors are encoded.
+
+    every_s: seconds between two descriptors of one track; 0 makes one for every frame that is processed.
+    """
+
+    every_s: Annotated[float, Field(ge=0)] = 0.5
+    codec: Codec = "f16"
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one look at a frame found. `crops` belong to the tracks in `described`, in the same order.
+    """The people of one frame.
 
-    crops: (N, height, width, 3) uint8, RGB, as the engine takes them.
+    tracks: all of them. described: those that get a descriptor now.
+    crops: of `described`, in the same order: (N, height, width, 3) uint8, RGB, as the engine takes them.
     """
 
     frame: Frame
@@ -44,8 +118,8 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class LaneCounts:
-    """What a stream has done so far. People are boxes of confirmed tracks that were seen, summed over frames."""
+class StreamCounts:
+    """Totals of a stream since its start. people: boxes of confirmed tracks that were detected, summed over frames."""
 
     frames: int
     people: int
@@ -55,7 +129,7 @@ class LaneCounts:
 
 @dataclass
 class _Person:
-    """What is known of a confirmed track, for as long as it lasts."""
+    """Memory of one confirmed track, until it ends. Times are of the frames' monotonic clock."""
 
     track_id: str
     descriptor_sum: NDArray[np.float32]
@@ -66,48 +140,49 @@ class _Person:
 
 
 class CameraStream:
-    """Not safe to share between threads, but for `counts`.
+    """One camera: its source, the people who are followed in it, and the messages about them.
 
-    every_s: seconds between two descriptors of one track. max_fps: frames looked at per second, at most.
+    Threads: the daemon's main loop makes it and calls every method. `counts` may be read from any thread, since each
+    change replaces the whole object.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: CameraSource,
         *,
         detector: Detector,
         tracker: Tracker,
         manifest: Manifest,
-        codec: Codec,
-        every_s: float,
+        settings: DescriptorSettings,
         max_fps: float,
     ) -> None:
+        """max_fps: how many frames per second are processed, at most."""
         self.source = source
         self.camera_id = source.camera_id
-        self.counts = LaneCounts(0, 0, 0, 0)
+        self.counts = StreamCounts(0, 0, 0, 0)
         self._detector = detector
         self._tracker = tracker
         self._manifest = manifest
-        self._codec = codec
-        self._every_ns = int(every_s * 1e9)
+        self._codec = settings.codec
+        self._every_ns = int(settings.every_s * 1e9)
         self._pause_s = 1.0 / max_fps
-        self._next_look_s = 0.0
-        self._looked_s = 0.0
+        self._next_frame_s = 0.0
+        self._latest_frame_s = 0.0
         self._people: dict[int, _Person] = {}
 
-    def look(self) -> Sighting | None:
-        """Look at the newest frame, if there is one and it is time to. Never waits.
+    def next_sighting(self) -> Sighting | None:
+        """Find and follow the people of the newest frame. Returns None, without waiting, if none is there or due.
 
         Raises:
-            StreamError: the camera is gone for good.
+            StreamError: the source is disabled.
         """
         now_s = time.monotonic()
-        frame = self.source.read() if now_s >= self._next_look_s else None
+        frame = self.source.read() if now_s >= self._next_frame_s else None
         if frame is None:
             return None
-        # Looks keep their rhythm: one that came late does not push the following ones back.
-        self._next_look_s = max(self._next_look_s + self._pause_s, now_s)
-        self._looked_s = now_s
+        # Counted from when this frame was due: one that is processed late does not delay the following ones.
+        self._next_frame_s = max(self._next_frame_s + self._pause_s, now_s)
+        self._latest_frame_s = now_s
         tracks = tuple(self._tracker.update(self._detector.detect(frame.pixels), frame.monotonic_ns))
         due = tuple(track for track in tracks if track.state == "confirmed" and self._is_due(track, frame))
         spec = self._manifest.input
@@ -120,31 +195,31 @@ class CameraStream:
         )
         return Sighting(frame, tracks, due, crops)
 
-    def report(self, sighting: Sighting, descriptors: NDArray[np.float32]) -> list[Message]:
-        """Say what was seen. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
-        said: list[Message] = []
+    def make_messages(self, sighting: Sighting, descriptors: NDArray[np.float32]) -> list[Message]:
+        """Make the messages about a sighting. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
+        messages: list[Message] = []
         frame = sighting.frame
         for track in sighting.tracks:
             if track.state == "confirmed":
-                said += self._follow(frame, track)
+                messages += self._note_seen(frame, track)
         for track, descriptor, crop in zip(sighting.described, descriptors, sighting.crops, strict=True):
-            said.append(self._describe(frame, track, descriptor=descriptor, crop=crop))
+            messages.append(self._note_described(frame, track, descriptor=descriptor, crop=crop))
         for track in sighting.tracks:
             if track.state == "ended":
-                said += self._end(track)
+                messages += self._note_ended(track)
         seen = sum(track.state == "confirmed" for track in sighting.tracks)
         self._count(frames=1, people=seen, descriptors=len(sighting.described))
-        return said
+        return messages
 
-    def end(self) -> list[Message]:
-        """End every track, because the camera or the daemon stops."""
-        return [message for track in self._tracker.end_all() for message in self._end(track)]
+    def end_tracks(self) -> list[Message]:
+        """End every track, because the camera or the daemon stops. Returns the messages of those ends."""
+        return [message for track in self._tracker.end_all() for message in self._note_ended(track)]
 
-    def end_lost(self) -> list[Message]:
-        """End every track of a camera that was lost a while ago: it may be away for days, and would tell only then."""
-        if self.source.status().state != "reconnecting" or time.monotonic() - self._looked_s < _LOST_S:
+    def end_tracks_if_lost(self) -> list[Message]:
+        """End every track if the camera has given no frame for a while: it may be away for days."""
+        if self.source.status().state != "reconnecting" or time.monotonic() - self._latest_frame_s < _LOST_S:
             return []
-        return self.end()
+        return self.end_tracks()
 
     def _is_due(self, track: Track, frame: Frame) -> bool:
         person = self._people.get(track.id)
@@ -152,28 +227,30 @@ class CameraStream:
             return True
         return frame.monotonic_ns - person.described_ns >= self._every_ns
 
-    def _follow(self, frame: Frame, track: Track) -> list[Message]:
+    def _note_seen(self, frame: Frame, track: Track) -> list[Message]:
+        """Remember where a person is. Returns the message that the track starts, or goes on, if one is due."""
         person = self._people.get(track.id)
         if person is None:
             length = self._manifest.descriptor.length
             person = self._people[track.id] = _Person(new_track_id(), np.zeros(length, np.float32))
             self._count(tracks=1)
-        person.last_seen = self._observation(person, frame=frame, track=track)
+        person.last_seen = self._observed_fields(person, frame=frame, track=track)
         if person.updated_ns and frame.monotonic_ns - person.updated_ns < _UPDATE_NS:
             return []
         event: Literal["start", "update"] = "update" if person.updated_ns else "start"
         person.updated_ns = frame.monotonic_ns
         return [self._track_message(event, person)]
 
-    def _describe(
+    def _note_described(
         self, frame: Frame, track: Track, *, descriptor: NDArray[np.float32], crop: NDArray[np.uint8]
     ) -> DescriptorMessage:
+        """Add a descriptor to a person's sum. Returns its message."""
         person = self._people[track.id]
         person.descriptor_sum += descriptor
         person.crops += 1
         person.described_ns = frame.monotonic_ns
         return DescriptorMessage(
-            **self._observation(person, frame=frame, track=track),
+            **self._observed_fields(person, frame=frame, track=track),
             kind="crop",
             crops=1,
             dispersion=0.0,
@@ -181,7 +258,8 @@ class CameraStream:
             descriptor=Vector.of(encode(descriptor, codec=self._codec)),
         )
 
-    def _end(self, track: Track) -> list[Message]:
+    def _note_ended(self, track: Track) -> list[Message]:
+        """Forget a person. Returns the message that the track has ended."""
         person = self._people.pop(track.id, None)
         return [] if person is None else [self._track_message("end", person)]
 
@@ -199,7 +277,7 @@ class CameraStream:
             descriptor=vector,
         )
 
-    def _observation(self, person: _Person, *, frame: Frame, track: Track) -> dict[str, Any]:
+    def _observed_fields(self, person: _Person, *, frame: Frame, track: Track) -> dict[str, Any]:
         height, width = frame.pixels.shape[:2]
         return {
             "track": person.track_id,
@@ -218,7 +296,7 @@ class CameraStream:
 
     def _count(self, *, frames: int = 0, people: int = 0, tracks: int = 0, descriptors: int = 0) -> None:
         old = self.counts
-        self.counts = LaneCounts(
+        self.counts = StreamCounts(
             old.frames + frames, old.people + people, old.tracks + tracks, old.descriptors + descriptors
         )
 

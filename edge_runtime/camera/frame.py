@@ -1,4 +1,4 @@
-"""What a source hands out: frames with an honest time, and the state it is in."""
+"""What a camera source gives: frames with their capture time, and its state."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,21 +6,19 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-TimeSource = Literal["file", "rtcp-ntp", "arrival"]
-State = Literal["live", "stalled", "reconnecting", "ended", "disabled"]
+from edge_runtime.contract.time_source import TimeSource
+
+SourceState = Literal["live", "stalled", "reconnecting", "ended", "disabled"]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture. Its pixels are read-only and its own.
+    """One picture. Its pixels are read-only, and no other object shares their memory.
 
-    pixels: (H, W, 3) uint8, RGB. `index` counts the frames received since the source was started, so a gap shows
-    frames that were dropped. `capture_ns` is UTC and comes from `time_source`; it is true to within `uncertainty_ns`:
-    - `file`: the start of playing plus the frame's time stamp in the file; exact by definition
-    - `rtcp-ntp`: the camera's own clock, where it is no further from the arrival than that can be wrong; the
-      uncertainty is that distance
-    - `arrival`: when the decoded frame reached us; the uncertainty bounds what network, buffering and decoding take
-    `monotonic_ns` is the same moment on this device's monotonic clock; use it to measure durations.
+    pixels: (H, W, 3) uint8, RGB.
+    index: counts the frames received since the source was started; where numbers are missing, frames were dropped.
+    capture_ns: when it was captured, UTC, as `time_source` tells it, with an error of at most `uncertainty_ns`.
+    monotonic_ns: the same moment on this device's monotonic clock; use it to measure durations.
     """
 
     camera_id: str
@@ -34,13 +32,15 @@ class Frame:
 
 @dataclass(frozen=True)
 class SourceStatus:
-    """A snapshot of a source: its state, why, and its counters since the start.
+    """State of a source at one moment, the reason for it, and counters since the start.
 
-    `reconnecting` is also the state before the first frame. `ended` and `disabled` are final: a file was played to
-    its end, or a fault that no retry can heal. `reconnects` counts how often frames came back after a loss.
+    state: `reconnecting` also before the first frame. `ended` (a file was played to its end) and `disabled` (a fault
+    that trying again cannot repair) are final.
+    dropped: frames that were replaced by a newer one before they were read.
+    reconnects: how often frames came again after the camera was lost.
     """
 
-    state: State
+    state: SourceState
     reason: str
     frames: int
     dropped: int

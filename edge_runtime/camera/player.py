@@ -1,7 +1,7 @@
-"""One GStreamer pipeline from start to fault or end. The only file of the project that imports gi.
+"""One GStreamer pipeline from its start to a fault or its end. The only file of the project that imports gi.
 
-The caller's thread pulls frames and polls the bus: no Python code runs in GStreamer's own threads, so none can raise
-there, and no GLib main loop is needed.
+The caller's thread pulls frames and polls the bus. No Python code runs in GStreamer's own threads, so no exception can
+be raised there, and no GLib main loop is needed.
 """
 
 import time
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.camera.pipeline import Address, pipeline_text
+from edge_runtime.camera.address import Address
+from edge_runtime.camera.pipeline import pipeline_text
 from edge_runtime.contract.errors import StreamError
 
 try:
@@ -22,21 +23,21 @@ try:
     gi.require_version("GstVideo", "1.0")
     from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: F401 - GstApp gives the appsink its methods
 except (ImportError, ValueError) as error:
-    _missing: Exception | None = error  # told by the first Player: an error while importing would be a traceback
+    _missing: Exception | None = error  # raised by the first Player: an error while importing would end in a traceback
 else:
     _missing = None
 
 _NTP_TO_UNIX_S = 2_208_988_800  # from 1900 to 1970, RFC 5905
-_LATEST_ARRIVAL_NS = 5_000_000_000  # a live frame's time stamp further from now than this is not believed
+_LATEST_ARRIVAL_NS = 5_000_000_000  # a live frame whose time stamp is older is treated as arriving now
 _JETSON_ELEMENTS = ("nvv4l2decoder", "nvvidconv", "nvarguscamerasrc")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One decoded picture, still in GStreamer's memory, with the times known about it in nanoseconds.
+class VideoSample:
+    """One decoded picture, still in GStreamer's memory, with its times in nanoseconds. Any thread may use it.
 
-    `position_ns` is its time stamp in the stream, `monotonic_ns` that same moment on this device's clock, `ntp_ns` the
-    camera's own clock as UTC. A stream may lack the first and the last.
+    handle: the GstSample. position_ns: its time stamp in the stream. monotonic_ns: the same moment on this device's
+    monotonic clock. ntp_ns: the camera's own clock as UTC. A stream may have no position_ns and no ntp_ns.
     """
 
     handle: Any
@@ -45,7 +46,7 @@ class Sample:
     ntp_ns: int | None
 
     def pixels(self) -> NDArray[np.uint8]:
-        """Copy the picture out. Returns (H, W, 3) uint8, RGB, contiguous; it may be read-only."""
+        """Copy the picture. Returns (H, W, 3) uint8, RGB, contiguous; it may be read-only."""
         buffer = self.handle.get_buffer()
         info = GstVideo.VideoInfo.new_from_caps(self.handle.get_caps())
         meta = GstVideo.buffer_get_video_meta(buffer)
@@ -58,7 +59,7 @@ class Sample:
 
 
 class PlaybackError(Exception):
-    """The pipeline stopped with a fault. `is_refused`: the camera wants other credentials."""
+    """The pipeline stopped with a fault. is_refused: the camera does not accept the credentials."""
 
     def __init__(self, message: str, *, is_refused: bool = False) -> None:
         super().__init__(message)
@@ -66,7 +67,7 @@ class PlaybackError(Exception):
 
 
 class Player:
-    """Plays one address once. Used by one thread."""
+    """Plays one address once. One thread makes, uses and closes it; GStreamer runs threads of its own inside."""
 
     def __init__(self, address: Address, *, paced: bool) -> None:
         """Start playing.
@@ -86,19 +87,19 @@ class Player:
             self._pipeline = Gst.parse_launch(text)
         except GLib.Error as error:
             raise StreamError(
-                f"GStreamer cannot build the pipeline of {address.name}: {error.message}; "
-                "install gstreamer1.0-plugins-base, -good, -bad and gstreamer1.0-libav"
+                f"GStreamer cannot build the pipeline of {address.name}: {error.message}; {address.scheme.remedy}"
             ) from error
-        if address.scheme == "rtsp":
-            self._set_up_rtsp(self._pipeline.get_by_name("camera"))
+        camera = self._pipeline.get_by_name("camera")
+        if camera is not None:
+            self._set_up_camera(camera)
         self._frames = self._pipeline.get_by_name("frames")
         self._bus = self._pipeline.get_bus()
         self._ntp = Gst.Caps.from_string("timestamp/x-ntp")
         self._is_over = False
         self._pipeline.set_state(Gst.State.PLAYING)  # what fails here comes as a message on the bus
 
-    def next_sample(self, timeout_s: float) -> Sample | None:
-        """Wait for the next picture. Returns None when none came in time or the stream is over (see `is_over`).
+    def next_sample(self, timeout_s: float) -> VideoSample | None:
+        """Wait for the next picture. Returns None when none came in time or the stream has ended (see `is_over`).
 
         Raises:
             PlaybackError: the pipeline reports a fault.
@@ -106,7 +107,7 @@ class Player:
         handle = self._frames.try_pull_sample(int(timeout_s * Gst.SECOND))
         if handle is not None:
             return self._stamp(handle)
-        # An appsink that has seen the end returns at once, shortly before the bus tells why: wait there a moment.
+        # At its end the stream's appsink returns at once, shortly before the bus has the message: wait 1 ms for it.
         message = self._bus.timed_pop_filtered(Gst.MSECOND, Gst.MessageType.ERROR | Gst.MessageType.EOS)
         if message is not None and message.type == Gst.MessageType.ERROR:
             raise self._fault(message)
@@ -115,27 +116,28 @@ class Player:
 
     @property
     def is_over(self) -> bool:
-        """Whether the stream has come to its regular end."""
+        """Whether the stream has ended without a fault."""
         return self._is_over
 
     def duration_ns(self) -> int | None:
-        """How long the whole stream says it is; None for a live one."""
+        """Length of the stream as its header says; None for a live one."""
         is_known, duration_ns = self._pipeline.query_duration(Gst.Format.TIME)
         return int(duration_ns) if is_known and duration_ns > 0 else None
 
     def close(self) -> None:
-        """Stop, and give back camera, connection and threads."""
+        """Stop, and release camera, connection and threads."""
         self._pipeline.set_state(Gst.State.NULL)
 
-    def _set_up_rtsp(self, camera: Any) -> None:
+    def _set_up_camera(self, camera: Any) -> None:
+        """Give the first element the credentials, and ask it for the camera's own time stamps where it has them."""
         if self._address.user is not None:
             camera.set_property("user-id", self._address.user)
             camera.set_property("user-pw", self._address.password or "")
         if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
             camera.set_property("add-reference-timestamp-meta", True)
 
-    def _stamp(self, handle: Any) -> Sample:
-        """Read the times of a picture; see `Sample`."""
+    def _stamp(self, handle: Any) -> VideoSample:
+        """Add the times of a picture; see `VideoSample`."""
         now_ns = time.monotonic_ns()
         buffer, segment = handle.get_buffer(), handle.get_segment()
         position_ns = None if buffer.pts == Gst.CLOCK_TIME_NONE else int(buffer.pts)
@@ -143,15 +145,14 @@ class Player:
         if position_ns is not None:
             playing_ns = segment.to_running_time(Gst.Format.TIME, position_ns) + self._pipeline.get_base_time()
             monotonic_ns = now_ns + playing_ns - self._pipeline.get_clock().get_time()
-            is_live = self._address.scheme != "file"
-            if is_live and not now_ns - _LATEST_ARRIVAL_NS <= monotonic_ns <= now_ns:
+            if self._address.scheme.is_live and not now_ns - _LATEST_ARRIVAL_NS <= monotonic_ns <= now_ns:
                 monotonic_ns = now_ns
         meta = buffer.get_reference_timestamp_meta(self._ntp)
         ntp_ns = int(meta.timestamp) - _NTP_TO_UNIX_S * 1_000_000_000 if meta else None
-        return Sample(handle, position_ns, monotonic_ns, ntp_ns)
+        return VideoSample(handle, position_ns, monotonic_ns, ntp_ns)
 
     def _fault(self, message: Any) -> PlaybackError:
-        """Turn an error of the bus into a sentence part without credentials."""
+        """Make an exception of an error on the bus, without credentials in its message."""
         error, debug = message.parse_error()
         detail = ((debug or "").strip().splitlines() or [""])[-1]
         text = str(error.message)

@@ -1,1 +1,1 @@
-"""Crops to descriptors: one interface over ONNX Runtime and TensorRT."""
+"""Crops to descriptors: one interface over ONNX Runtime, OpenVINO and TensorRT."""

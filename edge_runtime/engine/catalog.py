@@ -1,12 +1,17 @@
-"""The engines there are, one table row each, and the one way to open a model with its manifest."""
+"""The engines there are, one table row each, and the one way to open a model with its manifest.
+
+To add an engine: write its class, add its row here, and its name to Backend and to the manifest's `Build.backend`.
+"""
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest, read_manifest
+from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.engine import Engine
 
 logger = logging.getLogger(__name__)
@@ -14,15 +19,23 @@ logger = logging.getLogger(__name__)
 Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 
 
+@dataclass(frozen=True)
+class EngineSettings:
+    """The network that describes people: an ONNX file or a TensorRT plan, with its manifest beside it."""
+
+    model: FilePath
+    backend: Backend = "auto"
+
+
 def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:
     """Open the model at `path` after checking it against its manifest.
 
-    backend: `auto` takes the one that the manifest was built for; asking for another one is an error, never a silent
-    change. threads: CPU threads that one call may use; TensorRT needs none.
+    backend: `auto` takes the one that the model was built for; any other one is an error.
+    threads: CPU threads that one call may use; TensorRT does not use them.
 
     Raises:
         ManifestError: manifest missing, wrong, or of another file.
-        EngineError: the backend is missing, refuses the file, or its tensors disagree with the manifest.
+        EngineError: the backend is not installed or refuses the file, or its tensors are not those of the manifest.
     """
     manifest = read_manifest(path)
     built_for = manifest.build.backend
@@ -58,4 +71,4 @@ ENGINES: dict[str, Callable[[Path, Manifest, int], Engine]] = {
     "openvino": _open_openvino,
     "tensorrt": _open_tensorrt,
 }
-"""What opens a model, by the backend it was built for. Each imports its library only when it is asked for."""
+"""Functions that open a model, by the backend it was built for. Each imports its library when it is called."""

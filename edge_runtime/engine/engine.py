@@ -1,4 +1,4 @@
-"""One interface over every backend: uint8 crops in, L2-normalised descriptors out."""
+"""The interface of every engine: uint8 crops in, L2-normalised descriptors out."""
 
 from abc import ABC, abstractmethod
 
@@ -12,10 +12,14 @@ from edge_runtime.contract.preprocess import in_colour_order
 
 
 class Engine(ABC):
-    """A network ready to run. Not safe to share between threads. Use as a context manager or call `close`."""
+    """A network that is ready to run. Use it as a context manager, or call `close`.
+
+    Threads: one thread at a time may use it; in the daemon that is the main loop. An engine may compute in threads of
+    its own, and returns when they have finished.
+    """
 
     backend: str
-    """What runs the network, as a person would name it: `onnxruntime 1.20 CPU`, `tensorrt 10.3 Orin`."""
+    """Library, version and device that run the network: `onnxruntime 1.20 CPU`, `tensorrt 10.3 Orin`."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
@@ -27,14 +31,14 @@ class Engine(ABC):
         Returns (N, length) float32, each row of unit L2 length.
 
         Raises:
-            EngineError: crops of another shape or type, or the backend failed or gave what is no number.
+            EngineError: crops of another shape or type; or the backend failed, or returned infinity or NaN.
         """
         return normalise(self.describe_raw(crops))
 
     def describe_raw(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Descriptors as the network gives them, not of unit length; otherwise as `describe`.
+        """Turn crops into descriptors as the network returns them, not of unit length; otherwise as `describe`.
 
-        Only scoring asks for them: Euclidean distance and the sum over an image and its mirror depend on the length.
+        Only scoring needs them: Euclidean distance and the sum over an image and its mirror depend on the length.
         """
         spec = self.manifest.input
         expected = (spec.height_px, spec.width_px, 3)
@@ -45,28 +49,27 @@ class Engine(ABC):
             )
         if len(crops) == 0:
             return np.empty((0, self.manifest.descriptor.length), np.float32)
-        return self._finite(self._run(in_colour_order(crops, spec.colour_order)))
+        return self._check_finite(self._run(in_colour_order(crops, spec.colour_order)))
 
-    def _normalised(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
-        return normalise(self._finite(descriptors))
-
-    def _finite(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _check_finite(self, descriptors: NDArray[np.float32]) -> NDArray[np.float32]:
         if not np.isfinite(descriptors).all():
             raise EngineError(
-                f"{self.backend} gave descriptors with numbers that are not finite for {len(descriptors)} crops; "
+                f"{self.backend} returned descriptors with infinity or NaN for {len(descriptors)} crops; "
                 "build the engine again, in float32 if this one is half precision"
             )
         return descriptors
 
     @abstractmethod
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run any number of crops but none, of as many channels as the manifest says. Returns (N, length), raw."""
+        """crops: (N, H, W, C) uint8, N >= 1, sizes and C from the manifest. Returns (N, length), not normalised."""
 
-    def close(self) -> None:  # noqa: B027 - not every backend holds something
-        """Give back what the backend holds; the engine cannot be used afterwards."""
+    def close(self) -> None:  # noqa: B027 - not every backend has something to release
+        """Release threads and memory; the engine cannot be used afterwards."""
 
     def __enter__(self) -> "Engine":
+        """The engine itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """See `close`."""
         self.close()

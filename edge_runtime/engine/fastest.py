@@ -1,4 +1,4 @@
-"""Which of several ways to do the same is the fastest, here and now."""
+"""Choosing the fastest of several ways to do the same, by trying them on this machine."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ _TURNS = (4, 12)
 _ENOUGH_S = 0.1
 
 
-def fastest(calls: Sequence[Callable[[], object]]) -> int:
-    """Which of the calls has the lowest median time.
+def find_fastest(calls: Sequence[Callable[[], object]]) -> int:
+    """Returns the index of the call with the lowest median time.
 
-    All take turns, 4 to 12 times, fewer where they are slow; the first turn does not count.
+    All calls run in turn, 4 to 12 times, fewer times where they are slow; the first turn is not counted.
     """
     fewest, most = _TURNS
     times: list[list[float]] = []

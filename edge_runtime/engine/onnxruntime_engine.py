@@ -14,9 +14,10 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.engine.engine import Engine
-from edge_runtime.engine.fastest import fastest
+from edge_runtime.engine.fastest import find_fastest
 
-# Larger chunks leave the CPU's caches: 32 crops in one call cost 1.2 times as much per crop as 4 (OSNet x1.0).
+# Larger chunks do not fit the CPU's caches: in one call of 32 crops a crop takes 1.2 times as long as in one of 4
+# (OSNet x1.0).
 LARGEST_CHUNK = 4
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
@@ -31,11 +32,13 @@ _BACKEND_ERRORS = (  # they share no base class but Exception
 
 
 class OnnxRuntimeEngine(Engine):
-    """An ONNX file on the CPU; `threads` chunks of at most `LARGEST_CHUNK` crops run at a time, one thread each.
+    """An ONNX file on the CPU; up to `threads` chunks of at most `LARGEST_CHUNK` crops run at the same time.
 
-    That is faster than one call on the whole batch with as many threads, which also keep spinning between calls. A
-    single crop can have all threads: whether that is faster depends on the network and on what else runs, so both ways
-    are tried when the engine opens.
+    That is faster than one call on the whole batch with as many threads, which also keep using the CPU between calls.
+    A single crop can use all threads: whether that is faster depends on the network and on the load of the machine, so
+    both ways are tried when the engine opens.
+
+    Threads: the caller's; with `threads` > 1 each chunk runs in a thread of a pool of its own, and the caller waits.
 
     Raises:
         EngineError: ONNX Runtime refuses the file, or its tensors are not those of the manifest.
@@ -62,7 +65,7 @@ class OnnxRuntimeEngine(Engine):
         return np.concatenate(list(results))
 
     def _run_chunk(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run one chunk on the calling thread; a session may be called from several threads at once."""
+        """Run one chunk. Runs in the threads of the pool: several threads may use a session at the same time."""
         return self._run_session(self._session, crops)
 
     def _run_session(self, session: Any, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -73,13 +76,13 @@ class OnnxRuntimeEngine(Engine):
         return np.asarray(outputs[0], np.float32)
 
     def _faster(self, *sessions: Any) -> Any:
-        """The session that takes less time for one crop."""
+        """The session that takes less time for one crop, of those given."""
         spec = self.manifest.input
         crop = np.zeros((1, spec.height_px, spec.width_px, spec.channels), np.uint8)
-        return sessions[fastest([partial(self._run_session, session, crop) for session in sessions])]
+        return sessions[find_fastest([partial(self._run_session, session, crop) for session in sessions])]
 
     def close(self) -> None:
-        """Stop the threads and give back the network's memory; the engine cannot be used afterwards."""
+        """Stop the threads and release the network's memory; the engine cannot be used afterwards."""
         if self._pool:
             self._pool.shutdown()
         self._session = self._single = None
@@ -87,11 +90,11 @@ class OnnxRuntimeEngine(Engine):
 
 def _open_session(path: Path, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
-    # One thread means no pool of onnxruntime's own; those of a larger pool must not spin between calls.
+    # With one thread ONNX Runtime makes no pool; the threads of a larger pool must not use the CPU between calls.
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.log_severity_level = 4  # its errors reach the user through EngineError
+    options.log_severity_level = 4  # faults come as exceptions
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except (*_BACKEND_ERRORS, ort_errors.NoSuchFile) as error:
@@ -117,7 +120,7 @@ def _check_tensors(path: Path, session: Any, manifest: Manifest) -> None:
 
 
 def _as_text(tensor: Any) -> str:
-    """Name, type and shape as in the manifest; a batch that may vary reads `any`."""
+    """Name, type and shape as in the manifest; `any` stands for a batch of any size."""
     sizes = [str(size) for size in tensor.shape]
     if tensor.shape and isinstance(tensor.shape[0], str):
         sizes[0] = "any"

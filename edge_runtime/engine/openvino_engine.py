@@ -1,4 +1,4 @@
-"""ONNX files on x86 CPUs by OpenVINO, in float32, bfloat16 or INT8: an optional backend for gateways."""
+"""ONNX files in OpenVINO on x86 CPUs, in float32, bfloat16 or INT8: an optional backend for gateways."""
 
 import math
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.engine.engine import Engine
-from edge_runtime.engine.fastest import fastest
+from edge_runtime.engine.fastest import find_fastest
 
 # Larger chunks are no faster, and leave threads idle more often.
 CHUNK = 4
-# What is not quantised in an INT8 file runs in float32: that is the precision its accuracy was measured in.
+# The layers of an INT8 file that are not quantized run in float32, in which its accuracy was measured.
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _DTYPES = {"u8": "uint8", "f32": "float32"}
 
@@ -28,11 +28,13 @@ _Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class OpenVinoEngine(Engine):
-    """An ONNX file on the CPU; `threads` chunks run at a time, one thread each.
+    """An ONNX file on the CPU; up to `threads` chunks run at the same time, each in one thread.
 
     A chunk is `CHUNK` crops or one, and the network is compiled for exactly these sizes: OpenVINO runs fixed shapes 1.3
-    to 1.5 times as fast as a network that takes any number (OSNet x0.25). A single crop can have all threads, where
-    that is faster when the engine opens.
+    to 1.5 times as fast as a network that takes any number (OSNet x0.25). A single crop uses all threads, if that was
+    faster when the engine was opened.
+
+    Threads: the caller's; with `threads` > 1 each chunk runs in a thread of a pool of its own, and the caller waits.
 
     Raises:
         EngineError: OpenVINO is missing or refuses the file, its tensors are not those of the manifest, or the CPU does
@@ -62,8 +64,7 @@ class OpenVinoEngine(Engine):
         self._idle: SimpleQueue[dict[int, Any]] = SimpleQueue()
         for _ in range(threads):
             self._idle.put({size: each.create_infer_request() for size, each in compiled.items()})
-        # OpenVINO sets itself up in its first call and waits for ever when two threads make that one at a time: it is
-        # made here, on this thread.
+        # OpenVINO's first call never returns when two threads make it at the same time: it is made here, on one thread.
         self._run_single = self._faster(self._run_chunk, partial(self._infer, single.create_infer_request()))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine")
 
@@ -75,8 +76,8 @@ class OpenVinoEngine(Engine):
         return np.concatenate(list(runs(self._run_chunk, chunks)))
 
     def _run_chunk(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Run one chunk on the calling thread, with requests that no other thread uses."""
-        requests = self._idle.get_nowait()  # as many as threads; none after `close`
+        """Run one chunk, in a thread of the pool or the caller's, with requests that no other thread uses."""
+        requests = self._idle.get_nowait()  # one set per thread; none after `close`
         try:
             return self._infer(requests[len(crops)], crops)
         finally:
@@ -90,26 +91,26 @@ class OpenVinoEngine(Engine):
         return np.asarray(outputs[0], np.float32)
 
     def _faster(self, *ways: _Run) -> _Run:
-        """The way that takes less time for one crop."""
+        """The way that takes less time for one crop, of those given."""
         spec = self.manifest.input
         crop = np.zeros((1, spec.height_px, spec.width_px, spec.channels), np.uint8)
-        return ways[fastest([partial(way, crop) for way in ways])]
+        return ways[find_fastest([partial(way, crop) for way in ways])]
 
     def close(self) -> None:
-        """Stop the threads and give back the network's memory; the engine cannot be used afterwards."""
+        """Stop the threads and release the network's memory; the engine cannot be used afterwards."""
         self._pool.shutdown()
         self._idle = SimpleQueue()
         del self._run_single
 
 
 def chunk_borders(count: int, *, threads: int) -> list[int]:
-    """Where chunks of that many crops start and end: as many full ones as keep all threads busy, then single crops."""
+    """First crop of each chunk, and the count: full chunks in a multiple of the threads, then single crops."""
     full = min(count // CHUNK, math.ceil(count / threads) // CHUNK * threads)
     return [*range(0, full * CHUNK, CHUNK), *range(full * CHUNK, count + 1)]
 
 
 def _compile(core: Any, network: Any, manifest: Manifest, *, size: int, streams: int, threads: int) -> Any:
-    """The network for batches of exactly `size` crops; `streams` of them at a time share the threads."""
+    """Compile the network for batches of exactly `size` crops; `streams` batches at a time share the threads."""
     fixed = network.clone()
     fixed.reshape([size, *fixed.inputs[0].partial_shape[1:]])
     return core.compile_model(
@@ -118,7 +119,7 @@ def _compile(core: Any, network: Any, manifest: Manifest, *, size: int, streams:
         {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": streams,
-            # Pinned streams of every process would start at core 0 and wait for each other there.
+            # With pinning, the first stream of every process would run on core 0, one after the other.
             "ENABLE_CPU_PINNING": False,
             "INFERENCE_PRECISION_HINT": _HINTS[manifest.build.precision],
         },
@@ -126,7 +127,7 @@ def _compile(core: Any, network: Any, manifest: Manifest, *, size: int, streams:
 
 
 def load_openvino() -> Any:
-    """The `openvino` module.
+    """Import the `openvino` module.
 
     Raises:
         EngineError: it is not installed.
@@ -142,7 +143,7 @@ def load_openvino() -> Any:
 
 
 def check_precision(core: Any, manifest: Manifest) -> None:
-    """Refuse bfloat16 where the CPU has none: OpenVINO would take float32 without a word.
+    """Refuse bfloat16 where the CPU does not have it: OpenVINO would compute in float32 without a warning.
 
     Raises:
         EngineError: the CPU does not compute in the manifest's precision.
@@ -169,12 +170,12 @@ def _check_tensors(path: Path, network: Any, manifest: Manifest) -> None:
 
 
 def _as_text(tensor: Any) -> str:
-    """Name, type and shape as in the manifest; a batch that may vary reads `any`."""
+    """Name, type and shape as in the manifest; `any` stands for a batch of any size."""
     sizes = ["any" if size.is_dynamic else str(size.get_length()) for size in tensor.partial_shape]
     dtype = tensor.element_type.get_type_name()
     return f"{tensor.any_name} {_DTYPES.get(dtype, dtype)} ({', '.join(sizes)})"
 
 
 def _last_line(error: Exception) -> str:
-    """OpenVINO tells where in its source an error arose, and at the end what it was."""
+    """The last line of an error: OpenVINO writes the place in its source first, and the reason last."""
     return ([line for line in str(error).splitlines() if line.strip()] or ["it gives no reason"])[-1].strip()

@@ -17,7 +17,7 @@ class HealthChecks:
 
     def liveness(self) -> list[Check]:
         """Whether the process works at all; if not, it should be restarted."""
-        return [Check("loop", self._service.is_moving(), "the main loop is running")]
+        return [Check("loop", self._service.is_looping(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
         """Whether it does its work: at least one camera is live, and messages are stored in the spool.

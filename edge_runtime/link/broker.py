@@ -13,15 +13,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.contract.settings import FilePath
 
 _DISCONNECT_S = 1.0
 _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
@@ -29,27 +31,28 @@ _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authori
 
 @dataclass(frozen=True)
 class BrokerSettings:
-    """How to reach a broker. `ca_file` turns TLS on; the other files are read anew for each connection.
+    """How to reach the MQTT broker.
 
-    A user and password lie in a file each (surrounding white space is cut off). `key_file` may be left out where the
-    certificate's file holds the key, too.
-
-    Raises:
-        ConfigError: a file is of no use without another one.
+    ca_file: turns TLS on. user_file, password_file: each holds one line. key_file: may be left out where the
+    certificate's file also holds the key. All files are read again for each connection.
     """
 
-    host: str
-    port: int
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    key_file: Path | None = None
-    user_file: Path | None = None
-    password_file: Path | None = None
-    keepalive_s: int = 20
-    connect_timeout_s: float = 5.0
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    ca_file: FilePath | None = None
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+    user_file: FilePath | None = None
+    password_file: FilePath | None = None
+    keepalive_s: Annotated[int, Field(ge=1, le=65535)] = 20
+    connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
 
     def __post_init__(self) -> None:
-        # Otherwise a certificate without a CA would mean a link that is not encrypted, and no word about it.
+        """Check what belongs together. A certificate without a CA would otherwise mean a link without encryption.
+
+        Raises:
+            ConfigError: a file is of no use without another one.
+        """
         for name, needed in (
             ("certificate_file", "ca_file"),
             ("key_file", "certificate_file"),

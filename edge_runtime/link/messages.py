@@ -23,6 +23,7 @@ from pydantic import ConfigDict, JsonValue
 
 from edge_runtime.contract.descriptor import Codec, EncodedDescriptor
 from edge_runtime.contract.manifest import Manifest, Precision
+from edge_runtime.contract.time_source import TimeSource
 from edge_runtime.link.wire_types import (
     Boot,
     Bytes,
@@ -32,7 +33,6 @@ from edge_runtime.link.wire_types import (
     NormalisedBox,
     NotNegative,
     Space,
-    TimeSource,
     TrackId,
     Unsigned,
     WireModel,

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import TypeVar
 
 from edge_runtime.contract.errors import ConfigError, PublishError
@@ -29,6 +28,7 @@ from edge_runtime.link.spool_file import (
     MACHINE_SCHEMA,
     PAGE_BYTES,
     PRAGMAS,
+    SpoolSettings,
     companion,
     connect,
     find_expired,
@@ -102,20 +102,17 @@ class Gap:
 class Spool:
     """Thread-safe. Belongs to one process at a time: a second one is refused.
 
-    path: the file; its folder is made if missing.
     node: whose numbers these are; a file of another node is refused.
-    max_bytes: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
-    max_age_s: messages older than this are erased; see `find_expired`.
-    min_free_bytes: the file does not grow into this much of the disk's free space, but for its first MiB.
 
     Raises:
         ConfigError: the folder cannot be written, another process holds the spool, or it is another node's.
         PublishError: the disk is full.
     """
 
-    def __init__(self, path: Path, *, node: str, max_bytes: int, max_age_s: float, min_free_bytes: int) -> None:
-        self.path, self.node = path, node
-        self.max_bytes, self.max_age_s, self.min_free_bytes = max_bytes, max_age_s, min_free_bytes
+    def __init__(self, settings: SpoolSettings, *, node: str) -> None:
+        self.path, self.node = settings.path, node
+        self.max_bytes, self.min_free_bytes = int(settings.max_mib * 2**20), int(settings.min_free_mib * 2**20)
+        self.max_age_s = settings.max_age_h * 3600
         self.boot = new_boot()
         self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
         self.damages = 0
@@ -124,7 +121,7 @@ class Spool:
         self.next_seq = 0
         self._reserved = 0
         self._mutex = threading.RLock()
-        self._lock_file = lock(path)
+        self._lock_file = lock(self.path)
         try:
             self._open()
         except BaseException:

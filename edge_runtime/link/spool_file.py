@@ -9,9 +9,14 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.contract.settings import FilePath
 
 PAGE_BYTES = 4096
 WAL_BYTES = 1 << 20
@@ -23,6 +28,21 @@ PRAGMAS = (
     f"wal_autocheckpoint = {WAL_BYTES // PAGE_BYTES}",
     f"journal_size_limit = {WAL_BYTES}",
 )
+
+
+@dataclass(frozen=True)
+class SpoolSettings:
+    """The file of unsent messages, and its limits. Its folder is made if it does not exist.
+
+    max_mib: how much of the disk messages may take (the write-ahead log adds about 1 MiB).
+    max_age_h: messages older than this are erased.
+    min_free_mib: how much of the disk the file leaves free; its first MiB is not bound by this.
+    """
+
+    path: FilePath
+    max_mib: Annotated[float, Field(gt=0)] = 512.0
+    max_age_h: Annotated[float, Field(gt=0, le=87_600)] = 72.0
+    min_free_mib: Annotated[float, Field(ge=0)] = 64.0
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -37,7 +37,6 @@ NormalisedBox = tuple[Fraction, Fraction, Fraction, Fraction]
 Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Space = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 TrackId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
-TimeSource = Literal["sensor", "ptp", "rtcp-ntp", "arrival", "file"]
 GapReason = Literal["overflow", "age", "disk", "lost"]
 
 

@@ -1,4 +1,4 @@
-"""Frames to person boxes: what every detector gives, and the choice of the best of overlapping boxes."""
+"""Frames to person boxes: the interface of every detector, and the choice of the best of overlapping boxes."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,17 +14,17 @@ _SMALLEST_BOX_PX = 8.0  # what is left of a box at the frame's edge must be at l
 
 @dataclass(frozen=True)
 class Detection:
-    """One person in one frame. `score` grows with certainty; its scale is the detector's own."""
+    """One person in one frame. score: higher is more certain; each detector has a scale of its own."""
 
     box: Box
     score: float
 
 
 class Detector(Protocol):
-    """Anything that finds people. Not safe to share between threads."""
+    """Anything that finds people. One thread uses it: in the daemon the main loop, for all cameras."""
 
     sure_score: float
-    """From this score on a detection may start a track; weaker ones may only continue one."""
+    """A detection with at least this score may start a track; one with a lower score may only continue a track."""
 
     def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
         """Find people. frame: (H, W, 3) uint8, RGB. Boxes lie inside the frame, best score first."""
@@ -34,7 +34,7 @@ class Detector(Protocol):
 def best_detections(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], *, overlap: float, frame_shape: tuple[int, ...]
 ) -> list[Detection]:
-    """Keep the best of boxes that overlap by more than `overlap` (IoU), cut to the frame, best score first.
+    """Of boxes that overlap by more than `overlap` (IoU) keep the best. Returns them clipped, best score first.
 
     boxes: (N, 4) float, (left, top, right, bottom) in pixels; scores: (N,). frame_shape: (H, W, ...).
     """

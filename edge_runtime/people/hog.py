@@ -12,8 +12,8 @@ class HogDetector:
     """OpenCV's people detector: histograms of oriented gradients and a linear SVM.
 
     The SVM looks at windows of 64 x 128 pixels in which an upright person is 96 pixels tall, so the frame is resized
-    until the smallest person of interest has that height. Scores are distances from the SVM's plane: 0 is undecided,
-    above 1 is sure.
+    until the smallest person of interest has that height. Scores are distances from the SVM's plane, where 0 is in the
+    middle between person and background. One thread makes and uses it; OpenCV computes on threads of its own.
 
     Source: Dalal and Triggs, CVPR 2005.
     """
@@ -22,7 +22,7 @@ class HogDetector:
     _WINDOW_PX = (128, 64)
     _PERSON_PX = 96
     _PYRAMID_STEP = 1.2
-    _WIDTH_SHARE, _HEIGHT_SHARE = 0.6, 0.77  # of the window that the person fills; the rest is trained-in margin
+    _WIDTH_SHARE, _HEIGHT_SHARE = 0.6, 0.77  # share of the window that the person fills; the rest is margin
 
     def __init__(self, *, smallest_person_px: int = 77, score_threshold: float = 0.3, overlap: float = 0.4) -> None:
         self._zoom = self._PERSON_PX / smallest_person_px
@@ -51,14 +51,14 @@ class HogDetector:
         return [detection for detection in found if not any(_holds_better(detection, other) for other in found)]
 
     def _tighten(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take the margin off (left, top, width, height). Returns (N, 4) as (left, top, right, bottom)."""
+        """Remove the margin of windows (left, top, width, height). Returns (N, 4) as (left, top, right, bottom)."""
         centres, sizes = windows[:, :2] + windows[:, 2:] / 2, windows[:, 2:]
         halves = sizes * np.array([self._WIDTH_SHARE, self._HEIGHT_SHARE], np.float32) / 2
         return np.concatenate([centres - halves, centres + halves], axis=1)
 
 
 def _holds_better(large: Detection, small: Detection) -> bool:
-    """Whether a box merely surrounds a surer one of less than half its size, as large HOG windows often do."""
+    """Whether a box holds a better one of less than half its area: large HOG windows often hold a small person."""
     left, top, right, bottom = large.box
     centre_x, centre_y = (small.box[0] + small.box[2]) / 2, (small.box[1] + small.box[3]) / 2
     holds = left < centre_x < right and top < centre_y < bottom

@@ -7,7 +7,7 @@ give the same on scenes that are not packed, and time in seconds instead of fram
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,23 @@ class Track:
     state: TrackState
 
 
-class Tracker:
-    """Follows the people of one camera. Deterministic; not safe to share between threads."""
+class Tracker(Protocol):
+    """Anything that follows the people of one camera. One thread makes and uses it: the daemon's main loop."""
+
+    def update(self, detections: Sequence[Detection], time_ns: int) -> list[Track]:
+        """Take the detections of one frame and its monotonic time. Returns all tracks by id, those just ended last.
+
+        A track that ends before it was confirmed is not returned as ended.
+        """
+        ...
+
+    def end_all(self) -> list[Track]:
+        """End every track, because the camera or the daemon stops. Returns the ended ones that were confirmed."""
+        ...
+
+
+class OverlapTracker:
+    """Follows people by the overlap of their boxes. Deterministic; one thread makes and uses it."""
 
     def __init__(
         self, *, sure_score: float, min_hits: int = 3, max_lost_s: float = 1.0, min_overlap: float = 0.35

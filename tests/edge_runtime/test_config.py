@@ -2,14 +2,22 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import jsonschema
 import pytest
 import yaml
 
-from edge_runtime.config import json_schema, read_config
+from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.settings import FilePath
+from edge_runtime.engine.catalog import EngineSettings
+from edge_runtime.health.server import HealthSettings
+from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.spool_file import SpoolSettings
+from edge_runtime.people.catalog import DetectorSettings
+from edge_runtime.stream import CameraSettings, DescriptorSettings
+from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {
     "site": "shop",
@@ -22,13 +30,14 @@ SETTINGS: dict[str, Any] = {
 
 
 def write(folder: Path, **changes: Any) -> Path:
+    """Write a configuration that is valid but for the changes."""
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(SETTINGS | changes))
     return path
 
 
 def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> None:
-    """A service starts in `/`."""
+    """A service is started in the folder `/`, and must find the same files."""
     cameras = [{"id": str(index), "source": source} for index, source in enumerate(("clip.avi", "/clips/clip.avi"))]
     config = read_config(write(tmp_path, detector={"model": "yolox.onnx"}, cameras=cameras))
     assert [camera.source for camera in config.cameras] == [str(tmp_path / "clip.avi"), "/clips/clip.avi"]
@@ -38,17 +47,17 @@ def test_relative_paths_count_from_the_configurations_folder(tmp_path: Path) -> 
 
 
 def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) -> None:
-    """So that the configuration itself holds no secret; a missing file is said when the daemon starts."""
+    """The configuration itself then holds no secret. A missing file is reported when the daemon starts."""
     cameras = [{"id": "door", "source_file": "door.url"}]
     [camera] = read_config(write(tmp_path, cameras=cameras)).cameras
     with pytest.raises(ConfigError, match=r"door\.url: expected the address of camera door"):
-        camera.address()
+        camera.read_address()
     (tmp_path / "door.url").write_text("gopher://user:secret@10.0.0.7/stream\n")
     with pytest.raises(ConfigError, match=r"door\.url: expected .* found gopher:\.\.\.") as caught:
-        camera.address()
+        camera.read_address()
     assert "secret" not in str(caught.value)
     (tmp_path / "door.url").write_text("rtsp://user:secret@10.0.0.7/stream\n")
-    assert camera.address() == "rtsp://user:secret@10.0.0.7/stream"
+    assert camera.read_address() == "rtsp://user:secret@10.0.0.7/stream"
 
 
 @pytest.mark.parametrize(
@@ -73,18 +82,70 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"spool": {"path": "x", "max_mib": 0}}, "spool.max_mib: "),
         ({"spool": {"path": "x", "max_age_h": 2e6}}, "spool.max_age_h: "),
         ({"spool": {"path": "~nobody-here/x"}}, "spool.path: "),
+        ({"spool": {"path": "x", "max_mib": float("inf")}}, "spool.max_mib: "),
+        ({"engine": {"model": "a.onnx", "backend": "abacus"}}, "'auto', 'onnxruntime', 'openvino' or 'tensorrt'"),
+        ({"broker": "localhost"}, "broker: expected settings in the form `name: value`"),
+        ({"broker": {"host": "x", "keepalive_s": 0}}, "broker.keepalive_s: "),
     ],
 )
-def test_each_fault_is_said_with_its_place(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
-    """The key path is that of the file."""
+def test_each_fault_is_reported_with_its_place(tmp_path: Path, changes: dict[str, Any], place: str) -> None:
+    """The place is the path of keys in the file."""
     with pytest.raises(ConfigError) as caught:
         read_config(write(tmp_path, **changes))
     assert place in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
+def test_a_setting_is_written_once_in_its_part(tmp_path: Path) -> None:
+    """The configuration holds what the part declares, so that a field added there is a setting at once."""
+    config = read_config(write(tmp_path, broker={"host": "mqtt", "user_file": "user"}))
+    assert config.broker == BrokerSettings("mqtt", user_file=tmp_path / "user")
+    assert config.spool == SpoolSettings(Path(SETTINGS["spool"]["path"]))
+    assert config.engine == EngineSettings(tmp_path / "models/osnet.onnx")
+    assert config.cameras == (CameraSettings("door", source="rtsp://10.0.0.7/stream"),)
+    assert config.detector == DetectorSettings()
+    assert config.descriptors == DescriptorSettings()
+    assert config.health == HealthSettings()
+
+
+def test_every_path_in_the_settings_counts_from_the_configurations_folder() -> None:
+    """A bare `Path` would count from wherever the daemon was started."""
+    schema = json.loads(config_schema())
+    named = [
+        f"{part}.{name}"
+        for part, content in schema["$defs"].items()
+        for name, field in content["properties"].items()
+        if "path" in (option.get("format") for option in (field, *field.get("anyOf", ())))
+    ]
+    parts = (BrokerSettings, CameraSettings, DetectorSettings, EngineSettings, SpoolSettings)
+    checked = [
+        f"{part.__name__}.{name}"
+        for part in parts
+        for name, kind in get_type_hints(part, include_extras=True).items()
+        if FilePath in (kind, *get_args(kind))
+    ]
+    assert sorted(named) == sorted(checked)
+
+
+def test_every_setting_is_in_the_manual() -> None:
+    """A setting that no operator knows of is of no use."""
+    schema = json.loads(config_schema())
+    manual = (ROOT / "edge_runtime/README.md").read_text()
+    table = "".join(line for line in manual.splitlines(keepends=True) if line.startswith("| "))
+    names = {name for part in (schema, *schema["$defs"].values()) for name in part["properties"]}
+    assert sorted(name for name in names if f"`{name}`" not in table) == []
+
+
+def test_a_part_refuses_settings_that_do_not_belong_together() -> None:
+    """Also where code makes them, without a file."""
+    with pytest.raises(ConfigError, match="of no use without ca_file"):
+        BrokerSettings("mqtt", key_file=Path("a.key"), certificate_file=Path("a.pem"))
+    with pytest.raises(ConfigError, match="either source or source_file"):
+        CameraSettings("door")
+
+
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    """Nobody wants to start a daemon five times."""
+    """Otherwise a file with five faults would need five starts of the daemon."""
     with pytest.raises(ConfigError, match=r"faults \(3\): .*site.*;.*engine.*;.*sittes"):
         read_config(write(tmp_path, site=7, engine={}, sittes="shop"))
 
@@ -109,12 +170,12 @@ def test_files_that_are_no_configuration_are_told_apart(tmp_path: Path) -> None:
         ("site:\tshop\n\tnode: gate", "line 1, column 6"),
         ("cameras:\n- {id: door, source: [rtsp://me:secret@x", "line 2"),
         ("cameras:\n- source: rtsp://me:secret@x: y", "line 2"),
-        ("site: shop\nnode: gate\nsite: secret", "line 3, column 1: this key stands there twice"),
+        ("site: shop\nnode: gate\nsite: secret", "line 3, column 1: this key appears twice"),
         ("site: 2026-13-45", "number or date"),
         ("site: \0", "position 6"),
     ],
 )
-def test_faults_of_yaml_are_said_without_the_text(tmp_path: Path, text: str, place: str) -> None:
+def test_faults_of_yaml_are_reported_without_the_text(tmp_path: Path, text: str, place: str) -> None:
     """The text may hold a camera's password."""
     path = tmp_path / "site.yaml"
     path.write_text(text)
@@ -125,13 +186,13 @@ def test_faults_of_yaml_are_said_without_the_text(tmp_path: Path, text: str, pla
 
 
 def test_one_faulty_camera_is_one_fault(tmp_path: Path) -> None:
-    """A list of one that is wrong is not said to be empty as well."""
+    """A list that holds only a faulty camera is not also reported as empty."""
     with pytest.raises(ConfigError, match=r"faults \(1\)"):
         read_config(write(tmp_path, cameras=[{"id": "door", "source": "clip.avi", "max_fps": 0}]))
 
 
 def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
-    """Through YAML's anchors; a key that is set anew does not stand there twice."""
+    """By YAML's anchors and merge keys; overriding a merged key is not a duplicate key."""
     settings = yaml.safe_dump({key: value for key, value in SETTINGS.items() if key != "cameras"})
     path = tmp_path / "site.yaml"
     path.write_text(settings + "cameras: [&a {id: door, source: clip.avi, max_fps: 3}, {<<: *a, id: gate}]")
@@ -139,8 +200,8 @@ def test_a_camera_may_inherit_from_another(tmp_path: Path) -> None:
 
 
 def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
-    """So that an editor can help."""
-    schema = json.loads(json_schema())
+    """An editor can then check a configuration while it is written."""
+    schema = json.loads(config_schema())
     read_config(write(tmp_path))
     jsonschema.validate(SETTINGS, schema)
     with pytest.raises(jsonschema.ValidationError):

@@ -1,4 +1,4 @@
-"""The daemon as an operator runs it: a real clip or camera, a real broker, and everything that goes wrong."""
+"""The daemon as an operator runs it, with a real clip or camera and a real broker, and with faults of each."""
 
 import json
 import os
@@ -75,7 +75,7 @@ class Site:
         return process
 
     def heard(self) -> dict[str, Any]:
-        """The listener's account."""
+        """The listener's summary."""
         return dict(json.loads((self.folder / "heard.json").read_text()))
 
     def figure(self, name: str) -> float:
@@ -122,7 +122,7 @@ def stop(daemon: "subprocess.Popen[str]", *, code: int = 0) -> str:
 
 
 def ends(daemon: "subprocess.Popen[str]", *, code: int) -> str:
-    """Wait until a daemon gives up. Returns the sentence it ended with, after checking that it is no traceback."""
+    """Wait until a daemon ends with a fault. Returns its last error; a traceback fails the test."""
     log, _ = daemon.communicate(timeout=30)
     assert daemon.returncode == code, log
     assert "Traceback" not in log
@@ -213,7 +213,7 @@ def test_a_camera_that_comes_back_is_watched_again(make_site: MakeSite, broker: 
     assert "camera door back after" in log
 
 
-def test_a_wrong_password_is_said_and_everything_is_spooled(
+def test_a_wrong_password_is_reported_and_everything_is_spooled(
     make_site: MakeSite, pedestrians: Path, make_broker: Callable[[list[str]], Broker], secrets: Secrets, tmp_path: Path
 ) -> None:
     """With the right password in the file the next run delivers all of it."""
@@ -258,7 +258,7 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 def test_a_full_disk_ends_the_daemon_and_keeps_what_was_spooled(
     make_site: MakeSite, pedestrians: Path, small_disk: SmallDisk
 ) -> None:
-    """One sentence, exit code 1; the numbers already given out are still there."""
+    """One sentence, exit code 1; messages that were spooled before are still there."""
     site = make_site(pedestrians)
     site.settings["spool"] = {"path": str(small_disk.folder / "spool.sqlite"), "min_free_mib": 0}
     site.settings["descriptors"]["every_s"] = 0
@@ -267,7 +267,7 @@ def test_a_full_disk_ends_the_daemon_and_keeps_what_was_spooled(
     assert json.loads((site.folder / "daemon.json").read_text())["waiting"] > 0
 
 
-def test_all_faults_of_a_configuration_are_said_at_once(make_site: MakeSite, tmp_path: Path) -> None:
+def test_all_faults_of_a_configuration_are_reported_at_once(make_site: MakeSite, tmp_path: Path) -> None:
     """Unknown key, wrong type and bad name, each with its place; exit code 2."""
     site = make_site(tmp_path / "clip.avi")
     site.settings |= {"sitee": "lab", "node": "a/b"}
@@ -321,12 +321,12 @@ def test_what_cannot_work_ends_in_one_sentence(
             site.summary = "nowhere/daemon.json"
         case "no GStreamer":
             (site.folder / "gi.py").write_text("raise ImportError('no gi here')")
-            monkeypatch.setenv("PYTHONPATH", str(site.folder))
+            monkeypatch.setenv("PYTHONPATH", str(site.folder), prepend=os.pathsep)
     assert expected in ends(site.daemon(), code=code)
 
 
 def test_one_broken_camera_does_not_stop_the_others(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
-    """The missing one is said at once and at the end, with exit code 1; the other is watched until then."""
+    """The missing one is reported at once and again at the end, with exit code 1; the other one is used until then."""
     site = make_site(pedestrians, port=broker.port)
     site.settings["cameras"].append({"id": "gone", "source": "v4l2:///dev/video99"})
     daemon = site.daemon()
@@ -360,8 +360,8 @@ def test_an_engine_that_fails_while_running_is_a_fault(make_site: MakeSite, pede
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_at_any_moment_ends_it_in_peace(make_site: MakeSite, pedestrians: Path, number: int) -> None:
-    """While it starts, and once more while it ends."""
+def test_a_signal_at_any_moment_ends_it_with_exit_code_0(make_site: MakeSite, pedestrians: Path, number: int) -> None:
+    """Also while it starts, and again while it ends."""
     site = make_site(pedestrians)
     (site.folder / "tiny.onnx.json").rename(site.folder / "manifest")
     os.mkfifo(site.folder / "tiny.onnx.json")
@@ -380,7 +380,7 @@ def test_a_signal_at_any_moment_ends_it_in_peace(make_site: MakeSite, pedestrian
 def test_a_gpu_that_fails_at_the_start_is_tried_again(
     make_site: MakeSite, tmp_path: Path, error: str, code: int
 ) -> None:
-    """Its driver may not be ready yet, or its memory full; an engine of another TensorRT stays one."""
+    """Exit code 1: its driver may not be ready yet, or its memory full. A wrong engine is exit code 2."""
     site = make_site(tmp_path / "clip.avi")
     (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
     daemon = (
@@ -400,14 +400,31 @@ def test_a_gpu_that_fails_at_the_start_is_tried_again(
     assert found.stderr.endswith("ERROR the engine does not open\n")
 
 
+def test_typed_bare_it_names_a_command_that_works_here(make_site: MakeSite, tmp_path: Path) -> None:
+    """In a folder with a configuration that is checking it, elsewhere printing the schema."""
+    site = make_site(tmp_path / "clip.avi")
+    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py")]
+    for expected in ("--schema", "--config site.yaml --check"):
+        bare = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+        purpose, shortest, next_step = bare.stderr.splitlines()
+        assert (bare.returncode, bare.stdout) == (2, "")
+        assert "MQTT broker" in purpose
+        assert shortest == f"try:  python edge_runtime/daemon.py {expected}"
+        assert "--help" in next_step
+        tried = subprocess.run([*command, *expected.split()], cwd=site.folder, capture_output=True, timeout=30)
+        assert tried.returncode == 0
+        (site.folder / "compose.yaml").write_text("services: []\n")
+        (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
+
+
 def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
-    """Configuration and model are looked at, nothing is started."""
+    """Configuration and model are checked, and nothing is started."""
     site = make_site(tmp_path / "clip.avi")
     (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
     command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
     found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
     assert found.returncode == 0
-    assert "in order" in found.stdout
+    assert "no faults" in found.stdout
     assert "onnxruntime" in found.stdout
     site.settings["broker"] |= {"user_file": "user", "password_file": "password"}
     (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))

@@ -1,4 +1,4 @@
-"""The daemon's loop with cameras that do as they are told, a real spool, and an engine of a few lines."""
+"""The daemon's main loop with scripted cameras, a real spool, and an engine of a few lines."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import service as service_module
 from edge_runtime import stream as stream_module
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
@@ -22,7 +22,7 @@ from edge_runtime.link.wire_format import decode_json, decode_message
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
-from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_lane
+from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_stream
 
 ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
 
@@ -44,14 +44,14 @@ class MeanEngine(Engine):
 
 @pytest.fixture
 def publisher(tmp_path: Path) -> Iterator[Publisher]:
-    """A link whose broker is away: what is said stays in the spool and in the retained."""
+    """A publisher without a broker: messages stay in the spool and among the retained ones."""
     with open_spool(tmp_path) as spool:
         settings = LinkSettings(BrokerSettings("127.0.0.1", 1), site="lab", node="cam")
         yield Publisher(settings, spool, node_card={}, manifests=[MANIFEST])
 
 
 def make_service(publisher: Publisher, streams: list[CameraStream], engine: Engine | None = None) -> Service:
-    """A service that has just begun."""
+    """A service that has not run yet."""
     return Service(streams, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
 
 
@@ -78,7 +78,7 @@ def run(service: Service, *, until: Callable[[], object]) -> None:
 
 
 def statuses(publisher: Publisher) -> dict[str, CameraStatus]:
-    """What the broker will be told of each camera."""
+    """The status of each camera that waits to be sent to the broker."""
     told = {}
     while entry := publisher._retained.take():
         topic, payload, _ = entry
@@ -91,8 +91,8 @@ def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: 
     """Three people of two cameras cost one call; each message goes under its own camera's topic."""
     engine = MeanEngine()
     streams = [
-        scripted_lane(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
-        scripted_lane(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
+        scripted_stream(ScriptedSource("door"), ScriptedDetector(ANN), every_s=100),
+        scripted_stream(ScriptedSource("hall"), ScriptedDetector(ANN, BOB), every_s=100),
     ]
     service = make_service(publisher, streams, engine)
     run(service, until=lambda: service.summary().frames >= 4)
@@ -104,11 +104,11 @@ def test_all_cameras_of_a_step_share_one_batch_and_keep_their_people(publisher: 
     assert [message.event for message in ends if hasattr(message, "event")].count("end") == 3
 
 
-def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -> None:
-    """Its people are ended, the others go on, and the end of the run names it, though no look failed."""
+def test_a_camera_that_fails_between_two_frames_is_a_fault(publisher: Publisher) -> None:
+    """Its tracks are ended, the other cameras go on, and the run ends with its fault, though reading never failed."""
     dead, alive = ScriptedSource("door"), ScriptedSource("hall")
-    rare = scripted_lane(dead, ScriptedDetector(ANN), max_fps=0.001)
-    service = make_service(publisher, [rare, scripted_lane(alive, ScriptedDetector())])
+    rare = scripted_stream(dead, ScriptedDetector(ANN), max_fps=0.001)
+    service = make_service(publisher, [rare, scripted_stream(alive, ScriptedDetector())])
 
     def both_have_gone_on() -> bool:
         if dead.frames >= 1 and rare.counts.descriptors >= 1 and dead.told == "live":
@@ -123,11 +123,11 @@ def test_a_camera_that_dies_between_two_looks_is_a_fault(publisher: Publisher) -
     assert last.model_dump()["event"] == "end"
 
 
-def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
-    """It is not told to be reconnecting, which nobody tries."""
-    gone = Source(str(tmp_path / "gone.avi"), camera_id="gone")
+def test_a_camera_that_never_existed_stays_disabled(publisher: Publisher, tmp_path: Path) -> None:
+    """Its status is never `reconnecting`, since nothing tries to connect."""
+    gone = CameraSource(str(tmp_path / "gone.avi"), camera_id="gone")
     alive = ScriptedSource("hall")
-    service = make_service(publisher, [scripted_lane(source, ScriptedDetector()) for source in (gone, alive)])
+    service = make_service(publisher, [scripted_stream(source, ScriptedDetector()) for source in (gone, alive)])
     with pytest.raises(StreamError, match=r"^camera gone: expected a video file at .*gone.avi, found nothing"):
         run(service, until=lambda: alive.frames > 20)
     told = statuses(publisher)
@@ -140,10 +140,10 @@ def test_a_camera_that_never_was_there_stays_disabled(publisher: Publisher, tmp_
 def test_people_are_ended_once_while_their_camera_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be away for days, and a track that is still open says that somebody is there."""
+    """It may be away for days, and an open track means that a person is in front of the camera."""
     monkeypatch.setattr(service_module, "_STATUS_S", 0.05)
     source = ScriptedSource()
-    stream = scripted_lane(source, ScriptedDetector(ANN, BOB))
+    stream = scripted_stream(source, ScriptedDetector(ANN, BOB))
     service = make_service(publisher, [stream])
 
     def ends() -> int:
@@ -167,12 +167,12 @@ def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None
     """Without a fault."""
     source = ScriptedSource()
     source.told = "ended"
-    make_service(publisher, [scripted_lane(source, ScriptedDetector())]).run(threading.Event())
+    make_service(publisher, [scripted_stream(source, ScriptedDetector())]).run(threading.Event())
     assert statuses(publisher)["door"].state == "disabled"
 
 
-def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) -> None:
-    """Large pictures of many cameras take long to look through."""
+def test_asked_to_stop_it_takes_no_further_frame(publisher: Publisher) -> None:
+    """Finding people in large pictures of many cameras takes long."""
     stop = threading.Event()
 
     class Stopping(ScriptedDetector):
@@ -181,9 +181,9 @@ def test_asked_to_stop_it_looks_through_no_further_camera(publisher: Publisher) 
             return []
 
     second = ScriptedDetector()
-    streams = [scripted_lane(ScriptedSource("a"), Stopping()), scripted_lane(ScriptedSource("b"), second)]
+    streams = [scripted_stream(ScriptedSource("a"), Stopping()), scripted_stream(ScriptedSource("b"), second)]
     make_service(publisher, streams).run(stop)
-    assert second.looks == 0
+    assert second.calls == 0
 
 
 def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_a_detector_that_hangs_is_a_failed_liveness(publisher: Publisher, monkey
             go_on.wait(20)
             return []
 
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), Hanging())])
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), Hanging())])
     checks = HealthChecks(service, publisher)
     assert [check.ok for check in checks.liveness()] == [True]
 
@@ -218,7 +218,7 @@ def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
                 raise EngineError("out of memory")
             return super()._run(crops)
 
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector(ANN))], Failing())
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), ScriptedDetector(ANN))], Failing())
     with pytest.raises(EngineError, match="out of memory"):
         service.run(threading.Event())
     assert publisher.spool.count() == 2
@@ -227,18 +227,18 @@ def test_an_engine_that_fails_ends_the_run(publisher: Publisher) -> None:
 def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is spooled or sent meanwhile, and yet a person's descriptors are not kept for longer than agreed."""
+    """Old descriptors are erased after their time even if no new message and no connection triggers it."""
     monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
     publish(publisher, 3)
     publisher.spool.max_age_s = 0.0
-    service = make_service(publisher, [scripted_lane(ScriptedSource(), ScriptedDetector())])
+    service = make_service(publisher, [scripted_stream(ScriptedSource(), ScriptedDetector())])
     run(service, until=lambda: publisher.spool.count() == 0)
 
 
 def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publisher: Publisher) -> None:
     """Messages are kept meanwhile; without a camera there is nothing to keep."""
     source = ScriptedSource()
-    service = make_service(publisher, [scripted_lane(source, ScriptedDetector(ANN))])
+    service = make_service(publisher, [scripted_stream(source, ScriptedDetector(ANN))])
     run(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
     assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True}

@@ -10,6 +10,7 @@ from edge_runtime.contract.manifest import Artefact, Build, Descriptor, Input, M
 from edge_runtime.link.messages import DescriptorMessage, Quality, TrackMessage, Vector, new_track_id
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.link.spool import Spool
+from edge_runtime.link.spool_file import SpoolSettings
 
 WEIGHTS = "ab" * 32
 INPUT = Input(height_px=128, width_px=64)
@@ -71,13 +72,13 @@ def track_message(**changes: object) -> TrackMessage:
 def open_spool(folder: Path, **changes: float) -> Spool:
     """A spool of node `cam` with room for everything a test spools."""
     limits = {"max_bytes": 16 << 20, "max_age_s": 3600, "min_free_bytes": 0} | changes
-    return Spool(
+    settings = SpoolSettings(
         folder / "spool.sqlite",
-        node="cam",
-        max_bytes=int(limits["max_bytes"]),
-        max_age_s=limits["max_age_s"],
-        min_free_bytes=int(limits["min_free_bytes"]),
+        max_mib=limits["max_bytes"] / 2**20,
+        max_age_h=limits["max_age_s"] / 3600,
+        min_free_mib=limits["min_free_bytes"] / 2**20,
     )
+    return Spool(settings, node="cam")
 
 
 def publish(publisher: Publisher, count: int) -> range:

@@ -1,26 +1,26 @@
-"""A camera and a detector that do as a test tells them, and a stream that watches the one through the other."""
+"""A camera and a detector that do what a test sets, and a stream of both."""
 
 import numpy as np
 
-from edge_runtime.camera.frame import Frame, SourceStatus, State
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.frame import Frame, SourceState, SourceStatus
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
-from edge_runtime.people.tracker import Tracker
-from edge_runtime.stream import CameraStream
+from edge_runtime.people.tracker import OverlapTracker
+from edge_runtime.stream import CameraStream, DescriptorSettings
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
 STEP_NS = 100_000_000
 
 
-class ScriptedSource(Source):
+class ScriptedSource(CameraSource):
     """Gives a frame of noise every 0.1 s of its own time for as long as it is live; a test sets its state."""
 
     def __init__(self, camera_id: str = "door") -> None:
         super().__init__("clip.avi", camera_id=camera_id)
-        self.told: State = "live"
+        self.told: SourceState = "live"
         self.frames = 0
 
     def start(self) -> None:
@@ -49,24 +49,23 @@ class ScriptedDetector:
 
     def __init__(self, *boxes: Box) -> None:
         self.boxes = list(boxes)
-        self.looks = 0
+        self.calls = 0
 
     def detect(self, frame: object) -> list[Detection]:
         """See `Detector.detect`."""
-        self.looks += 1
+        self.calls += 1
         return [Detection(box, 0.9) for box in self.boxes]
 
 
-def scripted_lane(
-    source: Source, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
+def scripted_stream(
+    source: CameraSource, detector: ScriptedDetector, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
 ) -> CameraStream:
-    """A stream that looks at each frame and confirms a track at its `min_hits`-th detection."""
+    """A stream that processes each frame and confirms a track at its `min_hits`-th detection."""
     return CameraStream(
         source,
         detector=detector,
-        tracker=Tracker(sure_score=detector.sure_score, min_hits=min_hits),
+        tracker=OverlapTracker(sure_score=detector.sure_score, min_hits=min_hits),
         manifest=MANIFEST,
-        codec="f32",
-        every_s=every_s,
+        settings=DescriptorSettings(every_s, codec="f32"),
         max_fps=max_fps,
     )

@@ -1,4 +1,4 @@
-"""Crops of one frame, cut out and resized on the GPU, in one kernel for all boxes."""
+"""Cuts the crops of one frame out and resizes them on the GPU, by one kernel for all boxes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ _LUMA_WEIGHTS: dict[ColourMatrix, tuple[float, float]] = {"bt601": (0.299, 0.114
 
 
 def nv12_factors(matrix: ColourMatrix) -> NDArray[np.float32]:
-    """What the kernel multiplies chroma with, for video range: red by V, green by U and V, blue by U.
+    """Factors of the chroma planes for video range: red by V, green by U, green by V, blue by U. Returns (4,).
 
-    Source: ITU-R BT.601-7 and BT.709-6, from each standard's weights of red and blue in luma.
+    Source: ITU-R BT.601-7 and BT.709-6, computed from each standard's weights of red and blue in luma.
     """
     red, blue = _LUMA_WEIGHTS[matrix]
     green = 1 - red - blue
@@ -30,13 +30,13 @@ def nv12_factors(matrix: ColourMatrix) -> NDArray[np.float32]:
 
 
 def whole_boxes(boxes: Sequence[Box], *, height_px: int, width_px: int) -> NDArray[np.int32]:
-    """Boxes rounded into a frame of that size as the contract says: (N, 4) int32, left, top, right, bottom."""
+    """Round boxes to pixels of the frame, by the contract's rule. Returns (N, 4) int32: left, top, right, bottom."""
     rounded = [pixel_box(box, frame_height_px=height_px, frame_width_px=width_px) for box in boxes]
     return np.array(rounded, np.int32).reshape(-1, 4)
 
 
 class FrameCropper:
-    """Cuts crops of one size. Make, use and free it inside `with cuda.current():`.
+    """Cuts crops of one size. One thread at a time makes, uses and frees it, inside `with cuda.current():`.
 
     Raises:
         EngineError: the kernel cannot be compiled.
@@ -52,7 +52,7 @@ class FrameCropper:
         self._frame: Buffer | None = None
 
     def crop_rgb(self, frame: NDArray[np.uint8], boxes: Sequence[Box], *, into: Buffer, stream: Any) -> None:
-        """Put the crops of an RGB frame, (H, W, 3) uint8, into the first rows of a buffer of crops."""
+        """Write the crops of an RGB frame, (H, W, 3) uint8, into the first rows of a buffer of crops."""
         pixels = self._upload(frame, boxes=boxes, frame_size=frame.shape[:2], stream=stream)
         pitch = np.int32(3 * frame.shape[1])
         self._launch(self._rgb, len(boxes), np.uintp(pixels), pitch, into=into, stream=stream)
@@ -60,7 +60,7 @@ class FrameCropper:
     def crop_nv12(
         self, frame: NDArray[np.uint8], boxes: Sequence[Box], *, matrix: ColourMatrix, into: Buffer, stream: Any
     ) -> None:
-        """The same from an NV12 frame, (H * 3 / 2, W) uint8: luma rows first, then rows of U and V by turns."""
+        """The same for an NV12 frame, (H * 3 / 2, W) uint8: rows of luma, then rows of alternating U and V."""
         height, width = frame.shape[0] * 2 // 3, frame.shape[1]
         pixels = self._upload(frame, boxes=boxes, frame_size=(height, width), stream=stream)
         self._matrix.host[:] = nv12_factors(matrix)
@@ -74,7 +74,7 @@ class FrameCropper:
         self._launch(self._nv12, len(boxes), *arguments, into=into, stream=stream)
 
     def free(self) -> None:
-        """Give its buffers back."""
+        """Release its buffers."""
         for buffer in (self._boxes, self._matrix, self._frame):
             if buffer is not None:
                 buffer.free()
@@ -82,7 +82,7 @@ class FrameCropper:
     def _upload(
         self, frame: NDArray[np.uint8], *, boxes: Sequence[Box], frame_size: tuple[int, ...], stream: Any
     ) -> int:
-        """Start to copy frame and boxes. Returns where the frame lies on the device."""
+        """Start to copy frame and boxes to the device. Returns the frame's address there."""
         if self._frame is None or self._frame.host.shape != frame.shape:  # once per camera size
             if self._frame is not None:
                 self._frame.free()

@@ -1,4 +1,4 @@
-"""The CUDA device: what it is (asked of the driver itself), and its context, stream and buffers (pycuda)."""
+"""The CUDA device: its name and versions (from the driver), its context and buffers (through pycuda)."""
 
 import ctypes
 import re
@@ -21,7 +21,7 @@ _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
 
 @dataclass(frozen=True)
 class Device:
-    """What a TensorRT plan is tied to; the fields are those of the manifest's `build`."""
+    """The device that a TensorRT plan works on; the fields are those of the manifest's `build`."""
 
     gpu: str
     compute_capability: str
@@ -32,9 +32,9 @@ class Device:
 
 
 def driver_unavailable() -> str | None:
-    """Say why there is no NVIDIA driver; None where there is one.
+    """The reason why there is no NVIDIA driver; None where there is one.
 
-    Ask before anything of TensorRT is constructed: without a driver TensorRT 8's Runtime ends the process.
+    Call it before anything of TensorRT is constructed: without a driver TensorRT 8's Runtime ends the process.
     """
     try:
         ctypes.CDLL(DRIVER)
@@ -44,7 +44,7 @@ def driver_unavailable() -> str | None:
 
 
 def read_device() -> Device:
-    """Ask the driver what the first GPU is. Needs no pycuda and creates no context.
+    """Read name and versions of the first GPU from the driver, without pycuda and without a context.
 
     Raises:
         DeviceError: the driver finds no usable GPU.
@@ -87,7 +87,9 @@ def read_l4t_release(path: Path) -> str | None:
 
 
 class Cuda:
-    """The primary context of the first GPU, which TensorRT uses too. It is current only inside `with cuda.current():`.
+    """The primary context of the first GPU, which TensorRT also uses. It is current only inside `with cuda.current():`.
+
+    Threads: `current` makes it current on the calling thread; two threads must not be inside at the same time.
 
     Raises:
         DeviceError: CUDA cannot start.
@@ -115,18 +117,18 @@ class Cuda:
             raise DeviceError(f"CUDA failed: {error}; restart the program, since such an error may last") from error
 
     def free_memory_bytes(self) -> int:
-        """What is free on the device now; call it inside `with cuda.current():`."""
+        """Memory that is free on the device now; call it inside `with cuda.current():`."""
         return int(self.driver.mem_get_info()[0])
 
     def release(self) -> None:
-        """Give the context back, on the thread that made this object and after everything made in it is gone."""
+        """Release the context, on the thread that made this object, after everything made in it was released."""
         self._context.detach()
 
 
 class Buffer:
-    """The same array twice, pinned on the host and on the device, so that copies run beside the CPU.
+    """One array in pinned host memory and on the device, so that copies run while the CPU does other work.
 
-    Make, use and free it inside `with cuda.current():`.
+    One thread at a time makes, uses and frees it, inside `with cuda.current():`.
     """
 
     def __init__(self, cuda: Cuda, shape: Sequence[int], *, dtype: DTypeLike) -> None:
@@ -136,7 +138,7 @@ class Buffer:
 
     @property
     def address(self) -> int:
-        """Where the array lies on the device."""
+        """Address of the array on the device."""
         return int(self._device)
 
     def upload(self, rows: int, *, stream: Any) -> None:
@@ -148,7 +150,7 @@ class Buffer:
         self._driver.memcpy_dtoh_async(self.host[:rows], self._device, stream)
 
     def free(self) -> None:
-        """Give both halves back."""
+        """Release both."""
         self._device.free()
         del self.host
 

@@ -1,6 +1,7 @@
-"""CUDA graphs: a sequence of GPU work recorded once and launched with one call.
+"""CUDA graphs: GPU work that is recorded once and then launched with one call.
 
-pycuda has none, so the five functions are called in the driver itself. Source: CUDA driver API, graph management.
+pycuda does not have them, so five functions of the driver are called directly.
+Source: CUDA driver API, graph management.
 """
 
 import ctypes
@@ -10,18 +11,18 @@ from typing import Any
 from edge_runtime.contract.errors import DeviceError
 from edge_runtime.engine.tensorrt.cuda import DRIVER
 
-# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do with CUDA meanwhile does not spoil the recording.
+# CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may use CUDA during the recording.
 _THREAD_LOCAL = 1
 
 
 class CudaGraph:
-    """Work recorded from a stream. Make, launch and close it inside `with cuda.current():`, on one thread."""
+    """Work recorded from a stream. One thread makes, launches and closes it, inside `with cuda.current():`."""
 
     def __init__(self, stream: Any, record: Callable[[], None]) -> None:
-        """Record what `record` puts on the stream; nothing runs yet.
+        """Record the work that `record` puts on the stream; nothing runs yet.
 
         Raises:
-            DeviceError: something that cannot be recorded, such as an allocation, was put on the stream.
+            DeviceError: the work cannot be recorded; an allocation, for example, cannot.
         """
         self._driver = ctypes.CDLL(DRIVER)
         self._stream = ctypes.c_void_p(stream.handle)
@@ -30,7 +31,7 @@ class CudaGraph:
         end = (self._stream, ctypes.byref(self._graph))
         try:
             record()
-        except BaseException:  # a stream left recording could be used for nothing else; the reason is the work's own
+        except BaseException:  # a stream that stays in recording cannot be used again
             self._driver.cuStreamEndCapture(*end)
             raise
         self._call("cuStreamEndCapture", *end)
@@ -41,7 +42,7 @@ class CudaGraph:
         self._call("cuGraphLaunch", self._launchable, self._stream)
 
     def close(self) -> None:
-        """Give the recording back."""
+        """Release the recording."""
         self._call("cuGraphExecDestroy", self._launchable)
         self._call("cuGraphDestroy", self._graph)
 

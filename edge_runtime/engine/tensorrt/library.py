@@ -1,4 +1,4 @@
-"""TensorRT as a library: found or not, its version, and its messages. The one place that imports it."""
+"""The TensorRT library: importing it, its version, and its log. The only file that imports it."""
 
 import functools
 import logging
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_tensorrt() -> Any:
-    """The `tensorrt` module.
+    """Import the `tensorrt` module.
 
     Raises:
         EngineError: it is not installed, or its libraries cannot be loaded.
@@ -27,32 +27,32 @@ def load_tensorrt() -> Any:
 
 
 def version_numbers(version: str) -> tuple[int, ...]:
-    """A version as numbers, which compare as versions do: `10.16.1` -> (10, 16, 1)."""
+    """A version as numbers, so that 10 comes after 9: `10.16.1` -> (10, 16, 1)."""
     return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def is_strongly_typed(trt: Any) -> bool:
-    """Whether networks may follow the ONNX file to the letter: TensorRT 10 and later."""
+    """Whether a network can keep exactly the types of its ONNX file: TensorRT 10 and later."""
     return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
 
 def profile_sharing(trt: Any) -> Any | None:
-    """The feature of 8.6 that an engine has to be built with if several contexts shall use its only profile."""
+    """The feature of 8.6 that an engine must be built with if several contexts use its only profile; None elsewhere."""
     if hasattr(trt, "PreviewFeature") and hasattr(trt.PreviewFeature, "PROFILE_SHARING_0806"):
         return trt.PreviewFeature.PROFILE_SHARING_0806
     return None
 
 
 def shares_profiles(trt: Any) -> bool:
-    """Whether several contexts of an engine may run: always from 10 on, by a feature in 8.6, not in 8.5."""
+    """Whether several contexts of an engine can run: from 10 on always, in 8.6 by a feature, in 8.5 not."""
     return is_strongly_typed(trt) or profile_sharing(trt) is not None
 
 
 @functools.cache
 def tensorrt_log() -> Any:
-    """What TensorRT says, passed on to `logging`. One object, since TensorRT keeps the first one it is given for good.
+    """TensorRT's log, passed on to `logging`. One object per process, since TensorRT keeps the first one it is given.
 
-    `take_errors()` gives the errors since it was last asked, in one line.
+    `take_errors()` returns the errors since its last call, in one line. TensorRT may log from threads of its own.
     """
     trt = load_tensorrt()
     base: Any = trt.ILogger

@@ -1,6 +1,5 @@
 """One batch in flight on the GPU: pinned buffers, a stream, and a recorded run for every batch size it pads to."""
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,21 @@ from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda
 from edge_runtime.engine.tensorrt.cuda_graph import CudaGraph
 from edge_runtime.engine.tensorrt.library import load_tensorrt, tensorrt_log
 
-logger = logging.getLogger(__name__)
-
 
 def batch_buckets(*, smallest: int, largest: int) -> tuple[int, ...]:
-    """The batch sizes that runs are recorded for, ascending: powers of two, and both ends of the engine's profile."""
+    """The batch sizes that runs are recorded for, ascending: powers of two, and both limits of the engine's profile."""
     powers = (1 << exponent for exponent in range(largest.bit_length()))
     return tuple(sorted({smallest, largest, *(size for size in powers if smallest < size < largest)}))
 
 
 class Slot:
-    """Make, use and close it inside `with cuda.current():`; `start` and `finish` take turns.
+    """Buffers, stream and execution contexts for one batch at a time; `start` and `finish` are called alternately.
 
-    A recorded run holds one shape, and TensorRT asks for an execution context per recording. The contexts of a slot
-    never run at the same time, so they share one block of working memory. is_recorded: without recordings one context
-    takes each batch as it is, and every kernel is launched anew.
+    is_recorded: run each batch size by a recorded CUDA graph, otherwise one context takes batches of any size and
+    launches every kernel by itself. A recording has one shape, and TensorRT needs an execution context for each. The
+    contexts of a slot never run at the same time, so they share one block of working memory.
+
+    Threads: one at a time, which makes, uses and closes it inside `with cuda.current():`.
     """
 
     def __init__(self, cuda: Cuda, engine: Any, manifest: Manifest, *, is_recorded: bool) -> None:
@@ -46,18 +45,18 @@ class Slot:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something was started and not yet finished."""
+        """Whether a batch was started and not yet finished."""
         return self._count > 0
 
     def start(self, crops: NDArray[np.uint8]) -> None:
-        """Begin to describe at most `batch_max` crops; returns at once."""
+        """Start to describe at most `batch_max` crops; returns without waiting."""
         self.pixels.host[: len(crops)] = crops
         self.pixels.upload(len(crops), stream=self.stream)
         self.start_uploaded(len(crops))
 
     def start_uploaded(self, count: int) -> None:
-        """Begin to describe the first `count` crops of `pixels`, which the stream has put there."""
-        size = min(size for size in self._contexts if size >= count)  # rows beyond the crops are old, and ignored
+        """Start to describe the first `count` crops of `pixels`, which work on the same stream has written there."""
+        size = min(size for size in self._contexts if size >= count)  # further rows are of an earlier batch
         if self._graphs:
             self._graphs[size].launch()
         else:
@@ -67,14 +66,14 @@ class Slot:
         self._count = count
 
     def finish(self) -> NDArray[np.float32]:
-        """Wait for what was started. Returns a view, (N, length), that the next start overwrites."""
+        """Wait for the batch that was started. Returns a view, (N, length), which the next start overwrites."""
         self.stream.synchronize()
         count, self._count = self._count, 0
         descriptors: NDArray[np.float32] = self._descriptors.host[:count]
         return descriptors
 
     def close(self) -> None:
-        """Give recordings and buffers back."""
+        """Release recordings and buffers."""
         for graph in self._graphs.values():
             graph.close()
         self._graphs.clear()
@@ -84,7 +83,7 @@ class Slot:
         self._memory.free()
 
     def _prepare(self, size: int) -> Any:
-        """A context of one batch size, run once because TensorRT sets things up in the first run."""
+        """Make a context for one batch size, and run it once, because TensorRT allocates in the first run."""
         spec, descriptor = self._manifest.input, self._manifest.descriptor
         context = create_context(self._engine, int(self._memory), self._memory_bytes)
         for tensor, buffer in ((spec.tensor, self.pixels), (descriptor.tensor, self._descriptors)):
@@ -108,17 +107,17 @@ class Slot:
 
 
 def working_memory_bytes(engine: Any) -> int:
-    """What a run needs on the device besides weights and tensors, at the largest batch."""
+    """Device memory that a run needs besides weights and tensors, at the largest batch."""
     if hasattr(engine, "device_memory_size_v2"):  # 10.1 and later
         return int(engine.device_memory_size_v2)
     return int(engine.device_memory_size)
 
 
 def create_context(engine: Any, address: int, size_bytes: int) -> Any:
-    """An execution context that works in the given device memory.
+    """Make an execution context that works in the given device memory.
 
     Raises:
-        EngineError: TensorRT makes none.
+        EngineError: TensorRT cannot make one.
     """
     trt = load_tensorrt()
     if hasattr(trt, "ExecutionContextAllocationStrategy"):  # 10 and later

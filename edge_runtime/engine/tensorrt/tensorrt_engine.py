@@ -1,4 +1,4 @@
-"""TensorRT plans on the GPU: two batches in flight, so that copies and computing overlap; no allocation per call."""
+"""TensorRT plans on the GPU: two batches in flight, so that copying and computing overlap; no allocation per call."""
 
 import logging
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import Box
@@ -20,15 +21,18 @@ from edge_runtime.engine.tensorrt.slot import Slot
 
 logger = logging.getLogger(__name__)
 
-# Our own table: trt.nptype of 8.x asks numpy for names that newer numpy no longer has.
+# Not trt.nptype: that of TensorRT 8 uses names that newer versions of numpy no longer have.
 _DTYPES = {"FLOAT": "float32", "HALF": "float16", "INT8": "int8", "INT32": "int32", "UINT8": "uint8", "BOOL": "bool"}
 
 
 class TensorRTEngine(Engine):
-    """A plan built on this device. It may be opened on one thread and used on another, one at a time.
+    """A plan that was built on this device.
 
-    records_runs: launch each batch by a recorded CUDA graph, two batches in flight. TensorRT 8.5 cannot: there one
-    context runs them one after the other.
+    records_runs: launch each batch by a recorded CUDA graph, two batches in flight. TensorRT 8.5 cannot do this: there
+    one context runs the batches one after the other.
+
+    Threads: one thread may open it and another one use it, but never two at the same time; `close` belongs to the
+    thread that opened it. No method computes in threads of its own: the GPU does, and the caller waits for it.
 
     Raises:
         EngineError: TensorRT, pycuda or a GPU is missing; the plan is of another TensorRT or GPU; TensorRT refuses
@@ -61,7 +65,7 @@ class TensorRTEngine(Engine):
             return describe_in_turns(self._slots, crops, batch_max=self.manifest.artefact.batch_max)
 
     def describe_boxes(self, frame: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.float32]:
-        """Describe people of one frame, cut out and resized on the GPU. Whether that pays is not measured yet.
+        """Describe people of one frame, cut out and resized on the GPU. Whether that is faster is not measured yet.
 
         frame: (H, W, 3) uint8, RGB. Returns (N, length) float32, each row of unit L2 length, in the order of the boxes.
 
@@ -77,7 +81,7 @@ class TensorRTEngine(Engine):
                 cropper.crop_rgb(frame, some, into=slot.pixels, stream=slot.stream)
                 slot.start_uploaded(len(some))
                 descriptors[start : start + len(some)] = slot.finish()
-        return self._normalised(descriptors)
+        return normalise(self._check_finite(descriptors))
 
     def _open_cropper(self) -> FrameCropper:
         if self._cropper is None:
@@ -94,7 +98,7 @@ class TensorRTEngine(Engine):
         return self._cropper
 
     def close(self) -> None:
-        """Give back the engine's memory on host and device; call it on the thread that opened it."""
+        """Release the engine's memory on host and device; call it on the thread that opened it."""
         with self._cuda.current():
             for slot in self._slots:
                 slot.close()
@@ -105,7 +109,7 @@ class TensorRTEngine(Engine):
 
 
 def describe_in_turns(slots: Sequence[Slot], crops: NDArray[np.uint8], *, batch_max: int) -> NDArray[np.float32]:
-    """Describe any number of crops, filling one slot while the GPU works on the other. Returns (N, length)."""
+    """Describe any number of crops; one slot is filled while the GPU works on the other. Returns (N, length)."""
     parts = []
     starts = range(0, len(crops), batch_max)
     for turn, start in enumerate(starts):
@@ -119,10 +123,10 @@ def describe_in_turns(slots: Sequence[Slot], crops: NDArray[np.uint8], *, batch_
 
 
 def check_versions(manifest: Manifest, *, tensorrt_version: str, device: Device | None) -> None:
-    """Check that a plan belongs to this TensorRT and this GPU; without a driver there is no device to compare.
+    """Check that a plan was built for this TensorRT and this GPU. device: None without a driver; it is not compared.
 
     Raises:
-        EngineError: with every value that disagrees.
+        EngineError: it was not; the message has every value that differs.
     """
     build, faults = manifest.build, []
     if version_numbers(build.tensorrt or "") != version_numbers(tensorrt_version):
@@ -168,7 +172,7 @@ def _check_tensors(trt: Any, engine: Any, *, path: Path, manifest: Manifest) -> 
 
 
 def _as_text(trt: Any, engine: Any, name: str) -> str:
-    """Role, name, type and shape as in the manifest; a batch that may vary reads -1."""
+    """Role, name, type and shape as in the manifest; -1 stands for a batch of any size."""
     role = "input" if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else "output"
     dtype = engine.get_tensor_dtype(name).name
     return f"{role} {name} {_DTYPES.get(dtype, dtype)} {tuple(engine.get_tensor_shape(name))}"

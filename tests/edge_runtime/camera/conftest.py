@@ -8,7 +8,7 @@ import pytest
 
 from edge_runtime.camera.frame import SourceStatus
 from edge_runtime.camera.player import Gst
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from tests.support.rtsp_camera import RtspCamera
 
 MakeClip = Callable[..., Path]
@@ -38,13 +38,25 @@ def make_clip(tmp_path: Path) -> MakeClip:
     return make
 
 
-def wait_for(source: Source, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0) -> SourceStatus:
+def wait_for(
+    source: CameraSource, is_reached: Callable[[SourceStatus], bool], *, timeout_s: float = 15.0
+) -> SourceStatus:
     """Wait until the source's status is as wanted."""
     deadline_s = time.monotonic() + timeout_s
     while not is_reached(status := source.status()):
         assert time.monotonic() < deadline_s, f"still {status} after {timeout_s} s"
         time.sleep(0.01)
     return status
+
+
+def wait_until_live(source: CameraSource, *, timeout_s: float) -> None:
+    """Wait for the first frame, which stays to be read; a disabled source raises its StreamError."""
+    deadline_s = time.monotonic() + timeout_s
+    while (status := source.status()).frames == 0:
+        if status.state == "disabled":
+            source.read()
+        assert time.monotonic() < deadline_s, f"no frame within {timeout_s:g} s: {status}"
+        time.sleep(0.01)
 
 
 def run_pipeline(text: str) -> None:

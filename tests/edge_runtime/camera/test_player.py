@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime.camera.pipeline import parse_address
-from edge_runtime.camera.player import Player, Sample
+from edge_runtime.camera.catalog import parse_address
+from edge_runtime.camera.player import Player, VideoSample
 from tests.edge_runtime.camera.conftest import MakeClip
 
 
-def first_sample(path: Path) -> Sample:
+def first_sample(path: Path) -> VideoSample:
+    """The first picture of a file."""
     player = Player(parse_address(str(path)), paced=False)
     try:
         sample = player.next_sample(10.0)

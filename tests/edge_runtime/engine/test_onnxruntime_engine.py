@@ -55,7 +55,7 @@ def test_descriptors_do_not_depend_on_what_is_faster(
     model: Path, monkeypatch: pytest.MonkeyPatch, way: int, threads: int
 ) -> None:
     """In chunks or one by one, a single crop on one thread or on all: row i belongs to crop i."""
-    monkeypatch.setattr(onnxruntime_engine, "fastest", lambda ways: way)
+    monkeypatch.setattr(onnxruntime_engine, "find_fastest", lambda ways: way)
     with open_engine(model, threads=threads) as engine:
         several = engine.describe(_crops(9))
         singles = np.concatenate([engine.describe(crop[None]) for crop in _crops(9)])
@@ -64,12 +64,12 @@ def test_descriptors_do_not_depend_on_what_is_faster(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_descriptor_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
-    """Half precision overflows; such a descriptor would be equal to nothing, and nobody would know."""
+    """Half precision may overflow; such a descriptor would match nobody, and no error would show it."""
     graph = tiny_graph()
     bias = next(constant for constant in graph.graph.initializer if constant.name == "fc_b")
     bias.CopyFrom(onnx.numpy_helper.from_array(np.full(LENGTH, value, np.float32), "fc_b"))
     path = _saved(tmp_path, graph)
-    with OnnxRuntimeEngine(path, tiny_manifest(path)) as engine, pytest.raises(EngineError, match="not finite"):
+    with OnnxRuntimeEngine(path, tiny_manifest(path)) as engine, pytest.raises(EngineError, match="infinity or NaN"):
         engine.describe(_crops(2))
 
 

@@ -17,10 +17,12 @@ from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write
 
 
 def crops(count: int) -> NDArray[np.uint8]:
+    """Crops of random pixels."""
     return np.random.default_rng(1).integers(0, 256, (count, HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
 
 
 def openvino_manifest(path: Path, *, precision: Precision = "fp32") -> Manifest:
+    """The manifest of a tiny network, built for OpenVINO."""
     return tiny_manifest(path).model_copy(update={"build": Build(backend="openvino", precision=precision)})
 
 
@@ -32,6 +34,7 @@ def engine_for_openvino(folder: Path, *, precision: Precision = "fp32") -> Path:
 
 
 def runs_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16."""
     return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -53,7 +56,7 @@ def test_a_single_crop_has_the_same_descriptor_on_one_thread_and_on_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: int
 ) -> None:
     """Whichever way is faster when the engine opens."""
-    monkeypatch.setattr(openvino_engine, "fastest", lambda ways: way)
+    monkeypatch.setattr(openvino_engine, "find_fastest", lambda ways: way)
     path = engine_for_openvino(tmp_path)
     with open_engine(path, threads=2) as engine:
         several, single = engine.describe(crops(8)), engine.describe(crops(8)[:1])
@@ -83,7 +86,7 @@ def test_the_first_call_of_a_process_may_use_several_threads(tmp_path: Path) -> 
 
 
 def test_bfloat16_keeps_the_descriptors_where_the_cpu_has_it_and_is_refused_elsewhere(tmp_path: Path) -> None:
-    """OpenVINO falls back to float32 in silence; the engine does not."""
+    """OpenVINO alone would silently compute in float32."""
     path = engine_for_openvino(tmp_path, precision="bf16")
     if not runs_bfloat16():
         with pytest.raises(EngineError, match="does not compute in bfloat16"):
@@ -100,10 +103,11 @@ class NoBfloat16:
     """A processor of before 2020, as OpenVINO describes it."""
 
     def get_property(self, device: str, name: str) -> list[str]:
+        """See `openvino.Core.get_property`."""
         return ["FP32", "INT8", "BIN"]
 
 
-def test_a_cpu_without_bfloat16_is_told(tmp_path: Path) -> None:
+def test_a_cpu_without_bfloat16_is_refused(tmp_path: Path) -> None:
     """One sentence, with what to build instead; other precisions pass."""
     path = write_tiny_network(tmp_path)
     with pytest.raises(EngineError, match="does not compute in bfloat16; build the engine in float32 or INT8"):

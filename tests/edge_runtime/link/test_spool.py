@@ -16,6 +16,7 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.link.spool import Entry, Gap, Priority, Spool
+from edge_runtime.link.spool_file import SpoolSettings
 from tests.conftest import ROOT
 from tests.support.sample_messages import open_spool
 
@@ -349,7 +350,7 @@ def test_a_spool_of_another_node_is_refused(tmp_path: Path) -> None:
     """Its numbers are not ours."""
     open_spool(tmp_path).close()
     with pytest.raises(ConfigError, match="belongs to node 'cam', not to 'other'"):
-        Spool(tmp_path / "spool.sqlite", node="other", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0)
+        Spool(SpoolSettings(tmp_path / "spool.sqlite"), node="other")
 
 
 @pytest.mark.parametrize("place", ["file/spool.sqlite", "folder"])
@@ -358,4 +359,4 @@ def test_a_place_that_cannot_be_written_is_a_mistake_in_the_settings(tmp_path: P
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(ConfigError, match="writable"):
-        Spool(tmp_path / place, node="cam", max_bytes=1 << 20, max_age_s=60, min_free_bytes=0)
+        Spool(SpoolSettings(tmp_path / place), node="cam")

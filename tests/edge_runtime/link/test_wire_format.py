@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from edge_runtime.contract.descriptor import Codec, decode, encode, normalise
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.contract.manifest import Precision
+from edge_runtime.contract.time_source import TimeSource
 from edge_runtime.link import messages
 from edge_runtime.link.messages import (
     MINOR,
@@ -32,7 +33,7 @@ from edge_runtime.link.messages import (
     new_track_id,
 )
 from edge_runtime.link.wire_format import decode_json, decode_message, decode_metrics, encode_message, message_schema
-from edge_runtime.link.wire_types import Fraction, GapReason, TimeSource, required_fields
+from edge_runtime.link.wire_types import Fraction, GapReason, required_fields
 from tests.golden.wire_messages import FOLDER, MESSAGES, encode_sample
 from tests.support.sample_messages import descriptor_message, track_message
 

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_runtime.contract.preprocess import Box
-from edge_runtime.people.catalog import open_detector
+from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector import Detection, best_detections
 from edge_runtime.people.hog import HogDetector
 
 
 def iou(one: Box, other: Box) -> float:
-    """Intersection over union, by the book."""
+    """Intersection over union, by its definition."""
     width = min(one[2], other[2]) - max(one[0], other[0])
     height = min(one[3], other[3]) - max(one[1], other[1])
     shared = max(width, 0.0) * max(height, 0.0)
@@ -54,7 +54,7 @@ def test_hog_finds_upright_people_where_they_stand(shared_data: Path) -> None:
 
 def test_nobody_is_found_in_an_empty_picture() -> None:
     """A blank frame holds no people, nor does one smaller than the detector's window."""
-    detector = open_detector(None)
+    detector = open_detector(DetectorSettings())
     assert detector.detect(np.full((240, 320, 3), 128, np.uint8)) == []
     assert detector.detect(np.zeros((20, 20, 3), np.uint8)) == []
     assert detector.detect(np.zeros((1, 700, 3), np.uint8)) == []
@@ -96,7 +96,7 @@ def test_only_the_best_of_overlapping_boxes_stay(rows: list[tuple[float, ...]]) 
 
 @pytest.mark.shared_data
 def test_a_box_around_a_surer_smaller_one_is_left_out(shared_data: Path) -> None:
-    """HOG's large windows light up around a small person: no box holds the centre of a surer one half its size."""
+    """HOG's large windows respond to a small person: no box holds the centre of a better one of half its size."""
     crops = list(islice(person_crops(shared_data), 12))
     row = np.concatenate([cv2.copyMakeBorder(crop, 120, 60, 20, 20, cv2.BORDER_REPLICATE) for crop in crops], axis=1)
     found = HogDetector(score_threshold=-0.3).detect(row)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
-from edge_runtime.people.tracker import Track, Tracker
+from edge_runtime.people.tracker import OverlapTracker, Track
 
 FRAME_NS = 125_000_000  # 8 frames/s
 
@@ -16,17 +16,19 @@ def person(x: float, y: float = 100.0, *, score: float = 1.0) -> Detection:
     return Detection((x - 20, y - 50, x + 20, y + 50), score)
 
 
-def new_tracker() -> Tracker:
-    return Tracker(sure_score=0.5, min_hits=3, max_lost_s=1.0)
+def new_tracker() -> OverlapTracker:
+    """A tracker that confirms at the third detection and waits one second for a lost person."""
+    return OverlapTracker(sure_score=0.5, min_hits=3, max_lost_s=1.0)
 
 
-def follow(frames: list[list[Detection]], tracker: Tracker | None = None) -> list[list[Track]]:
+def follow(frames: list[list[Detection]], tracker: OverlapTracker | None = None) -> list[list[Track]]:
     """Feed frames that are 125 ms apart."""
     tracker = tracker or new_tracker()
     return [tracker.update(detections, number * FRAME_NS) for number, detections in enumerate(frames)]
 
 
 def centre_x(box: Box) -> float:
+    """Horizontal centre of a box."""
     return (box[0] + box[2]) / 2
 
 

@@ -1,4 +1,4 @@
-"""YOLOX: decoding checked by hand on a small network, real people with a real one, and files that are none."""
+"""YOLOX: decoding checked by hand on a small network, people found by a real network, and files that are not YOLOX."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.camera.source import Source
+from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.people.catalog import open_detector
-from edge_runtime.people.yolox import YoloxDetector
+from edge_runtime.people.catalog import DetectorSettings, open_detector
+from edge_runtime.people.detector import Detector
 
 SIZE = 64  # pixels each way: 64 + 16 + 4 cells
 CELLS = [
@@ -60,7 +60,13 @@ def answer(people: dict[int, tuple[float, ...]]) -> NDArray[np.float32]:
     return output
 
 
+def open_file(path: Path) -> Detector:
+    """As the daemon opens it."""
+    return open_detector(DetectorSettings(path))
+
+
 def blue_frame(height_px: int, width_px: int) -> NDArray[np.uint8]:
+    """A frame of pure blue, RGB."""
     frame = np.zeros((height_px, width_px, 3), np.uint8)
     frame[..., 2] = 255
     return frame
@@ -69,7 +75,7 @@ def blue_frame(height_px: int, width_px: int) -> NDArray[np.uint8]:
 def test_boxes_are_decoded_cell_by_cell(tmp_path: Path) -> None:
     """centre = (cell + offset) x stride, size = exp(number) x stride, score = objectness x person; one of each grid."""
     people = {19: (0.25, 0.5, 0.2, 0.9, 0.9, 0.8), 64 + 7: (0.1, 0.2, -0.3, 0.1, 0.5, 0.6), 82: (0.6, 0.3, 0, 0, 1, 1)}
-    detector = YoloxDetector(write_network(tmp_path / "yolox.onnx", answer(people)))
+    detector = open_file(write_network(tmp_path / "yolox.onnx", answer(people)))
     found = detector.detect(blue_frame(2 * SIZE, 2 * SIZE))
 
     expected = []
@@ -86,14 +92,14 @@ def test_boxes_are_decoded_cell_by_cell(tmp_path: Path) -> None:
 
 def test_the_picture_keeps_its_shape(tmp_path: Path) -> None:
     """A wide frame is fitted in by its width, so a cell means the same number of pixels in both directions."""
-    detector = YoloxDetector(write_network(tmp_path / "yolox.onnx", answer({9: (0.5, 0.5, 0, 0, 1, 1)})))
+    detector = open_file(write_network(tmp_path / "yolox.onnx", answer({9: (0.5, 0.5, 0, 0, 1, 1)})))
     (found,) = detector.detect(blue_frame(SIZE, 4 * SIZE))
     assert found.box == pytest.approx((32, 32, 64, 64))
 
 
 def test_pixels_go_in_as_blue_green_red(tmp_path: Path) -> None:
     """YOLOX was trained on BGR: its first channel sees the blue of our RGB frames, in 0 to 255."""
-    detector = YoloxDetector(write_network(tmp_path / "yolox.onnx", answer({9: (0.5, 0.5, 0, 0, 1, 1)})))
+    detector = open_file(write_network(tmp_path / "yolox.onnx", answer({9: (0.5, 0.5, 0, 0, 1, 1)})))
     blue = blue_frame(SIZE, SIZE)
     assert [detection.score for detection in detector.detect(blue)] == [1.0]
     assert detector.detect(np.ascontiguousarray(blue[..., ::-1])) == []
@@ -103,15 +109,15 @@ def test_other_classes_are_no_people(tmp_path: Path) -> None:
     """Only class 0 counts."""
     output = answer({9: (0.5, 0.5, 0, 0, 1, 0)})
     output[0, 9, 6:] = 1
-    assert YoloxDetector(write_network(tmp_path / "yolox.onnx", output)).detect(blue_frame(SIZE, SIZE)) == []
+    assert open_file(write_network(tmp_path / "yolox.onnx", output)).detect(blue_frame(SIZE, SIZE)) == []
 
 
 @pytest.mark.shared_data
 def test_yolox_finds_the_people_of_a_real_clip(shared_data: Path) -> None:
     """People who walk one by one are found in the clip's frames, at most two at a time, as tall boxes."""
-    detector = open_detector(shared_data / "yolox_nano.onnx")
+    detector = open_file(shared_data / "yolox_nano.onnx")
     counts, shapes = [], []
-    with Source(str(shared_data / "one-by-one-person-detection.mp4"), camera_id="clip", paced=False) as source:
+    with CameraSource(str(shared_data / "one-by-one-person-detection.mp4"), camera_id="clip", paced=False) as source:
         while (frame := source.read(10.0)) is not None:
             if frame.index % 25 == 0:
                 sure = [found for found in detector.detect(frame.pixels) if found.score >= detector.sure_score]
@@ -126,7 +132,7 @@ def test_yolox_finds_the_people_of_a_real_clip(shared_data: Path) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The error names the path."""
     with pytest.raises(EngineError, match=r"no person detector at .*none\.onnx; give"):
-        open_detector(tmp_path / "none.onnx")
+        open_file(tmp_path / "none.onnx")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -136,25 +142,25 @@ def test_a_damaged_file_is_refused(tmp_path: Path, share: float) -> None:
     path = tmp_path / "cut.onnx"
     path.write_bytes(whole[: int(share * len(whole))] or b"garbage")
     with pytest.raises(EngineError, match=r"cut\.onnx") as caught:
-        YoloxDetector(path)
+        open_file(path)
     assert "\n" not in str(caught.value)
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    """A file whose input or output is not YOLOX's is told apart, with what was found."""
+    """The error says which inputs and outputs were expected and found."""
     classifier = write_network(tmp_path / "classifier.onnx", np.zeros((1, 1000), np.float32))
-    with pytest.raises(
-        EngineError, match=r"is not a YOLOX detector: for 64x64 pixels expected .* \(1, 84, 5 \+ classes\)"
-    ):
-        YoloxDetector(classifier)
+    form = r"one float input \(1, 3, height, width\) of fixed size and one output \(1, cells, 5 \+ classes\)"
+    found = r"images tensor\(float\) \[1, 3, 64, 64\], output tensor\(float\) \[1, 1000\]"
+    with pytest.raises(EngineError, match=f"expected .*YOLOX, with {form}.*; found {found}; give"):
+        open_file(classifier)
     free = write_network(tmp_path / "free.onnx", answer({}), input_shape=(1, 3, "height", "width"))
     with pytest.raises(EngineError, match=r"of fixed size .* found images tensor\(float\) \[1, 3, 'height', 'width'\]"):
-        YoloxDetector(free)
+        open_file(free)
 
 
 def test_an_export_that_decodes_inside_is_refused(tmp_path: Path) -> None:
-    """The same shapes with pixels in place of offsets would give wrong boxes without a word."""
+    """It has the same shapes with pixels instead of offsets, and would silently give wrong boxes."""
     output = answer({})
     output[0, :, 0] = [(column + 0.5) * stride for stride, _, column in CELLS]
     with pytest.raises(EngineError, match="decodes its boxes inside the graph"):
-        YoloxDetector(write_network(tmp_path / "decoded.onnx", output))
+        open_file(write_network(tmp_path / "decoded.onnx", output))

@@ -67,14 +67,17 @@ def nv12_of(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def on_the_cpu(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same crops by the contract."""
     return crop_people(frame, BOXES, height_px=HEIGHT_PX, width_px=WIDTH_PX, rule="bilinear-half-pixel")
 
 
 def largest_difference(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> int:
+    """Largest absolute difference of two pictures, in grey levels."""
     return int(np.abs(found.astype(int) - expected).max())
 
 
 def pointer(array: NDArray[Any]) -> ctypes.c_void_p:
+    """Address of an array for ctypes."""
     return ctypes.c_void_p(array.ctypes.data)
 
 

@@ -29,9 +29,11 @@ class Device:
 
     @property
     def is_busy(self) -> bool:
+        """See `Slot.is_busy`."""
         return self._count > 0
 
     def start(self, crops: NDArray[np.uint8]) -> None:
+        """See `Slot.start`."""
         assert not self.is_busy
         assert 0 < len(crops) <= 4
         self._log.append(f"start {self._name}")
@@ -39,6 +41,7 @@ class Device:
         self._count = len(crops)
 
     def finish(self) -> NDArray[np.float32]:
+        """See `Slot.finish`."""
         self._log.append(f"finish {self._name}")
         count, self._count = self._count, 0
         return self._buffer[:count]

@@ -1,0 +1,73 @@
+"""A camera's or file's address, and what each kind of address (a scheme) must say about itself."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+DECODE = "decodebin expose-all-streams=false caps=video/x-raw(ANY)"
+"""Decodes whatever comes, by the decoder that GStreamer ranks highest here."""
+
+FaultIsFinal = Literal["always", "before the first frame", "never"]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where pixels come from. Credentials are kept apart, so that `location` and `name` may be logged.
+
+    location: what GStreamer opens, as the scheme needs it: a path, an rtsp address, a device file, a sensor number.
+    name: what messages show. For rtsp without the query, which holds a password on some cameras.
+    """
+
+    scheme: "CameraScheme"
+    location: str
+    name: str
+    user: str | None = None
+    password: str | None = None
+
+    def __repr__(self) -> str:
+        """The name, without credentials."""
+        return f"Address({self.name})"
+
+
+class CameraScheme(Protocol):
+    """Everything that the camera side knows about one kind of address. It has no state: any thread may use it.
+
+    prefixes: what stands before `://`. example: the form that error messages show.
+    is_live: a camera, whose frames come at their own time; otherwise a file, which is played at its own speed.
+    fault_is_final: when a fault disables the camera instead of being tried again. Refused credentials are judged apart.
+    arrival_uncertainty_ns: how long before its arrival a frame may have been captured; 0 for a file.
+    needs_jetson: it works only with NVIDIA's GStreamer elements. remedy: what to do where an element is missing.
+    """
+
+    prefixes: tuple[str, ...]
+    example: str
+    is_live: bool
+    fault_is_final: FaultIsFinal
+    arrival_uncertainty_ns: int
+    needs_jetson: bool = False
+    remedy: str = "install gstreamer1.0-plugins-base, -good, -bad and gstreamer1.0-libav"
+
+    def parse(self, uri: str) -> Address | None:
+        """Read an address that begins with one of the prefixes; None where the rest is not as it should be."""
+        ...
+
+    def source_text(self, address: Address) -> str:
+        """The first elements of the pipeline, as `gst_parse_launch` reads them; they end in raw video.
+
+        Text from the address goes through `quote_value`. An element named `camera` is given the user and password
+        (properties `user-id` and `user-pw`), which are never in the text.
+        """
+        ...
+
+    def check_present(self, address: Address) -> None:
+        """Check, before anything is opened, that the file or device exists; a camera in the network is not asked.
+
+        Raises:
+            StreamError: it does not exist.
+        """
+        return
+
+
+def quote_value(value: str) -> str:
+    """Quote the value of a property, so that nothing in it changes the pipeline."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

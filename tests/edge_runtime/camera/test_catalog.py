@@ -1,0 +1,96 @@
+"""Addresses, and the table of their kinds."""
+
+import contextlib
+from typing import get_args
+
+import pytest
+
+from edge_runtime.camera.address import Address, CameraScheme, FaultIsFinal
+from edge_runtime.camera.catalog import SCHEMES, parse_address
+from edge_runtime.camera.pipeline import pipeline_text
+from edge_runtime.contract.errors import StreamError
+
+FILE, RTSP, V4L2, CSI = (
+    next(scheme for scheme in SCHEMES if prefix in scheme.prefixes) for prefix in ("file", "rtsp", "v4l2", "csi")
+)
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("clips/a b.mp4", Address(FILE, "clips/a b.mp4", "clips/a b.mp4")),
+        ("file:///data/a%20b.mp4", Address(FILE, "/data/a b.mp4", "/data/a b.mp4")),
+        ("rtsp://10.0.0.7/stream1", Address(RTSP, "rtsp://10.0.0.7/stream1", "rtsp://10.0.0.7/stream1")),
+        ("rtsps://[::1]:322/a", Address(RTSP, "rtsps://[::1]:322/a", "rtsps://[::1]:322/a")),
+        ("v4l2:///dev/video0", Address(V4L2, "/dev/video0", "v4l2:///dev/video0")),
+        ("csi://1", Address(CSI, "1", "csi://1")),
+    ],
+)
+def test_each_form_of_address_is_understood(uri: str, expected: Address) -> None:
+    """A source is a path, a file URI, an rtsp address, a v4l2 device or a csi sensor."""
+    assert parse_address(uri) == expected
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://u:secret@host/x",
+        "ftp://secret",
+        "rtsp://",
+        "rtsp://u:secret@:554/x",
+        "rtsp://u:secret@host:port/x",
+        "file://host/x",
+        "v4l2://video0",
+        "v4l2:///etc/passwd",
+        "v4l2:///dev/video0 ! fakesink",
+        "csi://a",
+        "csi://",
+    ],
+)
+def test_other_addresses_are_refused_without_repeating_them(uri: str) -> None:
+    """The error shows nothing of the address but its scheme, since the rest may hold a password."""
+    with pytest.raises(StreamError, match=r"expected .* found") as caught:
+        parse_address(uri)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_unknown_scheme_is_answered_with_the_known_ones() -> None:
+    """The list comes from the table."""
+    with pytest.raises(StreamError) as caught:
+        parse_address("gopher://10.0.0.7/stream")
+    assert str(caught.value).startswith("expected a path, file:///path, rtsp://host/path, v4l2:///dev/video0")
+    assert str(caught.value).endswith(" as a source, found gopher:...; correct the camera's address")
+    assert all(scheme.example in str(caught.value) for scheme in SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.prefixes[0])
+def test_every_scheme_is_complete(scheme: CameraScheme) -> None:
+    """Everything that is needed between address and frame is there: form, presence, pipeline, faults and times."""
+    address = parse_address(scheme.example)
+    assert address.scheme is scheme
+    assert scheme.example.partition("://")[0] in scheme.prefixes
+    with contextlib.suppress(StreamError):
+        scheme.check_present(address)
+    text = pipeline_text(address, hardware=True, paced=True)
+    assert text.startswith(scheme.source_text(address) + " ! ")
+    assert (address.user is None) or "name=camera" in text
+    assert scheme.fault_is_final in get_args(FaultIsFinal)
+    assert (scheme.arrival_uncertainty_ns > 0) == scheme.is_live
+    assert scheme.remedy
+
+
+def test_no_two_schemes_share_a_prefix() -> None:
+    """Otherwise the second one could never be chosen."""
+    prefixes = [prefix for scheme in SCHEMES for prefix in scheme.prefixes]
+    assert len(prefixes) == len(set(prefixes))
+
+
+def test_credentials_are_kept_apart() -> None:
+    """User and password are decoded, and appear neither in the pipeline nor in what is shown; nor does the query."""
+    address = parse_address("rtsp://bob:s3%40cret@cam:554/live?channel=1&key=abc")
+    assert (address.user, address.password) == ("bob", "s3@cret")
+    assert address.name == "rtsp://cam:554/live"
+    text = pipeline_text(address, hardware=False, paced=True)
+    assert 'location="rtsp://cam:554/live?channel=1&key=abc"' in text
+    assert not any(secret in text + repr(address) for secret in ("bob", "s3@cret", "s3%40cret"))
+    assert "key" not in repr(address)

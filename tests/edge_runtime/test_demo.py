@@ -1,0 +1,16 @@
+"""The demo's first words; `make demo` and the wheel's test run it."""
+
+import pytest
+
+from edge_runtime import demo
+
+
+def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> None:
+    """What it does, a command with a source that may be at hand, and where to read on."""
+    with pytest.raises(SystemExit) as ended:
+        demo.main([])
+    purpose, shortest, next_step = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2
+    assert "on one machine" in purpose
+    assert shortest.split(" --source ")[1]
+    assert "edge_runtime/README.md" in next_step
