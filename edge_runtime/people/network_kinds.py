@@ -200,10 +200,14 @@ def _decode_rf_detr(outputs: Sequence[Floats], form: NetworkForm, person: int) -
 
 
 def _decode_detr_deploy(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
-    """Classes (Q,), corners in pixels (Q, 4), scores (Q,)."""
+    """Classes (Q,), corners (Q, 4), scores (Q,). Exporters disagree on the order of the size that boxes are scaled to,
+
+    so the width is given for both, and heights are put right here.
+    """
     classes, boxes, scores = outputs
     found = np.flatnonzero(classes.astype(np.int64) == person)
-    return Candidates(boxes[found], scores[found])
+    height = form.height_px / form.width_px
+    return Candidates(boxes[found] * np.array([1, height, 1, height], np.float32), scores[found])
 
 
 def _decode_detectnet(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
