@@ -116,10 +116,11 @@ def write_constant_network(
     inputs: int = 1,
     size: tuple[int | str, int | str] = (SIZE_PX, SIZE_PX),
     half: bool = False,
+    planes: int = 3,
 ) -> Path:
     """An ONNX file that gives these outputs, each of one image, whatever it sees."""
     dtype, numbers = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
-    images = helper.make_tensor_value_info("images", dtype, [1, 3, *size])
+    images = helper.make_tensor_value_info("images", dtype, [1, planes, *size])
     sizes = [helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2])][: inputs - 1]
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
