@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def run() -> None:
+def command() -> None:
     """The installed command `reid-listen`."""
     sys.exit(main())
 
@@ -217,4 +217,4 @@ def _topics(arguments: argparse.Namespace) -> list[str]:
 
 
 if __name__ == "__main__":
-    run()
+    command()
