@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibration.layer_groups import Links, group_count, is_depthwise
+from calibration.onnx_graph import GraphLinks, group_count, is_depthwise_node
 from calibration.ranges import Extremes, Floats
 
 _SMALLEST = 1 / 64  # a channel that is nearly dead is not blown up further
@@ -33,7 +33,7 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
     extremes: of at least the tensors between convolutions.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    links = Links(model.graph)
+    links = GraphLinks(model.graph)
     after = dict(extremes)
     for pair in _pairs(model.graph, links, constants):
         weights = numpy_helper.to_array(constants[pair.second.input[1]])
@@ -48,7 +48,7 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
     return after
 
 
-def _pairs(graph: onnx.GraphProto, links: Links, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
+def _pairs(graph: onnx.GraphProto, links: GraphLinks, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
     for first in graph.node:
         if first.op_type != "Conv" or any(len(links.readers[name]) != 1 for name in first.input[1:]):
             continue  # weights that two layers share cannot serve both scales
@@ -63,12 +63,12 @@ def _pairs(graph: onnx.GraphProto, links: Links, constants: dict[str, onnx.Tenso
         weights = constants.get(second.input[1])
         if weights is None or any(name not in constants for name in first.input[1:]):
             continue  # torch writes equal constants once: all but the first are copies, made by an Identity node
-        if group_count(second) == 1 or is_depthwise(second, tuple(weights.dims)):
+        if group_count(second) == 1 or is_depthwise_node(second, tuple(weights.dims)):
             yield _Pair(first, second, tuple(tensors))
 
 
 def _is_depthwise(conv: onnx.NodeProto, weights: NDArray[np.float32]) -> bool:
-    return is_depthwise(conv, weights.shape)
+    return is_depthwise_node(conv, weights.shape)
 
 
 def _scales(largest: Floats, weights: Floats, *, second: onnx.NodeProto) -> Floats:

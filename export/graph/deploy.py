@@ -8,17 +8,17 @@ from export.graph.rewrites.dense import compose_light_convolutions
 from export.graph.rewrites.gate_stacking import stack_gates
 from export.graph.rewrites.graph import Rewrite, trace
 from export.graph.rewrites.half import to_half_precision
-from export.graph.rewrites.pixels import NormalisedPixels
-from export.graph.rewrites.pools import compose_mean_pools, mean_pools_to_convolutions
+from export.graph.rewrites.pixel_steps import NormalisedPixels
+from export.graph.rewrites.pools import compose_mean_pools, replace_mean_pools
 from export.graph.rewrites.reductions import share_maxima, stack_reductions
-from export.graph.rewrites.stem import fold_normalisation_of_four_channels, fold_standard_deviation
+from export.graph.rewrites.stem_folding import fold_normalisation_of_four_channels, fold_standard_deviation
 from export.graph.rewrites.streams import align_streams
 from export.graph.variants import Graph
 
 _ALWAYS: tuple[Rewrite, ...] = (fold_batch_norms, fold_standard_deviation, share_maxima, stack_reductions)
 GRAPHS: dict[Graph, tuple[Rewrite, ...]] = {
     "plain": (),
-    "stack": (*_ALWAYS, stack_gates, mean_pools_to_convolutions),
+    "stack": (*_ALWAYS, stack_gates, replace_mean_pools),
     "end": (*_ALWAYS, align_streams, stack_gates, compose_mean_pools),
     "dense": (*_ALWAYS, stack_gates, compose_light_convolutions, compose_mean_pools),
     "end_dense": (*_ALWAYS, align_streams, stack_gates, compose_light_convolutions, compose_mean_pools),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import fx, nn
 
-from export.graph.rewrites.pixels import Pixels
+from export.graph.rewrites.pixel_steps import Pixels
 from train.models.osnet import ChannelGate
 
 Rewrite = Callable[[fx.GraphModule], None]

@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 
 from export.graph.rewrites.graph import finish, module_of, source_of, trace_steps
-from export.graph.rewrites.pixels import Pixels
+from export.graph.rewrites.pixel_steps import Pixels
 
 _SUMS = (nn.functional.adaptive_avg_pool2d, nn.functional.softmax, nn.functional.normalize, torch.mean, torch.softmax)
 _SUM_METHODS = ("mean", "softmax", "sum", "norm")

@@ -7,7 +7,7 @@ from export.graph.rewrites.convolutions import is_1x1
 from export.graph.rewrites.graph import finish, module_of, source_of
 
 
-def mean_pools_to_convolutions(traced: fx.GraphModule) -> None:
+def replace_mean_pools(traced: fx.GraphModule) -> None:
     """Make each 2x2 mean pool a depthwise convolution by 1/4, which INT8 backends fuse and run faster."""
     for node in traced.graph.nodes:
         channels = _channels(traced, node) if _is_mean_pool(traced, node) else None

@@ -5,7 +5,7 @@ from torch import Tensor, fx, nn
 
 from edge_runtime.contract.errors import ExportError
 from export.graph.rewrites.graph import finish, module_of
-from export.graph.rewrites.pixels import CentredPixels, NormalisedPixels, Pixels
+from export.graph.rewrites.pixel_steps import CentredPixels, NormalisedPixels, Pixels
 
 
 def fold_standard_deviation(traced: fx.GraphModule) -> None:
