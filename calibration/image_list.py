@@ -52,7 +52,7 @@ class ImageList(BaseModel):
 
 
 def _may_be_trained_on(image: Path, *, split: TrainingSplit) -> bool:
-    """Whether a path lies in the split. A path of a `training half` does not tell; `read_image_list` checks those."""
+    """Whether a path lies in the split. The path of a `training half` image does not show it; see `_check_half`."""
     is_inside = not image.is_absolute() and ".." not in image.parts
     return is_inside and (split == "training half" or image.parts[:1] == (split,))
 

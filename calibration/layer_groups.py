@@ -1,4 +1,4 @@
-"""The groups of layers that are quantised, or left in float, together: graph rules that know no layer names."""
+"""The groups of layers that are quantised or left in float together, found in the graph and not by layer names."""
 
 from collections.abc import Iterable
 from typing import Literal, get_args

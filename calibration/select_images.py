@@ -22,7 +22,7 @@ _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")
 
 @dataclass(frozen=True)
 class _Image:
-    """A training image. camera: None where it is not known."""
+    """A training image. camera: None if it is not known."""
 
     path: Path
     identity: str

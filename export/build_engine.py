@@ -251,7 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = ScriptParser(
         purpose=__doc__,
         shortest=f"{shipped_model()} --best --data DATA --output engine.onnx",
-        next_step="name the engine in the daemon's configuration and start it: edge_runtime/README.md",
+        next_step="name it in the daemon's configuration, see edge_runtime/README.md",
         examples=_EXAMPLES,
     )
     parser.add_argument("model", type=Path, help="ONNX file of export/to_onnx.py, its manifest beside it")

@@ -95,7 +95,7 @@ def _choose_targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[P
     for path in targets:
         try:
             found = read_manifest(path)
-        except ManifestError:  # no file yet, or one that nobody can use
+        except ManifestError:  # no file yet, or one that cannot be used
             continue
         if found.space_id != manifest.space_id:
             raise ExportError(f"{path} holds another network, {found.model_id}; choose another --output")
@@ -154,7 +154,7 @@ def write_onnx(deployed: nn.Module, path: Path, *, input_: Input, descriptor: De
         # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
-        # Instance norms use each image's own statistics, as they should, and compare sizes that are fixed.
+        # Instance norms use each image's own statistics, as intended, and compare sizes that are fixed.
         warnings.filterwarnings("ignore", "ONNX export mode is set to .* operator 'instance_norm'", UserWarning)
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", module=r"torch\.nn\.")
         torch.onnx.export(
