@@ -22,7 +22,7 @@ from edge_runtime.contract.manifest import Descriptor, Input, Part
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import ScriptParser, run
 from export.building.timing import Call, interleave
-from export.graph.cost import cost_of
+from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy
 from export.to_onnx import write_onnx
 from train.models.catalog import build
@@ -98,7 +98,7 @@ def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, round
     p10 = {key: float(np.percentile(values, 10)) / key[1] for key, values in samples.items()}
     rows = []
     for graph, path in paths.items():
-        cost = cost_of(onnx.load(path))
+        cost = count_graph_cost(onnx.load(path))
         found = sessions[graph].run(None, {"pixels": crops[:_IMAGES]})[0]
         rows.append(
             GraphTiming(

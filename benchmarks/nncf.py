@@ -20,7 +20,7 @@ from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.plain_export import PeerSource, compile_for_openvino, float_planes, unit_rows
 from benchmarks.peers.pytorch import export_plain
 from calibration.image_list import read_image_list
-from calibration.quantization import batches_of
+from calibration.quantization import read_crop_batches
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Manifest, Score, read_manifest
@@ -93,7 +93,7 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
     """Everything of the record but its head."""
     images = read_image_list(arguments.image_list, arguments.data)
     data = open_folder(arguments.data)
-    crops = np.concatenate(list(batches_of(images, arguments.data, input_=parent.input)()))
+    crops = np.concatenate(list(read_crop_batches(images, arguments.data, input_=parent.input)()))
     with tempfile.TemporaryDirectory() as folder, open_engine(arguments.engine, threads=1) as engine:
         source = PeerSource(parent.architecture, parent.input, arguments.checkpoint, Path(folder) / "plain.onnx")
         export_plain(source)

@@ -13,7 +13,7 @@ _CALIBRATION = RECORDS / "cpu-epyc" / "calibration_cuhk03.json"
 _OSNETS = ("osnet_x1_0", "osnet_x0_25")
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _PRECISIONS = ("fp16", "int8", "fp32")
-_GATE_PEOPLE = 30
+_PACKED_PEOPLE = 30
 
 
 @dataclass(frozen=True)
@@ -221,23 +221,23 @@ def _calls(output: Path, batches: Sequence[str]) -> tuple[str, ...]:
 def _accuracy(site: Site) -> tuple[Command, ...]:
     """Engines first, which take seconds, then all of them beside the ONNX file, which runs on the CPU.
 
-    They are scored whatever the gate of build_engine says of them; what it says is asked at the end.
+    They are scored whether build_engine accepts them or not; whether it does is asked at the end.
     """
     engines = _engines([path for path in _files(site) if path.parent == site.model.parent], best=8)
-    gate = site.work / "gate.npz"
-    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(gate))
+    packed = site.work / "acceptance.npz"
+    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(packed))
     return (
         *([_scored(site, "checkpoint", site.python, (site.checkpoint,))] if site.checkpoint else []),
         *_tensorrt(site),
         _scored(site, "engines", site.tensorrt_python, engines, unavailable=site.no_engines),
         _scored(site, "onnx", site.tensorrt_python, (site.model, *engines), weight=4, unavailable=site.no_engines),
         Command(
-            _script(site.python, *packing, "--identities", str(_GATE_PEOPLE)),
-            makes=(gate,),
+            _script(site.python, *packing, "--identities", str(_PACKED_PEOPLE)),
+            makes=(packed,),
             unavailable=site.no_engines,
         ),
-        *([_accepted(site, "fp16", site.model, gate)] if site.checkpoint else []),
-        _accepted(site, "int8", _files(site)[-1], gate),
+        *([_accepted(site, "fp16", site.model, packed)] if site.checkpoint else []),
+        _accepted(site, "int8", _files(site)[-1], packed),
     )
 
 
@@ -254,12 +254,12 @@ def _scored(
     )
 
 
-def _accepted(site: Site, precision: str, network: Path, gate: Path) -> Command:
+def _accepted(site: Site, precision: str, network: Path, packed: Path) -> Command:
     """The way a user builds an engine; the record is its manifest."""
     engine = site.work / f"{precision}.engine"
-    options = (f"--{precision}", "--backend", "tensorrt", "--gate", str(gate), "--output", str(engine), "--force")
+    options = (f"--{precision}", "--backend", "tensorrt", "--acceptance", str(packed), "--force")
     return Command(
-        _script(site.tensorrt_python, "export/build_engine.py", str(network), *options),
+        _script(site.tensorrt_python, "export/build_engine.py", str(network), *options, "--output", str(engine)),
         output=engine.with_name(f"{engine.name}.json"),
         unavailable=site.no_engines,
     )

@@ -1,4 +1,4 @@
-"""The first convolution on blocks of 2x2 pixels: the same function, with fewer and longer stretches to gather."""
+"""The first convolution on blocks of 2x2 pixels: the same function, with fewer and longer pieces of memory to copy."""
 
 import numpy as np
 import onnx
@@ -9,11 +9,12 @@ _KERNEL, _CHANNELS = 7, 3
 _SETTINGS = {"kernel_shape": [7, 7], "strides": [2, 2], "pads": [3, 3, 3, 3], "dilations": [1, 1], "group": 1}
 
 
-def stem_on_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network with a 7x7 stem of stride 2 on 3 channels as a 4x4 one of stride 1 on 12.
+def convolve_stem_in_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace a 7x7 stem of stride 2 on 3 channels by a 4x4 stem of stride 1 on 12 channels: the same function.
 
-    ONNX Runtime's INT8 convolution copies what each output sees pixel by pixel: 49 stretches of 3 bytes were more work
-    than the products; now they are 16 of 12. Exact, border included; other stems and odd sizes stay as they are.
+    ONNX Runtime's INT8 convolution copies the input of each output pixel by pixel. 49 copies of 3 bytes took longer
+    than the products; now it is 16 copies of 12 bytes. Exact at the border too. Other stems, and images of odd size,
+    stay as they are.
     """
     model = shape_inference.infer_shapes(model, strict_mode=True)
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -37,7 +38,7 @@ def stem_on_blocks(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _stem(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> tuple[int, onnx.NodeProto] | None:
-    """Position and node of the convolution that reads the image, where it is one of those."""
+    """Position and node of the convolution that reads the image, if it is a 7x7 stem of stride 2 on an even size."""
     shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in graph.value_info}
     for position, node in enumerate(graph.node):
         if node.op_type != "Conv":
@@ -58,7 +59,7 @@ def _stem(graph: onnx.GraphProto, constants: dict[str, onnx.TensorProto]) -> tup
 
 
 def _in_blocks(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(O, 3, 7, 7) to (O, 12, 4, 4): a line of zeros goes before the first, as blocks start at even pixels."""
+    """(O, 3, 7, 7) to (O, 12, 4, 4); a row and a column of zeros come first, as blocks start at even pixels."""
     outputs = len(weights)
     padded = np.zeros((outputs, _CHANNELS, 8, 8), np.float32)
     padded[:, :, 1:, 1:] = weights

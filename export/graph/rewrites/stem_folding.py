@@ -1,17 +1,17 @@
-"""The normalisation of pixels moves into the stem's weights."""
+"""The normalisation of pixels becomes part of the stem's weights."""
 
 import torch
 from torch import Tensor, fx, nn
 
 from edge_runtime.contract.errors import ExportError
 from export.graph.rewrites.graph import finish, module_of
-from export.graph.rewrites.pixels import CentredPixels, NormalisedPixels, Pixels
+from export.graph.rewrites.pixel_steps import CentredPixels, NormalisedPixels, Pixels
 
 
 def fold_standard_deviation(traced: fx.GraphModule) -> None:
     """Divide the stem's weights by the standard deviation instead of every pixel.
 
-    The mean stays: the border that the stem pads with zeros is zero after the mean is taken off.
+    The subtraction of the mean stays, because the stem pads its input with zeros, which stand for the mean.
     """
     found = _stem(traced)
     if found is None:
@@ -24,10 +24,10 @@ def fold_standard_deviation(traced: fx.GraphModule) -> None:
 
 
 def fold_normalisation_of_four_channels(traced: fx.GraphModule) -> None:
-    """Take RGBA pixels whose fourth channel is 255 everywhere, and leave all of the normalisation to the stem.
+    """Take RGBA pixels whose fourth channel is 255 everywhere, and do all of the normalisation in the stem's weights.
 
-    The fourth channel carries the mean. The stem's padding is zero in it too, as it is in normalised pixels, so the
-    border is exact.
+    The weights of the fourth channel subtract the mean. The stem's padding is zero in this channel too, so the border
+    is exact.
 
     Raises:
         ExportError: the network does not start with one convolution.
@@ -46,7 +46,7 @@ def fold_normalisation_of_four_channels(traced: fx.GraphModule) -> None:
 
 
 def _stem(traced: fx.GraphModule) -> tuple[str, NormalisedPixels, nn.Conv2d] | None:
-    """The normalisation, its name, and the convolution that alone reads it."""
+    """Name and module of the normalisation, and the convolution that is its only reader; None if it is no such stem."""
     for node in traced.graph.nodes:
         pixels = module_of(traced, node)
         if isinstance(pixels, NormalisedPixels) and len(node.users) == 1:

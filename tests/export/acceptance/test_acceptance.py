@@ -1,4 +1,4 @@
-"""The gate as a whole: a preprocessing mistake does not pass it. With the demo's trained network."""
+"""Acceptance as a whole: a preprocessing mistake does not pass it. With the demo's trained network."""
 
 import shutil
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import hash_file, read_manifest, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
-from export.acceptance.acceptance_images import Crops, JudgedImages, images_of_data
+from export.acceptance.acceptance_images import AcceptanceImages, Crops, images_of_data
 from export.acceptance.comparison import compare_descriptions
 from export.acceptance.tolerance import TOLERANCES
 from export.compare import main
@@ -140,7 +140,7 @@ def _by_contract(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("name", RESIZES)
 def test_an_engine_that_resizes_otherwise_is_caught(name: str) -> None:
     """Two descriptions of the same images, one through another resize, as a crop kernel with a mistake would do."""
-    images = JudgedImages("chequers", _chequers(camera=0), _chequers(camera=1))
+    images = AcceptanceImages("chequers", _chequers(camera=0), _chequers(camera=1))
     with open_engine(MODEL) as engine:
         comparison = compare_descriptions(_after(_by_contract, engine), _after(RESIZES[name], engine), images)
     assert "mean cosine to float32" in (comparison.excess(TOLERANCES["fp16"]) or "")
@@ -209,9 +209,7 @@ def _scored(parent: Path, data: Path) -> Path:
     return parent
 
 
-def test_crops_of_the_site_are_judged_by_a_wider_cosine(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_crops_of_the_site_may_differ_more(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Four times as far from 1; there are no labels, so nothing else is asked."""
     site = tmp_path / "site"
     for number in range(3):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from calibration.rewrites.stem import stem_on_blocks
+from calibration.rewrites.stem_blocks import convolve_stem_in_blocks
 
 USUAL: dict[str, Any] = {
     "kernel_shape": [7, 7],
@@ -44,7 +44,7 @@ def _run(model: onnx.ModelProto, *, height: int, width: int) -> NDArray[np.float
 def test_the_function_stays_border_included(height: int, width: int) -> None:
     """Only the order of the sum may differ."""
     before = _network(height=height, width=width)
-    after = stem_on_blocks(_network(height=height, width=width))
+    after = convolve_stem_in_blocks(_network(height=height, width=width))
     assert [node.op_type for node in after.graph.node] == ["Neg", "SpaceToDepth", "Conv"]
     expected = _run(before, height=height, width=width)
     np.testing.assert_allclose(_run(after, height=height, width=width), expected, atol=1e-4)
@@ -62,5 +62,5 @@ def test_the_function_stays_border_included(height: int, width: int) -> None:
 )
 def test_other_stems_stay(changes: dict[str, Any]) -> None:
     """Their weights would not fit the blocks."""
-    after = stem_on_blocks(_network(**changes))
+    after = convolve_stem_in_blocks(_network(**changes))
     assert [node.op_type for node in after.graph.node] == ["Neg", "Conv"]
