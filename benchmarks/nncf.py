@@ -106,7 +106,7 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
             for timing in _time(peers, engine, crops=crops[:batch], input_=parent.input, rounds=arguments.rounds)
         ]
         ways = {name: _describer(path, parent.input) for name, path in peers.items()} | {_OURS: engine.describe}
-        scores = [_score(name, describe, data, parent.input) for name, describe in ways.items()]
+        scores = [_score(name, describe, data=data, input_=parent.input) for name, describe in ways.items()]
     return {
         "nncf": version,
         "architecture": parent.architecture,
@@ -169,7 +169,7 @@ def _describer(path: Path, input_: Input) -> Describe:
     return lambda crops: unit_rows(network(float_planes(crops, input_))[0])
 
 
-def _score(way: str, describe: Describe, data: ReidData, input_: Input) -> WayScores:
+def _score(way: str, describe: Describe, *, data: ReidData, input_: Input) -> WayScores:
     found = score_on(describe, data, input_=input_)
     return WayScores(way, found.rank1, found.mean_ap)
 

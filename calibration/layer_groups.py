@@ -34,7 +34,7 @@ def find_layer_groups(model: onnx.ModelProto) -> dict[LayerGroup, tuple[str, ...
             convolved.update(node.output)
         if group:
             found[node.name] = group
-    for name in _names_before_transitions(model.graph, links, found):
+    for name in _names_before_transitions(model.graph, links, found=found):
         found[name] = "transitions"
     order = [node.name for node in model.graph.node]
     members = {group: tuple(name for name in order if found.get(name) == group) for group in LAYER_GROUPS}
@@ -110,7 +110,9 @@ def _nodes_on_to_products(sigmoid: onnx.NodeProto, links: GraphLinks) -> list[on
     return found
 
 
-def _names_before_transitions(graph: onnx.GraphProto, links: GraphLinks, found: dict[str, LayerGroup]) -> Iterable[str]:
+def _names_before_transitions(
+    graph: onnx.GraphProto, links: GraphLinks, *, found: dict[str, LayerGroup]
+) -> Iterable[str]:
     """Names of the convolution and the ReLU after it whose result only a 2x2 pool reads."""
     for pool in graph.node:
         if found.get(pool.name) != "transitions" or pool.op_type != "Conv":

@@ -135,7 +135,7 @@ def calibrate(network: onnx.ModelProto, batches: CropBatches, *, plan: Precision
     network = shape_inference.infer_shapes(replace_mean_pool_nodes(network), strict_mode=True)
     groups = find_layer_groups(network)
     names = _tensors_of(network, {name for members in groups.values() for name in members})
-    extremes = observe_extremes(network, names, batches)
+    extremes = observe_extremes(network, names, batches=batches)
     if plan.equalised:
         extremes = equalise(network, extremes)
     limits = {
@@ -143,7 +143,7 @@ def calibrate(network: onnx.ModelProto, batches: CropBatches, *, plan: Precision
     }
     if plan.method == "max":
         return Calibrated(network, limits, groups)
-    histograms = observe_histograms(network, limits, batches)
+    histograms = observe_histograms(network, limits, batches=batches)
     ranges = {name: choose_range(histogram, plan.method) for name, histogram in histograms.items()}
     return Calibrated(network, ranges, groups)
 

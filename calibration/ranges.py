@@ -58,7 +58,7 @@ class Histogram:
         self.zeros += zeros
 
 
-def observe_extremes(model: onnx.ModelProto, names: Iterable[str], batches: CropBatches) -> dict[str, Extremes]:
+def observe_extremes(model: onnx.ModelProto, names: Iterable[str], *, batches: CropBatches) -> dict[str, Extremes]:
     """The extremes per channel of the named tensors, over all images. model: with inferred shapes."""
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
@@ -77,7 +77,7 @@ def observe_extremes(model: onnx.ModelProto, names: Iterable[str], batches: Crop
 
 
 def observe_histograms(
-    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], batches: CropBatches
+    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], *, batches: CropBatches
 ) -> dict[str, Histogram]:
     """A histogram of each tensor in `limits` over all images. limits: its lowest and highest value."""
     observed = onnx.ModelProto()

@@ -171,7 +171,7 @@ def _build(kinds: Sequence[EngineKind], job: _Job) -> None:
         ]
         if not job.arguments.force:
             refuse_stale(builds)
-        candidates = _time(_make_and_compare(builds, job, folder=folder), builds, job, folder=folder)
+        candidates = _time(_make_and_compare(builds, job, folder=folder), builds, job=job, folder=folder)
         best = choose_fastest(candidates, allow_slower=job.arguments.allow_slower)
         output, entry = best.build.output, best.build.entry
         os.replace(best.path, output)
@@ -192,7 +192,7 @@ def _make_and_compare(builds: Sequence[EngineBuild], job: _Job, *, folder: Path)
         path = folder / str(number) / build.output.name
         path.parent.mkdir()
         try:
-            manifest = _make(build, path, job)
+            manifest = _make(build, path, job=job)
             comparison = job.acceptance.compare(build.parent, path)
         except (EngineError, ExportError) as error:
             if number == len(builds) - 1 and not compared:
@@ -204,7 +204,7 @@ def _make_and_compare(builds: Sequence[EngineBuild], job: _Job, *, folder: Path)
     return compared
 
 
-def _make(build: EngineBuild, path: Path, job: _Job) -> Manifest:
+def _make(build: EngineBuild, path: Path, *, job: _Job) -> Manifest:
     """Build an engine into `path`, or copy it from its place if it is there already. Returns its manifest."""
     if is_built(build) and not job.arguments.force:
         print(f"{build.output} is there already, built from the same files: it is compared again, not built")
@@ -213,7 +213,7 @@ def _make(build: EngineBuild, path: Path, job: _Job) -> Manifest:
 
 
 def _time(
-    compared: Sequence[ComparedEngine], builds: Sequence[EngineBuild], job: _Job, *, folder: Path
+    compared: Sequence[ComparedEngine], builds: Sequence[EngineBuild], *, job: _Job, folder: Path
 ) -> list[EngineCandidate]:
     """Time the engines beside their parent, and print the table of all of them."""
     parent = _timed_parent(builds, job, folder=folder)

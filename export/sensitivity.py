@@ -47,10 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         layers = _open_layer_costs(arguments, Path(folder))
         plan = _choose_plan(layers, arguments)
-        outcomes = _measure_outcomes(layers, plan, arguments)
+        outcomes = _measure_outcomes(layers, plan, arguments=arguments)
     write_precision_plan(plan, arguments.output)
     picture = arguments.output.with_suffix(".png")
-    draw_layer_costs(plan, outcomes, picture, title=f"{arguments.model.stem}: {plan.decided_by}")
+    draw_layer_costs(plan, outcomes, path=picture, title=f"{arguments.model.stem}: {plan.decided_by}")
     _report(plan, outcomes)
     print(f"{arguments.output} and {picture.name}: give the first to export/build_engine.py --int8 --precision-plan")
     return 0
@@ -111,7 +111,7 @@ def _choose_plan(layers: LayerCosts, arguments: argparse.Namespace) -> Precision
     )
 
 
-def _measure_outcomes(layers: LayerCosts, plan: PrecisionPlan, arguments: argparse.Namespace) -> list[Outcome]:
+def _measure_outcomes(layers: LayerCosts, plan: PrecisionPlan, *, arguments: argparse.Namespace) -> list[Outcome]:
     """Time and loss of whole networks: float32, everything in INT8, the default plan, the plan that was chosen."""
     kinds: dict[str, Collection[LayerGroup]] = {
         "all INT8": (),

@@ -186,7 +186,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
         _check_equal(fidelity(before(images), engine.describe(images)), precision)
         if data is None:
             return manifest
-        comparison = compare_descriptions(before, engine.describe, images_of_data(data, manifest.input))
+        comparison = compare_descriptions(before, engine.describe, images=images_of_data(data, manifest.input))
     print(format_comparison(comparison))
     excess = comparison.excess(usual_tolerance(precision, queries=comparison.parent.queries))
     if excess:

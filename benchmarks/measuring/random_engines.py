@@ -57,7 +57,11 @@ def make_engines(
     for backend in backends:
         for precision in PRECISIONS[backend]:
             path = folder / f"{backend}_{precision}.onnx"
-            yield _made(f"{backend} {precision}", path, partial(_make, source, path, graph, precision, backend))
+            yield _made(
+                f"{backend} {precision}",
+                path,
+                make=partial(_make, source, path, graph=graph, precision=precision, backend=backend),
+            )
 
 
 def write_networks(
@@ -68,10 +72,14 @@ def write_networks(
     for precision in precisions:
         for graph in graphs:
             path = folder / f"{graph}_{precision}.onnx"
-            yield _made(path.stem, path, partial(_network, source, path, graph, precision, "tensorrt"))
+            yield _made(
+                path.stem,
+                path,
+                make=partial(_network, source, path, graph=graph, precision=precision, backend="tensorrt"),
+            )
 
 
-def _made(name: str, path: Path, make: Callable[[], object]) -> MadeFile:
+def _made(name: str, path: Path, *, make: Callable[[], object]) -> MadeFile:
     try:
         make()
     except ReidError as error:
@@ -112,25 +120,25 @@ def _write_checkpoint(case: SizedNetwork, path: Path) -> None:
     write_manifest(manifest, path)
 
 
-def _make(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
+def _make(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
     """Write an engine of a CPU's backend: the network's file, with a manifest that names the backend."""
     # What OpenVINO computes in bfloat16 is the float32 file. Each backend wants other layers in INT8.
     held: Precision = "fp32" if precision == "bf16" else precision
     network = path.with_name(f"{graph}_{held}{f'_{backend}' if held == 'int8' else ''}.onnx")
-    _network(source, network, graph, held, backend)
+    _network(source, network, graph=graph, precision=held, backend=backend)
     shutil.copyfile(network, path)
     manifest = read_manifest(network)
     build_ = manifest.build.model_copy(update={"backend": backend, "precision": precision})
     write_manifest(manifest.model_copy(update={"build": build_}), path)
 
 
-def _network(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
+def _network(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
     """Write the ONNX file of a graph and precision and its manifest, unless they exist."""
     if manifest_path(path).exists():
         return
     if precision == "int8":
         parent = path.with_name(f"{graph}_fp32.onnx")
-        _network(source, parent, graph, "fp32", backend)
+        _network(source, parent, graph=graph, precision="fp32", backend=backend)
         noise = _write_noise(path.parent / "noise")
         quantize_file(parent, path, image_list=noise / "list.json", data=noise, plan=default_precision_plan(backend))
         return

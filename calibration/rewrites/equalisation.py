@@ -35,7 +35,7 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     links = GraphLinks(model.graph)
     after = dict(extremes)
-    for pair in _pairs(model.graph, links, constants):
+    for pair in _pairs(model.graph, links, constants=constants):
         weights = numpy_helper.to_array(constants[pair.second.input[1]])
         seen = extremes[pair.tensors[-1]]
         scales = _scales(np.maximum(np.abs(seen.low), np.abs(seen.high)), weights, second=pair.second)
@@ -48,7 +48,7 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
     return after
 
 
-def _pairs(graph: onnx.GraphProto, links: GraphLinks, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
+def _pairs(graph: onnx.GraphProto, links: GraphLinks, *, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
     for first in graph.node:
         if first.op_type != "Conv" or any(len(links.readers[name]) != 1 for name in first.input[1:]):
             continue  # weights that two layers share cannot have two scales

@@ -58,7 +58,7 @@ def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMes
         fields = _json_form(cbor2.loads(payload))
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
-    return _parse(fields, _MESSAGES[leaf], leaf)  # type: ignore[return-value]
+    return _parse(fields, _MESSAGES[leaf], what=leaf)  # type: ignore[return-value]
 
 
 def decode_json(payload: bytes, model: type[Model]) -> Model:
@@ -67,7 +67,7 @@ def decode_json(payload: bytes, model: type[Model]) -> Model:
     Raises:
         PublishError: it is not JSON, or too long, or a field is missing or wrong; all faults are listed.
     """
-    return _parse(_load_json(payload, model.__name__), model, model.__name__)
+    return _parse(_load_json(payload, model.__name__), model, what=model.__name__)
 
 
 def decode_metrics(payload: bytes) -> dict[str, JsonValue]:
@@ -154,7 +154,7 @@ def _load_json(payload: bytes, what: str) -> object:
         raise _refuse(what, f"not JSON: {error}") from error
 
 
-def _parse(fields: object, model: type[Model], what: str) -> Model:
+def _parse(fields: object, model: type[Model], *, what: str) -> Model:
     """Read a message as a receiver: unknown fields are dropped, all else that differs from the model is a fault."""
     try:
         parsed = _validate_known(fields, model)

@@ -125,7 +125,7 @@ class Receiver:
                 case _ if not node.has_birth and len(node.held) < _HELD_MESSAGES:
                     node.held.append(received)
                 case _:
-                    yield from self._take_message(node, topic, received)
+                    yield from self._take_message(node, topic, received=received)
         except ReidError as error:
             self._counts["refused"] += 1
             yield Refused(received.topic, str(error))
@@ -188,10 +188,10 @@ class Receiver:
     def _take_gap(self, node: _Node, received: Received) -> Event:
         gap = decode_message(received.payload, leaf="gap")
         assert isinstance(gap, GapMessage)
-        node.sequence.add_gap(gap.first, gap.last, gap.why)
+        node.sequence.add_gap(gap.first, gap.last, why=gap.why)
         return Noted(received.topic, f"numbers {gap.first} to {gap.last} that have not arrived never will: {gap.why}")
 
-    def _take_message(self, node: _Node, topic: Topic, received: Received) -> Iterator[Event]:
+    def _take_message(self, node: _Node, topic: Topic, *, received: Received) -> Iterator[Event]:
         message = decode_message(received.payload, leaf=topic.leaf)
         assert not isinstance(message, GapMessage)
         arrival = node.sequence.add(message.boot, message.seq)
@@ -202,7 +202,7 @@ class Receiver:
             return
         if arrival == "reused":
             yield Noted(received.topic, f"seq {message.seq} was used before: the node's spool was deleted")
-        if why := self._check_space(node, topic, message.space):
+        if why := self._check_space(node, topic, space=message.space):
             self._counts["refused"] += 1
             yield Refused(received.topic, f"seq {message.seq}: {why}")
             return
@@ -211,7 +211,7 @@ class Receiver:
         self._count(message, len(received.payload))
         yield Accepted(topic, message, len(received.payload))
 
-    def _check_space(self, node: _Node, topic: Topic, space: str) -> str | None:
+    def _check_space(self, node: _Node, topic: Topic, *, space: str) -> str | None:
         """Why a message of this space must not be used; None if it may."""
         if topic.space not in (None, space):
             return f"its space is {space}, but its topic names {topic.space}"

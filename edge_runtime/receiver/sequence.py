@@ -84,7 +84,7 @@ class SequenceTracker:
         self._arrived.add(seq, seq)
         return "new"
 
-    def add_gap(self, first: int, last: int, why: GapReason) -> None:
+    def add_gap(self, first: int, last: int, *, why: GapReason) -> None:
         """Record that numbers from `first` to `last` that have not arrived will never arrive.
 
         They are expected, so that they count as missing. Not so for the reason `lost`: the node does not know which

@@ -25,7 +25,7 @@ class Acceptance:
 
     def compare(self, parent: Path, child: Path) -> Comparison:
         """Compare an engine with its float32 parent; for errors see `compare_engines`."""
-        return compare_engines(parent, child, self.images, others=self.others, site=self.site)
+        return compare_engines(parent, child, images=self.images, others=self.others, site=self.site)
 
 
 def add_acceptance_options(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,7 @@ class _EngineResult:
 
 
 def compare_engines(
-    parent: Path, child: Path, images: AcceptanceImages, *, others: Sequence[Path] = (), site: Crops | None = None
+    parent: Path, child: Path, *, images: AcceptanceImages, others: Sequence[Path] = (), site: Crops | None = None
 ) -> Comparison:
     """Describe query and gallery with all models, and compare the child with its parent.
 
@@ -104,7 +104,7 @@ def compare_engines(
     return comparison
 
 
-def compare_descriptions(parent: Describe, child: Describe, images: AcceptanceImages) -> Comparison:
+def compare_descriptions(parent: Describe, child: Describe, *, images: AcceptanceImages) -> Comparison:
     """Compare two ways to describe the same images."""
     return _compare([_describe(describe, images, label="") for describe in (parent, child)], images)
 
@@ -153,7 +153,7 @@ def _compare(results: Sequence[_EngineResult], images: AcceptanceImages) -> Comp
         "mean_inp_change": as_change(bootstrap(after.inverse_negative_penalty - before.inverse_negative_penalty)),
         "crossed_rank1": crossed.rank(1),
         "crossed_mean_ap": crossed.mean_ap,
-        "precisions": tuple(_crossing(query, gallery, before) for query in results for gallery in results),
+        "precisions": tuple(_crossing(query, gallery, parent=before) for query in results for gallery in results),
         "verification": compare_verification(one.pairs, other.pairs),
     }
     return Comparison(parent=first, child=second.model_copy(update=changes))
@@ -172,7 +172,7 @@ def _evidence(result: Retrieval, images: AcceptanceImages) -> Evidence:
     )
 
 
-def _crossing(query: _EngineResult, gallery: _EngineResult, parent: Retrieval) -> Crossing:
+def _crossing(query: _EngineResult, gallery: _EngineResult, *, parent: Retrieval) -> Crossing:
     result = query.retrieval if query is gallery else score(query.pairs.query, gallery.pairs.gallery)
     return Crossing(
         query=query.label,

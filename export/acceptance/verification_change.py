@@ -44,7 +44,7 @@ def compare_verification(parent: Pairs, child: Pairs) -> tuple[Verification, ...
     """Compare two engines on the same images, at each of `RATES` for which there are enough wrong pairs."""
     wrong_pairs = _wrong_pairs(child)
     rates = [rate for rate in RATES if rate * wrong_pairs.sum() >= _LEAST_FALSE_POSITIVES]
-    return tuple(_at_rate(rate, parent, child, wrong_pairs=wrong_pairs) for rate in rates)
+    return tuple(_at_rate(rate, parent, child=child, wrong_pairs=wrong_pairs) for rate in rates)
 
 
 def pairs_needed(rate: float) -> int:
@@ -52,7 +52,7 @@ def pairs_needed(rate: float) -> int:
     return round(_LEAST_FALSE_POSITIVES / rate)
 
 
-def _at_rate(rate: float, parent: Pairs, child: Pairs, *, wrong_pairs: NDArray[np.int64]) -> Verification:
+def _at_rate(rate: float, parent: Pairs, *, child: Pairs, wrong_pairs: NDArray[np.int64]) -> Verification:
     before, after = (verify_pairs(p.distances(), false_positive_rate=rate, **p.labels()) for p in (parent, child))
     change = bootstrap_ratio(after.accepted_pairs - before.accepted_pairs, after.right_pairs)
     thresholds = [_drawn_thresholds(p, rate=rate, wrong_pairs=wrong_pairs) for p in (parent, child)]

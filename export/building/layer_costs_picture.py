@@ -28,14 +28,14 @@ class Outcome:
     least_cosine: float
 
 
-def draw_layer_costs(plan: PrecisionPlan, outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
+def draw_layer_costs(plan: PrecisionPlan, outcomes: Sequence[Outcome], *, path: Path, title: str) -> None:
     """Write the picture as a PNG file.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     figure, (losses, savings, whole) = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
-    _draw_groups(plan, losses, savings)
+    _draw_groups(plan, losses, savings=savings)
     _draw_outcomes(outcomes, whole)
     figure.suptitle(title)
     try:
@@ -46,7 +46,7 @@ def draw_layer_costs(plan: PrecisionPlan, outcomes: Sequence[Outcome], path: Pat
         pyplot.close(figure)
 
 
-def _draw_groups(plan: PrecisionPlan, losses: Any, savings: Any) -> None:
+def _draw_groups(plan: PrecisionPlan, losses: Any, *, savings: Any) -> None:
     costs = sorted(plan.measured, key=lambda cost: cost.loss)
     names = [f"{cost.group}\n({cost.lost_map:+.2f} mAP lost)" for cost in costs]
     colours = [_FLOAT if cost.group in plan.kept_in_float else _INT8 for cost in costs]

@@ -72,7 +72,7 @@ def show_progress(trt: Any, config: Any) -> None:
             base.__init__(self)
             self._bars: dict[str, tqdm[Any]] = {}
 
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+        def phase_start(self, name: str, parent: str | None, *, steps: int) -> None:
             if parent is None:
                 self._bars[name] = tqdm(total=steps, desc=name, leave=False, disable=None)
 

@@ -67,6 +67,6 @@ def _network(architecture: str, state: StateDict, *, source: Path) -> nn.Module:
         load_weights(network, state, source=source)
         return network
     network = build(architecture, classes=1)  # the file's classifiers are not loaded: no descriptor depends on them
-    left = load_public(network, state, layout, source=source)
+    left = load_public(network, state, layout=layout, source=source)
     print(f"{source}: names of {layout.program}; not used: {', '.join(left)}")
     return network

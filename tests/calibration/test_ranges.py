@@ -31,7 +31,7 @@ def _values(name: str) -> NDArray[np.float32]:
 
 def test_extremes_are_those_of_each_channel_over_all_images() -> None:
     """For maps as well as for vectors."""
-    found = observe_extremes(shape_inference.infer_shapes(tiny_graph()), _NAMES, _batches)
+    found = observe_extremes(shape_inference.infer_shapes(tiny_graph()), _NAMES, batches=_batches)
     for name in _NAMES:
         values = _values(name)
         axes = (0, *range(2, values.ndim))
@@ -54,7 +54,7 @@ def test_histograms_are_those_of_the_tensors() -> None:
     """Compared with numpy's, but for values on the border of two bins."""
     values = _values("stem_out")
     limits = {"stem_out": (float(values.min()), float(values.max()))}
-    found = observe_histograms(tiny_graph(), limits, _batches)["stem_out"]
+    found = observe_histograms(tiny_graph(), limits, batches=_batches)["stem_out"]
     expected, _ = np.histogram(values, BINS, limits["stem_out"])
     assert np.abs(found.counts - expected).sum() < 0.01 * values.size
 

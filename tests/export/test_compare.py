@@ -56,7 +56,7 @@ def _blind(folder: Path) -> Path:
 
 def test_a_model_loses_nothing_against_itself(parent: Path, data: Path) -> None:
     """Same scores, cosine 1, no difference; the evidence names data, counts and parent's scores."""
-    comparison = compare_engines(parent, parent, images_of_data(open_folder(data), INPUT))
+    comparison = compare_engines(parent, parent, images=images_of_data(open_folder(data), INPUT))
     assert (comparison.rank1_points_lost, comparison.map_points_lost) == (0, 0)
     evidence = comparison.child
     assert (evidence.data_set, evidence.queries, evidence.gallery) == ("patterns", 12, 24)
@@ -75,7 +75,7 @@ def test_every_precisions_queries_meet_every_gallery(parent: Path, data: Path, t
     images = images_of_data(open_folder(data), INPUT)
     child = write_tiny_network(tmp_path, seed=1, name="child.onnx")
     third = write_tiny_network(tmp_path, seed=2, name="third.onnx")
-    found = compare_engines(parent, child, images, others=[third]).child
+    found = compare_engines(parent, child, images=images, others=[third]).child
     sides = []
     for path in (parent, child, third):
         with open_engine(path) as engine:
@@ -100,7 +100,7 @@ def test_a_change_is_measured_query_by_query(parent: Path, data: Path, tmp_path:
     """Its interval is that of paired differences, drawn by hand here."""
     images = images_of_data(open_folder(data), INPUT)
     child = write_tiny_network(tmp_path, seed=1, name="child.onnx")
-    found = compare_engines(parent, child, images).child.mean_ap_change
+    found = compare_engines(parent, child, images=images).child.mean_ap_change
     results = []
     for path in (parent, child):
         with open_engine(path) as engine:
@@ -151,7 +151,7 @@ def test_other_spaces_are_not_compared(parent: Path, data: Path, tmp_path: Path)
     onnx.save(tiny_graph(), path)
     manifest = tiny_manifest(path)
     weights = "b" * 64
-    changes = {"weights_sha256": weights, "space_id": space_id(weights, manifest.input, manifest.descriptor)}
+    changes = {"weights_sha256": weights, "space_id": space_id(weights, manifest.input, descriptor=manifest.descriptor)}
     write_manifest(manifest.model_copy(update={**changes, "model_id": f"tiny-patterns-{weights[:8]}"}), path)
     with pytest.raises(ExportError, match="other weights or another input, so they cannot be compared"):
         main([str(parent), str(path), "--data", str(data)])

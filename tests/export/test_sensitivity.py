@@ -113,7 +113,7 @@ def _picture(path: Path, *, kept: bool) -> NDArray[np.uint8]:
         update={"kept_in_float": ("stem",) if kept else (), "measured": (cost,)}
     )
     draw_layer_costs(
-        plan, [Outcome("float32", 10, 0, 0, 1), Outcome("all INT8", 5, 0.001, 0.1, 0.99)], path, title="tiny"
+        plan, [Outcome("float32", 10, 0, 0, 1), Outcome("all INT8", 5, 0.001, 0.1, 0.99)], path=path, title="tiny"
     )
     return np.asarray(cv2.imread(str(path)), np.uint8)
 

@@ -109,7 +109,7 @@ def test_another_network_is_not_overwritten(checkpoint: Path, tmp_path: Path) ->
             update={
                 "weights_sha256": weights,
                 "model_id": "osnet_x0_25-other-00000000",
-                "space_id": space_id(weights, manifest.input, manifest.descriptor),
+                "space_id": space_id(weights, manifest.input, descriptor=manifest.descriptor),
             }
         ),
         path,

@@ -63,13 +63,13 @@ class Trainer:
     batches, augmentation and dropout depend only on seed and epoch, so a resumed run equals one that was not stopped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a run consists of these
         self,
         networks: Sequence[nn.Module],
         recipe: Recipe,
+        *,
         images: TrainingImages,
         objective: Objective,
-        *,
         input_: Input,
         processes: Processes,
         seed: int,

@@ -59,7 +59,7 @@ class Objective(nn.Module):
     def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
         """The losses of a batch. outputs: one per network. labels: see `TrainingBatch` of the loader."""
         exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
-        own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
+        own = [self._of_one(number, output, labels=labels) for number, output in enumerate(exact)]
         measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}
         if self._losses.mutual_weight:
             measured["mutual"] = torch.stack(mutual_learning_losses([output.logits[0] for output in exact])).mean()
@@ -83,7 +83,7 @@ class Objective(nn.Module):
                 if centre.grad is not None:
                     centre.grad /= share
 
-    def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
+    def _of_one(self, number: int, output: TrainingOutput, *, labels: Tensor) -> Measured:
         """The losses of one network."""
         losses, rule = self._losses, self._losses.over_branches
         measured = {"classifier": combine_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}

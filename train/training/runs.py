@@ -75,7 +75,9 @@ def _train_split(recipe: Recipe, split: int, *, request: TrainingRequest, proces
     folder = folders[split]
     resumes = request.options.resumes and (folder.is_begun or split == 0)
     folder.prepare(resumes=resumes)
-    session = Session(recipe, task, folder, processes=processes, options=replace(request.options, resumes=resumes))
+    session = Session(
+        recipe, task, folder=folder, processes=processes, options=replace(request.options, resumes=resumes)
+    )
     if request.options.resumes:
         session.check_resumed(folders)
     if resumes and recipe.splits > 1 and (found := folder.read_scores()) is not None:

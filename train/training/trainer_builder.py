@@ -48,11 +48,18 @@ def build_trainer(
     if weights is not None and resume_path is None:
         for network in networks:
             start_from(network, weights, architecture=recipe.architecture)
-    objective = _build_objective(recipe, task, input_, processes=processes)
+    objective = _build_objective(recipe, task, input_=input_, processes=processes)
     fill = erased_colour(recipe.augmentation, mean=input_.mean, std=input_.std)
-    images = TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill)
+    images = TrainingImages(store, task.train.labels, recipe=recipe, processes=processes, fill=fill)
     trainer = Trainer(
-        networks, recipe, images, objective, input_=input_, processes=processes, seed=seed, compiles=compiles
+        networks,
+        recipe,
+        images=images,
+        objective=objective,
+        input_=input_,
+        processes=processes,
+        seed=seed,
+        compiles=compiles,
     )
     _warn_of_uneven_stripes(trainer)
     if resume_path is not None:
@@ -69,7 +76,7 @@ def _describe_input(recipe: Recipe, store: PixelStore) -> Input:
     return input_.model_copy(update={"mean": mean, "std": std})
 
 
-def _build_objective(recipe: Recipe, task: Task, input_: Input, *, processes: Processes) -> Objective:
+def _build_objective(recipe: Recipe, task: Task, *, input_: Input, processes: Processes) -> Objective:
     lengths: tuple[int, ...] = ()
     if recipe.losses.centre_weight:
         lengths = embedding_lengths(

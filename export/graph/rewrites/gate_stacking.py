@@ -35,11 +35,11 @@ def stack_gates(traced: fx.GraphModule) -> None:
         if len(nodes) == 1:
             continue
         traced.add_submodule(target, StackedGates(gate))
-        _call_once(traced.graph, target, nodes)
+        _call_once(traced.graph, target, nodes=nodes)
     finish(traced)
 
 
-def _call_once(graph: fx.Graph, target: str, nodes: list[fx.Node]) -> None:
+def _call_once(graph: fx.Graph, target: str, *, nodes: list[fx.Node]) -> None:
     """Replace the calls of one module by one call on all their inputs."""
     with graph.inserting_before(nodes[0]):
         together = graph.call_module(target, (tuple(node.args[0] for node in nodes),))

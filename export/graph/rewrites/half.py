@@ -31,7 +31,7 @@ def to_half_precision(traced: fx.GraphModule) -> fx.GraphModule:
     for node in list(graph.nodes):
         module = module_of(steps, node)
         if isinstance(module, Pixels):
-            _insert_after(graph, node, "half")
+            _insert_after(graph, node, cast="half")
         elif _adds_up_many(module, node):
             _run_in_float32(graph, node)
         elif module is not None:
@@ -40,7 +40,7 @@ def to_half_precision(traced: fx.GraphModule) -> fx.GraphModule:
             _halve(steps, str(node.target))
         elif node.op == "output":
             [descriptors] = node.all_input_nodes
-            _insert_after(graph, descriptors, "float")
+            _insert_after(graph, descriptors, cast="float")
     _cast_after_joining(graph)
     _drop_round_trips(graph)
     finish(steps)
@@ -60,10 +60,10 @@ def _run_in_float32(graph: fx.Graph, node: fx.Node) -> None:
     for source in node.all_input_nodes:
         with graph.inserting_before(node):
             node.replace_input_with(source, graph.call_method("float", (source,)))
-    _insert_after(graph, node, "half")
+    _insert_after(graph, node, cast="half")
 
 
-def _insert_after(graph: fx.Graph, node: fx.Node, cast: str) -> None:
+def _insert_after(graph: fx.Graph, node: fx.Node, *, cast: str) -> None:
     readers = list(node.users)
     with graph.inserting_after(node):
         converted = graph.call_method(cast, (node,))
@@ -78,7 +78,7 @@ def _cast_after_joining(graph: fx.Graph) -> None:
             continue
         for part in node.all_input_nodes:
             node.replace_input_with(part, source_of(part))
-        _insert_after(graph, node, "half")
+        _insert_after(graph, node, cast="half")
 
 
 def _drop_round_trips(graph: fx.Graph) -> None:

@@ -39,7 +39,7 @@ def stack_reductions(traced: fx.GraphModule) -> None:
         convs = [_reduction(traced, part) for part in node.args[0]]
         found = [conv for conv in convs if conv is not None]
         if len(found) == len(convs) > 1 and len({_shape(traced, conv) for conv in found}) == 1:
-            _stack(traced, node, found)
+            _stack(traced, node, convs=found)
     finish(traced)
 
 
@@ -69,7 +69,7 @@ def _conv(traced: fx.GraphModule, node: fx.Node) -> nn.Conv2d:
     return conv
 
 
-def _stack(traced: fx.GraphModule, descriptor: fx.Node, convs: list[fx.Node]) -> None:
+def _stack(traced: fx.GraphModule, descriptor: fx.Node, *, convs: list[fx.Node]) -> None:
     graph, name = traced.graph, f"{str(convs[0].target).replace('.', '_')}_and_{len(convs) - 1}_more"
     traced.add_submodule(name, join_convolutions([_conv(traced, node) for node in convs]))
     with graph.inserting_before(descriptor):

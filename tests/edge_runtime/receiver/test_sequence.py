@@ -36,7 +36,7 @@ def test_a_ledger_names_every_missing_number(arrivals: list[tuple[str, int]], ga
         seen.add((boot, seq))
         numbers.add(seq)
     for first, last in gaps:
-        sequence.add_gap(first, last, "overflow")
+        sequence.add_gap(first, last, why="overflow")
     told = {number for first, last in gaps for number in range(first, last + 1)}
     known = numbers | told
     due = set(range(min(known), max(known) + 1)) if known else set()
@@ -58,7 +58,7 @@ def test_what_is_due_is_missing_until_it_comes() -> None:
 def test_a_lost_spool_does_not_make_old_numbers_due() -> None:
     """Who came late is not told of numbers that others may have received long ago."""
     sequence = SequenceTracker()
-    sequence.add_gap(0, 99, "lost")
+    sequence.add_gap(0, 99, why="lost")
     assert sequence.missing() == []
     sequence.add("a", 90)
     sequence.add("b", 100)

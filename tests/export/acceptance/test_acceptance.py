@@ -142,7 +142,7 @@ def test_an_engine_that_resizes_otherwise_is_caught(name: str) -> None:
     """Two descriptions of the same images, one through another resize, as a crop kernel with a mistake would do."""
     images = AcceptanceImages("chequers", _chequers(camera=0), _chequers(camera=1))
     with open_engine(MODEL) as engine:
-        comparison = compare_descriptions(_after(_by_contract, engine), _after(RESIZES[name], engine), images)
+        comparison = compare_descriptions(_after(_by_contract, engine), _after(RESIZES[name], engine), images=images)
     assert "mean cosine to float32" in (comparison.excess(TOLERANCES["fp16"]) or "")
 
 
@@ -204,7 +204,7 @@ def _scored(parent: Path, data: Path) -> Path:
     """The same network, its scores on the data set in its manifest."""
     with open_engine(parent) as engine:
         images = images_of_data(open_folder(data), engine.manifest.input)
-        evidence = compare_descriptions(engine.describe, engine.describe, images).parent
+        evidence = compare_descriptions(engine.describe, engine.describe, images=images).parent
     write_manifest(read_manifest(parent).model_copy(update={"evidence": evidence}), parent)
     return parent
 

@@ -23,7 +23,9 @@ def candidate(tmp_path: Path) -> EngineCandidate:
     """INT8 by name, the float32 network in truth; half as fast as its parent."""
     model = write_tiny_network(tmp_path)
     data = open_folder(write_market_folder(tmp_path / "patterns"))
-    comparison = compare_engines(model, model, images_of_data(data, Input(height_px=HEIGHT_PX, width_px=WIDTH_PX)))
+    comparison = compare_engines(
+        model, model, images=images_of_data(data, Input(height_px=HEIGHT_PX, width_px=WIDTH_PX))
+    )
     build = decide_build(model, EngineKind("fp32", "onnxruntime"), parent=model, batch=BatchSizes(1, 4, 8))
     return EngineCandidate(_named(build, "int8"), model, read_manifest(model), comparison, None, 4.0, 2.0)
 
