@@ -32,7 +32,7 @@ from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import open_detector, open_tracker
+from edge_runtime.people.catalog import open_detector, open_tracker, record_detector
 from edge_runtime.people.detector import Detector
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraSettings, CameraStream
@@ -116,6 +116,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detector = open_detector(config.detector, threads=config.cpu_threads)
+        record_detector(config.detector, detector)
         link = LinkSettings(config.broker, site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
