@@ -123,6 +123,13 @@ TABLES = (
         "Crops of {size}, one thread on {device}; {job}.",
     ),
     Table(
+        "detectors",
+        (f"{_CPU}/detectors.json",),
+        "python benchmarks/detectors.py MODEL ... --video CLIP",
+        _of_record(latency_tables.detector_table),
+        "{frames} frames of {video}, one thread on {device} under a load of {load_average}; {job}.",
+    ),
+    Table(
         "nncf",
         (f"{_CPU}/nncf_osnet_x0_25.json",),
         "python benchmarks/nncf.py ENGINE ...",
