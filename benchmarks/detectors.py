@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
@@ -23,10 +22,10 @@ from edge_runtime.people.detector import Detection, Detector
 from edge_runtime.people.hog import HogDetector
 from edge_runtime.people.network_backends import NetworkBackend
 from edge_runtime.people.network_detector import NetworkDetector
+from export.acceptance.people_found import read_frames, share_found
 from export.building.timing import interleave
 
 _SIZES_PX = ((432, 768), (1080, 1920))
-_SAME_PERSON = 0.5
 
 
 @dataclass(frozen=True)
@@ -96,35 +95,6 @@ def time_looks(ways: dict[str, Detector], frames: Sequence[Nv12], *, rounds: int
     ]
 
 
-def share_found(expected: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]]) -> float:
-    """Share of the expected boxes, frame by frame, that overlap a found one by half; 1 where none are expected."""
-    hits = [
-        any(_overlap(box, other) >= _SAME_PERSON for other in others)
-        for boxes, others in zip(expected, found, strict=True)
-        for box in boxes
-    ]
-    return sum(hits) / len(hits) if hits else 1.0
-
-
-def read_frames(video: Path, count: int, *, size_px: tuple[int, int]) -> list[Nv12]:
-    """Frames spread over a video, at another size, as a decoder gives them.
-
-    Raises:
-        ConfigError: it cannot be read, or has fewer frames.
-    """
-    clip = cv2.VideoCapture(str(video))
-    total = int(clip.get(cv2.CAP_PROP_FRAME_COUNT))
-    wanted = set(np.linspace(0, max(0, total - 1), count).astype(int).tolist())
-    frames = []
-    for number in range(total):
-        is_read = clip.grab()
-        if is_read and number in wanted:
-            frames.append(_as_nv12(cv2.resize(clip.retrieve()[1], (size_px[1], size_px[0]))))
-    if len(frames) < count:
-        raise ConfigError(f"expected a video of at least {count} frames at {video}, found {len(frames)}; give another")
-    return frames
-
-
 def _open_ways(models: Sequence[Path]) -> dict[str, Detector]:
     ways: dict[str, Detector] = {"HOG": HogDetector()}
     backends: tuple[NetworkBackend, ...] = ("onnxruntime", "openvino")
@@ -132,8 +102,8 @@ def _open_ways(models: Sequence[Path]) -> dict[str, Detector]:
         for backend in backends:
             detector = open_detector(DetectorSettings(model, backend=backend))
             assert isinstance(detector, NetworkDetector)
-            form, (library, _, *where) = detector.network.form, detector.network.backend.split()
-            ways[f"{model.stem} {form.width_px}x{form.height_px}, {library} {where[-1]}"] = detector
+            library, _, *where = detector.network.backend.split()
+            ways[f"{model.stem}, {library} {where[-1]}"] = detector
     return ways
 
 
@@ -143,22 +113,6 @@ def _look_at_next(detector: Detector, frames: "cycle[Nv12]") -> list[Detection]:
 
 def _sure_boxes(detector: Detector, frame: Nv12) -> list[Box]:
     return [found.box for found in detector.detect(frame) if found.score >= detector.sure_score]
-
-
-def _overlap(one: Box, other: Box) -> float:
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return shared / (sum(areas) - shared)
-
-
-def _as_nv12(bgr: NDArray[np.uint8]) -> Nv12:
-    """OpenCV's planes in the order of NV12."""
-    height_px, width_px = bgr.shape[:2]
-    planes = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420), np.uint8)
-    chroma = planes[height_px:].reshape(2, height_px // 2, width_px // 2).transpose(1, 2, 0)
-    return Nv12(np.ascontiguousarray(planes[:height_px]), np.ascontiguousarray(chroma))
 
 
 def _table(timings: Sequence[LookTiming]) -> str:

@@ -58,7 +58,8 @@ class OpenVinoNetwork:
             EngineError: OpenVINO failed.
         """
         try:
-            outputs = self._request.infer({0: planes[None].astype(self._dtype, copy=False), **self._sizes})
+            feed = {0: planes[None].astype(self._dtype, copy=False), **self._sizes}
+            outputs = self._request.infer(feed, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
             raise EngineError(f"OpenVINO could not run the person detector: {_reason(error)}") from error
         return [np.asarray(outputs[number][0], np.float32) for number in range(len(outputs))]

@@ -36,26 +36,10 @@ def test_the_record_has_every_detector_at_every_size(
     assert [one["frame"] for one in timings] == [[432, 768]] * 3 + [[1080, 1920]] * 3
     hog, first, second = timings[:3]
     assert hog["way"] == "HOG"
-    assert first["way"] == "constant 416x416, onnxruntime CPU"
-    assert second["way"].startswith("constant 416x416, openvino ")
+    assert first["way"] == "constant, onnxruntime CPU"
+    assert second["way"].startswith("constant, openvino ")
     assert (first["people"], first["finds"], first["times_first"]) == (2, 1, 1)
     assert "CPU ms" in capsys.readouterr().out
-
-
-def test_people_are_the_same_from_half_an_overlap_on() -> None:
-    """Frame by frame; a box elsewhere, or in another frame, does not count."""
-    one, half, other = (0.0, 0.0, 10.0, 20.0), (0.0, 0.0, 10.0, 10.0), (6.0, 0.0, 16.0, 20.0)
-    assert detectors.share_found([[one], [one]], [[half], [other]]) == 0.5
-    assert detectors.share_found([[one], []], [[], [one]]) == 0
-    assert detectors.share_found([[], []], [[one], []]) == 1
-
-
-def test_a_video_that_is_too_short_is_refused(tmp_path: Path, video: Path) -> None:
-    """So is one that is none."""
-    with pytest.raises(ConfigError, match=r"at least 5 frames at .*noise\.avi, found 4"):
-        detectors.read_frames(video, 5, size_px=(48, 64))
-    with pytest.raises(ConfigError, match="found 0"):
-        detectors.read_frames(tmp_path / "none.avi", 5, size_px=(48, 64))
 
 
 def test_no_rounds_are_refused(tmp_path: Path, video: Path) -> None:
