@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection, best_detections
 
@@ -31,9 +32,9 @@ class HogDetector:
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
 
-    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, frame: Nv12 | NDArray[np.uint8]) -> list[Detection]:
         """See `Detector.detect`."""
-        grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        grey = frame.luma if isinstance(frame, Nv12) else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         zoomed = cv2.resize(grey, None, fx=self._zoom, fy=self._zoom, interpolation=cv2.INTER_LINEAR)
         if zoomed.shape[0] < self._WINDOW_PX[0] or zoomed.shape[1] < self._WINDOW_PX[1]:
             return []
@@ -47,7 +48,7 @@ class HogDetector:
         )
         boxes = self._tighten(np.asarray(windows, np.float32).reshape(-1, 4) / np.float32(self._zoom))
         sureness = np.ravel(scores).astype(np.float32)
-        found = best_detections(boxes, sureness, overlap=self._overlap, frame_shape=frame.shape)
+        found = best_detections(boxes, sureness, overlap=self._overlap, frame_shape=grey.shape)
         return [detection for detection in found if not any(_holds_better(detection, other) for other in found)]
 
     def _tighten(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.people.detector import Detection, best_detections
 
 if TYPE_CHECKING:  # a device with HOG needs no ONNX Runtime
@@ -64,13 +65,14 @@ class YoloxDetector:
                 "found pixels; export YOLOX again without --decode_in_inference"
             )
 
-    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
+    def detect(self, frame: Nv12 | NDArray[np.uint8]) -> list[Detection]:
         """See `Detector.detect`.
 
         Raises:
             EngineError: ONNX Runtime failed.
         """
-        pixels, zoom = self._letterbox(frame)
+        size = (frame.height_px, frame.width_px) if isinstance(frame, Nv12) else (frame.shape[0], frame.shape[1])
+        pixels, zoom = self._letterbox(frame, size)
         output = self._network.run(pixels)[0][0]  # (cells, 5 + classes): centre, log size, objectness, classes
         scores = output[:, 4] * output[:, 5 + _PERSON]
         likely = scores >= self._score_threshold
@@ -78,14 +80,17 @@ class YoloxDetector:
         centres = (output[likely, 0:2] + self._cells[likely]) * strides
         halves = np.exp(output[likely, 2:4]) * strides / 2
         boxes = np.concatenate([centres - halves, centres + halves], axis=1)
-        return best_detections(boxes, scores[likely], overlap=self._overlap, frame_shape=frame.shape)
+        return best_detections(boxes, scores[likely], overlap=self._overlap, frame_shape=size)
 
-    def _letterbox(self, frame: NDArray[np.uint8]) -> tuple[NDArray[np.float32], float]:
+    def _letterbox(self, frame: Nv12 | NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.float32], float]:
         """Fit a frame into the top left of the input. Returns (1, 3, H, W) float32, BGR, and the zoom."""
-        zoom = min(self._height_px / frame.shape[0], self._width_px / frame.shape[1])
-        height_px, width_px = max(1, int(frame.shape[0] * zoom)), max(1, int(frame.shape[1] * zoom))
+        zoom = min(self._height_px / size[0], self._width_px / size[1])
+        height_px, width_px = max(1, int(size[0] * zoom)), max(1, int(size[1] * zoom))
         canvas = np.full((self._height_px, self._width_px, 3), _GREY, np.uint8)
-        canvas[:height_px, :width_px] = cv2.resize(frame, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
+        if isinstance(frame, Nv12):
+            canvas[:height_px, :width_px] = frame.small_rgb(height_px=height_px, width_px=width_px)
+        else:
+            canvas[:height_px, :width_px] = cv2.resize(frame, (width_px, height_px), interpolation=cv2.INTER_LINEAR)
         return np.ascontiguousarray(canvas[None, :, :, ::-1].transpose(0, 3, 1, 2), np.float32), zoom
 
 
