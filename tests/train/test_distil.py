@@ -1,6 +1,7 @@
 """Distillation as a researcher types it: teachers and crops in, a student with manifest and scores out."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -91,9 +92,28 @@ def test_what_cannot_be_distilled_is_said_before_training_starts(tmp_path: Path,
 
 
 def test_test_people_among_the_crops_are_refused(tmp_path: Path, teachers: list[Path]) -> None:
-    """The test images of the data set that is scored, given as crops."""
+    """The images of the data set that is scored, by the name of their folder or by their bytes."""
     arguments = arguments_for(tmp_path, teachers)
-    arguments[arguments.index("--data") + 1] = str(tmp_path / "people" / "query")
+    position = arguments.index("--data") + 1
+    arguments[position] = str(tmp_path / "people" / "query")
+    with pytest.raises(DataError, match="query is named as the test images of a data set"):
+        run.main(arguments)
+    (tmp_path / "people" / "query").rename(tmp_path / "site")
+    shutil.copytree(tmp_path / "site", tmp_path / "people" / "query")
+    arguments[position] = str(tmp_path / "site")
     with pytest.raises(DataError, match=r"8 of 8 crops are test images of people"):
         run.main(arguments)
     assert not (tmp_path / "runs").exists()
+
+
+def test_labels_join_in_where_people_are_known(tmp_path: Path, teachers: list[Path]) -> None:
+    """The cross entropy of the data set's people is a third loss; without any named person the recipe is refused."""
+    arguments = ["distil_osnet:labels_tiny_x0_25", *arguments_for(tmp_path, teachers)[1:]]
+    assert run.main(arguments) == 0
+    folder = tmp_path / "runs" / "distil_osnet-labels_tiny_x0_25-seed0"
+    (first, _) = (json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines())
+    assert set(first["losses"]) == {"teacher", "similarity", "classifier"}
+    shutil.copytree(tmp_path / "people" / "bounding_box_train", tmp_path / "site")
+    arguments[arguments.index("--data") + 1] = str(tmp_path / "site")
+    with pytest.raises(ConfigError, match=r"nobody is named in .*site"):
+        run.main([*arguments, "--seed", "1"])

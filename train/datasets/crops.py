@@ -76,14 +76,14 @@ def _is_published(folder: Path) -> bool:
 
 def _images_in(folder: Path) -> list[Path]:
     """All images of a folder and of the folders in it, sorted."""
+    if folder.resolve().name in _TEST_FOLDERS:
+        raise DataError(
+            f"{folder} is named as the test images of a data set, which must not train; give the folder of that data "
+            "set, of which only the training images are taken, or that of its training images alone"
+        )
     found: list[Path] = []
     for path in list_folder(folder):
         if path.is_dir():
-            if path.name in _TEST_FOLDERS:
-                raise DataError(
-                    f"{path} is named as the test images of a data set, which must not train; give the folder of that "
-                    "data set, of which only the training images are taken, or that of its training images alone"
-                )
             found += _images_in(path)
         elif path.suffix.lower() in IMAGE_SUFFIXES:
             found.append(path)

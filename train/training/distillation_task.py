@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from edge_runtime.contract.errors import ConfigError
 from train.datasets.catalog import open_folder
-from train.datasets.crops import Crops, read_crops
+from train.datasets.crops import UNKNOWN, Crops, read_crops
 from train.datasets.images import ImageFiles
 from train.datasets.samples import LabelledImages, ReidData
 from train.models.teacher import describe_all, open_teacher
@@ -56,11 +57,17 @@ def open_distillation(
 
     Raises:
         DataError: see `read_crops`.
+        ConfigError: labels are wanted, and no image has one.
         ConfigError, ManifestError, CheckpointError, EngineError: see `open_teacher`.
     """
     assert recipe.distillation is not None
     tested = open_folder(test)
     found = read_crops(crops, test=tested)
+    if recipe.distillation.labels_weight and set(found.identities) == {UNKNOWN}:
+        raise ConfigError(
+            f"{recipe.name} also learns who is who, and nobody is named in {', '.join(map(str, crops))}; give a data "
+            "set in Market-1501's layout among --data, or take the recipe without labels"
+        )
     images, digest = ImageFiles(found.paths), found.sha256()
     with ExitStack() as stack:
         opened = [open_teacher(path, stack) for path in teachers]
