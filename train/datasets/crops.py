@@ -19,19 +19,13 @@ _TEST_FOLDERS = {"bounding_box_test", "query", "gallery", "gt_bbox", "test", "va
 
 @dataclass(frozen=True)
 class Crops:
-    """Image files of people. identities: of each image, counted from 0, or `UNKNOWN`."""
+    """Image files of people. identities: of each image, from 0, or `UNKNOWN`. sha256: of all images, in order."""
 
     name: str
     terms: str
     paths: tuple[Path, ...]
     identities: tuple[int, ...]
-
-    def sha256(self) -> str:
-        """Digest of all images in their order."""
-        digest = hashlib.sha256()
-        for path in self.paths:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        return digest.hexdigest()
+    sha256: str
 
 
 def read_crops(folders: Sequence[Path], *, test: ReidData) -> Crops:
@@ -42,30 +36,45 @@ def read_crops(folders: Sequence[Path], *, test: ReidData) -> Crops:
     Raises:
         DataError: a folder is missing, holds no image or test images of a data set, or an image is one of `test`.
     """
-    names: list[str] = []
-    terms: list[str] = []
-    paths: list[Path] = []
-    identities: list[int] = []
-    for folder in folders:
-        if has_market_layout(folder) or _is_published(folder):
-            data = open_folder(folder)
-            first = max(identities, default=UNKNOWN) + 1
-            classes = {identity: first + number for number, identity in enumerate(data.train_identities)}
-            paths += [sample.path for sample in data.train]
-            identities += [classes[sample.identity] for sample in data.train]
-            name, term = data.name, data.terms
-        else:
-            found = _images_in(folder)
-            if not found:
-                raise DataError(f"expected crops of people ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
-            paths += found
-            identities += [UNKNOWN] * len(found)
-            name, term = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_"), "terms not stated"
-        names.append(name)
-        terms.append(f"{name}: {term}")
-    _refuse_test_images(paths, test)
-    name = names[0] if len(names) == 1 else f"{names[0]}_and_{len(names) - 1}_more"
-    return Crops(name, "; ".join(terms), tuple(paths), tuple(identities))
+    parts = [_read(folder) for folder in folders]
+    paths = [path for part in parts for path in part.paths]
+    digests = [_digest(path) for path in paths]
+    _refuse_test_images(paths, digests, test=test)
+    known: dict[tuple[int, int], int] = {}
+    identities = [
+        UNKNOWN if person is None else known.setdefault((number, person), len(known))
+        for number, part in enumerate(parts)
+        for person in part.people
+    ]
+    return Crops(
+        name=parts[0].name if len(parts) == 1 else f"{parts[0].name}_and_{len(parts) - 1}_more",
+        terms="; ".join(f"{part.name}: {part.terms}" for part in parts),
+        paths=tuple(paths),
+        identities=tuple(identities),
+        sha256=hashlib.sha256(b"".join(digests)).hexdigest(),
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The crops of one folder. people: of each image, the data set's number of the person; None where unknown."""
+
+    name: str
+    terms: str
+    paths: tuple[Path, ...]
+    people: tuple[int | None, ...]
+
+
+def _read(folder: Path) -> _Part:
+    if has_market_layout(folder) or _is_published(folder):
+        data = open_folder(folder)
+        paths = tuple(sample.path for sample in data.train)
+        return _Part(data.name, data.terms, paths, tuple(sample.identity for sample in data.train))
+    found = _images_in(folder)
+    if not found:
+        raise DataError(f"expected crops of people ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
+    name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or "crops"
+    return _Part(name, "terms not stated", tuple(found), (None,) * len(found))
 
 
 def _is_published(folder: Path) -> bool:
@@ -90,10 +99,10 @@ def _images_in(folder: Path) -> list[Path]:
     return found
 
 
-def _refuse_test_images(paths: Sequence[Path], test: ReidData) -> None:
-    """Refuse crops with the same bytes as a query or gallery image."""
+def _refuse_test_images(paths: Sequence[Path], digests: Sequence[bytes], *, test: ReidData) -> None:
+    """Refuse crops with the same bytes as a query or gallery image. digests: of the files at `paths`."""
     tested = {_digest(sample.path) for sample in (*test.query, *test.gallery, *test.multi_query)}
-    shared = [path for path in paths if _digest(path) in tested]
+    shared = [path for path, digest in zip(paths, digests, strict=True) if digest in tested]
     if shared:
         raise DataError(
             f"{len(shared)} of {len(paths)} crops are test images of {test.name}, {shared[0]} for one; "
@@ -102,4 +111,7 @@ def _refuse_test_images(paths: Sequence[Path], test: ReidData) -> None:
 
 
 def _digest(path: Path) -> bytes:
-    return hashlib.sha256(path.read_bytes()).digest()
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_runtime.contract.descriptor import Describe, normalise
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import Input, file_sha256
 from edge_runtime.engine.openvino_engine import load_openvino
 from train.datasets.samples import Images
@@ -51,6 +51,10 @@ def describe_all(teacher: Teacher, images: Images, *, cache: Path) -> NDArray[np
     """Descriptors of unit length, (2N, D): rows 2n and 2n + 1 are of image n and of its mirror image.
 
     cache: a file that is read if it is there and else written.
+
+    Raises:
+        DataError: an image cannot be decoded, or the teacher gives something else than finite numbers.
+        ConfigError: the file cannot be written.
     """
     if cache.exists():
         return np.asarray(np.load(cache), np.float32)
@@ -64,12 +68,22 @@ def describe_all(teacher: Teacher, images: Images, *, cache: Path) -> NDArray[np
             rows.append(normalise(teacher.describe(both)))
             bar.update(len(positions))
     descriptors = np.concatenate(rows)
-    partial = cache.with_name(cache.name + ".partial")
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with partial.open("wb") as file:
-        np.save(file, descriptors)
-    os.replace(partial, cache)
+    if not np.isfinite(descriptors).all():
+        raise DataError(f"the descriptors of teacher {teacher.name} are not all finite numbers; give another teacher")
+    _keep(descriptors, cache)
     return descriptors
+
+
+def _keep(descriptors: NDArray[np.float32], cache: Path) -> None:
+    """Write the file as a whole, so that a stop leaves no half-written one."""
+    partial = cache.with_name(cache.name + ".partial")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            np.save(file, descriptors)
+        os.replace(partial, cache)
+    except OSError as error:
+        raise ConfigError(f"cannot write {cache}: {error.strerror}; give another --output") from error
 
 
 def _open_ir(path: Path) -> Teacher:

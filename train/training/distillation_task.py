@@ -68,12 +68,12 @@ def open_distillation(
             f"{recipe.name} also learns who is who, and nobody is named in {', '.join(map(str, crops))}; give a data "
             "set in Market-1501's layout among --data, or take the recipe without labels"
         )
-    images, digest = ImageFiles(found.paths), found.sha256()
+    images = ImageFiles(found.paths)
     with ExitStack() as stack:
         opened = [open_teacher(path, stack) for path in teachers]
-        files = [cache / f"{teacher.sha256[:16]}-{digest[:16]}.npy" for teacher in opened]
+        files = [cache / f"{teacher.sha256[:16]}-{found.sha256[:16]}.npy" for teacher in opened]
         taught = [describe_all(teacher, images, cache=file) for teacher, file in zip(opened, files, strict=True)]
-    settings = replace(recipe.distillation, teachers=tuple(teacher.sha256 for teacher in opened), crops=digest)
+    settings = replace(recipe.distillation, teachers=tuple(teacher.sha256 for teacher in opened), crops=found.sha256)
     terms = "; ".join(f"taught by {teacher.name}: {teacher.terms}" for teacher in opened)
     filled = recipe.variant(recipe.name, distillation=settings)
     return filled, Distillation(found, filled, taught=taught, terms=terms, test=tested)

@@ -43,9 +43,9 @@ def test_the_digest_changes_with_any_image(tmp_path: Path, test_data: ReidData) 
     write_image(tmp_path / "site" / "a.jpg")
     write_image(tmp_path / "site" / "b.jpg", (1, 2, 3))
     shutil.copytree(tmp_path / "site", tmp_path / "copy")
-    first, copy = (read_crops([tmp_path / name], test=test_data).sha256() for name in ("site", "copy"))
+    first, copy = (read_crops([tmp_path / name], test=test_data).sha256 for name in ("site", "copy"))
     write_image(tmp_path / "copy" / "b.jpg", (200, 2, 3))
-    assert first == copy != read_crops([tmp_path / "copy"], test=test_data).sha256()
+    assert first == copy != read_crops([tmp_path / "copy"], test=test_data).sha256
 
 
 def test_crops_that_cannot_train_are_refused_in_one_sentence(tmp_path: Path, test_data: ReidData) -> None:

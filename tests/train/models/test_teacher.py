@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.contract.errors import ConfigError, ManifestError
+from edge_runtime.contract.errors import ConfigError, DataError, ManifestError
 from edge_runtime.contract.manifest import Input
 from tests.support.market_folder import pattern
 from tests.support.small_checkpoint import write_checkpoint
@@ -88,3 +88,15 @@ def test_descriptors_are_of_unit_length_image_by_image_and_mirrored(tmp_path: Pa
             assert np.allclose(rows[row], pixels.ravel() / np.linalg.norm(pixels))
     assert np.array_equal(describe_all(teacher, IMAGES, cache=tmp_path / "kept" / "rows.npy"), rows)
     assert asked == [6]
+
+
+def test_a_teacher_that_gives_no_numbers_is_refused(tmp_path: Path) -> None:
+    """Before training, which could only say that its loss is none; nothing is kept of it."""
+
+    def describe(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full((len(images), 2), np.nan, np.float32)
+
+    teacher = Teacher("broken", "0" * 64, "none", Input(height_px=96, width_px=48), describe)
+    with pytest.raises(DataError, match="descriptors of teacher broken are not all finite numbers"):
+        describe_all(teacher, IMAGES, cache=tmp_path / "rows.npy")
+    assert not list(tmp_path.iterdir())
