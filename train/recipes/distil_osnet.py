@@ -45,6 +45,11 @@ def _part(recipe: Recipe, name: str, **changes: object) -> Recipe:
     return recipe.variant(f"{recipe.name}{'_' if ':' in recipe.name else ':'}{name}", **changes)
 
 
-_LABELS = _part(_PRIMARY, "labels", distillation=Distillation(labels_weight=0.2))
+_LABELS = _part(
+    _PRIMARY,
+    "labels",
+    optimiser=Optimiser("adamw", 0.001, weight_decay=0.02),
+    distillation=Distillation(labels_weight=0.1),
+)
 
 RECIPES = tuple(wide for form in (_PRIMARY, _LABELS) for sized in _sizes(form) for wide in _widths(sized))
