@@ -28,7 +28,7 @@ _FALSE_SHARE = 0.01
 
 
 @dataclass(frozen=True)
-class Figures:
+class StreetScores:
     """Of one network, with 95 % intervals over crops. true_pairs: found where 1 % of the wrong pairs pass."""
 
     network: str
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{len({s.identity for s in data.query})} people, {len(data.query)} crops; own second left out")
         rows = []
         for path in arguments.models:
-            rows.append(measure(open_teacher(path, stack), data))
+            rows.append(score_on_street(open_teacher(path, stack), data))
             print(_line(rows[-1]), flush=True)
     if arguments.output:
         record = record_head("street") | {"data_set": data.name, "terms": data.terms, "crops": len(data.query)}
@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def measure(network: Teacher, data: ReidData) -> Figures:
+def score_on_street(network: Teacher, data: ReidData) -> StreetScores:
     """Describe all crops and look for each among the others.
 
     Raises:
@@ -73,7 +73,7 @@ def measure(network: Teacher, data: ReidData) -> Figures:
         gallery_cameras=described.cameras,
         false_positive_rate=_FALSE_SHARE,
     )
-    return Figures(
+    return StreetScores(
         network=network.name,
         sha256=network.sha256,
         queries=len(result.average_precision),
@@ -84,7 +84,7 @@ def measure(network: Teacher, data: ReidData) -> Figures:
     )
 
 
-def _line(row: Figures) -> str:
+def _line(row: StreetScores) -> str:
     figures = {"rank-1": row.rank1, "mAP": row.mean_ap, "true pairs at 1 % false": row.true_pairs}
     parts = [f"{name} {100 * f.value:.1f} ({100 * f.low:.1f} to {100 * f.high:.1f})" for name, f in figures.items()]
     return f"{row.network}: {', '.join(parts)}; {row.queries} queries, cosine {row.threshold_cosine:.3f}"

@@ -18,7 +18,7 @@ _TEST_FOLDERS = {"bounding_box_test", "query", "gallery", "gt_bbox", "test", "va
 
 
 @dataclass(frozen=True)
-class Crops:
+class TrainingCrops:
     """Image files of people. identities: of each image, from 0, or `UNKNOWN`. sha256: of all images, in order."""
 
     name: str
@@ -28,7 +28,7 @@ class Crops:
     sha256: str
 
 
-def read_crops(folders: Sequence[Path], *, test: ReidData) -> Crops:
+def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
     """Read crops from folders. Of a data set only the training images are taken; they keep their identities.
 
     test: the data set that will be scored.
@@ -46,7 +46,7 @@ def read_crops(folders: Sequence[Path], *, test: ReidData) -> Crops:
         for number, part in enumerate(parts)
         for person in part.people
     ]
-    return Crops(
+    return TrainingCrops(
         name=parts[0].name if len(parts) == 1 else f"{parts[0].name}_and_{len(parts) - 1}_more",
         terms="; ".join(f"{part.name}: {part.terms}" for part in parts),
         paths=tuple(paths),

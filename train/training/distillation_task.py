@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import ConfigError
 from train.datasets.catalog import open_folder
-from train.datasets.crops import UNKNOWN, Crops, read_crops
+from train.datasets.crops import UNKNOWN, TrainingCrops, read_crops
 from train.datasets.images import ImageFiles
 from train.datasets.samples import LabelledImages, ReidData
 from train.models.teacher import describe_all, open_teacher
@@ -21,14 +21,14 @@ from train.training.objective import Gather
 from train.training.tasks import Reid
 
 
-class Distillation(Reid):
+class DistilledReid(Reid):
     """Re-identification learned from teachers' descriptors of crops, and scored on the test images of a data set.
 
     taught: per teacher, its descriptors of all crops: see `DistillationObjective`. terms: licences of the teachers.
     """
 
     def __init__(
-        self, crops: Crops, recipe: Recipe, *, taught: Sequence[NDArray[np.float32]], terms: str, test: ReidData
+        self, crops: TrainingCrops, recipe: Recipe, *, taught: Sequence[NDArray[np.float32]], terms: str, test: ReidData
     ) -> None:
         assert recipe.distillation is not None
         self.name, self.terms = crops.name, f"{crops.terms}; {terms}"
@@ -50,7 +50,7 @@ class Distillation(Reid):
 
 def open_distillation(
     recipe: Recipe, *, crops: Sequence[Path], teachers: Sequence[Path], test: Path, cache: Path
-) -> tuple[Recipe, Distillation]:
+) -> tuple[Recipe, DistilledReid]:
     """The task, and the recipe with the digests of teachers and crops.
 
     crops, test: folders. teachers: files. cache: the folder where the teachers' descriptors are kept.
@@ -76,4 +76,4 @@ def open_distillation(
     settings = replace(recipe.distillation, teachers=tuple(teacher.sha256 for teacher in opened), crops=found.sha256)
     terms = "; ".join(f"taught by {teacher.name}: {teacher.terms}" for teacher in opened)
     filled = recipe.variant(recipe.name, distillation=settings)
-    return filled, Distillation(found, filled, taught=taught, terms=terms, test=tested)
+    return filled, DistilledReid(found, filled, taught=taught, terms=terms, test=tested)

@@ -15,7 +15,7 @@ from train.training.batches.augment import erased_colour
 from train.training.batches.loader import TrainingImages
 from train.training.batches.store import ImageSize, PixelStore, open_store, pixel_statistics
 from train.training.batches.taught_images import TaughtImages
-from train.training.distillation_task import Distillation
+from train.training.distillation_task import DistilledReid
 from train.training.loop import Trainer
 from train.training.objective import Objective
 from train.training.tasks import Task
@@ -74,7 +74,7 @@ def _describe_input(recipe: Recipe, store: PixelStore) -> Input:
 
 
 def _build_objective(recipe: Recipe, task: Task, input_: Input, *, processes: Processes) -> Objective:
-    if isinstance(task, Distillation):
+    if isinstance(task, DistilledReid):
         return task.build_objective(recipe, gather=processes.gather)
     lengths: tuple[int, ...] = ()
     if recipe.losses.centre_weight:
