@@ -18,7 +18,7 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
-from edge_runtime.contract.preprocess import crop_people
+from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
 from edge_runtime.link.messages import (
     DescriptorMessage,
@@ -178,7 +178,7 @@ class CameraStream:
         spec = self._manifest.input
         crops = crop_people(
             frame.pixels,
-            [track.box for track in due],
+            [_detected_box(track) for track in due],
             height_px=spec.height_px,
             width_px=spec.width_px,
             rule=spec.resize,
@@ -189,6 +189,8 @@ class CameraStream:
         """Make the messages about a sighting. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
         messages: list[Message] = []
         frame = sighting.frame
+        ids = [track.id for track in sighting.described]
+        self._tracker.learn(dict(zip(ids, descriptors, strict=True)))
         for track in sighting.tracks:
             if track.state == "confirmed":
                 messages += self._note_seen(frame, track)
@@ -291,8 +293,14 @@ class CameraStream:
         )
 
 
+def _detected_box(track: Track) -> Box:
+    """The box as the detector gave it: its descriptor is made of these pixels, not of smoothed ones."""
+    assert track.detection is not None, "a confirmed track was detected"
+    return track.detection.box
+
+
 def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
-    left, top, right, bottom = track.box
+    left, top, right, bottom = _detected_box(track)
     height, width = frame.pixels.height_px, frame.pixels.width_px
     on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
     sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())

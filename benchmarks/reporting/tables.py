@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.measuring.records import read_record
-from benchmarks.reporting import accuracy_tables, data_set_tables, latency_tables, system_tables, training_tables
+from benchmarks.reporting import (
+    accuracy_tables,
+    data_set_tables,
+    latency_tables,
+    system_tables,
+    tracking_table,
+    training_tables,
+)
 from benchmarks.reporting.document_table import Table
 from benchmarks.reporting.text import Record
 
@@ -149,6 +156,14 @@ TABLES = (
         "python edge_runtime/demo.py --source CLIP --record RECORD",
         system_tables.demo_table,
         "{seconds:g} s of {source} on {device}, {cores} cores.",
+    ),
+    Table(
+        "tracking",
+        (f"{_CPU}/tracking.json",),
+        "python benchmarks/tracking.py --clips CLIPS --detector DETECTOR --peer-python PYTHON",
+        _of_record(tracking_table.tracking_table),
+        "HOTA / IDF1 in per cent by looks per second, all on the boxes of {detector}; ours with descriptors of "
+        "{descriptors} where it says so; CPU time per update on {device}.",
     ),
     Table(
         "gpu",

@@ -25,10 +25,11 @@ from edge_runtime.people.detector_manifest import (
     write_detector_manifest,
 )
 from edge_runtime.people.hog import HogDetector
+from edge_runtime.people.likelihood_tracker import LikelihoodTracker
 from edge_runtime.people.network_backends import NetworkBackend, open_network
 from edge_runtime.people.network_detector import NetworkDetector, choose_kind, choose_person_class
 from edge_runtime.people.network_kinds import LEAST_SCORE, kind_named
-from edge_runtime.people.tracker import OverlapTracker, Tracker
+from edge_runtime.people.tracker import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def record_detector(settings: DetectorSettings, detector: Detector) -> None:
     write_detector_manifest(file.path, manifest)
 
 
-def open_tracker(kind: str = "overlap", *, sure_score: float) -> Tracker:
+def open_tracker(kind: str = "likelihood", *, sure_score: float) -> Tracker:
     """Make a tracker for one camera. sure_score: see `Detector.sure_score`.
 
     Raises:
@@ -139,5 +140,5 @@ def _time_look(detector: Detector, frame: NDArray[np.uint8]) -> float:
 
 
 TRACKERS: dict[str, Callable[[float], Tracker]] = {
-    "overlap": lambda sure_score: OverlapTracker(sure_score=sure_score),
+    "likelihood": lambda sure_score: LikelihoodTracker(sure_score=sure_score),
 }

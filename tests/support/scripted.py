@@ -13,7 +13,7 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
-from edge_runtime.people.tracker import OverlapTracker
+from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
 from edge_runtime.stream import CameraStream, DescriptorSettings
 from tests.support.sample_messages import MANIFEST
 
@@ -83,12 +83,14 @@ class ScriptedDetector:
 
 
 def scripted_stream(
-    source: CameraSource, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
+    source: CameraSource, *, every_s: float = 0.0, max_fps: float = 1e6, flicker_s: float = 0.0
 ) -> CameraStream:
-    """A stream that confirms a track at its `min_hits`-th detection."""
+    """A stream that ends a track after a second. flicker_s: see `Following`."""
     return CameraStream(
         source,
-        tracker=OverlapTracker(sure_score=ScriptedDetector.sure_score, min_hits=min_hits),
+        tracker=LikelihoodTracker(
+            sure_score=ScriptedDetector.sure_score, following=Following(flicker_s=flicker_s, max_lost_s=1.0)
+        ),
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
         max_fps=max_fps,
