@@ -22,7 +22,7 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Anything that finds people. One thread uses it: in the daemon the main loop, for all cameras."""
+    """Anything that finds people. One thread uses it: in the daemon a worker, for all cameras in turn."""
 
     sure_score: float
     """A detection with at least this score may start a track; one with a lower score may only continue a track."""
