@@ -136,6 +136,6 @@ def choose_next(waiting: Sequence[Pace], everyone: Sequence[Pace], *, workers: i
         even_share_s = workers * _WINDOW_S * pace.max_fps / sum(other.max_fps for other in everyone)
         is_over = pace.busy_s() > even_share_s / 2
         cost_s = pace.cost_s() / _HEAVY_FACTOR
-        if not (is_over and any(other.lacks_looks() and other.cost_s() < cost_s for other in everyone)):
+        if not (is_over and any(other.lacks_looks() and 0 < other.cost_s() < cost_s for other in everyone)):
             return pace
     return None

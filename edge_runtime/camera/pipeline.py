@@ -25,5 +25,5 @@ def pipeline_text(address: Address, *, hardware: bool, paced: bool) -> str:
         )
     converter = "nvvidconv ! video/x-raw,format=NV12" if hardware else "videoconvert ! video/x-raw,format={NV12,I420}"
     is_synchronised = paced and not scheme.is_live
-    sink = f"appsink name=frames sync={str(is_synchronised).lower()} max-buffers=2"
+    sink = f"appsink name=frames sync={str(is_synchronised).lower()} max-buffers=1 enable-last-sample=false"
     return " ! ".join([scheme.source_text(address), converter, "videoflip video-direction=auto", sink])
