@@ -33,7 +33,7 @@ from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import open_detector, open_tracker, record_detector
+from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector
 from edge_runtime.people.detector import Detector
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraSettings, CameraStream
@@ -116,7 +116,10 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
+<<<<<<< HEAD
         record_detector(config.detector, detectors[0])
+=======
+>>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
         link = LinkSettings(config.broker, site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
@@ -180,7 +183,14 @@ def _open_detectors(config: Config) -> list[Detector]:
     workers = min(config.cpu_threads, len(config.cameras))
     threads = config.cpu_threads // workers
     cv2.setNumThreads(threads)
+<<<<<<< HEAD
     return [open_detector(config.detector, threads=threads) for _ in range(workers)]
+=======
+    first = open_detector(config.detector, threads=threads)
+    log_detector(config.detector, first)
+    record_detector(config.detector, first)
+    return [first, *(open_detector(config.detector, threads=threads) for _ in range(workers - 1))]
+>>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
 
 
 def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:

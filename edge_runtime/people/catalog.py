@@ -78,11 +78,6 @@ def open_detector(settings: DetectorSettings, *, threads: int = 1) -> Detector:
         ManifestError: the file is not the one that its manifest describes.
     """
     if settings.model is None:
-        logger.warning(
-            "no detector model is given, so OpenCV's HOG finds people: it misses many more of them than a small "
-            "network like YOLOX-nano and needs several times its CPU time; set `detector: {model: FILE.onnx}`, "
-            "edge_runtime/README.md says where to get one"
-        )
         return HogDetector(smallest_person_px=settings.smallest_person_px)
     file = read_detector_file(settings.model)
     manifest = read_detector_manifest(file)
@@ -92,15 +87,26 @@ def open_detector(settings: DetectorSettings, *, threads: int = 1) -> Detector:
     kind = choose_kind(network, name=manifest.kind if manifest else settings.kind, path=file.path)
     asked = manifest.person_class if manifest else settings.person_class
     person_class = choose_person_class(kind, network.form, asked=asked, path=file.path)
-    logger.info(
-        "detector %s (%s, people are class %d) runs on %s", file.path.name, kind.name, person_class, network.backend
-    )
     return NetworkDetector(
         network,
         kind,
         person_class=person_class,
         min_score=settings.min_score,
         smallest_person_px=settings.smallest_person_px or 0.0,
+    )
+
+
+def log_detector(settings: DetectorSettings, detector: Detector) -> None:
+    """Log what finds people, and what would be better. A program may open several detectors of the same settings."""
+    if isinstance(detector, NetworkDetector):
+        kind, person_class = detector.kind.name, detector.person_class
+        file, backend = settings.model and settings.model.name, detector.network.backend
+        logger.info("detector %s (%s, people are class %d) runs on %s", file, kind, person_class, backend)
+        return
+    logger.warning(
+        "no detector model is given, so OpenCV's HOG finds people: it misses many more of them than a small "
+        "network like YOLOX-nano and needs several times its CPU time; set `detector: {model: FILE.onnx}`, "
+        "edge_runtime/README.md says where to get one"
     )
 
 
