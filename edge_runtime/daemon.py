@@ -116,10 +116,6 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
-<<<<<<< HEAD
-        record_detector(config.detector, detectors[0])
-=======
->>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
         link = LinkSettings(config.broker, site=config.site, node=config.node)
         if arguments.check:
             check_files(link.broker)
@@ -183,14 +179,10 @@ def _open_detectors(config: Config) -> list[Detector]:
     workers = min(config.cpu_threads, len(config.cameras))
     threads = config.cpu_threads // workers
     cv2.setNumThreads(threads)
-<<<<<<< HEAD
-    return [open_detector(config.detector, threads=threads) for _ in range(workers)]
-=======
     first = open_detector(config.detector, threads=threads)
     log_detector(config.detector, first)
     record_detector(config.detector, first)
     return [first, *(open_detector(config.detector, threads=threads) for _ in range(workers - 1))]
->>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
 
 
 def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:

@@ -300,11 +300,7 @@ def _detected_box(track: Track) -> Box:
 
 
 def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
-<<<<<<< HEAD
     left, top, right, bottom = _detected_box(track)
-=======
-    left, top, right, bottom = track.box
->>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
     height, width = frame.pixels.height_px, frame.pixels.width_px
     on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
     sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())

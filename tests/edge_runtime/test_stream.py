@@ -70,19 +70,12 @@ def test_the_memory_of_ended_tracks_is_released() -> None:
 
 
 def test_a_track_that_is_not_confirmed_makes_no_message() -> None:
-<<<<<<< HEAD
     """One detection where two are required may be a false alarm."""
     source = ScriptedSource()
     stream = scripted_stream(source, flicker_s=0.15)
     said = step(stream)
     source.people.append(ANN)
     said += step(stream)
-=======
-    """Two detections where three are required may be a false alarm."""
-    source = ScriptedSource(people=[ANN])
-    stream = scripted_stream(source, min_hits=3)
-    said = step(stream) + step(stream)
->>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
     source.people.clear()
     assert said + [message for _ in range(15) for message in step(stream)] + stream.end_tracks() == []
     assert stream.counts == StreamCounts(frames=17, people=0, tracks=0, descriptors=0)

@@ -83,7 +83,6 @@ class ScriptedDetector:
 
 
 def scripted_stream(
-<<<<<<< HEAD
     source: CameraSource, *, every_s: float = 0.0, max_fps: float = 1e6, flicker_s: float = 0.0
 ) -> CameraStream:
     """A stream that ends a track after a second. flicker_s: see `Following`."""
@@ -92,14 +91,6 @@ def scripted_stream(
         tracker=LikelihoodTracker(
             sure_score=ScriptedDetector.sure_score, following=Following(flicker_s=flicker_s, max_lost_s=1.0)
         ),
-=======
-    source: CameraSource, *, every_s: float = 0.0, max_fps: float = 1e6, min_hits: int = 1
-) -> CameraStream:
-    """A stream that confirms a track at its `min_hits`-th detection."""
-    return CameraStream(
-        source,
-        tracker=OverlapTracker(sure_score=ScriptedDetector.sure_score, min_hits=min_hits),
->>>>>>> 3b6937a4b83dd8f5cd5d24840eaebfa88d0dff9a
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
         max_fps=max_fps,
