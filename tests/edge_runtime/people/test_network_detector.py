@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
-from edge_runtime.people.catalog import DetectorSettings, open_detector
+from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector
 from edge_runtime.people.detector import Detector
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.network_backends import NETWORK_BACKENDS, NetworkBackend, open_network
@@ -83,7 +83,9 @@ def test_a_kind_that_the_form_denies_is_refused(tmp_path: Path) -> None:
 def test_what_a_file_was_taken_for_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The operator reads which kind, which class and which library it is."""
     with caplog.at_level("INFO"):
-        detector = open_detector(DetectorSettings(write_kind("detr-logits", tmp_path), backend="onnxruntime"))
+        settings = DetectorSettings(write_kind("detr-logits", tmp_path), backend="onnxruntime")
+        detector = open_detector(settings)
+        log_detector(settings, detector)
         detector.detect(FRAME)
     kind, opened = (record.getMessage() for record in caplog.records)
     assert kind.startswith("detector detr-logits.onnx: taken for detr-logits (D-FINE, RT-DETR) by its form: one input")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, EngineError
-from edge_runtime.people.catalog import TRACKERS, DetectorSettings, open_detector, open_tracker
+from edge_runtime.people.catalog import TRACKERS, DetectorSettings, log_detector, open_detector, open_tracker
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.hog import HogDetector
 
@@ -15,6 +15,7 @@ from edge_runtime.people.hog import HogDetector
 def test_hog_needs_no_file_and_says_how_to_do_better(caplog: pytest.LogCaptureFixture) -> None:
     """A node starts without a download, and its log has one sentence that names a better detector."""
     detector = open_detector(DetectorSettings())
+    log_detector(DetectorSettings(), detector)
     assert isinstance(detector, HogDetector)
     assert detector.detect(np.zeros((200, 200, 3), np.uint8)) == []
     [record] = caplog.records
