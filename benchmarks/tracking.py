@@ -50,7 +50,7 @@ The other trackers want an environment of their own; without dependencies where 
 
 
 @dataclass(frozen=True)
-class TimedLook:
+class ClipLook:
     """One look at a clip: seconds since the first, what was found, its descriptors, and who was there."""
 
     time_s: float
@@ -63,7 +63,7 @@ class LookSequence:
 
     name: str
     rate: float
-    looks: tuple[TimedLook, ...]
+    looks: tuple[ClipLook, ...]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def as_sequences(clip: Clip, rate: float) -> list[LookSequence]:
     """The looks at a clip at one rate, starting at different frames."""
     return [
         LookSequence(
-            clip.name, rate, tuple(TimedLook((number - frames[0]) / clip.fps, clip.frames[number]) for number in frames)
+            clip.name, rate, tuple(ClipLook((number - frames[0]) / clip.fps, clip.frames[number]) for number in frames)
         )
         for frames in clip.looks(rate)
     ]
@@ -145,7 +145,7 @@ def _walkers(count: int) -> LookSequence:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         found = tuple(Detection((left, top, right, bottom), 0.8) for left, top, right, bottom in boxes)
         nobody = TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4)))
-        looks.append(TimedLook(number / 10, ClipFrame(found, rows.astype(np.float32), nobody)))
+        looks.append(ClipLook(number / 10, ClipFrame(found, rows.astype(np.float32), nobody)))
     return LookSequence(str(count), 10, tuple(looks))
 
 

@@ -10,7 +10,7 @@ from benchmarks.measuring.records import RECORDS, read_record
 from benchmarks.measuring.tracked_clips import Clip, ClipFrame, read_clips
 from benchmarks.measuring.tracking_scores import TrackedFrame
 from benchmarks.reporting.tracking_table import tracking_table
-from benchmarks.tracking import LookSequence, TimedLook, as_sequences, run_ours, run_peers, score_tracker
+from benchmarks.tracking import ClipLook, LookSequence, as_sequences, run_ours, run_peers, score_tracker
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.people.catalog import DetectorSettings, open_detector
@@ -33,7 +33,7 @@ def walk(rate: float) -> LookSequence:
         left = 100 + 60 * number / rate
         box = (left, 50.0, left + 40, 150.0)
         truth = TrackedFrame(np.array([4]), np.array([box]))
-        looks.append(TimedLook(number / rate, ClipFrame((Detection(box, 0.9),), np.ones((1, 4), np.float32), truth)))
+        looks.append(ClipLook(number / rate, ClipFrame((Detection(box, 0.9),), np.ones((1, 4), np.float32), truth)))
     return LookSequence("street", rate, tuple(looks))
 
 
