@@ -13,7 +13,7 @@ _FIRST_VERDICT_S = 5.0
 _BEHIND_SHARE, _KEEPS_UP_SHARE = 0.8, 0.9  # apart from each other, so that the verdict does not change to and fro
 _MISSED_LOOKS = 3  # fewer than these are chance, not overload
 _FULL_SHARE = 0.95
-_HEAVY_FACTOR = 2.0
+_HEAVY_FACTOR = 4.0  # on a busy machine looks of equal cameras differ by up to half of it
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class LookRates:
         return f"{self.got:.1f} of {self.wanted:.3g} looks/s"
 
 
-class Pace:
+class CameraPace:
     """Looks at one camera: when one is due, how long they took, and whether they are as many as wanted.
 
     Threads: one thread changes it, in the daemon the main loop. `rates`, `is_too_slow` and `mean_rates` may be read
@@ -125,11 +125,11 @@ class Pace:
         return before != (self.is_behind, self.is_too_slow)
 
 
-def choose_next(waiting: Sequence[Pace], everyone: Sequence[Pace], *, workers: int) -> Pace | None:
+def choose_next(waiting: Sequence[CameraPace], everyone: Sequence[CameraPace], *, workers: int) -> CameraPace | None:
     """The camera to look at next, of those that wait: the one that has used the least time for what it wishes.
 
     A camera whose frames take long would still delay the others, since a look cannot be interrupted: it waits while
-    others, whose frames take less than half as long, get too few looks. It keeps half of an even share of the time.
+    others, whose frames take a quarter as long or less, get too few looks. It keeps half of an even share of the time.
     None: all that wait have to wait on.
     """
     for pace in sorted(waiting, key=lambda pace: pace.busy_s() / pace.max_fps):

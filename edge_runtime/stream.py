@@ -31,7 +31,7 @@ from edge_runtime.link.messages import (
 )
 from edge_runtime.link.topics import check_name
 from edge_runtime.looking import Look
-from edge_runtime.pace import Pace
+from edge_runtime.pace import CameraPace
 from edge_runtime.people.tracker import Track, Tracker
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
@@ -159,7 +159,7 @@ class CameraStream:
         """max_fps: how many frames per second are looked at, at most."""
         self.source = source
         self.camera_id = source.camera_id
-        self.pace = Pace(max_fps)
+        self.pace = CameraPace(max_fps)
         self.counts = StreamCounts(0, 0, 0, 0)
         self._tracker = tracker
         self._manifest = manifest

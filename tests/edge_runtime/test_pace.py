@@ -3,7 +3,7 @@
 import pytest
 
 from edge_runtime import pace as pace_module
-from edge_runtime.pace import LookRates, Pace, choose_next
+from edge_runtime.pace import CameraPace, LookRates, choose_next
 
 
 class Clock:
@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def looked_at(pace: Pace, arrivals_s: list[float]) -> list[float]:
+def looked_at(pace: CameraPace, arrivals_s: list[float]) -> list[float]:
     """Which of these frames are looked at, by workers that are always free."""
     chosen = []
     for arrival_s in arrivals_s:
@@ -35,17 +35,17 @@ def test_no_more_frames_are_looked_at_than_asked_for(frames_per_s: float, max_fp
     """Over any time that many per second, to within the two with which the counting starts; and no fewer."""
     seconds = 20
     arrivals_s = [1000 + number / frames_per_s for number in range(int(seconds * frames_per_s))]
-    chosen = len(looked_at(Pace(max_fps), arrivals_s))
+    chosen = len(looked_at(CameraPace(max_fps), arrivals_s))
     assert seconds * max_fps - 1 <= chosen <= seconds * max_fps + 2
 
 
 def test_frames_that_come_a_little_early_are_not_missed() -> None:
     """A camera of just 10 frames per second with jitter: every frame is looked at."""
     arrivals_s = [1000 + number / 10 + (0.03 if number % 3 else -0.03) for number in range(100)]
-    assert looked_at(Pace(10), arrivals_s) == arrivals_s
+    assert looked_at(CameraPace(10), arrivals_s) == arrivals_s
 
 
-def run_for(pace: Pace, clock: Clock, *, seconds: int, looks_per_s: int, busy_s: float = 0.1) -> list[bool]:
+def run_for(pace: CameraPace, clock: Clock, *, seconds: int, looks_per_s: int, busy_s: float = 0.1) -> list[bool]:
     """Give a camera that gives 15 frames per second so many looks, and judge once a second."""
     changes = []
     for _ in range(seconds):
@@ -58,7 +58,7 @@ def run_for(pace: Pace, clock: Clock, *, seconds: int, looks_per_s: int, busy_s:
 
 def test_a_camera_that_gets_one_of_ten_looks_is_too_slow_until_it_gets_them(clock: Clock) -> None:
     """One change of the verdict each way, however long it lasts."""
-    pace = Pace(10)
+    pace = CameraPace(10)
     assert sum(run_for(pace, clock, seconds=30, looks_per_s=1)) == 1
     assert pace.is_too_slow
     assert pace.rates.wanted == 10
@@ -71,7 +71,7 @@ def test_a_camera_that_gets_one_of_ten_looks_is_too_slow_until_it_gets_them(cloc
 
 def test_few_looks_are_no_fault_where_no_more_are_wanted(clock: Clock) -> None:
     """The user asked for one look per second, or the camera gives one frame per second."""
-    asked, slow_camera = Pace(1), Pace(10)
+    asked, slow_camera = CameraPace(1), CameraPace(10)
     run_for(asked, clock, seconds=30, looks_per_s=1)
     for _ in range(30):
         clock.now_s += 1
@@ -83,7 +83,7 @@ def test_few_looks_are_no_fault_where_no_more_are_wanted(clock: Clock) -> None:
 
 def test_a_camera_that_is_away_wants_nothing(clock: Clock) -> None:
     """It is the camera's fault, and not this machine's."""
-    pace = Pace(10)
+    pace = CameraPace(10)
     run_for(pace, clock, seconds=20, looks_per_s=1)
     assert pace.judge(is_live=False, frames_per_s=15)
     assert (pace.is_too_slow, pace.rates) == (False, LookRates(0.0, 0.0))
@@ -91,7 +91,7 @@ def test_a_camera_that_is_away_wants_nothing(clock: Clock) -> None:
 
 def test_the_camera_that_used_the_least_time_for_its_wish_is_next(clock: Clock) -> None:
     """Twice the wish, twice the time."""
-    first, second, double = Pace(5), Pace(5), Pace(10)
+    first, second, double = CameraPace(5), CameraPace(5), CameraPace(10)
     first.note_look(0.3)
     second.note_look(0.2)
     double.note_look(0.3)
@@ -103,7 +103,7 @@ def test_the_camera_that_used_the_least_time_for_its_wish_is_next(clock: Clock) 
 
 def test_a_heavy_camera_waits_while_light_ones_get_too_few_looks(clock: Clock) -> None:
     """But keeps half of an even share, and everything that the others leave."""
-    heavy, light = Pace(10), Pace(10)
+    heavy, light = CameraPace(10), CameraPace(10)
     everyone = [heavy, light]
     run_for(light, clock, seconds=10, looks_per_s=5)
     heavy.note_look(1.0)
@@ -119,7 +119,7 @@ def test_a_heavy_camera_waits_while_light_ones_get_too_few_looks(clock: Clock) -
 
 def test_equally_heavy_cameras_do_not_wait_for_each_other(clock: Clock) -> None:
     """All get too few looks; no worker must be idle."""
-    everyone = [Pace(10) for _ in range(4)]
+    everyone = [CameraPace(10) for _ in range(4)]
     for _ in range(12):
         for pace in everyone:
             clock.now_s += 0.5
