@@ -20,17 +20,18 @@ class HealthChecks:
         return [Check("loop", self._service.is_looping(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
-        """Whether it does its work: at least one camera is live, and messages are stored in the spool.
+        """Whether it does its work: at least one camera is live, and the disk can be written.
 
         A broker that cannot be reached is no failure: messages stay in the spool until it can.
         """
         live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
         broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
-        link = f"broker {broker}; {facts.waiting} messages in the spool"
+        spool = f"{facts.waiting} messages to deliver, {sum(facts.dropped.values())} given up"
         return [
             Check("cameras", live > 0, f"{live} of {all_cameras} live"),
-            Check("link", facts.is_connected or facts.is_spooling, link),
+            Check("link", True, f"broker {broker}"),
+            Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
         ]
 
     def figures(self) -> list[Figure]:
@@ -58,10 +59,12 @@ class HealthChecks:
         counts = facts.counts
         figures = [
             Figure("reid_broker_connected", "gauge", "1 while the broker is connected", facts.is_connected),
-            Figure("reid_messages_spooled_total", "counter", "messages stored in the spool", counts.spooled),
+            Figure("reid_messages_total", "counter", "messages that were numbered", counts.accepted),
+            Figure("reid_messages_spooled_total", "counter", "messages written to the disk", facts.spooled),
+            Figure("reid_spool_writable", "gauge", "1 while the disk can be written", facts.spool_fault is None),
             Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", counts.delivered),
             Figure("reid_messages_refused_total", "counter", "messages the broker refused", counts.refused),
-            Figure("reid_messages_waiting", "gauge", "messages in the spool", facts.waiting),
+            Figure("reid_messages_waiting", "gauge", "messages to deliver", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
         for reason, count in facts.dropped.items():

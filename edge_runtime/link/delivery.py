@@ -1,6 +1,5 @@
 """What is sent over one connection: statuses, gaps, live messages, then the backlog at a limited rate."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -13,9 +12,10 @@ from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import topics
 from edge_runtime.link.broker import Acknowledgement, Connection
 from edge_runtime.link.counters import LinkCounters
+from edge_runtime.link.entries import Gap, SpooledMessage
 from edge_runtime.link.messages import GapMessage, Vector
 from edge_runtime.link.retained import RetainedMessages
-from edge_runtime.link.spool import Gap, Spool, SpooledMessage
+from edge_runtime.link.spool import Spool
 from edge_runtime.link.wire_format import encode_message
 from edge_runtime.link.wire_types import Space, Unsigned
 
@@ -92,7 +92,7 @@ class Delivery:
         self.connection, self._spool, self._retained, self._counters = connection, spool, retained, counters
         self._gap_topic, self._rates = gap_topic, rates
         self._backlog_stop = self._live_next = spool.next_seq
-        self._backlog_next = 0
+        self._backlog_next, self._openings = 0, spool.openings
         self._in_flight: dict[int, _InFlight] = {}
         self._paused_until: dict[str, float] = {}
         self._refused_topics: set[str] = set()
@@ -103,7 +103,7 @@ class Delivery:
         """Send what may be sent now, wait up to `wait_s` for answers or a `wake`, and handle the answers.
 
         Raises:
-            PublishError: the connection is lost, the broker does not answer, or the spool cannot be read.
+            PublishError: the connection is lost, or the broker does not answer.
         """
         self._refill_tokens()
         self._tidy()
@@ -162,7 +162,8 @@ class Delivery:
             raise PublishError(
                 f"the broker {broker} has not acknowledged a message on {oldest.topic} for {_ANSWER_TIMEOUT_S:g} s"
             )
-        self._spool.tidy()
+        if self._openings != self._spool.openings:  # its database could not be read when this connection began
+            self._openings, self._backlog_next = self._spool.openings, 0
         self._send_gaps()
         for topic in [topic for topic, until in self._paused_until.items() if until < now]:
             del self._paused_until[topic]
@@ -195,19 +196,26 @@ class Delivery:
         stop, slots = self._spool.next_seq, self._free_slots
         if slots > 0 and self._live_next < stop:
             pending = self._pending(self._live_next, stop=stop, limit=slots)
-            self._live_next = pending[-1].seq + 1 if len(pending) == slots else stop
-            self._send_spooled(pending, is_historical=False)
+            if pending is not None:
+                self._live_next = pending[-1].seq + 1 if len(pending) == slots else stop
+                self._send_spooled(pending, is_historical=False)
 
     def _send_backlog(self) -> None:
         slots = min(self._free_slots, int(self._tokens))
         if slots > 0 and self._backlog_next < self._backlog_stop:
             pending = self._pending(self._backlog_next, stop=self._backlog_stop, limit=slots)
-            self._backlog_next = pending[-1].seq + 1 if len(pending) == slots else self._backlog_stop
-            self._tokens -= len(pending)
-            self._send_spooled(pending, is_historical=True)
+            if pending is not None:
+                self._backlog_next = pending[-1].seq + 1 if len(pending) == slots else self._backlog_stop
+                self._tokens -= len(pending)
+                self._send_spooled(pending, is_historical=True)
 
-    def _pending(self, first: int, *, stop: int, limit: int) -> list[SpooledMessage]:
-        return self._spool.pending(first=first, stop=stop, limit=limit, without_topics=list(self._paused_until))
+    def _pending(self, first: int, *, stop: int, limit: int) -> list[SpooledMessage] | None:
+        """Messages to send; None while the database cannot be read."""
+        topics = list(self._paused_until)
+        try:
+            return self._spool.pending(first=first, stop=stop, limit=limit, without_topics=topics)
+        except PublishError:  # another program has locked it: the spool logs that
+            return None
 
     def _send_spooled(self, pending: Sequence[SpooledMessage], *, is_historical: bool) -> None:
         in_flight = {sent.spooled.seq for sent in self._in_flight.values() if sent.spooled}
@@ -221,8 +229,7 @@ class Delivery:
             packet = _pack(spooled, publish_ns=now_ns, is_historical=is_historical)
         except PublishError as error:  # one damaged message must not block all others
             logger.error("%s: it is dropped and reported as lost", error)
-            with contextlib.suppress(PublishError):  # the disk is full: it is dropped with the next connection
-                self._spool.drop_damaged(spooled.seq)
+            self._spool.drop_damaged(spooled.seq)
             return
         fields = packet.fields
         codec = {"codec": fields.descriptor.codec} if fields.descriptor else {}

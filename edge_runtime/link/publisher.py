@@ -17,15 +17,16 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from edge_runtime.contract.errors import PublishError, ReidError
+from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
 from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery, DeliveryRates
+from edge_runtime.link.entries import Entry, Priority
 from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, ModelCard, NodeStatus
 from edge_runtime.link.retained import RetainedMessages
-from edge_runtime.link.spool import Entry, Priority, Spool
+from edge_runtime.link.spool import Spool
 from edge_runtime.link.wire_format import encode_message
 
 logger = logging.getLogger(__name__)
@@ -58,15 +59,17 @@ class LinkSettings:
 class LinkFacts:
     """State of the link.
 
-    fault: why there is no connection. waiting: messages in the spool. dropped: messages given up, by reason.
-    damages: how often the spool's file was found damaged.
+    fault: why there is no connection. spool_fault: why the disk cannot be written. waiting: messages to be delivered.
+    spooled: messages that were written to the disk. dropped: messages given up, by reason. damages: how often the
+    spool's file was found damaged.
     """
 
     is_connected: bool
-    is_spooling: bool
+    spool_fault: str | None
     fault: str | None
     counts: Counts
     waiting: int
+    spooled: int
     spool_bytes: int
     dropped: Mapping[str, int]
     damages: int
@@ -97,7 +100,6 @@ class Publisher:
         self._deadline = 0.0
         self._delivery: Delivery | None = None
         self._fault: str | None = "not connected yet"
-        self._is_spooling = True
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         birth = Birth(
             boot=spool.boot, node_card=dict(node_card), models=tuple(ModelCard.of(manifest) for manifest in manifests)
@@ -109,23 +111,15 @@ class Publisher:
         self._thread.start()
 
     def publish(self, camera: str, batch: Sequence[Message]) -> range:
-        """Store messages of one camera in the spool, all or none, and return their sequence numbers.
+        """Hand messages of one camera to the spool, and return their sequence numbers. It does not wait for the disk.
 
-        They are sent as soon as the broker accepts them. Each call costs one write to the disk, so hand over all
-        messages of one step together.
+        They are sent as soon as the broker accepts them.
 
         Raises:
-            PublishError: they could not be stored; what was stored before is kept.
             ConfigError: `camera` cannot be part of a topic.
         """
-        entries = [self._make_entry(camera, message) for message in batch]
-        try:
-            numbers = self.spool.append(entries)
-        except PublishError:
-            self._is_spooling = False
-            raise
-        self._is_spooling = True
-        self._counters.add_spooled(len(numbers))
+        numbers = self.spool.append([self._make_entry(camera, message) for message in batch])
+        self._counters.add_accepted(len(numbers))
         self._wake_connection()
         return numbers
 
@@ -144,10 +138,11 @@ class Publisher:
         """State of the link, for metrics, health and the summary at the end."""
         return LinkFacts(
             is_connected=self._delivery is not None,
-            is_spooling=self._is_spooling,
+            spool_fault=self.spool.fault,
             fault=self._fault,
             counts=self._counters.counts(),
             waiting=self.spool.count(),
+            spooled=self.spool.spooled,
             spool_bytes=self.spool.used_bytes(),
             dropped={str(why): count for why, count in self.spool.dropped.items()},
             damages=self.spool.damages,
@@ -220,13 +215,13 @@ class Publisher:
             delivery.publish_last(self._topic("status"), self._status("stopped"), timeout_s=_LAST_STATUS_S)
             connection.close()
         finally:
-            self._delivery = None
+            self._delivery, self.spool.is_online = None, False
             connection.drop()
 
     def _start_delivery(self, connection: Connection) -> Delivery:
         logger.info("connected to the broker %s", self.settings.broker)
         self._counters.add_connection()
-        self._fault = None
+        self._fault, self.spool.is_online = None, True
         self._retained.put_retained(self._topic("status"), self._status("online"))
         self._retained.reset()
         self._delivery = Delivery(

@@ -15,6 +15,7 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
+from edge_runtime.link import spool as spool_module
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.messages import CameraStatus
 from edge_runtime.link.publisher import LinkSettings, Publisher
@@ -228,9 +229,9 @@ def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old descriptors are erased after their time even if no new message and no connection triggers it."""
-    monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
+    monkeypatch.setattr(spool_module, "_TIDY_S", 0.05)
     publish(publisher, 3)
-    publisher.spool.max_age_s = 0.0
+    publisher.spool.store.max_age_s = 0.0
     service = make_service(publisher, [scripted_stream(ScriptedSource(), ScriptedDetector())])
     run(service, until=lambda: publisher.spool.count() == 0)
 
@@ -241,10 +242,10 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     service = make_service(publisher, [scripted_stream(source, ScriptedDetector(ANN))])
     run(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
-    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True}
+    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True, "spool": True}
     figures = {figure.name: figure.value for figure in checks.figures()}
     summary = service.summary()
     assert figures["reid_descriptors_total"] == summary.descriptors >= 2
     assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
     source.told = "stalled"
-    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": False, "link": True}
+    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": False, "link": True, "spool": True}
