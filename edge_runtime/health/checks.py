@@ -4,6 +4,8 @@ from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
 
+CLOCK_STATES = {True: "synchronised", False: "NOT synchronised: capture times may be wrong", None: "state unknown"}
+
 
 class HealthChecks:
     """Checks and figures of a running daemon, read from its service and publisher.
@@ -31,6 +33,7 @@ class HealthChecks:
         return [
             Check("cameras", live > 0, f"{live} of {all_cameras} live"),
             Check("link", True, f"broker {broker}"),
+            Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
         ]
 
@@ -67,6 +70,9 @@ class HealthChecks:
             Figure("reid_messages_waiting", "gauge", "messages to deliver", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
+        if facts.is_clock_synchronised is not None:
+            what = "1 while somebody who knows the time sets the clock"
+            figures.append(Figure("reid_clock_synchronised", "gauge", what, facts.is_clock_synchronised))
         for reason, count in facts.dropped.items():
             labels = {"reason": reason}
             figures.append(Figure("reid_messages_dropped_total", "counter", "messages dropped", count, labels))

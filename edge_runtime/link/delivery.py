@@ -16,7 +16,7 @@ from edge_runtime.link.entries import Gap, SpooledMessage
 from edge_runtime.link.messages import GapMessage, Vector
 from edge_runtime.link.retained import RetainedMessages
 from edge_runtime.link.spool import Spool
-from edge_runtime.link.wire_format import encode_message
+from edge_runtime.link.wire_format import encode_message, seal
 from edge_runtime.link.wire_types import Space, Unsigned
 
 logger = logging.getLogger(__name__)
@@ -188,7 +188,7 @@ class Delivery:
             )
             content_type = CONTENT_TYPES["gap"]
             packet_id = self.connection.publish(
-                self._gap_topic, encode_message(message), qos=1, content_type=content_type
+                self._gap_topic, seal(encode_message(message)), qos=1, content_type=content_type
             )
             self._in_flight[packet_id] = _InFlight(self._gap_topic, gap=gap)
 
@@ -289,7 +289,7 @@ def _pack(spooled: SpooledMessage, *, publish_ns: int, is_historical: bool) -> _
             "publish_ns": publish_ns,
             "historical": is_historical,
         }
-        return _Packet(leaf, needed, cbor2.dumps(fields))
+        return _Packet(leaf, needed, seal(cbor2.dumps(fields)))
     except (cbor2.CBORError, TypeError, ValueError, RecursionError, PublishError) as error:
         reason = " ".join(str(error).split())
         raise PublishError(f"message {spooled.seq} of the spool is damaged ({reason})") from error

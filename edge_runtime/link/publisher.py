@@ -21,6 +21,7 @@ from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
+from edge_runtime.link.clock import UNKNOWN_NS, SystemClock
 from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery, DeliveryRates
 from edge_runtime.link.entries import Entry, Priority
@@ -71,6 +72,7 @@ class LinkFacts:
     waiting: int
     spooled: int
     spool_bytes: int
+    is_clock_synchronised: bool | None
     dropped: Mapping[str, int]
     damages: int
 
@@ -96,6 +98,7 @@ class Publisher:
         check_files(settings.broker)
         self.settings, self.spool = settings, spool
         self._retained, self._counters = RetainedMessages(), LinkCounters()
+        self._clock = SystemClock()
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._delivery: Delivery | None = None
@@ -144,6 +147,7 @@ class Publisher:
             waiting=self.spool.count(),
             spooled=self.spool.spooled,
             spool_bytes=self.spool.used_bytes(),
+            is_clock_synchronised=self._clock.is_synchronised(),
             dropped={str(why): count for why, count in self.spool.dropped.items()},
             damages=self.spool.damages,
         )
@@ -165,6 +169,7 @@ class Publisher:
 
     def _make_entry(self, camera: str, message: Message) -> Entry:
         site, node = self.settings.site, self.settings.node
+        message = self._judge_time(message)
         if isinstance(message, DescriptorMessage):
             topic = topics.descriptor_topic(site, node, camera=camera, space=message.space)
             priority = Priority.CROP if message.kind == "crop" else Priority.TRACK
@@ -172,6 +177,13 @@ class Publisher:
             topic = topics.camera_topic(site, node, camera=camera, leaf="track")
             priority = Priority.TRACK_END if message.event == "end" else Priority.TRACK
         return Entry(topic, encode_message(message), priority)
+
+    def _judge_time(self, message: Message) -> Message:
+        """Say how right the clock is that its times come from."""
+        known: dict[str, object] = {"is_clock_synchronised": self._clock.is_synchronised()}
+        if known["is_clock_synchronised"] is False and message.time_source != "file":
+            known["uncertainty_ns"] = UNKNOWN_NS
+        return message.model_copy(update=known)
 
     def _wake_connection(self) -> None:
         if delivery := self._delivery:

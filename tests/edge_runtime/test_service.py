@@ -242,10 +242,20 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     service = make_service(publisher, [scripted_stream(source, ScriptedDetector(ANN))])
     run(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
-    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": True, "link": True, "spool": True}
+    assert {check.name: check.ok for check in checks.readiness()} == {
+        "cameras": True,
+        "link": True,
+        "clock": True,
+        "spool": True,
+    }
     figures = {figure.name: figure.value for figure in checks.figures()}
     summary = service.summary()
     assert figures["reid_descriptors_total"] == summary.descriptors >= 2
     assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
     source.told = "stalled"
-    assert {check.name: check.ok for check in checks.readiness()} == {"cameras": False, "link": True, "spool": True}
+    assert {check.name: check.ok for check in checks.readiness()} == {
+        "cameras": False,
+        "link": True,
+        "clock": True,
+        "spool": True,
+    }
