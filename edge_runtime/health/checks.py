@@ -29,10 +29,13 @@ class HealthChecks:
         live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
         broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
+        taken_over = "; another machine uses the name of this node" if facts.is_taken_over else ""
         spool = f"{facts.waiting} messages to deliver, {sum(facts.dropped.values())} given up"
+        if facts.spool_hours is not None:
+            spool += f", lasts {facts.spool_hours:.1f} h without a broker"
         return [
             Check("cameras", live > 0, f"{live} of {all_cameras} live"),
-            Check("link", True, f"broker {broker}"),
+            Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
         ]
@@ -62,6 +65,7 @@ class HealthChecks:
         counts = facts.counts
         figures = [
             Figure("reid_broker_connected", "gauge", "1 while the broker is connected", facts.is_connected),
+            Figure("reid_name_disputed", "gauge", "1 while another machine uses our name", facts.is_taken_over),
             Figure("reid_messages_total", "counter", "messages that were numbered", counts.accepted),
             Figure("reid_messages_spooled_total", "counter", "messages written to the disk", facts.spooled),
             Figure("reid_spool_writable", "gauge", "1 while the disk can be written", facts.spool_fault is None),
@@ -70,6 +74,9 @@ class HealthChecks:
             Figure("reid_messages_waiting", "gauge", "messages to deliver", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
+        if facts.spool_hours is not None:
+            what = "how long the spool lasts without a broker, at the rate since the start"
+            figures.append(Figure("reid_spool_lasts_seconds", "gauge", what, facts.spool_hours * 3600))
         if facts.is_clock_synchronised is not None:
             what = "1 while somebody who knows the time sets the clock"
             figures.append(Figure("reid_clock_synchronised", "gauge", what, facts.is_clock_synchronised))

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import topics
-from edge_runtime.link.broker import Acknowledgement, Connection
+from edge_runtime.link.broker import Acknowledgement, Connection, TooLargeError
 from edge_runtime.link.counters import LinkCounters
 from edge_runtime.link.entries import Gap, SpooledMessage
-from edge_runtime.link.messages import GapMessage, Vector
+from edge_runtime.link.messages import Birth, GapMessage, Vector
 from edge_runtime.link.retained import RetainedMessages
 from edge_runtime.link.spool import Spool
 from edge_runtime.link.wire_format import encode_message, seal
@@ -88,7 +88,9 @@ class Delivery:
         counters: LinkCounters,
         gap_topic: str,
         rates: DeliveryRates,
+        large_topics: set[str],
     ) -> None:
+        """large_topics: topics of messages that were too large for the broker; shared by all connections."""
         self.connection, self._spool, self._retained, self._counters = connection, spool, retained, counters
         self._gap_topic, self._rates = gap_topic, rates
         self._backlog_stop = self._live_next = spool.next_seq
@@ -96,6 +98,7 @@ class Delivery:
         self._in_flight: dict[int, _InFlight] = {}
         self._paused_until: dict[str, float] = {}
         self._refused_topics: set[str] = set()
+        self._large_topics = large_topics
         self._tidy_at = self._tokens_at = time.monotonic()
         self._tokens = 1.0
 
@@ -176,7 +179,13 @@ class Delivery:
             self._publish_status(topic, payload, is_retained=is_retained)
 
     def _publish_status(self, topic: str, payload: bytes, *, is_retained: bool) -> None:
-        packet_id = self.connection.publish(topic, payload, qos=int(is_retained), is_retained=is_retained)
+        try:
+            packet_id = self.connection.publish(topic, payload, qos=int(is_retained), is_retained=is_retained)
+        except TooLargeError as error:
+            self._note_too_large(topic, error)
+            if topic.endswith("/birth") and (short := Birth.shorten(payload)) != payload:
+                self._publish_status(topic, short, is_retained=is_retained)
+            return
         if is_retained:
             self._in_flight[packet_id] = _InFlight(topic)
 
@@ -201,7 +210,8 @@ class Delivery:
                 self._send_spooled(pending, is_historical=False)
 
     def _send_backlog(self) -> None:
-        slots = min(self._free_slots, int(self._tokens))
+        # Some places stay free for live messages, unless the broker takes only a few at once.
+        slots = min(self._free_slots - self.connection.receive_maximum // 10, int(self._tokens))
         if slots > 0 and self._backlog_next < self._backlog_stop:
             pending = self._pending(self._backlog_next, stop=self._backlog_stop, limit=slots)
             if pending is not None:
@@ -233,14 +243,18 @@ class Delivery:
             return
         fields = packet.fields
         codec = {"codec": fields.descriptor.codec} if fields.descriptor else {}
-        packet_id = self.connection.publish(
-            spooled.topic,
-            packet.payload,
-            qos=1,
-            content_type=CONTENT_TYPES[packet.leaf],
-            expiry_s=max(1, int(self._spool.max_age_s - (now_ns - spooled.created_ns) / 1e9)),
-            user_properties={"space": fields.space, "boot": spooled.boot, "seq": str(spooled.seq), **codec},
-        )
+        try:
+            packet_id = self.connection.publish(
+                spooled.topic,
+                packet.payload,
+                qos=1,
+                content_type=CONTENT_TYPES[packet.leaf],
+                expiry_s=max(1, int(self._spool.max_age_s - (now_ns - spooled.created_ns) / 1e9)),
+                user_properties={"space": fields.space, "boot": spooled.boot, "seq": str(spooled.seq), **codec},
+            )
+        except TooLargeError as error:  # it stays in the spool, for the next connection
+            self._note_too_large(spooled.topic, error)
+            return
         is_timed = packet.leaf == "descriptor" and not is_historical
         capture_ns = fields.capture_ns if is_timed else None
         self._in_flight[packet_id] = _InFlight(spooled.topic, spooled, capture_ns, is_historical)
@@ -263,6 +277,13 @@ class Delivery:
         latency_ms = None if sent.capture_ns is None else (time.time_ns() - sent.capture_ns) / 1e6
         self._counters.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
         return sent.spooled.seq
+
+    def _note_too_large(self, topic: str, error: TooLargeError) -> None:
+        """Say once per topic, over all connections, which limit of the broker is too low."""
+        self._counters.add_refused()
+        if topic not in self._large_topics:
+            self._large_topics.add(topic)
+            logger.error("%s: it is not sent; raise the broker's limit (mosquitto: max_packet_size)", error)
 
     def _pause_topic(self, topic: str, refusal: str) -> None:
         self._counters.add_refused()

@@ -191,6 +191,13 @@ class Birth(WireModel):
     node_card: dict[str, JsonValue]
     models: tuple[ModelCard, ...]
 
+    @classmethod
+    def shorten(cls, payload: bytes) -> bytes:
+        """The same birth with only what a receiver relies on, for a broker that takes only small messages."""
+        birth = cls.model_validate_json(payload)
+        cards = tuple(ModelCard(model_id=model.model_id, space_id=model.space_id) for model in birth.models)
+        return birth.model_copy(update={"node_card": {}, "models": cards}).model_dump_json().encode()
+
     def spaces(self) -> frozenset[str]:
         """The spaces that this node's descriptors may belong to."""
         return frozenset(model.space_id for model in self.models)

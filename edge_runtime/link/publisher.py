@@ -14,13 +14,14 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
-from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will, check_files
+from edge_runtime.link.broker import BrokerSettings, ClosedError, Connection, CredentialsError, Will, check_files
 from edge_runtime.link.clock import UNKNOWN_NS, SystemClock
 from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery, DeliveryRates
@@ -28,6 +29,7 @@ from edge_runtime.link.entries import Entry, Priority
 from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, Message, ModelCard, NodeStatus
 from edge_runtime.link.retained import RetainedMessages
 from edge_runtime.link.spool import Spool
+from edge_runtime.link.takeover import TakeoverWatch
 from edge_runtime.link.wire_format import encode_message
 
 logger = logging.getLogger(__name__)
@@ -37,13 +39,24 @@ _LAST_STATUS_S = 1.0
 
 
 @dataclass(frozen=True)
+class DeliverySettings:
+    """What happens after an outage.
+
+    reconnect_max_s: upper bound of the random pause before the next attempt to connect; it starts at 1 s and doubles.
+    backlog_per_s: how many older messages are sent per second, beside the live ones.
+    """
+
+    reconnect_max_s: Annotated[float, Field(gt=0)] = 5.0
+    backlog_per_s: Annotated[float, Field(gt=0)] = 500.0
+
+
+@dataclass(frozen=True)
 class LinkSettings:
     """The names of this node, its broker, and how it sends.
 
     site, node: names in topics; the node's name is also the MQTT client id.
     will_delay_s: will delay interval: how long after a lost connection the broker publishes `offline`.
-    backlog_per_s: how many older messages are sent per second, beside the live ones.
-    reconnect_max_s: upper bound of the random pause before the next attempt to connect; it starts at 1 s and doubles.
+    backlog_per_s, reconnect_max_s: see `DeliverySettings`.
     refused_retry_s: pause after the broker refused our credentials, or a message on some topic.
     """
 
@@ -51,8 +64,8 @@ class LinkSettings:
     site: str
     node: str
     will_delay_s: int = 5
-    backlog_per_s: float = 50.0
-    reconnect_max_s: float = 60.0
+    backlog_per_s: float = DeliverySettings.backlog_per_s
+    reconnect_max_s: float = DeliverySettings.reconnect_max_s
     refused_retry_s: float = 60.0
 
 
@@ -60,18 +73,21 @@ class LinkSettings:
 class LinkFacts:
     """State of the link.
 
-    fault: why there is no connection. spool_fault: why the disk cannot be written. waiting: messages to be delivered.
+    fault: why there is no connection. is_taken_over: another machine uses our name. spool_fault: why the disk cannot
+    be written. waiting: messages to be delivered.
     spooled: messages that were written to the disk. dropped: messages given up, by reason. damages: how often the
-    spool's file was found damaged.
+    spool's file was found damaged. spool_hours: how long the spool lasts without a broker at the present rate.
     """
 
     is_connected: bool
+    is_taken_over: bool
     spool_fault: str | None
     fault: str | None
     counts: Counts
     waiting: int
     spooled: int
     spool_bytes: int
+    spool_hours: float | None
     is_clock_synchronised: bool | None
     dropped: Mapping[str, int]
     damages: int
@@ -98,7 +114,8 @@ class Publisher:
         check_files(settings.broker)
         self.settings, self.spool = settings, spool
         self._retained, self._counters = RetainedMessages(), LinkCounters()
-        self._clock = SystemClock()
+        self._watch = TakeoverWatch()
+        self._clock, self._large_topics = SystemClock(), set[str]()
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._delivery: Delivery | None = None
@@ -141,12 +158,14 @@ class Publisher:
         """State of the link, for metrics, health and the summary at the end."""
         return LinkFacts(
             is_connected=self._delivery is not None,
+            is_taken_over=self._watch.is_taken_over,
             spool_fault=self.spool.fault,
             fault=self._fault,
             counts=self._counters.counts(),
             waiting=self.spool.count(),
             spooled=self.spool.spooled,
             spool_bytes=self.spool.used_bytes(),
+            spool_hours=self.spool.hours(),
             is_clock_synchronised=self._clock.is_synchronised(),
             dropped={str(why): count for why, count in self.spool.dropped.items()},
             damages=self.spool.damages,
@@ -202,7 +221,12 @@ class Publisher:
             except CredentialsError as error:
                 pause_s = random.uniform(0.5, 1.0) * self.settings.refused_retry_s
                 self._report(f"{error}. Messages stay in the spool meanwhile")
+            except ClosedError as error:
+                if self._handle_closed(error):
+                    # Whoever connects again at once takes the session back, and both go on for ever.
+                    pause_s = random.uniform(0.5, 1.0) * self.settings.refused_retry_s
             except ReidError as error:
+                self._watch.note_unreachable()
                 self._report(f"{error}. Messages stay in the spool, trying again")
             except Exception as error:
                 # Nobody would see a bug that ends this thread: log it, and connect again.
@@ -222,6 +246,7 @@ class Publisher:
             delivery = self._start_delivery(connection)
             while not self._stopping.is_set():
                 delivery.run_once(0.5)
+                self._watch.note_calm()
             while not delivery.is_finished() and time.monotonic() < self._deadline:
                 delivery.run_once(0.05)
             delivery.publish_last(self._topic("status"), self._status("stopped"), timeout_s=_LAST_STATUS_S)
@@ -233,6 +258,7 @@ class Publisher:
     def _start_delivery(self, connection: Connection) -> Delivery:
         logger.info("connected to the broker %s", self.settings.broker)
         self._counters.add_connection()
+        self._watch.note_connected()
         self._fault, self.spool.is_online = None, True
         self._retained.put_retained(self._topic("status"), self._status("online"))
         self._retained.reset()
@@ -243,6 +269,7 @@ class Publisher:
             counters=self._counters,
             gap_topic=self._topic("gap"),
             rates=DeliveryRates(self.settings.backlog_per_s, self.settings.refused_retry_s),
+            large_topics=self._large_topics,
         )
         return self._delivery
 
@@ -256,6 +283,21 @@ class Publisher:
         }
         status = NodeStatus.model_validate(fields)
         return status.model_dump_json().encode()
+
+    def _handle_closed(self, error: ClosedError) -> bool:
+        """Report the end of a connection. Returns whether another client has taken it over."""
+        was_taken_over = self._watch.is_taken_over
+        self._watch.note_closed(is_told=error.is_taken_over)
+        if not self._watch.is_taken_over:
+            self._report(f"{error}. Messages stay in the spool, trying again")
+            return False
+        self._fault = (
+            f"another client takes over our connection to the broker {self.settings.broker}: a second machine has the "
+            f"name {self.settings.node!r}, perhaps from a copied disk image; give each node its own"
+        )
+        if not was_taken_over:
+            logger.error("%s. Messages stay in the spool meanwhile", self._fault)
+        return True
 
     def _report(self, fault: str) -> None:
         """Log a fault once, until another fault or a connection follows."""

@@ -12,6 +12,7 @@ the numbers continue from there, and a gap of reason `lost` tells receivers not 
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ _DELETE_S = 1.0
 _TIDY_S = 10.0
 _RESERVED_NUMBERS = 1024
 _MEMORY_BYTES = 8 << 20
+_RATE_S = 60.0
+_ROW_BYTES = 400  # what a row of the database costs beside the payload, with its share of unused bytes
 _MESSAGE_BYTES = 300  # what a message in memory costs beside its payload
 
 
@@ -64,6 +67,7 @@ class Spool:
         self._gaps: list[Gap] = []
         self._told_gaps: list[Gap] = []
         self._dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
+        self._appended_bytes, self._started_s = 0, time.monotonic()
         self.spooled = 0
         self.openings = 0
         self._delete_at = self._tidy_at = 0.0
@@ -96,6 +100,7 @@ class Spool:
             for record in records:
                 self._memory[record.seq] = record
                 self._memory_bytes += _size(record)
+                self._appended_bytes += _ROW_BYTES + len(record.payload)
             self.next_seq = numbers.stop
             if self._memory_bytes > _MEMORY_BYTES:
                 self._drop_from_memory()
@@ -172,6 +177,16 @@ class Spool:
     def used_bytes(self) -> int:
         """How many bytes of the disk the messages use."""
         return self._state.used_bytes
+
+    def hours(self) -> float | None:
+        """How many hours of messages the spool can hold, at the rate since the start; None in the first minute."""
+        ran_s = time.monotonic() - self._started_s
+        if ran_s < _RATE_S or not self._appended_bytes:
+            return None
+        disk = os.statvfs(self.path.parent)
+        room = max(0, disk.f_bavail * disk.f_frsize - self.store.min_free_bytes)
+        limit = min(self.store.max_bytes, self._state.used_bytes + room)
+        return min(limit / (self._appended_bytes / ran_s), self.store.max_age_s) / 3600
 
     @property
     def dropped(self) -> dict[GapReason, int]:
