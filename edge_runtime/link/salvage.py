@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.link.entries import Record
+from edge_runtime.link.spool_rows import MESSAGE_COLUMNS, check_message
 
-_COLUMNS = "seq, priority, created_ns, boot, topic, payload, crc"
 _MOST_PROBES = 1_000_000
 
 
@@ -28,7 +28,7 @@ def salvage(path: Path) -> Iterator[Record]:
             yield record
         if high - low <= _MOST_PROBES:
             for seq in range(low + 1, high):
-                yield from _read(db, f"SELECT {_COLUMNS} FROM message WHERE seq = {seq}")
+                yield from _read(db, f"SELECT {MESSAGE_COLUMNS} FROM message WHERE seq = {seq}")
 
 
 def salvage_clocks(path: Path) -> list[tuple[int, str, int]]:
@@ -39,14 +39,12 @@ def salvage_clocks(path: Path) -> list[tuple[int, str, int]]:
 
 
 def _walk(db: sqlite3.Connection, order: str) -> Iterator[Record]:
-    yield from _read(db, f"SELECT {_COLUMNS} FROM message ORDER BY seq {order}")
+    yield from _read(db, f"SELECT {MESSAGE_COLUMNS} FROM message ORDER BY seq {order}")
 
 
 def _read(db: sqlite3.Connection, query: str) -> Iterator[Record]:
     """The rows of a query up to the first fault, without those whose CRC is wrong."""
     with contextlib.suppress(sqlite3.DatabaseError):
         for row in db.execute(query):
-            record = Record(*row[:-1])
-            with contextlib.suppress(TypeError, AttributeError):  # a damaged row may hold values of other types
-                if record.crc() == row[-1]:
-                    yield record
+            with contextlib.suppress(sqlite3.DatabaseError):
+                yield check_message(row)

@@ -311,6 +311,8 @@ class Spool:
                     self.store.commit(changes)
                 except PublishError:
                     with self._mutex:
+                        # What was acknowledged meanwhile is not in the database.
+                        self._delivered -= self._writing
                         self._writing = frozenset()
                     raise
                 with self._mutex:

@@ -21,7 +21,6 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.link.entries import Gap, Record, SpooledMessage, find_holes
 from edge_runtime.link.salvage import salvage, salvage_clocks
 from edge_runtime.link.spool_file import (
-    MACHINE_SCHEMA,
     PAGE_BYTES,
     PRAGMAS,
     SpoolSettings,
@@ -38,21 +37,11 @@ from edge_runtime.link.spool_file import (
     to_publish_error,
     transaction,
 )
+from edge_runtime.link.spool_rows import GAP_COLUMNS, MESSAGE_COLUMNS, SCHEMA, check_gap, check_message, text_crc
 from edge_runtime.link.wire_types import GapReason
 
 logger = logging.getLogger(__name__)
 
-_SCHEMA = f"""
-{MACHINE_SCHEMA}
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS message (
-    seq INTEGER PRIMARY KEY, priority INTEGER NOT NULL, created_ns INTEGER NOT NULL,
-    boot TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL, crc INTEGER NOT NULL
-);
-CREATE INDEX IF NOT EXISTS message_priority ON message (priority, seq);
-CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, why TEXT NOT NULL);
-"""
-_COLUMNS = "seq, priority, created_ns, boot, topic, payload, crc"
 _DROPPED_AT_ONCE = 4
 _MINIMUM_BYTES = 1 << 20  # with less, a node could not even send messages to a broker that is connected
 _SALVAGED_AT_ONCE = 256
@@ -123,7 +112,6 @@ class Store:
             if not is_damage(error):
                 raise to_publish_error(error, self.path) from error
             self._quarantine(error)
-        self._refresh()
 
     def commit(self, changes: Changes) -> None:
         """Make all changes, or none of them. They are on the disk when this returns.
@@ -135,7 +123,7 @@ class Store:
             PublishError: the disk is full, fails, or another program has locked the file; nothing is lost by that.
         """
 
-        def write() -> None:
+        def write() -> StoreState:
             self._delete(changes.delivered)
             for gap in changes.told_gaps:
                 self._db.execute("DELETE FROM gap WHERE first = ? AND last = ?", (gap.first, gap.last))
@@ -148,11 +136,11 @@ class Store:
                     self.dropped[why] += 1
                 else:
                     self._insert(record)
-            self._put("next_seq", changes.next_seq)
+            self._put_next_seq(changes.next_seq)
+            return self._read_state()
 
         with self._mutex:
-            self._transact(write)
-            self._refresh()
+            self.state = self._transact(write)
 
     def pending(self, *, first: int, stop: int, limit: int, without_topics: Sequence[str] = ()) -> list[SpooledMessage]:
         """Up to `limit` messages with first <= seq < stop, oldest first, without those of some topics.
@@ -163,15 +151,13 @@ class Store:
             PublishError: the file cannot be read.
         """
         marks = ", ".join("?" * len(without_topics))
-        query = (
-            f"SELECT {_COLUMNS} FROM message WHERE seq >= ? AND seq < ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
-        )
+        query = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE seq >= ? AND seq < ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
         values = (first, stop, *without_topics, limit)
 
         def read() -> list[SpooledMessage]:
             with self._read_mutex:
                 clocks = read_clocks(self._reader)
-                records = [_checked(row) for row in self._reader.execute(query, values)]
+                records = [check_message(row) for row in self._reader.execute(query, values)]
             firsts = [first for first, _ in clocks]
             return [record.at(clocks[bisect_right(firsts, record.seq) - 1][1]) for record in records]
 
@@ -191,14 +177,14 @@ class Store:
             PublishError: the disk is full, or fails.
         """
 
-        def write() -> None:
+        def write() -> StoreState:
             for gap in gaps:
                 self._add_gap(gap)
             record_boot(self._db, first)
+            return self._read_state()
 
         with self._mutex:
-            self._transact(write)
-            self._refresh()
+            self.state = self._transact(write)
             self.is_open = True
 
     def numbers(self) -> Iterator[int]:
@@ -236,7 +222,7 @@ class Store:
     def _prepare(self) -> None:
         for pragma in PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
+        self._db.executescript(SCHEMA)
         if (fault := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(f"malformed: {fault}")
         stored = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
@@ -244,13 +230,16 @@ class Store:
             raise ConfigError(
                 f"the spool {self.path} belongs to node {stored['node']!r}, not to {self.node!r}; give each its own"
             )
-        rows = self._db.execute(f"SELECT {_COLUMNS} FROM message ORDER BY seq")
-        self._count = sum(1 for _ in map(_checked, rows))
+        if text_crc(stored.get("next_seq")) != stored.get("next_seq_crc", text_crc(None)):
+            raise sqlite3.DatabaseError("malformed: the CRC of the next number is wrong")
+        rows = self._db.execute(f"SELECT {MESSAGE_COLUMNS} FROM message ORDER BY seq")
+        self._count = sum(1 for _ in map(check_message, rows))
         if "next_seq" not in stored:
             self.is_incomplete = True
             with transaction(self._db):
                 self._put("node", self.node)
-                self._put("next_seq", 0)
+                self._put_next_seq(0)
+        self.state = self._read_state()
 
     def _quarantine(self, cause: Exception) -> None:
         """Move the damaged file aside, and start a new one with what can be read of it."""
@@ -277,8 +266,8 @@ class Store:
                     self._db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", clock)
                 for gap in holes:
                     self._add_gap(gap)
-                self._put("next_seq", stop)
-            self._refresh()
+                self._put_next_seq(stop)
+                self.state = self._read_state()
             logger.error("the spool %s: %d messages of the damaged file are kept", self.path, len(kept))
 
     def _copy_salvaged(self) -> list[int]:
@@ -319,16 +308,19 @@ class Store:
             self.dropped, self._count = dropped, count
             raise
 
-    def _refresh(self) -> None:
-        """Note what the database holds now."""
+    def _read_state(self) -> StoreState:
         oldest, newest = self._db.execute("SELECT min(seq), max(seq) FROM message").fetchone()
         stored = self._db.execute("SELECT value FROM meta WHERE key = 'next_seq'").fetchone()[0]
-        gaps = tuple(Gap(*row) for row in self._db.execute("SELECT first, last, why FROM gap ORDER BY first"))
+        gaps = map(check_gap, self._db.execute(f"SELECT {GAP_COLUMNS} FROM gap ORDER BY first"))
         stop = max(stored, -1 if newest is None else newest + 1)
-        self.state = StoreState(self._count, oldest, stop, gaps, self._used_bytes())
+        return StoreState(self._count, oldest, stop, tuple(gaps), self._used_bytes())
 
     def _put(self, key: str, value: object) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def _put_next_seq(self, number: int) -> None:
+        self._put("next_seq", number)
+        self._put("next_seq_crc", text_crc(number))
 
     def _insert(self, record: Record) -> None:
         values = (*astuple(record), record.crc())
@@ -377,7 +369,7 @@ class Store:
         if after:
             self._db.execute("DELETE FROM gap WHERE first = ?", (last + 1,))
         values = (before[0] if before else first, after[0] if after else last, why)
-        self._db.execute("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", values)
+        self._db.execute("INSERT OR REPLACE INTO gap VALUES (?, ?, ?, ?)", (*values, text_crc(*values)))
 
     def _used_bytes(self) -> int:
         pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
@@ -389,15 +381,3 @@ class Store:
         room = disk.f_bavail * disk.f_frsize - self.min_free_bytes
         allocated = int(self._db.execute("PRAGMA page_count").fetchone()[0]) * PAGE_BYTES
         return min(self.max_bytes, max(_MINIMUM_BYTES, allocated + max(room, 0)))
-
-
-def _checked(row: Sequence[object]) -> Record:
-    """The record of a row.
-
-    Raises:
-        sqlite3.DatabaseError: its CRC is wrong: the file is damaged.
-    """
-    record = Record(*row[:-1])  # type: ignore[arg-type]
-    if record.crc() != row[-1]:
-        raise sqlite3.DatabaseError(f"malformed: the CRC of message {record.seq} is wrong")
-    return record
