@@ -237,7 +237,12 @@ class Connection:
             PublishError: the connection is lost.
         """
         if not self._acknowledged and not self._received:
-            self._step(timeout_s)
+            try:
+                self._step(timeout_s)
+            except PublishError:
+                # What arrived before the loss is acknowledged to the broker: it would not come again.
+                if not self._acknowledged and not self._received:
+                    raise
         acknowledged, self._acknowledged = self._acknowledged, []
         received, self._received = self._received, []
         return acknowledged, received

@@ -151,7 +151,8 @@ class Store:
             PublishError: the file cannot be read.
         """
         marks = ", ".join("?" * len(without_topics))
-        query = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE seq >= ? AND seq < ? AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
+        condition = f"seq >= ? AND seq < ? AND topic NOT IN ({marks})"
+        query = f"SELECT {MESSAGE_COLUMNS} FROM message WHERE {condition} ORDER BY seq LIMIT ?"
         values = (first, stop, *without_topics, limit)
 
         def read() -> list[SpooledMessage]:
