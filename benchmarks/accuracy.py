@@ -78,8 +78,8 @@ def main(argv: list[str] | None = None) -> int:
     output = arguments.output or record_folder() / f"accuracy_{data.name}.json"
     scored, faults = _describe_all(arguments.engines, data)
     evidences = [evidence(score(one.query, one.gallery), data) for one in scored]
-    results = [_result(one, found, scored) for one, found in zip(scored, evidences, strict=True)]
-    crossings = [_cross(one, other, data) for one in scored for other in scored if may_meet(one, other)]
+    results = [_result(one, found, scored=scored) for one, found in zip(scored, evidences, strict=True)]
+    crossings = [_cross(one, other, data=data) for one in scored for other in scored if may_meet(one, other)]
     record = record_head("accuracy") | {
         "data_set": data.name,
         "protocol": evidences[0].protocol,
@@ -125,7 +125,7 @@ def _describe(path: Path, data: ReidData) -> DescribedEngine:
     return DescribedEngine(path, opened.manifest, opened.runs_on, query, gallery)
 
 
-def _result(one: DescribedEngine, found: Evidence, scored: Sequence[DescribedEngine]) -> EngineScores:
+def _result(one: DescribedEngine, found: Evidence, *, scored: Sequence[DescribedEngine]) -> EngineScores:
     manifest = one.manifest
     first = next(other for other in scored if other.manifest.space_id == manifest.space_id)
     return EngineScores(
@@ -156,7 +156,7 @@ def may_meet(one: DescribedEngine, other: DescribedEngine) -> bool:
     return one is not other and one.manifest.space_id == other.manifest.space_id
 
 
-def _cross(one: DescribedEngine, other: DescribedEngine, data: ReidData) -> CrossScores:
+def _cross(one: DescribedEngine, other: DescribedEngine, *, data: ReidData) -> CrossScores:
     found = evidence(score(one.query, other.gallery), data)
     return CrossScores(one.path.name, other.path.name, found.rank1, found.mean_ap)
 

@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         work.mkdir(parents=True, exist_ok=True)
         own = Interpreter(sys.executable, _environment(os.environ.get("PYTHONPATH")))
         other = find_tensorrt_interpreter(arguments.python, arguments.bundle, own=own, work=work)
-        site = _site(arguments, own, other, work=work, records=records)
+        site = _site(arguments, own, other=other, work=work, records=records)
         todo = [step for step in list_steps(site) if step.name in (arguments.steps or [step.name])]
         named = {str(work): "WORK", str(site.data): "DATA", f"{ROOT}{os.sep}": "", own.path: "python"}
         if other.path != own.path:
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         for step, found in _run_all(todo, deadline=deadline, interpreters=(own, other)):
             path = records / f"gpu_{step.name}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(hide_paths(_record(step, found, head), named))
+            path.write_text(hide_paths(_record(step, found, head=head), named))
             if len(found["commands"]) == len(step.commands):
                 print("".join(f"  {error}\n" for error in dict.fromkeys(found["errors"])) + f"  record: {path}")
                 errors += len(found["errors"])
@@ -99,7 +99,7 @@ def _check(arguments: argparse.Namespace) -> None:
             raise ConfigError(f"expected {path} to exist; give a file or folder of this machine")
 
 
-def _site(arguments: argparse.Namespace, own: Interpreter, other: Interpreter, *, work: Path, records: Path) -> Site:
+def _site(arguments: argparse.Namespace, own: Interpreter, *, other: Interpreter, work: Path, records: Path) -> Site:
     no_device = _no_device()
     return Site(
         python=own.path,
@@ -138,7 +138,7 @@ def _run_all(
             yield step, found
 
 
-def _record(step: Step, found: Mapping[str, Any], head: Mapping[str, Any]) -> str:
+def _record(step: Step, found: Mapping[str, Any], *, head: Mapping[str, Any]) -> str:
     facts = {"benchmark": f"gpu_{step.name}", "method": _METHOD}
     return json.dumps(dict(head) | facts | dict(found), indent=2) + "\n"
 

@@ -22,7 +22,7 @@ from edge_runtime.contract.manifest import Descriptor, Input, Part
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import ScriptParser, run
 from export.building.timing import Call, interleave
-from export.graph.cost import cost_of
+from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy
 from export.to_onnx import write_onnx
 from train.models.catalog import build
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         for graph, path in paths.items():
             descriptor = _descriptor(network)
             write_onnx(deploy(network, input_, graph=graph), path, input_=input_, descriptor=descriptor)
-        rows = _compare(network, input_, paths, rounds=arguments.rounds)
+        rows = _compare(network, input_, paths=paths, rounds=arguments.rounds)
     output = arguments.output or record_folder() / f"graphs_{arguments.architecture}.json"
     write_record(output, _record(arguments, rows))
     print(_table(rows))
@@ -84,10 +84,10 @@ def _descriptor(network: nn.Module) -> Descriptor:
     return Descriptor(length=sum(n for _, n in parts), parts=tuple(Part(name=name, length=n) for name, n in parts))
 
 
-def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, rounds: int) -> list[GraphTiming]:
+def _compare(network: nn.Module, input_: Input, *, paths: dict[Any, Path], rounds: int) -> list[GraphTiming]:
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (max(_BATCHES), input_.height_px, input_.width_px, 3), dtype=np.uint8)
-    truth = _truth(network, crops[:_IMAGES], input_)
+    truth = _truth(network, crops[:_IMAGES], input_=input_)
     sessions = {graph: _session(path) for graph, path in paths.items()}
     calls: dict[tuple[str, int], Call] = {
         (graph, batch): partial(session.run, None, {"pixels": crops[:batch]})
@@ -98,7 +98,7 @@ def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, round
     p10 = {key: float(np.percentile(values, 10)) / key[1] for key, values in samples.items()}
     rows = []
     for graph, path in paths.items():
-        cost = cost_of(onnx.load(path))
+        cost = count_graph_cost(onnx.load(path))
         found = sessions[graph].run(None, {"pixels": crops[:_IMAGES]})[0]
         rows.append(
             GraphTiming(
@@ -113,7 +113,7 @@ def _compare(network: nn.Module, input_: Input, paths: dict[Any, Path], *, round
     return rows
 
 
-def _truth(network: nn.Module, crops: NDArray[np.uint8], input_: Input) -> NDArray[np.float64]:
+def _truth(network: nn.Module, crops: NDArray[np.uint8], *, input_: Input) -> NDArray[np.float64]:
     mean, std = (torch.tensor(values, dtype=torch.float64).view(1, 3, 1, 1) for values in (input_.mean, input_.std))
     images = torch.from_numpy(crops).permute(0, 3, 1, 2).double() / 255
     with torch.inference_mode():

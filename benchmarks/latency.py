@@ -143,7 +143,7 @@ def _measure_given(arguments: argparse.Namespace, plan: LatencyPlan) -> Iterator
         with tempfile.TemporaryDirectory() as folder:
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = PeerSource(case.architecture, input_, arguments.checkpoint, Path(folder) / "plain.onnx")
-            result, faults = _measure_case(source, named, plan)
+            result, faults = _measure_case(source, named, plan=plan)
             yield result, {f"{case}, {name}": fault for name, fault in faults.items()}
 
 
@@ -174,13 +174,13 @@ def _measure_grid(arguments: argparse.Namespace, plan: LatencyPlan) -> Iterator[
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = PeerSource(case.architecture, input_, folder / "model.pth", folder / "plain.onnx")
             paths = {one.name: one.path for one in made if not one.error}
-            result, faults = _measure_case(source, paths, plan)
+            result, faults = _measure_case(source, paths, plan=plan)
             faults |= {one.name: one.error for one in made if one.error}
             yield result, {f"{case}, {name}": fault for name, fault in faults.items()}
 
 
 def _measure_case(
-    source: PeerSource, paths: dict[str, Path], plan: LatencyPlan
+    source: PeerSource, paths: dict[str, Path], *, plan: LatencyPlan
 ) -> tuple[LatencyResult, dict[str, str]]:
     """All engines and peers of one network: interleaved, then each alone. Those that do not run leave their reasons."""
     cost = plan.baselines.prepare(source) if plan.baselines else None
@@ -188,7 +188,7 @@ def _measure_case(
     crops = _crops(source.input_, plan.batches)
     with ExitStack() as stack:
         engines, faults = _open_engines(paths, stack)
-        peers, more = _open_peers(source, plan, crops)
+        peers, more = _open_peers(source, plan, crops=crops)
         calls = {
             (name, batch): partial(describe, crops[batch])
             for batch in plan.batches
@@ -204,7 +204,7 @@ def _measure_case(
         input=(source.input_.height_px, source.input_.width_px),
         networks=tuple(networks),
         timings=summarise_samples(steady.samples, networks, cost=cost, peaks=peaks),
-        alone=tuple(_alone(source, running, plan)) if plan.alone_s else (),
+        alone=tuple(_alone(source, running, plan=plan)) if plan.alone_s else (),
         mult_adds=cost.mult_adds if cost else None,
         weights=cost.weights if cost else None,
         values=cost.values if cost else None,
@@ -238,7 +238,7 @@ def _open_engines(paths: dict[str, Path], stack: ExitStack) -> tuple[dict[str, E
 
 
 def _open_peers(
-    source: PeerSource, plan: LatencyPlan, crops: dict[int, NDArray[np.uint8]]
+    source: PeerSource, plan: LatencyPlan, *, crops: dict[int, NDArray[np.uint8]]
 ) -> tuple[dict[str, Describe], dict[str, str]]:
     """Open every peer and try all batches; one that fails, for example for lack of memory, leaves its reason."""
     peers, faults = {}, {}
@@ -277,7 +277,7 @@ def _describe_engine(name: str, engine: Engine) -> TimedNetwork:
     )
 
 
-def _alone(source: PeerSource, paths: dict[str, Path], plan: LatencyPlan) -> list[IsolatedTiming]:
+def _alone(source: PeerSource, paths: dict[str, Path], *, plan: LatencyPlan) -> list[IsolatedTiming]:
     """Time each network in a process of its own, so that memory and threads are its own."""
     size = (str(source.input_.height_px), str(source.input_.width_px))
     of_peer = ["--architecture", source.architecture, "--size", *size]

@@ -20,7 +20,7 @@ from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.plain_export import PeerSource, compile_for_openvino, float_planes, unit_rows
 from benchmarks.peers.pytorch import export_plain
 from calibration.image_list import read_image_list
-from calibration.quantization import batches_of
+from calibration.quantization import read_crop_batches
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, Manifest, Score, read_manifest
@@ -93,7 +93,7 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
     """Everything of the record but its head."""
     images = read_image_list(arguments.image_list, arguments.data)
     data = open_folder(arguments.data)
-    crops = np.concatenate(list(batches_of(images, arguments.data, input_=parent.input)()))
+    crops = np.concatenate(list(read_crop_batches(images, arguments.data, input_=parent.input)()))
     with tempfile.TemporaryDirectory() as folder, open_engine(arguments.engine, threads=1) as engine:
         source = PeerSource(parent.architecture, parent.input, arguments.checkpoint, Path(folder) / "plain.onnx")
         export_plain(source)
@@ -106,7 +106,7 @@ def _measured(arguments: argparse.Namespace, parent: Manifest) -> dict[str, Any]
             for timing in _time(peers, engine, crops=crops[:batch], input_=parent.input, rounds=arguments.rounds)
         ]
         ways = {name: _describer(path, parent.input) for name, path in peers.items()} | {_OURS: engine.describe}
-        scores = [_score(name, describe, data, parent.input) for name, describe in ways.items()]
+        scores = [_score(name, describe, data=data, input_=parent.input) for name, describe in ways.items()]
     return {
         "nncf": version,
         "architecture": parent.architecture,
@@ -169,7 +169,7 @@ def _describer(path: Path, input_: Input) -> Describe:
     return lambda crops: unit_rows(network(float_planes(crops, input_))[0])
 
 
-def _score(way: str, describe: Describe, data: ReidData, input_: Input) -> WayScores:
+def _score(way: str, describe: Describe, *, data: ReidData, input_: Input) -> WayScores:
     found = score_on(describe, data, input_=input_)
     return WayScores(way, found.rank1, found.mean_ap)
 

@@ -44,10 +44,10 @@ def main(argv: list[str] | None = None) -> int:
     advice = [advise(options, budget) for budget in budgets]
     output = arguments.output or here
     picture, html = output / "pareto.png", output / "pareto.html"
-    origin = _origin(device, records, accuracy)
+    origin = _origin(device, records, accuracy=accuracy)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        draw_picture(options, advice, picture, device=device, data_set=origin.data_set)
+        draw_picture(options, advice, path=picture, device=device, data_set=origin.data_set)
         html.write_text(render_page(options, advice, picture=picture, origin=origin))
     except OSError as error:
         raise ConfigError(f"cannot write in {output}: {error.strerror}; give another --output") from error
@@ -91,7 +91,9 @@ def _options(cases: Sequence[Any], accuracy: Mapping[str, Any] | None, *, source
     return options
 
 
-def _origin(device: str, records: Mapping[Path, Mapping[str, Any]], accuracy: Mapping[str, Any] | None) -> PageOrigin:
+def _origin(
+    device: str, records: Mapping[Path, Mapping[str, Any]], *, accuracy: Mapping[str, Any] | None
+) -> PageOrigin:
     created = [f"{path.name} of {record['created']}" for path, record in sorted(records.items(), key=_age)]
     if accuracy is None:
         return PageOrigin(device, None, None, None, (), tuple(created))

@@ -6,7 +6,8 @@ A table stands between `<!-- table NAME -->` and `<!-- end -->`; the names are t
 import sys
 from pathlib import Path
 
-from benchmarks.reporting.tables import ROOT, TABLES, render_table
+from benchmarks.reporting.document_table import ROOT, render_table
+from benchmarks.reporting.tables import TABLES
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import ScriptParser, run
 

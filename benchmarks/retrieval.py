@@ -153,16 +153,17 @@ def _generate(size: SearchSize) -> tuple[LabelledDescriptors, LabelledDescriptor
 
 
 def _our_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
-    return _ranked(partial(distance_blocks, distance="cosine"), query, gallery)
+    return _ranked(partial(distance_blocks, distance="cosine"), query, gallery=gallery)
 
 
 def _our_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
-    return _ranked(rerank_blocks, query, gallery)
+    return _ranked(rerank_blocks, query, gallery=gallery)
 
 
 def _ranked(
     distances: Callable[[DescriptorRows, DescriptorRows], Iterator[DistanceRows]],
     query: LabelledDescriptors,
+    *,
     gallery: LabelledDescriptors,
 ) -> JobScores:
     spent = []
@@ -187,11 +188,11 @@ def _ranked(
 def _plain_ranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -> JobScores:
     start = time.perf_counter()
     distances = 1 - query.descriptors @ gallery.descriptors.T
-    return _plainly_ranked(distances, query, gallery, distances_s=time.perf_counter() - start)
+    return _plainly_ranked(distances, query, gallery=gallery, distances_s=time.perf_counter() - start)
 
 
 def _plainly_ranked(
-    distances: DescriptorRows, query: LabelledDescriptors, gallery: LabelledDescriptors, *, distances_s: float
+    distances: DescriptorRows, query: LabelledDescriptors, *, gallery: LabelledDescriptors, distances_s: float
 ) -> JobScores:
     """Sort each row, drop gallery images of the query's camera, and compute average precision and rank-1."""
     order = np.argsort(distances, axis=1)
@@ -227,7 +228,7 @@ def _plain_reranking(query: LabelledDescriptors, gallery: LabelledDescriptors) -
             overlap[held_by] += np.minimum(encodings[image, column], encodings[held_by, column])
         jaccard = 1 - overlap / (2 - overlap)
         result[image] = settings.lambda_ * original[image] + (1 - settings.lambda_) * jaccard
-    return _plainly_ranked(result[:, queries:], query, gallery, distances_s=time.perf_counter() - start)
+    return _plainly_ranked(result[:, queries:], query, gallery=gallery, distances_s=time.perf_counter() - start)
 
 
 def _plain_encodings(original: DescriptorRows, order: NDArray[np.int64], *, k1: int) -> DescriptorRows:

@@ -24,7 +24,7 @@ from edge_runtime.contract.provenance import derive_manifest, describe_file
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.catalog import open_engine
 from export.acceptance.comparison import fidelity
-from export.building.tensorrt_builder import Batch, BuiltPlan, build_plan
+from export.building.tensorrt_builder import BatchSizes, BuiltPlan, build_plan
 from train.datasets.catalog import load_images, open_folder
 
 CROPS = 16
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         EngineError: some did not; holds the reason of each.
     """
     arguments = _parser().parse_args(argv)
-    batch = Batch(1, arguments.batch[0], arguments.batch[1])
+    batch = BatchSizes(1, arguments.batch[0], arguments.batch[1])
     head = record_head("tensorrt_smoke") | {
         "machine": platform.machine(),
         "crops": "query images" if arguments.data else "noise",
@@ -79,7 +79,9 @@ def engine_path(model: Path, *, best: int) -> Path:
     return model.with_name(f"{model.stem}_b{best}.engine")
 
 
-def try_model(model: Path, plan: Path, *, batch: Batch, data: Path | None, timing_cache: Path | None) -> SmokeResult:
+def try_model(
+    model: Path, plan: Path, *, batch: BatchSizes, data: Path | None, timing_cache: Path | None
+) -> SmokeResult:
     """Build one ONNX file and run it beside ONNX Runtime; an error is part of the result."""
     precision = "unknown"
     try:
@@ -108,7 +110,7 @@ def try_model(model: Path, plan: Path, *, batch: Batch, data: Path | None, timin
     )
 
 
-def write_plan(onnx_file: Path, plan: Path, *, batch: Batch, timing_cache: Path | None = None) -> BuiltPlan:
+def write_plan(onnx_file: Path, plan: Path, *, batch: BatchSizes, timing_cache: Path | None = None) -> BuiltPlan:
     """Build `onnx_file` in its own precision and write the plan, its manifest last.
 
     Raises:
@@ -116,9 +118,11 @@ def write_plan(onnx_file: Path, plan: Path, *, batch: Batch, timing_cache: Path 
     """
     manifest = read_manifest(onnx_file)
     precision, kept_higher = manifest.build.precision, manifest.build.kept_higher
-    sizes = {"batch_min": batch.smallest, "batch_opt": batch.best, "batch_max": batch.largest}
-    built = build_plan(onnx_file, precision=precision, workspace_mib=_WORKSPACE_MIB, timing_cache=timing_cache, **sizes)
+    built = build_plan(
+        onnx_file, precision=precision, batch=batch, workspace_mib=_WORKSPACE_MIB, timing_cache=timing_cache
+    )
     plan.write_bytes(built.plan)
+    sizes = {"batch_min": batch.smallest, "batch_opt": batch.best, "batch_max": batch.largest}
     artefact = describe_file(plan, parent=manifest, kind="engine", opset=None).model_copy(update=sizes)
     write_manifest(derive_manifest(manifest, artefact, build=built.build(precision, kept_higher=kept_higher)), plan)
     return built

@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         _write_images(Path(folder))
         for measured in _measure(cases, loops, data=Path(folder), arguments=arguments):
-            speeds = [_speed(case, loop, measured, peer=peer) for case, loop in measured]
+            speeds = [_speed(case, loop, measured=measured, peer=peer) for case, loop in measured]
             names = {one.loop for (_, loop), (one, *_) in measured.items() if loop == peer}
             record = _record(speeds, arguments=arguments, peer=names.pop() if names else peer)
             write_record(output, record)
@@ -148,7 +148,7 @@ def _write_images(folder: Path) -> None:
         cv2.imwrite(str(folder / f"{number:04d}.jpg"), image)
 
 
-def _speed(case: SizedNetwork, loop: str, measured: Measurements, *, peer: str) -> LoopSpeed:
+def _speed(case: SizedNetwork, loop: str, *, measured: Measurements, peer: str) -> LoopSpeed:
     values = [one.images_per_s for one in measured[case, loop]]
     peers = [one.images_per_s for one in measured.get((case, peer), ())]
     return LoopSpeed(

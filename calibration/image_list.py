@@ -1,4 +1,4 @@
-"""The list of calibration images: which ones, how they were chosen, and proof that they have not changed."""
+"""The list of calibration images: their paths, how they were chosen, and a digest that shows any change."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,21 +11,22 @@ from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.script import replace_file
 from train.datasets.people_folder import split_people
 
-Split = Literal["bounding_box_train", "train", "training half"]
-MARKET_SPLIT: Split = get_args(Split)[0]
+TrainingSplit = Literal["bounding_box_train", "train", "training half"]
+MARKET_SPLIT: TrainingSplit = get_args(TrainingSplit)[0]
 
 
 class ImageList(BaseModel):
     """A JSON file that names training images in the order in which they are read.
 
-    images: paths relative to the data set's folder. identities, cameras: how many images each one has.
+    split: where in the data set they lie; `training half` is the half of a folder of people that trains.
+    identities, cameras: the number of images of each. images: paths relative to the data set's folder.
     images_sha256: digest of paths and contents of all images, in order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    split: Split = MARKET_SPLIT
+    split: TrainingSplit = MARKET_SPLIT
     seed: int
     count: PositiveInt
     identities: dict[str, PositiveInt]
@@ -50,8 +51,8 @@ class ImageList(BaseModel):
         return self
 
 
-def _may_be_trained_on(image: Path, *, split: Split) -> bool:
-    """Whether a path lies in the split, as far as its name tells: for a half of the people, `read_image_list` looks."""
+def _may_be_trained_on(image: Path, *, split: TrainingSplit) -> bool:
+    """Whether a path lies in the split. The path of a `training half` image does not show it; see `_check_half`."""
     is_inside = not image.is_absolute() and ".." not in image.parts
     return is_inside and (split == "training half" or image.parts[:1] == (split,))
 
@@ -60,7 +61,7 @@ def read_image_list(path: Path, data: Path) -> ImageList:
     """Read a list and check that the images in the folder `data` are the ones it was made from.
 
     Raises:
-        DataError: list or an image missing, the list malformed, an image changed since, or one to test with among them.
+        DataError: the list or an image is missing, the list is malformed, an image was changed, or is a test image.
     """
     try:
         images = ImageList.model_validate_json(path.read_bytes())
@@ -76,7 +77,7 @@ def read_image_list(path: Path, data: Path) -> ImageList:
         ) from error
     if images.split == "training half":
         _check_half(images, path, data=data)
-    found = images_digest(data, images.images)
+    found = digest_images(data, images.images)
     if found != images.images_sha256:
         raise DataError(
             f"the images in {data} are not those {path} was made from: expected digest {images.images_sha256}, "
@@ -91,8 +92,8 @@ def _check_half(images: ImageList, path: Path, *, data: Path) -> None:
     strays = forbidden.intersection(images.images)
     if strays:
         raise DataError(
-            f"{path} names {min(strays)}, whose person is there to test with; were people added to {data} since? make "
-            "the list again with calibration/select_images.py"
+            f"{path} names {min(strays)}, an image of a test person; were people added to {data} since? make the list "
+            "again with calibration/select_images.py"
         )
 
 
@@ -104,7 +105,7 @@ def write_image_list(images: ImageList, path: Path) -> None:
         raise DataError(f"cannot write the calibration list {path}: {error.strerror}; give another --output") from error
 
 
-def images_digest(data: Path, images: Iterable[str]) -> str:
+def digest_images(data: Path, images: Iterable[str]) -> str:
     """SHA-256 over the relative path and the contents of each image, in order.
 
     Raises:

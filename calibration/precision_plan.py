@@ -1,4 +1,4 @@
-"""How a network is quantised: the rule for ranges and the groups left in float, as a table row or a file."""
+"""The precision plan: how activation ranges are chosen and which layer groups stay in float, for one backend."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,28 +6,30 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from calibration.layer_groups import GROUPS, Group
+from calibration.layer_groups import LAYER_GROUPS, LayerGroup
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import replace_file
 
-Backend = Literal["onnxruntime", "openvino", "tensorrt"]
+TargetBackend = Literal["onnxruntime", "openvino", "tensorrt"]
+"""What will run a quantised network; decides the type of its activations."""
 Activations = Literal["uint8", "int8"]
 Method = Literal["max", "percentile", "entropy", "mse"]
+"""How the range of a tensor is chosen, see `ranges.choose_range`."""
 PERCENTILE = 99.99
 """What `percentile` keeps of a tensor's values, in percent."""
 
 
 class GroupCost(BaseModel):
-    """What quantising one group of layers costs and gains, measured.
+    """What quantising one group of layers was measured to cost and to save.
 
-    loss: mean of 1 - cosine to float32 with only this group quantised; lost_map: percentage points of mAP.
-    saved_us: microseconds per image, beside the rest of the choice; negative where float is faster.
-    low_us, high_us: quartiles of the same over the rounds of timing.
+    loss: mean of 1 - cosine to float32 with only this group quantised. lost_map: percentage points of mAP.
+    saved_us: microseconds per image, with the rest of the plan as it is; negative where float is faster.
+    low_us, high_us: quartiles of `saved_us` over the timed rounds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    group: Group
+    group: LayerGroup
     loss: float
     lost_map: float
     saved_us: float
@@ -35,60 +37,66 @@ class GroupCost(BaseModel):
     high_us: float
 
 
-class Choice(BaseModel):
-    """What `quantize` needs to know besides network and images. decided_by: the record that the choice rests on.
+class PrecisionPlan(BaseModel):
+    """How a network is quantised for one backend.
 
-    method: see `range_rules`. equalised: see `equalisation`. kept_in_float: groups that are not quantised.
-    measured: what the choice was made from, where it was made by measuring.
+    method: see `ranges.choose_range`. equalised: whether `rewrites/equalisation.py` runs first. kept_in_float: groups
+    that are not quantised. decided_by: the record or the machine that the plan comes from. measured: the measurements
+    it was made from, empty where it was not measured here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
-    backend: Backend
+    backend: TargetBackend
     method: Method = "max"
     equalised: bool = True
-    kept_in_float: tuple[Group, ...]
+    kept_in_float: tuple[LayerGroup, ...]
     decided_by: str
     measured: tuple[GroupCost, ...] = ()
 
     @property
     def activations(self) -> Activations:
-        """The type of activations that the backend runs fast: TensorRT takes nothing but int8."""
-        return "int8" if self.backend == "tensorrt" else "uint8"
+        """The type of activations of its backend."""
+        return activations_of(self.backend)
 
 
-# ONNX Runtime is fastest when steps chain in INT8 without a gap, OpenVINO when gates and sums stay in float.
-CHOICES = (
-    Choice(
+def activations_of(backend: TargetBackend) -> Activations:
+    """The type of activations that a backend runs fast: TensorRT accepts only int8."""
+    return "int8" if backend == "tensorrt" else "uint8"
+
+
+# ONNX Runtime is fastest when INT8 steps follow each other without a gap, OpenVINO when gates and sums stay in float.
+DEFAULT_PLANS = (
+    PrecisionPlan(
         backend="onnxruntime",
         kept_in_float=("descriptor",),
         decided_by="benchmarks/records/cpu-epyc/sensitivity_osnet_x1_0_onnxruntime.json",
     ),
-    Choice(
+    PrecisionPlan(
         backend="openvino",
         kept_in_float=("gates", "sums", "descriptor"),
         decided_by="benchmarks/records/cpu-epyc/sensitivity_osnet_x0_25_openvino.json",
     ),
-    Choice(
+    PrecisionPlan(
         backend="tensorrt",
         kept_in_float=("gates", "sums", "residuals", "descriptor"),
         decided_by="not measured: no GPU was there; only convolutions are quantised",
     ),
 )
-"""What `quantize` does unless it is told otherwise."""
+"""One row per backend: what is done where no plan is given."""
 
 
-def default_choice(backend: Backend) -> Choice:
-    """The row of the table for a backend."""
-    return next(choice for choice in CHOICES if choice.backend == backend)
+def default_precision_plan(backend: TargetBackend) -> PrecisionPlan:
+    """The row of `DEFAULT_PLANS` for a backend."""
+    return next(plan for plan in DEFAULT_PLANS if plan.backend == backend)
 
 
-def choose_groups(costs: Sequence[GroupCost], *, largest_loss: float) -> tuple[Group, ...]:
-    """The groups to keep in float: those that save no time, and those whose time is bought with most retrieval.
+def choose_groups(costs: Sequence[GroupCost], *, largest_loss: float) -> tuple[LayerGroup, ...]:
+    """Choose the groups that stay in float: those that save no time in INT8, and those that lose too much.
 
-    Groups are quantised in the order of their loss per microsecond as long as all losses together, which add up almost
-    linearly, stay within `largest_loss`.
+    The other groups are quantised in the order of their loss per saved microsecond, as long as the sum of their losses
+    stays within `largest_loss`; losses of groups add up almost linearly.
     """
     kept = {cost.group for cost in costs}
     total = 0.0
@@ -96,33 +104,33 @@ def choose_groups(costs: Sequence[GroupCost], *, largest_loss: float) -> tuple[G
         if total + cost.loss <= largest_loss:
             total += cost.loss
             kept.remove(cost.group)
-    return tuple(group for group in GROUPS if group in kept)
+    return tuple(group for group in LAYER_GROUPS if group in kept)
 
 
-def read_choice(path: Path) -> Choice:
-    """Read the file that export/sensitivity.py wrote.
+def read_precision_plan(path: Path) -> PrecisionPlan:
+    """Read a file of export/sensitivity.py.
 
     Raises:
-        ConfigError: it cannot be read or is no choice.
+        ConfigError: the file cannot be read, or is no precision plan.
     """
     try:
-        return Choice.model_validate_json(path.read_bytes())
+        return PrecisionPlan.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(
-            f"cannot read the choice {path}: {error.strerror}; write it with export/sensitivity.py"
+            f"cannot read the precision plan {path}: {error.strerror}; write it with export/sensitivity.py"
         ) from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
-        raise ConfigError(f"{path} is no choice of export/sensitivity.py: {faults}; write it again") from error
+        raise ConfigError(f"{path} is no precision plan of export/sensitivity.py: {faults}; write it again") from error
 
 
-def write_choice(choice: Choice, path: Path) -> None:
-    """Write a choice, atomically.
+def write_precision_plan(plan: PrecisionPlan, path: Path) -> None:
+    """Write a precision plan, atomically.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     try:
-        replace_file(path, choice.model_dump_json(indent=2) + "\n")
+        replace_file(path, plan.model_dump_json(indent=2) + "\n")
     except OSError as error:
-        raise ConfigError(f"cannot write the choice {path}: {error.strerror}; give another --output") from error
+        raise ConfigError(f"cannot write the precision plan {path}: {error.strerror}; give another --output") from error

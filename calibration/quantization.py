@@ -18,12 +18,13 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from tqdm import tqdm
 
 from calibration.image_list import ImageList, read_image_list
-from calibration.layer_groups import Group, layer_groups, read_network
-from calibration.precision_plan import PERCENTILE, Activations, Choice
-from calibration.ranges import Batches, Range, choose_range, extremes_of, histograms_of
+from calibration.layer_groups import LayerGroup, find_layer_groups
+from calibration.onnx_graph import read_network
+from calibration.precision_plan import PERCENTILE, Activations, PrecisionPlan
+from calibration.ranges import ActivationRange, CropBatches, choose_range, observe_extremes, observe_histograms
 from calibration.rewrites.equalisation import equalise
-from calibration.rewrites.mean_pools import mean_pools_to_convolutions
-from calibration.rewrites.stem import stem_on_blocks
+from calibration.rewrites.mean_pools import replace_mean_pool_nodes
+from calibration.rewrites.stem_blocks import convolve_stem_in_blocks
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import (
     Build,
@@ -39,9 +40,9 @@ from edge_runtime.contract.provenance import derive_manifest, describe_file
 
 _CHUNK = 4
 
-# uint8 is what ONNX Runtime's kernels are fast with: its outputs are quantised too, so that steps chain in INT8.
-# int8 is what TensorRT accepts: zero point 0, float biases, weights through a Q/DQ pair, and Q/DQ before convolutions
-# only, so that nothing stands between a convolution and its ReLU.
+# uint8: ONNX Runtime's kernels are fast with it; outputs are quantised too, so that one INT8 step can follow another.
+# int8: TensorRT accepts nothing else: zero point 0, float biases, weights through a Q/DQ pair, and Q/DQ nodes before
+# convolutions only, so that nothing stands between a convolution and its ReLU.
 _STEPS: dict[Activations, list[str]] = {
     "uint8": ["Conv", "Add", "MaxPool", "Relu", "GlobalAveragePool", "Concat", "Sigmoid", "Mul", "Split", "Gemm"],
     "int8": ["Conv", "Gemm"],
@@ -60,20 +61,20 @@ _OPTIONS: dict[Activations, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A float32 network that is ready to be quantised in any of its layer groups.
+    """A float32 network with all that is needed to quantise any of its layer groups.
 
-    ranges: of every tensor that a group reads or writes. groups: see `layer_groups`.
+    ranges: of every tensor that a group reads or writes. groups: node names, see `find_layer_groups`.
     """
 
     network: onnx.ModelProto
-    ranges: dict[str, Range]
-    groups: dict[Group, tuple[str, ...]]
+    ranges: dict[str, ActivationRange]
+    groups: dict[LayerGroup, tuple[str, ...]]
 
 
-def quantize(model: Path, output: Path, *, image_list: Path, data: Path, choice: Choice) -> Manifest:
+def quantize_file(model: Path, output: Path, *, image_list: Path, data: Path, plan: PrecisionPlan) -> Manifest:
     """Write `output`, the float32 network `model` in INT8, and its manifest. The same inputs give the same bytes.
 
-    Weights are symmetric, one scale per channel.
+    Weights are symmetric, with one scale per channel. data: the folder that the image list was made from.
 
     Raises:
         ManifestError: `model` has no valid manifest.
@@ -83,31 +84,16 @@ def quantize(model: Path, output: Path, *, image_list: Path, data: Path, choice:
     parent = read_float_parent(model)
     images = read_image_list(image_list, data)
     _check_output(output, model)
-    calibrated = calibrate(read_network(model), batches_of(images, data, input_=parent.input), choice=choice)
-    partial = output.with_name(output.name + ".partial")
-    try:
-        network = quantised(calibrated, activations=choice.activations, kept_in_float=choice.kept_in_float)
-        partial.write_bytes(network.SerializeToString(deterministic=True))
-        artefact = describe_file(partial, parent=parent, kind="onnx", opset=_opset(network))
-        os.replace(partial, output)
-    except OSError as error:
-        raise ExportError(f"cannot write {output}: {error.strerror}; give another --output") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    manifest = derive_manifest(
-        parent,
-        artefact.model_copy(update={"file": output.name}),
-        build=Build(backend="onnxruntime", precision="int8", kept_higher=choice.kept_in_float),
-        calibration=Calibration(
-            method=_as_text(choice),
-            image_list_sha256=hash_file(image_list),
-            count=images.count,
-            seed=images.seed,
-            split=images.split,
-        ),
+    calibrated = calibrate(read_network(model), read_crop_batches(images, data, input_=parent.input), plan=plan)
+    network = quantize_network(calibrated, activations=plan.activations, kept_in_float=plan.kept_in_float)
+    origin = Calibration(
+        method=_method_of(plan),
+        image_list_sha256=hash_file(image_list),
+        count=images.count,
+        seed=images.seed,
+        split=images.split,
     )
-    write_manifest(manifest, output)
-    return manifest
+    return write_quantized(network, output, parent=parent, kept_in_float=plan.kept_in_float, calibration=origin)
 
 
 def read_float_parent(model: Path) -> Manifest:
@@ -126,29 +112,48 @@ def read_float_parent(model: Path) -> Manifest:
     return parent
 
 
-def calibrate(network: onnx.ModelProto, batches: Batches, *, choice: Choice) -> Calibrated:
-    """Prepare a float32 network and find the range of each tensor over the images. `network` is changed."""
-    if choice.backend == "onnxruntime":
-        network = stem_on_blocks(network)
-    network = shape_inference.infer_shapes(mean_pools_to_convolutions(network), strict_mode=True)
-    groups = layer_groups(network)
+def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> CropBatches:
+    """The calibration images in small batches, preprocessed as on the device, with a progress bar."""
+    paths = [data / image for image in images.images]
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
+        starts = range(0, len(paths), _CHUNK)
+        for start in tqdm(starts, desc="calibration", unit=f" x {_CHUNK} images", leave=False, disable=None):
+            crops = np.stack([_read(path, input_) for path in paths[start : start + _CHUNK]])
+            yield in_colour_order(crops, input_.colour_order)
+
+    return batches
+
+
+def calibrate(network: onnx.ModelProto, batches: CropBatches, *, plan: PrecisionPlan) -> Calibrated:
+    """Rewrite a float32 network for quantising, and find the range of each tensor over the images.
+
+    `network` is changed. Of the plan, `backend`, `method` and `equalised` are used.
+    """
+    if plan.backend == "onnxruntime":
+        network = convolve_stem_in_blocks(network)
+    network = shape_inference.infer_shapes(replace_mean_pool_nodes(network), strict_mode=True)
+    groups = find_layer_groups(network)
     names = _tensors_of(network, {name for members in groups.values() for name in members})
-    extremes = extremes_of(network, names, batches)
-    if choice.equalised:
+    extremes = observe_extremes(network, names, batches=batches)
+    if plan.equalised:
         extremes = equalise(network, extremes)
     limits = {
         name: (min(float(seen.low.min()), 0.0), max(float(seen.high.max()), 0.0)) for name, seen in extremes.items()
     }
-    if choice.method == "max":
+    if plan.method == "max":
         return Calibrated(network, limits, groups)
-    histograms = histograms_of(network, limits, batches)
-    return Calibrated(
-        network, {name: choose_range(histogram, choice.method) for name, histogram in histograms.items()}, groups
-    )
+    histograms = observe_histograms(network, limits, batches=batches)
+    ranges = {name: choose_range(histogram, plan.method) for name, histogram in histograms.items()}
+    return Calibrated(network, ranges, groups)
 
 
-def quantised(calibrated: Calibrated, *, activations: Activations, kept_in_float: Iterable[Group]) -> onnx.ModelProto:
-    """The network with Q/DQ nodes around every layer that is in no group kept in float; `calibrated` stays as it is.
+def quantize_network(
+    calibrated: Calibrated, *, activations: Activations, kept_in_float: Iterable[LayerGroup]
+) -> onnx.ModelProto:
+    """The network with Q/DQ nodes around every layer of the groups that are not kept in float.
+
+    `calibrated` is not changed.
 
     Raises:
         ExportError: nothing is left to quantise.
@@ -156,7 +161,7 @@ def quantised(calibrated: Calibrated, *, activations: Activations, kept_in_float
     kept = set(kept_in_float)
     nodes = [name for group, names in calibrated.groups.items() if group not in kept for name in names]
     network = copy.deepcopy(calibrated.network)
-    add_pre_process_metadata(network)  # shapes are inferred and batch norms folded: nothing is left for its own pass
+    add_pre_process_metadata(network)  # shapes are inferred and batch norms folded already
     quantizer = QDQQuantizer(
         network,
         True,  # per channel
@@ -187,23 +192,42 @@ def quantised(calibrated: Calibrated, *, activations: Activations, kept_in_float
     return result
 
 
-def quantisable_groups(calibrated: Calibrated, activations: Activations) -> tuple[Group, ...]:
-    """The groups that hold a step which is quantised for these activations: TensorRT's are convolutions only."""
+def find_quantizable_groups(calibrated: Calibrated, activations: Activations) -> tuple[LayerGroup, ...]:
+    """The groups with at least one node that is quantised for these activations; for int8 only convolutions are."""
     steps = {node.name for node in calibrated.network.graph.node if node.op_type in _STEPS[activations]}
     return tuple(group for group, names in calibrated.groups.items() if steps.intersection(names))
 
 
-def batches_of(images: ImageList, data: Path, *, input_: Input) -> Batches:
-    """The calibration images in small chunks, preprocessed as on the device, with a progress bar."""
-    paths = [data / image for image in images.images]
+def write_quantized(
+    network: onnx.ModelProto,
+    output: Path,
+    *,
+    parent: Manifest,
+    kept_in_float: tuple[LayerGroup, ...],
+    calibration: Calibration | None,
+) -> Manifest:
+    """Write a quantised network and its manifest, atomically. Returns the manifest.
 
-    def batches() -> Iterator[NDArray[np.uint8]]:
-        starts = range(0, len(paths), _CHUNK)
-        for start in tqdm(starts, desc="calibration", unit=f" x {_CHUNK} images", leave=False, disable=None):
-            crops = np.stack([_read(path, input_) for path in paths[start : start + _CHUNK]])
-            yield in_colour_order(crops, input_.colour_order)
-
-    return batches
+    Raises:
+        ExportError: the file cannot be written.
+    """
+    partial = output.with_name(output.name + ".partial")
+    try:
+        partial.write_bytes(network.SerializeToString(deterministic=True))
+        artefact = describe_file(partial, parent=parent, kind="onnx", opset=_opset(network))
+        os.replace(partial, output)
+    except OSError as error:
+        raise ExportError(f"cannot write {output}: {error.strerror}; give another --output") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    manifest = derive_manifest(
+        parent,
+        artefact.model_copy(update={"file": output.name}),
+        build=Build(backend="onnxruntime", precision="int8", kept_higher=kept_in_float),
+        calibration=calibration,
+    )
+    write_manifest(manifest, output)
+    return manifest
 
 
 def _read(path: Path, input_: Input) -> NDArray[np.uint8]:
@@ -214,15 +238,16 @@ def _read(path: Path, input_: Input) -> NDArray[np.uint8]:
 
 
 def _tensors_of(network: onnx.ModelProto, nodes: set[str]) -> list[str]:
-    """What the nodes read and write, but for constants."""
+    """Names of the tensors that the nodes read and write, without constants."""
     made = {name for node in network.graph.node if node.op_type != "Constant" for name in node.output}
     used = [name for node in network.graph.node if node.name in nodes for name in (*node.input, *node.output)]
     return [name for name in dict.fromkeys(used) if name in made]
 
 
-def _as_text(choice: Choice) -> str:
-    method = f"percentile {PERCENTILE}" if choice.method == "percentile" else choice.method
-    return f"{method}, equalised" if choice.equalised else method
+def _method_of(plan: PrecisionPlan) -> str:
+    """As manifests name it, such as `percentile 99.99, equalised`."""
+    method = f"percentile {PERCENTILE}" if plan.method == "percentile" else plan.method
+    return f"{method}, equalised" if plan.equalised else method
 
 
 def _opset(network: onnx.ModelProto) -> int:

@@ -1,4 +1,4 @@
-"""What the tensors of a network hold while it describes calibration images."""
+"""The range of each tensor: first observed over calibration images, then cut to what 8 bits should represent."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -13,10 +13,15 @@ from onnx import helper
 from calibration.precision_plan import PERCENTILE, Method
 
 Floats = NDArray[np.float32]
-Batches = Callable[[], Iterable[NDArray[np.uint8]]]
-"""Starts again from the first images at each call: (N, H, W, 3) uint8 crops."""
+CropBatches = Callable[[], Iterable[NDArray[np.uint8]]]
+"""Each call starts again at the first images. Batches: (N, H, W, channels) uint8."""
+ActivationRange = tuple[float, float]
+"""Lowest and highest value that 8 bits represent; values outside become the nearer end."""
 
 BINS = 2048
+_LEVELS = 255
+_SHARES = np.arange(16, 129) / 128
+"""Fractions of the whole range that `mse` and `entropy` try."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +32,15 @@ class Extremes:
     high: Floats
 
     def scaled(self, factors: Floats) -> "Extremes":
-        """Those of the tensor whose channels are multiplied by positive factors (C,)."""
+        """The extremes of the same tensor with its channels multiplied by positive factors (C,)."""
         return Extremes(self.low * factors, self.high * factors)
 
 
 @dataclass
 class Histogram:
-    """How often a tensor's values fall into each of `BINS` equal stretches from low to high.
+    """Counts of a tensor's values in `BINS` equal bins from low to high.
 
-    counts: (BINS,) int64, without values that are zero, which any scale represents; zeros: how many these are.
+    counts: (BINS,) int64, without zeros, because every scale represents zero exactly. zeros: the number of zeros.
     """
 
     low: float
@@ -44,7 +49,7 @@ class Histogram:
     zeros: int = 0
 
     def add(self, values: Floats) -> None:
-        """Count the values of one more tensor."""
+        """Add the values of the tensor for one more batch."""
         width = (self.high - self.low) / BINS or 1.0
         bins = np.clip((values.ravel() - np.float32(self.low)) * np.float32(1 / width), 0, BINS - 1).astype(np.int32)
         self.counts += np.bincount(bins, minlength=BINS)
@@ -53,8 +58,8 @@ class Histogram:
         self.zeros += zeros
 
 
-def extremes_of(model: onnx.ModelProto, names: Iterable[str], batches: Batches) -> dict[str, Extremes]:
-    """The extremes per channel of the named tensors, over all images. model: with its shapes inferred."""
+def observe_extremes(model: onnx.ModelProto, names: Iterable[str], *, batches: CropBatches) -> dict[str, Extremes]:
+    """The extremes per channel of the named tensors, over all images. model: with inferred shapes."""
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     del observed.graph.output[:]
@@ -71,10 +76,10 @@ def extremes_of(model: onnx.ModelProto, names: Iterable[str], batches: Batches) 
     return found
 
 
-def histograms_of(
-    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], batches: Batches
+def observe_histograms(
+    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], *, batches: CropBatches
 ) -> dict[str, Histogram]:
-    """A histogram of each tensor that has limits, over all images."""
+    """A histogram of each tensor in `limits` over all images. limits: its lowest and highest value."""
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
     del observed.graph.output[:]
@@ -94,7 +99,7 @@ def _ranks(model: onnx.ModelProto, names: Iterable[str]) -> dict[str, int]:
 
 
 def _add_maxima(graph: onnx.GraphProto, name: str, *, rank: int) -> tuple[str, str]:
-    """Add the maxima over positions of a tensor and of its negative. Returns the names of both outputs."""
+    """Add two outputs: the maxima over all positions of a tensor and of its negative. Returns their names."""
     negative = f"{name}_negative"
     graph.node.append(helper.make_node("Neg", [name], [negative]))
     outputs = []
@@ -107,7 +112,7 @@ def _add_maxima(graph: onnx.GraphProto, name: str, *, rank: int) -> tuple[str, s
     return outputs[0], outputs[1]
 
 
-def _run(model: onnx.ModelProto, batches: Batches) -> Iterator[dict[str, Any]]:
+def _run(model: onnx.ModelProto, batches: CropBatches) -> Iterator[dict[str, Any]]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -117,18 +122,11 @@ def _run(model: onnx.ModelProto, batches: Batches) -> Iterator[dict[str, Any]]:
         yield dict(zip(names, session.run(names, {pixels: images}), strict=True))
 
 
-_LEVELS = 255
-_SHARES = np.arange(16, 129) / 128
-"""How much of the whole range the searching rules may keep."""
+def choose_range(histogram: Histogram, method: Method) -> ActivationRange:
+    """Choose the range of values that 8 bits represent.
 
-Range = tuple[float, float]
-
-
-def choose_range(histogram: Histogram, method: Method) -> Range:
-    """The stretch of values that is kept apart by 8 bits; what lies outside becomes its nearest end.
-
-    `percentile` leaves out a 0.01 % tail at each end, `mse` makes the mean squared error least, `entropy` loses the
-    least information: the Kullback-Leibler divergence between the values before and after. `max` keeps everything.
+    `max` keeps everything. `percentile` cuts off 0.01 % of the values at each end. `mse` minimises the mean squared
+    error. `entropy` minimises the Kullback-Leibler divergence between the distributions before and after.
     """
     if method == "percentile":
         return _percentile(histogram)
@@ -136,11 +134,11 @@ def choose_range(histogram: Histogram, method: Method) -> Range:
         return histogram.low, histogram.high
     cost = _squared_error if method == "mse" else _divergence
     costs = [cost(histogram, share) for share in _SHARES]
-    share = float(_SHARES[len(costs) - 1 - int(np.argmin(costs[::-1]))])  # of equal costs, the widest range
+    share = float(_SHARES[len(costs) - 1 - int(np.argmin(costs[::-1]))])  # the widest of equally good ranges
     return histogram.low * share, histogram.high * share
 
 
-def _percentile(histogram: Histogram) -> Range:
+def _percentile(histogram: Histogram) -> ActivationRange:
     edges = np.linspace(histogram.low, histogram.high, BINS + 1)
     counts = histogram.counts.copy()
     counts[int(np.clip(np.searchsorted(edges, 0.0, side="right") - 1, 0, BINS - 1))] += histogram.zeros
@@ -157,7 +155,7 @@ def _centres(histogram: Histogram) -> NDArray[np.float64]:
 
 
 def _squared_error(histogram: Histogram, share: float) -> float:
-    """Clipping error of what lies outside, and step^2 / 12 for what lies inside."""
+    """Squared clipping error of the values outside the range, and step^2 / 12 for each value inside."""
     centres = _centres(histogram)
     low, high = histogram.low * share, histogram.high * share
     outside = np.clip(centres, low, high) - centres
@@ -167,7 +165,10 @@ def _squared_error(histogram: Histogram, share: float) -> float:
 
 
 def _divergence(histogram: Histogram, share: float) -> float:
-    """KL(before || after) of the bins inside; what lies outside counts at the ends before, and is lost after."""
+    """KL(before || after) over the bins inside the range.
+
+    Before: with the counts outside added to the end bins. After: without them, and averaged within each level.
+    """
     centres = _centres(histogram)
     low, high = histogram.low * share, histogram.high * share
     inside = np.flatnonzero((centres >= low) & (centres <= high))

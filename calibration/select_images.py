@@ -1,4 +1,4 @@
-"""Choose the training images an INT8 network is calibrated with, balanced over identities and cameras."""
+"""Choose the training images that an INT8 network is calibrated with, balanced over identities and cameras."""
 
 import argparse
 import re
@@ -8,42 +8,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from calibration.image_list import MARKET_SPLIT, ImageList, Split, images_digest, write_image_list
+from calibration.image_list import MARKET_SPLIT, ImageList, TrainingSplit, digest_images, write_image_list
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.images import list_folder
 from train.datasets.people_folder import split_people
 
-# The layout of Market-1501, as train/datasets reads it too: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
 USUAL_COUNT = 512
+# Market-1501's file names: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
 _NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+).*\.(jpg|jpeg|png)$", re.IGNORECASE)
 _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")
 
 
 @dataclass(frozen=True)
 class _Image:
-    """A training image. camera: None where it is not known."""
+    """A training image. camera: None if it is not known."""
 
     path: Path
     identity: str
     camera: str | None
 
 
-Groups = dict[str, dict[str | None, list[_Image]]]
-"""identity -> camera -> its images."""
-
 _EXAMPLES = """\
 examples:
   python calibration/select_images.py /data/market1501 --output calibration.json
-  python calibration/select_images.py /data/my_people --output calibration.json
+  python calibration/select_images.py /data/my_people --output calibration.json --count 1000
 """
+
+
+def command() -> int:
+    """The installed command `reid-calibrate`; see `main`."""
+    return run(main)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write the list. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    images = select(arguments.data, count=arguments.count, seed=arguments.seed)
+    images = select_images(arguments.data, count=arguments.count, seed=arguments.seed)
     write_image_list(images, arguments.output)
     print(
         f"{arguments.output}: {images.count} images of {len(images.identities)} identities "
@@ -52,10 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def select(data: Path, *, count: int | None = None, seed: int) -> ImageList:
+def select_images(data: Path, *, count: int | None = None, seed: int) -> ImageList:
     """Choose `count` images of the data set's training split. The same arguments give the same list.
 
-    count: None for `USUAL_COUNT`, or all where there are fewer.
+    count: None for `USUAL_COUNT`, or for all images if there are fewer.
 
     Raises:
         DataError: no training split, too few images, or a chosen image is damaged.
@@ -78,12 +80,12 @@ def select(data: Path, *, count: int | None = None, seed: int) -> ImageList:
         count=count,
         identities=dict(sorted(Counter(image.identity for image in chosen).items())),
         cameras=dict(sorted(Counter(image.camera for image in chosen if image.camera is not None).items())),
-        images_sha256=images_digest(data, names),
+        images_sha256=digest_images(data, names),
         images=names,
     )
 
 
-def _training_images(data: Path) -> tuple[Split, list[_Image]]:
+def _training_images(data: Path) -> tuple[TrainingSplit, list[_Image]]:
     if data.resolve().name in _TEST_FOLDERS or (data.resolve().name == "test" and (data / "../train").is_dir()):
         raise DataError(
             f"{data} holds test images; an engine calibrated on them would look better than it is: "
@@ -112,8 +114,8 @@ def _market_images(data: Path) -> list[_Image]:
 
 
 def _balanced(images: list[_Image], *, count: int, random: Random) -> list[_Image]:
-    """Go round the identities, one image each, from the camera that was used least so far."""
-    groups: Groups = defaultdict(lambda: defaultdict(list))
+    """Take one image of each identity in turn, from the camera with the fewest chosen images so far."""
+    groups: dict[str, dict[str | None, list[_Image]]] = defaultdict(lambda: defaultdict(list))
     for image in images:
         groups[image.identity][image.camera].append(image)
     for cameras in groups.values():
@@ -132,19 +134,24 @@ def _balanced(images: list[_Image], *, count: int, random: Random) -> list[_Imag
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="DATA --output calibration.json",
+        next_step="python export/build_engine.py MODEL --int8 --calibration calibration.json --data DATA",
+        examples=_EXAMPLES,
     )
     parser.add_argument(
         "data", type=Path, help=f"the folder that holds {MARKET_SPLIT}, or any folder of people: <person>/*.jpg"
     )
     parser.add_argument("--output", type=Path, required=True, help="the list to write (JSON)")
-    parser.add_argument("--count", type=int, help=f"how many images (default: {USUAL_COUNT}, or all of fewer)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed chooses other images (default: %(default)s)")
+    parser.add_argument(
+        "--count", type=int, help=f"how many images (default: {USUAL_COUNT}, or all if there are fewer)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another number chooses other images (default: %(default)s)"
+    )
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

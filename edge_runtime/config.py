@@ -4,6 +4,7 @@ Each part declares its own settings, with their defaults and limits; here they a
 """
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -55,7 +56,8 @@ Part = Annotated[Settings, WrapValidator(_list_fault)]
 class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
-    cpu_threads: CPU threads for the detector, and as many for an engine that runs on the CPU.
+    cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
+    several threads. An engine that runs on the CPU may use as many. By default one per core.
     """
 
     site: TopicName
@@ -68,7 +70,7 @@ class Config(StrictModel):
     delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
-    cpu_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 
 
 def read_config(path: Path) -> Config:

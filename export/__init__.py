@@ -1,1 +1,1 @@
-"""From a checkpoint to ONNX and to an engine, with proof that nothing broke."""
+"""From a checkpoint to ONNX and to an engine, each compared with what it was made from."""

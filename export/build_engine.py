@@ -1,25 +1,41 @@
-"""Build an engine from an ONNX file and accept it only if it still finds the right people, and sooner."""
+"""Build an engine from an ONNX file, and keep it only if it finds the people that float32 finds, and faster."""
 
 import argparse
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from calibration.image_list import MARKET_SPLIT, read_image_list
-from calibration.precision_plan import read_choice
+from calibration.precision_plan import read_precision_plan
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, hash_file, read_manifest, write_manifest
-from edge_runtime.contract.script import run
-from export.acceptance.comparison import Comparison, as_table
-from export.acceptance.options import Gate, add_gate_options, open_gate
-from export.acceptance.tolerance import Tolerance, add_tolerance_options, tolerance_of
-from export.building.build import Plan, make_engine, make_plan, refuse_stale
-from export.building.candidate import Trial, time_engines, trials_as_table
-from export.building.request import PRECISIONS, Request, Source, all_requests, choose_backend, find_sibling
-from export.building.tensorrt_builder import Batch
+from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from export import fit_detector
+from export.acceptance.acceptance_options import Acceptance, add_acceptance_options, open_acceptance
+from export.acceptance.comparison import format_comparison
+from export.acceptance.tolerance import add_tolerance_options, tolerance_of
+from export.building.backends import BACKENDS, EngineKind, choose_backend
+from export.building.engine_build import (
+    TIMING_CACHE,
+    EngineBuild,
+    copy_engine,
+    decide_build,
+    is_built,
+    make_engine,
+    refuse_stale,
+)
+from export.building.engine_candidate import (
+    ComparedEngine,
+    EngineCandidate,
+    choose_fastest,
+    format_candidates,
+    time_engines,
+)
+from export.building.engine_source import EngineSource, find_sibling, get_network, list_kinds
+from export.building.tensorrt_builder import BatchSizes
 from train.datasets.catalog import open_folder
 
 _EXAMPLES = """\
@@ -27,63 +43,69 @@ examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.p
   python export/build_engine.py models/model.onnx --int8 --calibration calibration.json --data /data/market1501
   whatever is fastest here:
   python export/build_engine.py models/model.onnx --best --calibration calibration.json --data /data/market1501
+  a person detector, for the camera that a clip is of (see export/fit_detector.py --help):
+  python export/build_engine.py yolox_nano.onnx --detector --video clip.mp4
 """
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What was asked for: the options, and what they name."""
+
+    arguments: argparse.Namespace
+    source: EngineSource
+    batch: BatchSizes
+    acceptance: Acceptance
+
+    @property
+    def timing_cache(self) -> Path:
+        """Beside the model, so that all its engines share it."""
+        return self.source.model.with_name(TIMING_CACHE)
+
+
+def command() -> int:
+    """The installed command `reid-build`; see `main`."""
+    return run(main)
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Build, judge, and keep the engine if it is good enough. Returns the exit code."""
-    arguments = _parser().parse_args(argv)
-    source = _source(arguments)
-    gate = open_gate(arguments, read_manifest(source.parent).input)
-    _check_calibration(source, gate, precision=arguments.precision)
-    _check_output(arguments.output, source)
-    requests = _requests(source, arguments)
+    """Build, compare, and keep the engine if it is good enough. Returns the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    if "--detector" in given:
+        return fit_detector.main([option for option in given if option != "--detector"])
+    job = _open_job(_parser().parse_args(argv))
+    _check_calibration(job)
+    _check_output(job.arguments.output, job.source)
+    kinds = _choose_kinds(job)
     try:
-        _build(requests, arguments, gate)
+        _build(kinds, job)
     except (EngineError, ExportError) as error:
-        if arguments.fallback is None:
+        fallback = job.arguments.fallback
+        if fallback is None:
             raise
-        print(f"{error}\nfalling back to {arguments.fallback}, as asked with --fallback")
-        _build([_request(source, arguments.fallback, arguments)], arguments, gate)
+        print(f"{error}\nfalling back to {fallback}, as asked with --fallback")
+        _build([_choose_kind(fallback, job)], job)
     return 0
 
 
-def _requests(source: Source, arguments: argparse.Namespace) -> list[Request]:
-    if arguments.precision == "best":
-        return all_requests(source, arguments.backend)
-    request = _request(source, arguments.precision, arguments)
-    choice = source.choice
-    if choice is None:
-        return [request]
-    if request.precision != "int8" or read_manifest(source.model).build.precision == "int8":
-        raise ExportError(f"--choice says how to quantise {source.model}, which is not done here; leave it out")
-    if choice.backend != request.backend:
-        raise ExportError(
-            f"{arguments.choice} was measured for {choice.backend}, but {request.backend} is built for; "
-            f"add --backend {choice.backend}, or leave --choice out"
-        )
-    return [request]
-
-
-def _request(source: Source, precision: Precision, arguments: argparse.Namespace) -> Request:
-    return Request(source, precision, choose_backend(arguments.backend, precision))
-
-
-def _source(arguments: argparse.Namespace) -> Source:
+def _open_job(arguments: argparse.Namespace) -> _Job:
     parent = find_sibling(arguments.model, "fp32")
-    usual = read_manifest(parent).artefact
+    manifest = read_manifest(parent)
+    usual = manifest.artefact
     sizes = arguments.batch or (usual.batch_min, usual.batch_opt, usual.batch_max)
-    choice = read_choice(arguments.choice) if arguments.choice else None
-    return Source(arguments.model, parent, arguments.calibration, arguments.data, Batch(*sizes), choice)
+    plan = read_precision_plan(arguments.precision_plan) if arguments.precision_plan else None
+    source = EngineSource(arguments.model, parent, arguments.calibration, arguments.data, plan)
+    return _Job(arguments, source, BatchSizes(*sizes), open_acceptance(arguments, manifest.input))
 
 
-def _check_calibration(source: Source, gate: Gate, *, precision: Precision | Literal["best"]) -> None:
-    """Refuse an image list that nothing would be calibrated with, or that holds people of the test.
+def _check_calibration(job: _Job) -> None:
+    """Refuse an image list that would not be used, or that holds people of the acceptance images.
 
     Raises:
         DataError: the list or its images cannot be used.
         ExportError: see above.
     """
+    source, precision = job.source, job.arguments.precision
     if source.calibration is None:
         return
     if precision not in ("int8", "best"):
@@ -97,9 +119,9 @@ def _check_calibration(source: Source, gate: Gate, *, precision: Precision | Lit
     if source.data is None:
         raise ExportError("--calibration names training images: add --data with the folder the list was made from")
     images = read_image_list(source.calibration, source.data)
-    if images.split != MARKET_SPLIT or open_folder(source.data).name != gate.images.name:
-        return  # other people, or names instead of numbers, by which the list was checked already
-    shared = {int(identity) for identity in images.identities} & set(gate.images.query.identities.tolist())
+    if images.split != MARKET_SPLIT or open_folder(source.data).name != job.acceptance.images.name:
+        return  # other people, or people with names instead of numbers; those were checked when the list was read
+    shared = {int(identity) for identity in images.identities} & set(job.acceptance.images.query.identities.tolist())
     if shared:
         raise ExportError(
             f"{source.calibration} holds {len(shared)} people of the test, identity {min(shared)} for one: an engine "
@@ -107,7 +129,7 @@ def _check_calibration(source: Source, gate: Gate, *, precision: Precision | Lit
         )
 
 
-def _check_output(output: Path | None, source: Source) -> None:
+def _check_output(output: Path | None, source: EngineSource) -> None:
     if output is None:
         return
     if output.is_dir():
@@ -116,79 +138,113 @@ def _check_output(output: Path | None, source: Source) -> None:
         raise ExportError(f"the engine would replace the model it is built from, {output}; give another --output")
 
 
-def _build(requests: Sequence[Request], arguments: argparse.Namespace, gate: Gate) -> None:
-    """Build and try every request, and put the fastest engine that is accepted in its place.
+def _choose_kinds(job: _Job) -> list[EngineKind]:
+    """The engines to build: one precision, or with `--best` all that can be built here."""
+    arguments, source = job.arguments, job.source
+    if arguments.precision == "best":
+        return list_kinds(source, arguments.backend)
+    kind = _choose_kind(arguments.precision, job)
+    plan = source.precision_plan
+    if plan is None:
+        return [kind]
+    if kind.precision != "int8" or source.is_quantized:
+        raise ExportError(f"--precision-plan says how to quantise {source.model}, which is not done here; leave it out")
+    if plan.backend != kind.backend:
+        raise ExportError(
+            f"{arguments.precision_plan} was measured for {plan.backend}, but {kind.backend} is built for; "
+            f"add --backend {plan.backend}, or leave --precision-plan out"
+        )
+    return [kind]
+
+
+def _choose_kind(precision: Precision, job: _Job) -> EngineKind:
+    return EngineKind(precision, choose_backend(job.arguments.backend, precision))
+
+
+def _build(kinds: Sequence[EngineKind], job: _Job) -> None:
+    """Build and compare every kind of engine, and move the fastest one that is accepted to its place.
 
     Raises:
-        ExportError: none is, or none can be built.
+        ExportError: none is accepted, or none can be built.
     """
-    beside = arguments.output or requests[0].source.parent
-    with _folder_beside(beside) as folder:
-        plans = [make_plan(request, Path(folder), output=arguments.output) for request in requests]
-        if not arguments.force:
-            refuse_stale(plans)
-        trials = _try(plans, Path(folder), arguments, gate=gate)
-        best = _fastest(trials, arguments)
-        os.replace(best.candidate, best.plan.output)
-        write_manifest(best.manifest.model_copy(update={"evidence": best.comparison.child}), best.plan.output)
-    size = best.plan.output.stat().st_size / 1e6
-    print(f"{best.plan.output}: {best.plan.build.precision}, backend {best.plan.build.backend}, {size:.2f} MB")
+    parent, output = job.source.parent, job.arguments.output
+    with _folder_near(output or parent) as name:
+        folder = Path(name)
+        networks = [get_network(job.source, kind, folder=folder) for kind in kinds]
+        builds = [
+            decide_build(network, kind, parent=parent, batch=job.batch, output=output)
+            for network, kind in zip(networks, kinds, strict=True)
+        ]
+        if not job.arguments.force:
+            refuse_stale(builds)
+        candidates = _time(_make_and_compare(builds, job, folder=folder), builds, job=job, folder=folder)
+        best = choose_fastest(candidates, allow_slower=job.arguments.allow_slower)
+        output, entry = best.build.output, best.build.entry
+        os.replace(best.path, output)
+        write_manifest(best.manifest.model_copy(update={"evidence": best.comparison.child}), output)
+    print(f"{output}: {entry.precision}, backend {entry.backend}, {output.stat().st_size / 1e6:.2f} MB")
 
 
-def _try(plans: Sequence[Plan], folder: Path, arguments: argparse.Namespace, *, gate: Gate) -> list[Trial]:
-    """Build, judge and time every plan, and print what came out; one of several that cannot be built is left out.
+def _make_and_compare(builds: Sequence[EngineBuild], job: _Job, *, folder: Path) -> list[ComparedEngine]:
+    """Build every engine and compare it with its parent. One of several that cannot be built is left out.
 
     Raises:
         ExportError, EngineError: none can be built and run.
     """
-    queries = len(gate.images.query)
-    tolerances = [tolerance_of(arguments, plan.build.precision, queries=queries) for plan in plans]
-    built: list[tuple[Plan, Path, Manifest, Comparison, Tolerance]] = []
-    for number, (plan, tolerance) in enumerate(zip(plans, tolerances, strict=True)):
-        candidate = folder / str(number) / plan.output.name
-        candidate.parent.mkdir()
+    queries = len(job.acceptance.images.query)
+    tolerances = [tolerance_of(job.arguments, build.entry.precision, queries=queries) for build in builds]
+    compared: list[ComparedEngine] = []
+    for number, (build, tolerance) in enumerate(zip(builds, tolerances, strict=True)):
+        path = folder / str(number) / build.output.name
+        path.parent.mkdir()
         try:
-            manifest = make_engine(plan, candidate, reuse=not arguments.force)
-            comparison = gate.judge(plan.request.source.parent, candidate)
+            manifest = _make(build, path, job=job)
+            comparison = job.acceptance.compare(build.parent, path)
         except (EngineError, ExportError) as error:
-            if number == len(plans) - 1 and not built:
+            if number == len(builds) - 1 and not compared:
                 raise
-            print(f"{plan.title}: left out: {error}")
+            print(f"{build.title}: left out: {error}")
         else:
-            print(f"{plan.title}:\n{as_table(comparison)}")
-            built.append((plan, candidate, manifest, comparison, tolerance))
-    (parent_ms, *medians), measured = time_engines(
-        _timed_parent(plans, folder), [entry[1] for entry in built], batch=plans[0].request.source.batch.best
-    )
-    trials = [
-        Trial(plan, candidate, manifest, comparison, comparison.excess(tolerance), median, parent_ms)
-        for (plan, candidate, manifest, comparison, tolerance), median in zip(built, medians, strict=True)
+            print(f"{build.title}:\n{format_comparison(comparison)}")
+            compared.append(ComparedEngine(build, path, manifest, comparison, comparison.excess(tolerance)))
+    return compared
+
+
+def _make(build: EngineBuild, path: Path, *, job: _Job) -> Manifest:
+    """Build an engine into `path`, or copy it from its place if it is there already. Returns its manifest."""
+    if is_built(build) and not job.arguments.force:
+        print(f"{build.output} is there already, built from the same files: it is compared again, not built")
+        return copy_engine(build, path)
+    return make_engine(build, path, timing_cache=job.timing_cache)
+
+
+def _time(
+    compared: Sequence[ComparedEngine], builds: Sequence[EngineBuild], *, job: _Job, folder: Path
+) -> list[EngineCandidate]:
+    """Time the engines beside their parent, and print the table of all of them."""
+    parent = _timed_parent(builds, job, folder=folder)
+    (parent_ms, *medians), measured = time_engines(parent, [one.path for one in compared], batch=job.batch.best)
+    candidates = [
+        EngineCandidate(**vars(one), median_ms=median, parent_median_ms=parent_ms)
+        for one, median in zip(compared, medians, strict=True)
     ]
-    print(trials_as_table(trials, measured=measured))
-    return trials
+    print(format_candidates(candidates, measured=measured))
+    return candidates
 
 
-def _timed_parent(plans: Sequence[Plan], folder: Path) -> Path:
-    """What engines must be faster than: the float32 file, as a TensorRT engine where that is what is built."""
-    source = plans[0].request.source
-    if all(plan.request.backend != "tensorrt" for plan in plans):
-        return source.parent
+def _timed_parent(builds: Sequence[EngineBuild], job: _Job, *, folder: Path) -> Path:
+    """What engines must be faster than: the float32 file, as a TensorRT engine if TensorRT engines are built."""
+    parent = job.source.parent
+    if all(build.entry.backend != "tensorrt" for build in builds):
+        return parent
     engine = folder / "parent" / "float32.engine"
     engine.parent.mkdir()
-    make_engine(make_plan(Request(source, "fp32", "tensorrt"), folder, output=engine), engine, reuse=False)
+    build = decide_build(parent, EngineKind("fp32", "tensorrt"), parent=parent, batch=job.batch, output=engine)
+    make_engine(build, engine, timing_cache=job.timing_cache)
     return engine
 
 
-def _fastest(trials: Sequence[Trial], arguments: argparse.Namespace) -> Trial:
-    faults = [trial.fault(allow_slower=arguments.allow_slower) for trial in trials]
-    accepted = [trial for trial, fault in zip(trials, faults, strict=True) if not fault]
-    if accepted:
-        return min(accepted, key=lambda trial: trial.median_ms)
-    sentences = [f"the {trial.plan.title} engine {fault}" for trial, fault in zip(trials, faults, strict=True)]
-    raise ExportError(f"{'; '.join(sentences)}; no engine was written")
-
-
-def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":
+def _folder_near(output: Path) -> "tempfile.TemporaryDirectory[str]":
     """A folder on the same disk as `output`, so that the engine can be moved there in one step."""
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -198,19 +254,22 @@ def _folder_beside(output: Path) -> "tempfile.TemporaryDirectory[str]":
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest=f"{shipped_model()} --best --data DATA --output engine.onnx",
+        next_step="name it in the daemon's configuration, see edge_runtime/README.md",
+        examples=_EXAMPLES,
     )
     parser.add_argument("model", type=Path, help="ONNX file of export/to_onnx.py, its manifest beside it")
     _add_precisions(parser)
     parser.add_argument("--calibration", type=Path, help="image list of calibration/select_images.py, for INT8")
-    parser.add_argument("--choice", type=Path, help="what to leave in float, as export/sensitivity.py measured it")
-    add_gate_options(parser)
+    parser.add_argument(
+        "--precision-plan", metavar="FILE", type=Path, help="what stays in float, as export/sensitivity.py measured it"
+    )
+    add_acceptance_options(parser)
     parser.add_argument(
         "--backend",
-        choices=("auto", *PRECISIONS),
+        choices=("auto", *BACKENDS),
         default="auto",
         help="auto (default) takes TensorRT where it is available, else ONNX Runtime (OpenVINO for --bf16), and says "
         "which one it took; with --best it tries all there are",
@@ -242,4 +301,4 @@ def _add_precisions(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -1,13 +1,18 @@
-"""Pack a few test people into one file, so that an engine can be judged on a device that has no data set."""
+"""Pack some test people into one file, so that an engine can be accepted on a device that has no data set."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from edge_runtime.contract.manifest import read_manifest
-from edge_runtime.contract.script import run
-from export.acceptance.packed_images import USUAL_PEOPLE, choose, write_gate_file
+from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from export.acceptance.packed_images import USUAL_PEOPLE, choose_images, write_packed_images
 from train.datasets.catalog import open_folder
+
+_EXAMPLES = """\
+example:
+  python export/pack_images.py /data/market1501 --model models/model.onnx --output acceptance.npz
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,9 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     input_ = read_manifest(arguments.model).input
     data = open_folder(arguments.data)
-    chosen = choose(data, identities=arguments.identities, seed=arguments.seed)
+    chosen = choose_images(data, identities=arguments.identities, seed=arguments.seed)
     people = len({sample.identity for sample in chosen.query})
-    digest = write_gate_file(chosen, arguments.output, data=data, input_=input_)
+    digest = write_packed_images(chosen, arguments.output, data=data, input_=input_)
     print(
         f"{arguments.output}: {people} people of {data.name}, {len(chosen.query)} query and "
         f"{len(chosen.gallery)} gallery images at {input_.height_px} x {input_.width_px}, "
@@ -27,15 +32,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python export/pack_images.py data/market1501 --model models/model.onnx --output gate.npz",
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest=f"DATA --model {shipped_model()} --output acceptance.npz",
+        next_step="copy it to the device, and there: python export/build_engine.py ... --acceptance acceptance.npz",
+        examples=_EXAMPLES,
     )
-    parser.add_argument("data", type=Path, help="folder of the data set; none of its training people is taken")
+    parser.add_argument("data", type=Path, help="folder of the data set; none of its training people are taken")
     parser.add_argument("--model", type=Path, required=True, help="a model whose manifest says how large crops are")
     parser.add_argument("--output", type=Path, required=True, help="the file to write (.npz)")
-    parser.add_argument("--identities", type=int, help=f"how many people (default: {USUAL_PEOPLE}, or all of fewer)")
-    parser.add_argument("--seed", type=int, default=0, help="another seed chooses other people (default: %(default)s)")
+    parser.add_argument(
+        "--identities", type=int, help=f"how many people (default: {USUAL_PEOPLE}, or all if there are fewer)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another number chooses other people (default: %(default)s)"
+    )
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Measure which layers to quantise: what each group costs in retrieval, and saves in time on this device."""
+"""Measure which layers to quantise: what each group costs in retrieval, and what it saves in time on this device."""
 
 import argparse
 import sys
@@ -10,50 +10,60 @@ from typing import get_args
 import numpy as np
 
 from calibration.image_list import read_image_list
-from calibration.layer_groups import Group, read_network
+from calibration.layer_groups import LayerGroup
+from calibration.onnx_graph import read_network
 from calibration.precision_plan import (
-    Backend,
-    Choice,
     Method,
+    PrecisionPlan,
+    TargetBackend,
     choose_groups,
-    default_choice,
-    write_choice,
+    default_precision_plan,
+    write_precision_plan,
 )
-from calibration.quantization import batches_of, calibrate, read_float_parent
+from calibration.quantization import calibrate, read_crop_batches, read_float_parent
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.provenance import read_cpu_name
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from export.acceptance.acceptance_images import crops_of_samples
 from export.acceptance.held_out import held_out_samples
-from export.building.layer_costs import Loss, Trial
-from export.building.layer_costs_picture import Outcome, draw_choice
-from export.building.request import unavailable
-from train.datasets.catalog import load_images
+from export.building.backends import BACKENDS
+from export.building.layer_costs import LayerCosts, LayerLoss
+from export.building.layer_costs_picture import Outcome, draw_layer_costs
 
 LARGEST_LOSS = 0.003
-"""Mean 1 - cosine that INT8 may lose in domain."""
+"""Mean of 1 - cosine that INT8 may lose on people of the training data set."""
 _PASSES = 3
+_EXAMPLES = """\
+example:
+  python export/sensitivity.py osnet.onnx --calibration calibration.json --data /data/market1501 \\
+    --backend onnxruntime --output precision_plan.json
+"""
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the choice and its picture. Returns the exit code."""
+    """Write the precision plan and its picture. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    _check(arguments)
+    _check_options(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        trial = _open_trial(arguments, Path(folder))
-        losses = trial.losses()
-        choice = _choose(trial, losses, arguments)
-        outcomes = _outcomes(trial, choice, arguments)
-    write_choice(choice, arguments.output)
+        layers = _open_layer_costs(arguments, Path(folder))
+        plan = _choose_plan(layers, arguments)
+        outcomes = _measure_outcomes(layers, plan, arguments=arguments)
+    write_precision_plan(plan, arguments.output)
     picture = arguments.output.with_suffix(".png")
-    draw_choice(choice, outcomes, picture, title=f"{arguments.model.stem}: {choice.decided_by}")
-    _report(choice, outcomes)
-    print(f"{arguments.output} and {picture.name}: give the first to calibration/quantize.py --choice")
+    draw_layer_costs(plan, outcomes, path=picture, title=f"{arguments.model.stem}: {plan.decided_by}")
+    _report(plan, outcomes)
+    print(f"{arguments.output} and {picture.name}: give the first to export/build_engine.py --int8 --precision-plan")
     return 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    """Before minutes of measuring."""
-    reason = unavailable(arguments.backend)
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuse bad options before minutes of measuring.
+
+    Raises:
+        EngineError: the backend is not available.
+        ConfigError: an option is out of range.
+    """
+    reason = BACKENDS[arguments.backend].why_unavailable()
     if reason:
         raise EngineError(reason)
     if arguments.output.suffix != ".json" or not arguments.output.parent.is_dir():
@@ -65,70 +75,63 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError(f"--largest-loss is a mean of 1 - cosine, such as 0.003, found {arguments.largest_loss}")
 
 
-def _open_trial(arguments: argparse.Namespace, folder: Path) -> Trial:
+def _open_layer_costs(arguments: argparse.Namespace, folder: Path) -> LayerCosts:
     input_ = read_float_parent(arguments.model).input
     images = read_image_list(arguments.calibration, arguments.data)
     samples = held_out_samples(arguments.data, images, identities=arguments.identities)
     calibrated = calibrate(
         read_network(arguments.model),
-        batches_of(images, arguments.data, input_=input_),
-        choice=_row(arguments),
+        read_crop_batches(images, arguments.data, input_=input_),
+        plan=_default_plan(arguments),
     )
-    return Trial(
-        arguments.model,
-        calibrated,
-        backend=arguments.backend,
-        crops=load_images(samples, height_px=input_.height_px, width_px=input_.width_px, rule=input_.resize),
-        identities=np.array([sample.identity for sample in samples], np.int64),
-        cameras=np.array([sample.camera_id for sample in samples], np.int64),
-        folder=folder,
-    )
+    crops = crops_of_samples(samples, input_)
+    return LayerCosts(arguments.model, calibrated, backend=arguments.backend, crops=crops, folder=folder)
 
 
-def _row(arguments: argparse.Namespace) -> Choice:
-    row = default_choice(arguments.backend)
-    return row if arguments.method is None else row.model_copy(update={"method": arguments.method})
+def _default_plan(arguments: argparse.Namespace) -> PrecisionPlan:
+    plan = default_precision_plan(arguments.backend)
+    return plan if arguments.method is None else plan.model_copy(update={"method": arguments.method})
 
 
-def _choose(trial: Trial, losses: dict[Group, Loss], arguments: argparse.Namespace) -> Choice:
-    """Start with everything in INT8; what a group saves is measured beside the choice so far, until that stays."""
-    kept: tuple[Group, ...] = ()
+def _choose_plan(layers: LayerCosts, arguments: argparse.Namespace) -> PrecisionPlan:
+    """Start with all groups in INT8, and measure and choose again with the groups chosen, until they do not change."""
+    losses = layers.losses()
+    kept: tuple[LayerGroup, ...] = ()
     for _ in range(_PASSES):
-        costs = trial.costs(kept, losses, batch=arguments.batch, rounds=arguments.rounds)
+        costs = layers.costs(kept, losses, batch=arguments.batch, rounds=arguments.rounds)
         before, kept = kept, choose_groups(costs, largest_loss=arguments.largest_loss)
         if kept == before:
             break
-    return _row(arguments).model_copy(
+    return _default_plan(arguments).model_copy(
         update={
             "kept_in_float": kept,
             "measured": costs,
-            "decided_by": f"{trial.backend} on {read_cpu_name()}, one thread, batch {arguments.batch}",
+            "decided_by": f"{layers.runs_on} on {read_cpu_name()}, one thread, batch {arguments.batch}",
         }
     )
 
 
-def _outcomes(trial: Trial, choice: Choice, arguments: argparse.Namespace) -> list[Outcome]:
-    """The chosen network beside float32, everything in INT8, and the table's row."""
-    row = default_choice(arguments.backend)
-    kinds: dict[str, Collection[Group]] = {
+def _measure_outcomes(layers: LayerCosts, plan: PrecisionPlan, *, arguments: argparse.Namespace) -> list[Outcome]:
+    """Time and loss of whole networks: float32, everything in INT8, the default plan, the plan that was chosen."""
+    kinds: dict[str, Collection[LayerGroup]] = {
         "all INT8": (),
-        "usual mix": row.kept_in_float,
-        "chosen mix": choice.kept_in_float,
+        "default plan": default_precision_plan(arguments.backend).kept_in_float,
+        "chosen plan": plan.kept_in_float,
     }
-    engines = {"float32": trial.float_engine} | {name: trial.engine(kept) for name, kept in kinds.items()}
-    times = trial.times(engines, batch=arguments.batch, rounds=arguments.rounds)
-    lost = {"float32": Loss(0.0, 1.0, 0.0)} | {name: trial.loss(kept) for name, kept in kinds.items()}
+    engines = {"float32": layers.float_engine} | {name: layers.engine(kept) for name, kept in kinds.items()}
+    times = layers.times(engines, batch=arguments.batch, rounds=arguments.rounds)
+    lost = {"float32": LayerLoss(0.0, 1.0, 0.0)} | {name: layers.loss(kept) for name, kept in kinds.items()}
     return [
         Outcome(name, float(np.median(times[name])), loss.mean, loss.mean_ap, loss.least_cosine)
         for name, loss in lost.items()
     ]
 
 
-def _report(choice: Choice, outcomes: list[Outcome]) -> None:
-    """Print both tables of the picture."""
+def _report(plan: PrecisionPlan, outcomes: list[Outcome]) -> None:
+    """Print the two tables that the picture shows."""
     print(f"{'group':12}{'1 - cosine':>12}{'mAP lost':>10}{'us saved':>10}  chosen")
-    for cost in sorted(choice.measured, key=lambda cost: -cost.loss):
-        chosen = "float" if cost.group in choice.kept_in_float else "INT8"
+    for cost in sorted(plan.measured, key=lambda cost: -cost.loss):
+        chosen = "float" if cost.group in plan.kept_in_float else "INT8"
         print(f"{cost.group:12}{cost.loss:12.5f}{cost.lost_map:10.2f}{cost.saved_us:10.1f}  {chosen}")
     print(f"{'network':12}{'1 - cosine':>12}{'mAP lost':>10}{'us':>10}  least cosine")
     for outcome in outcomes:
@@ -137,36 +140,41 @@ def _report(choice: Choice, outcomes: list[Outcome]) -> None:
             f"  {outcome.least_cosine:.4f}"
         )
     times = {outcome.name: outcome.time_us for outcome in outcomes}
-    if times["chosen mix"] >= times["float32"]:
-        print("INT8 does not pay on this backend: the chosen mix is no faster than float32")
+    if times["chosen plan"] >= times["float32"]:
+        print("INT8 brings nothing on this backend: the chosen plan is no faster than float32")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python export/sensitivity.py osnet.onnx --calibration calibration.json --data data/market1501 "
-        "--backend onnxruntime --output osnet_choice.json",
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest=f"{shipped_model()} --calibration calibration.json --data DATA --backend onnxruntime "
+        "--output precision_plan.json",
+        next_step="python export/build_engine.py MODEL --int8 --precision-plan precision_plan.json ...",
+        examples=_EXAMPLES,
     )
     parser.add_argument("model", type=Path, help="float32 ONNX file of export/to_onnx.py, its manifest beside it")
     parser.add_argument("--calibration", type=Path, required=True, help="image list of calibration/select_images.py")
     parser.add_argument(
-        "--data", type=Path, required=True, help="the folder the list was made from; other people who train judge"
+        "--data",
+        type=Path,
+        required=True,
+        help="the folder that the list was made from; training people whom the list leaves out are used to measure",
     )
-    parser.add_argument("--backend", choices=get_args(Backend), required=True, help="what will run the engine")
+    parser.add_argument("--backend", choices=get_args(TargetBackend), required=True, help="what will run the engine")
     parser.add_argument(
-        "--output", type=Path, required=True, help="the choice to write, NAME.json; its picture NAME.png"
+        "--output", type=Path, required=True, help="the precision plan to write, NAME.json; its picture is NAME.png"
     )
     parser.add_argument(
         "--method", choices=get_args(Method), help="how ranges are chosen (default: that of the backend)"
     )
-    parser.add_argument("--identities", type=int, default=100, help="people to judge by (default: %(default)s)")
+    parser.add_argument("--identities", type=int, default=100, help="people to measure with (default: %(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="crops per timed call (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=40, help="timed calls of each engine (default: %(default)s)")
     parser.add_argument(
         "--largest-loss",
         type=float,
         default=LARGEST_LOSS,
-        help="mean of 1 - cosine that the groups' losses may add up to (default: %(default)s)",
+        help="what the groups in INT8 may lose together, as mean of 1 - cosine (default: %(default)s)",
     )
     return parser
 

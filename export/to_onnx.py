@@ -1,4 +1,4 @@
-"""Turn a checkpoint into an ONNX file with a manifest, and prove that both describe images alike."""
+"""Turn a checkpoint into an ONNX file with a manifest, and check that both give the same descriptors."""
 
 import argparse
 import os
@@ -28,13 +28,13 @@ from edge_runtime.contract.manifest import (
 )
 from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.contract.provenance import derive_manifest, describe_file
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.acceptance.acceptance_images import images_of_data
-from export.acceptance.comparison import as_table, compare_descriptions, fidelity
+from export.acceptance.comparison import compare_descriptions, fidelity, format_comparison
 from export.acceptance.tolerance import usual_tolerance
 from export.graph.activation_ranges import LARGEST_HALF, largest_activations
-from export.graph.cost import cost_of
+from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy, deploy_in_half_precision
 from export.graph.public_checkpoint import Facts, load_public_checkpoint
 from export.graph.variants import Graph, choose_graph
@@ -52,33 +52,42 @@ examples:
 """
 OPSET = 17  # the newest that TensorRT 8.5 reads
 _PROOF_IMAGES = 16
-_HEADROOM = 4  # real images may go beyond those that are tried
-# Float32 differs by the order of summation only. Float16 keeps 11 bits; trained networks stay above 0.9999.
+_HEADROOM = 4  # activations of real images may be larger than those of the images that are tried
+# Float32 differs only by the order of summation. Float16 has 11 bits; trained networks stay above 0.9999.
 _LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
+
+
+def command() -> int:
+    """The installed command `reid-export`; see `main`."""
+    return run(main)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write the ONNX file or files. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    source = _taking(arguments.pixels, _open_checkpoint(arguments))
+    source = _set_pixels(_open_checkpoint(arguments), arguments.pixels)
     check_stripes(source)
-    targets = _targets(arguments, source.manifest)
+    targets = _choose_targets(arguments, source.manifest)
     data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)
-    graph = _choose(arguments, source.manifest)
+    graph = _choose_graph(arguments, source.manifest)
     for path, precision in targets.items():
         export(source, path, graph=graph, precision=precision, data=data)
     return 0
 
 
-def _taking(pixels: str, source: LoadedNetwork) -> LoadedNetwork:
-    """The network with `rgb` or `rgba` pixels as the input of what is made from it."""
+def _set_pixels(source: LoadedNetwork, pixels: str) -> LoadedNetwork:
+    """The network with `rgb` or `rgba` pixels in its manifest's input."""
     input_ = source.manifest.input.model_copy(update={"colour_order": pixels.upper()})
     return replace(source, manifest=source.manifest.model_copy(update={"input": input_}))
 
 
-def _targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[Path, Precision]:
-    """The files to write and their precisions; one that holds another network is not overwritten."""
+def _choose_targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[Path, Precision]:
+    """The files to write and their precisions.
+
+    Raises:
+        ExportError: one of them exists and holds another network.
+    """
     stem = arguments.output / (arguments.checkpoint.stem + {"rgb": "", "rgba": "_rgba"}[arguments.pixels])
     targets: dict[Path, Precision] = {stem.with_name(f"{stem.name}.onnx"): "fp32"}
     if arguments.half:
@@ -86,24 +95,24 @@ def _targets(arguments: argparse.Namespace, manifest: Manifest) -> dict[Path, Pr
     for path in targets:
         try:
             found = read_manifest(path)
-        except ManifestError:  # no file yet, or one that nobody can use
+        except ManifestError:  # no file yet, or one that cannot be used
             continue
         if found.space_id != manifest.space_id:
             raise ExportError(f"{path} holds another network, {found.model_id}; choose another --output")
     return targets
 
 
-def _choose(arguments: argparse.Namespace, manifest: Manifest) -> Graph:
+def _choose_graph(arguments: argparse.Namespace, manifest: Manifest) -> Graph:
     if arguments.graph != "auto":
         graph: Graph = arguments.graph
         return graph
-    choice = choose_graph(arguments.backend, network=manifest.architecture, batch=manifest.artefact.batch_opt)
-    print(f"graph for {arguments.backend}: {choice.graph} ({choice.decided_by})")
-    return choice.graph
+    variant = choose_graph(arguments.backend, network=manifest.architecture, batch=manifest.artefact.batch_opt)
+    print(f"graph for {arguments.backend}: {variant.graph} ({variant.decided_by})")
+    return variant.graph
 
 
 def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, data: ReidData | None) -> Manifest:
-    """Write one ONNX file and its manifest, once it is proved equal to the checkpoint; scored where there is data.
+    """Write one ONNX file and its manifest after checking it against the checkpoint. With data it is scored too.
 
     Raises:
         ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
@@ -129,7 +138,7 @@ def export(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precis
     artefact = Artefact.model_validate(manifest.artefact.model_dump() | {"file": path.name})
     manifest = manifest.model_copy(update={"artefact": artefact})
     write_manifest(manifest, path)
-    cost = cost_of(onnx.load(path))
+    cost = count_graph_cost(onnx.load(path))
     print(
         f"{path}: {precision}, {path.stat().st_size / 1e6:.2f} MB, graph {graph} with {cost.nodes} nodes "
         f"({cost.kernels} GPU kernels), backend onnxruntime, space {manifest.space_id}"
@@ -145,7 +154,7 @@ def write_onnx(deployed: nn.Module, path: Path, *, input_: Input, descriptor: De
         # The exporter that torch now prefers cannot write opset 17, which TensorRT 8 needs.
         warnings.filterwarnings("ignore", "You are using the legacy TorchScript-based ONNX export", DeprecationWarning)
         warnings.filterwarnings("ignore", "The feature will be removed", DeprecationWarning)
-        # Instance norms use each image's own statistics, as they should, and compare sizes that are fixed.
+        # Instance norms use each image's own statistics, as intended, and compare sizes that are fixed.
         warnings.filterwarnings("ignore", "ONNX export mode is set to .* operator 'instance_norm'", UserWarning)
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean", module=r"torch\.nn\.")
         torch.onnx.export(
@@ -162,21 +171,23 @@ def write_onnx(deployed: nn.Module, path: Path, *, input_: Input, descriptor: De
 
 
 def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: ReidData | None) -> Manifest:
-    """Compare the file with the checkpoint. Returns the file's manifest.
+    """Compare the file with the checkpoint, and score it if there is data. Returns the file's manifest.
 
     Raises:
         ExportError: the descriptors differ by more than rounding.
     """
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
     manifest = derive_manifest(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
-    before = describe_with(source.network, source.manifest.input, device=torch.device("cpu"))  # itself, unchanged
+    before = describe_with(
+        source.network, source.manifest.input, device=torch.device("cpu")
+    )  # the network itself, not rewritten
     with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
         images = _proof_images(manifest, data)
         _check_equal(fidelity(before(images), engine.describe(images)), precision)
         if data is None:
             return manifest
-        comparison = compare_descriptions(before, engine.describe, images_of_data(data, manifest.input))
-    print(as_table(comparison))
+        comparison = compare_descriptions(before, engine.describe, images=images_of_data(data, manifest.input))
+    print(format_comparison(comparison))
     excess = comparison.excess(usual_tolerance(precision, queries=comparison.parent.queries))
     if excess:
         raise ExportError(f"the {precision} ONNX file scores worse than the checkpoint: {excess}")
@@ -197,7 +208,7 @@ def _check_equal(found: Fidelity, precision: Precision) -> None:
 
 
 def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:
-    """Seeded noise, coarse to fine, extremes, and the first query images where there are any."""
+    """Seeded noise, coarse to fine; black, white and a checkerboard; the first query images if there are any."""
     height, width = manifest.input.height_px, manifest.input.width_px
     random = np.random.default_rng(0)
     images = np.empty((_PROOF_IMAGES, height, width, 3), np.uint8)
@@ -215,7 +226,7 @@ def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8
 
 
 def _check_half_precision(deployed: nn.Module) -> None:
-    """Refuse weights that float16 cannot hold; say so where many are below its normal range."""
+    """Refuse weights that are too large for float16, and print how many are below its normal range."""
     small = total = 0
     for name, weights in deployed.named_parameters():
         if not torch.isfinite(weights).all():
@@ -230,9 +241,9 @@ def _check_half_precision(deployed: nn.Module) -> None:
 
 
 def _check_activations(deployed: fx.GraphModule, manifest: Manifest) -> None:
-    """Refuse a network whose activations come near the end of float16 on noise, black, white or a checkerboard.
+    """Refuse a network whose activations on the images without people exceed a quarter of float16's range.
 
-    Prints the largest value per part of the network.
+    Prints the largest activation per part of the network.
     """
     images = in_colour_order(_proof_images(manifest, None), manifest.input.colour_order)
     found = largest_activations(deployed, torch.from_numpy(images))
@@ -260,8 +271,10 @@ def _open_checkpoint(arguments: argparse.Namespace) -> LoadedNetwork:
                 f"{arguments.checkpoint} has a manifest, which states what {', '.join(given)} would; leave them out"
             )
         return load_network(arguments.checkpoint)
-    if arguments.checkpoint.name == "resume.pth":  # which is no model; the reader of manifests says so
+    if arguments.checkpoint.name == "resume.pth":  # not a model; reading its manifest gives that message
         return load_network(arguments.checkpoint)
+    if not arguments.checkpoint.is_file():
+        raise ExportError(f"there is no checkpoint at {arguments.checkpoint}; give the model.pth of a run folder")
     if missing:
         raise ExportError(
             f"{arguments.checkpoint} has no manifest ({manifest_path(arguments.checkpoint).name}); "
@@ -287,10 +300,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="runs/RECIPE-seed0/model.pth --output models",
+        next_step="python export/build_engine.py models/model.onnx --best --data DATA",
+        examples=_EXAMPLES,
     )
     parser.add_argument("checkpoint", type=Path, help="a checkpoint of train/run.py, or a public one with its facts")
     parser.add_argument("--output", type=Path, required=True, help="folder for NAME.onnx and its manifest")
@@ -299,8 +313,8 @@ def _parser() -> argparse.ArgumentParser:
         "--pixels",
         choices=("rgb", "rgba"),
         default="rgb",
-        help="rgba: write NAME_rgba.onnx, whose pixels have a fourth channel, 255 everywhere; no step normalises them "
-        "then, the first convolution does (default: %(default)s)",
+        help="rgba: write NAME_rgba.onnx, whose pixels have a fourth channel, 255 everywhere; the first convolution "
+        "normalises them then, and no other step is needed (default: %(default)s)",
     )
     parser.add_argument(
         "--data", type=Path, help="folder of a data set or of people of your own; scores go into the manifest"
@@ -309,8 +323,8 @@ def _parser() -> argparse.ArgumentParser:
         "--graph",
         choices=("auto", *GRAPHS),
         default="auto",
-        help="how the network is rewritten: the same function in fewer steps (default: what export/graph/variants.py "
-        "says for --backend)",
+        help="how the network is rewritten: the same function in fewer steps (default: the one that "
+        "export/graph/variants.py names for --backend)",
     )
     parser.add_argument(
         "--backend", choices=("onnxruntime", "tensorrt"), default="onnxruntime", help="for --graph auto"
@@ -325,4 +339,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(command())

@@ -94,7 +94,7 @@ def test_the_configurations_shown_are_valid(name: str, tmp_path: Path) -> None:
         assert read_config(path).cameras
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "CHANGELOG.md"])  # it names what was
 def test_every_file_named_exists(name: str) -> None:
     """Links, counted from the document, and paths of the project in code style, counted from its root."""
     text, folder = (ROOT / name).read_text(), (ROOT / name).parent

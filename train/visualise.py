@@ -97,7 +97,7 @@ def _draw_ranking(arguments: argparse.Namespace, picture: Path) -> None:
         draw_ranking(
             _member(model),
             data,
-            picture,
+            picture=picture,
             name=model.manifest.model_id,
             queries=arguments.queries,
             worst_first=arguments.worst,
@@ -113,7 +113,7 @@ def _draw_activations(arguments: argparse.Namespace, picture: Path) -> None:
     if len(data.query) < arguments.images:
         raise DataError(f"asked for {arguments.images} images, found {len(data.query)} queries in {data.name}")
     drawn = np.random.default_rng(arguments.seed).choice(len(data.query), arguments.images, replace=False)
-    draw_activations(loaded, [data.query[position] for position in np.sort(drawn)], picture)
+    draw_activations(loaded, [data.query[position] for position in np.sort(drawn)], picture=picture)
 
 
 def _draw_gates(arguments: argparse.Namespace, picture: Path) -> None:
@@ -121,7 +121,9 @@ def _draw_gates(arguments: argparse.Namespace, picture: Path) -> None:
     from train.pictures.gates import draw_gates
 
     data = _open_data(arguments)
-    draw_gates(loaded, data.query + data.ranked_gallery, picture, clusters=arguments.clusters, seed=arguments.seed)
+    draw_gates(
+        loaded, data.query + data.ranked_gallery, picture=picture, clusters=arguments.clusters, seed=arguments.seed
+    )
 
 
 def _draw_embedding(arguments: argparse.Namespace, picture: Path) -> None:
@@ -131,7 +133,7 @@ def _draw_embedding(arguments: argparse.Namespace, picture: Path) -> None:
         draw_embedding(
             _member(model),
             data,
-            picture,
+            picture=picture,
             name=model.manifest.model_id,
             identities=arguments.identities,
             seed=arguments.seed,

@@ -42,7 +42,7 @@ def count_cost(network: nn.Module, *, height_px: int, width_px: int) -> NetworkC
     """Count the operations and the traffic of one image. network: in eval mode."""
     layers: list[LayerLoad] = []
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: PLR0917 - PyTorch's form of a hook
         if isinstance(module, nn.Conv2d | nn.Linear):
             weights = module.weight.numel()
             each = output.numel() * module.weight[0].numel()

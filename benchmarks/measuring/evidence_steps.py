@@ -13,7 +13,7 @@ _CALIBRATION = RECORDS / "cpu-epyc" / "calibration_cuhk03.json"
 _OSNETS = ("osnet_x1_0", "osnet_x0_25")
 _WIDTHS = ("osnet_x1_0", "osnet_x0_75", "osnet_x0_5", "osnet_x0_25")
 _PRECISIONS = ("fp16", "int8", "fp32")
-_GATE_PEOPLE = 30
+_PACKED_PEOPLE = 30
 
 
 @dataclass(frozen=True)
@@ -152,9 +152,11 @@ def _latency(site: Site) -> tuple[Command, ...]:
     return (
         _written(site, first, weight=2),
         *_timed(site, first, best=1, largest=1, batches=("1",), weight=4),
-        _timed_pytorch(site, "pytorch", ("1", *many), *_OSNETS),
+        _timed_pytorch(site, "pytorch", batches=("1", *many), options=_OSNETS),
         *_timed(site, first, best=32, largest=128, batches=many, weight=4),
-        _timed_pytorch(site, "compiled", ("1", "32"), "osnet_x1_0", "--compile"),  # each batch is compiled anew
+        _timed_pytorch(
+            site, "compiled", batches=("1", "32"), options=("osnet_x1_0", "--compile")
+        ),  # each batch is compiled anew
         _written(site, graphs, weight=1),
         *_timed(site, graphs, best=1, largest=1, batches=("1",), weight=2),
         _written(site, plr_osnet, weight=1),
@@ -203,7 +205,7 @@ def _timed(
     )
 
 
-def _timed_pytorch(site: Site, name: str, batches: Sequence[str], *options: str) -> Command:
+def _timed_pytorch(site: Site, name: str, *, batches: Sequence[str], options: Sequence[str]) -> Command:
     output = site.work / f"latency_{name}.json"
     grid = ("--grid", "--backends", "--sizes", "256x128", "--architectures", *options)
     return Command(
@@ -221,28 +223,35 @@ def _calls(output: Path, batches: Sequence[str]) -> tuple[str, ...]:
 def _accuracy(site: Site) -> tuple[Command, ...]:
     """Engines first, which take seconds, then all of them beside the ONNX file, which runs on the CPU.
 
-    They are scored whatever the gate of build_engine says of them; what it says is asked at the end.
+    They are scored whether build_engine accepts them or not; whether it does is asked at the end.
     """
     engines = _engines([path for path in _files(site) if path.parent == site.model.parent], best=8)
-    gate = site.work / "gate.npz"
-    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(gate))
+    packed = site.work / "acceptance.npz"
+    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(packed))
     return (
-        *([_scored(site, "checkpoint", site.python, (site.checkpoint,))] if site.checkpoint else []),
+        *([_scored(site, "checkpoint", python=site.python, files=(site.checkpoint,))] if site.checkpoint else []),
         *_tensorrt(site),
-        _scored(site, "engines", site.tensorrt_python, engines, unavailable=site.no_engines),
-        _scored(site, "onnx", site.tensorrt_python, (site.model, *engines), weight=4, unavailable=site.no_engines),
-        Command(
-            _script(site.python, *packing, "--identities", str(_GATE_PEOPLE)),
-            makes=(gate,),
+        _scored(site, "engines", python=site.tensorrt_python, files=engines, unavailable=site.no_engines),
+        _scored(
+            site,
+            "onnx",
+            python=site.tensorrt_python,
+            files=(site.model, *engines),
+            weight=4,
             unavailable=site.no_engines,
         ),
-        *([_accepted(site, "fp16", site.model, gate)] if site.checkpoint else []),
-        _accepted(site, "int8", _files(site)[-1], gate),
+        Command(
+            _script(site.python, *packing, "--identities", str(_PACKED_PEOPLE)),
+            makes=(packed,),
+            unavailable=site.no_engines,
+        ),
+        *([_accepted(site, "fp16", network=site.model, packed=packed)] if site.checkpoint else []),
+        _accepted(site, "int8", network=_files(site)[-1], packed=packed),
     )
 
 
 def _scored(
-    site: Site, name: str, python: str, files: tuple[Path, ...], *, weight: float = 1, unavailable: str | None = None
+    site: Site, name: str, *, python: str, files: tuple[Path, ...], weight: float = 1, unavailable: str | None = None
 ) -> Command:
     output = site.work / f"accuracy_{name}.json"
     return Command(
@@ -254,12 +263,12 @@ def _scored(
     )
 
 
-def _accepted(site: Site, precision: str, network: Path, gate: Path) -> Command:
+def _accepted(site: Site, precision: str, *, network: Path, packed: Path) -> Command:
     """The way a user builds an engine; the record is its manifest."""
     engine = site.work / f"{precision}.engine"
-    options = (f"--{precision}", "--backend", "tensorrt", "--gate", str(gate), "--output", str(engine), "--force")
+    options = (f"--{precision}", "--backend", "tensorrt", "--acceptance", str(packed), "--force")
     return Command(
-        _script(site.tensorrt_python, "export/build_engine.py", str(network), *options),
+        _script(site.tensorrt_python, "export/build_engine.py", str(network), *options, "--output", str(engine)),
         output=engine.with_name(f"{engine.name}.json"),
         unavailable=site.no_engines,
     )

@@ -204,7 +204,7 @@ def find_changes(old: Iterable[LatencyResult], new: Iterable[LatencyResult]) -> 
         for timing in case.timings:
             earlier = before.get(_key(case, timing))
             if earlier is not None:
-                found.append(_change(case, earlier, timing))
+                found.append(_change(case, earlier, new=timing))
     return found
 
 
@@ -212,7 +212,7 @@ def _key(case: LatencyResult, timing: CallTiming) -> tuple[str, tuple[int, int],
     return case.architecture, case.input, timing.name, timing.batch
 
 
-def _change(case: LatencyResult, old: CallTiming, new: CallTiming) -> MedianChange:
+def _change(case: LatencyResult, old: CallTiming, *, new: CallTiming) -> MedianChange:
     return MedianChange(
         case=f"{case.architecture} {case.input[0]}x{case.input[1]}",
         name=new.name,

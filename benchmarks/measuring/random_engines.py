@@ -13,9 +13,9 @@ from torch import nn
 
 from benchmarks.measuring.sized_network import PRECISIONS, RANDOM, SizedNetwork
 from calibration.image_list import write_image_list
-from calibration.precision_plan import Backend, default_choice
-from calibration.quantization import quantize
-from calibration.select_images import select
+from calibration.precision_plan import TargetBackend, default_precision_plan
+from calibration.quantization import quantize_file
+from calibration.select_images import select_images
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import (
     Build,
@@ -46,7 +46,7 @@ class MadeFile:
 
 
 def make_engines(
-    case: SizedNetwork, folder: Path, *, backends: Sequence[Backend], batch_max: int
+    case: SizedNetwork, folder: Path, *, backends: Sequence[TargetBackend], batch_max: int
 ) -> Iterator[MadeFile]:
     """Write a checkpoint, `model.pth`, and engines of it in every precision of a CPU's backends, into `folder`.
 
@@ -57,7 +57,11 @@ def make_engines(
     for backend in backends:
         for precision in PRECISIONS[backend]:
             path = folder / f"{backend}_{precision}.onnx"
-            yield _made(f"{backend} {precision}", path, partial(_make, source, path, graph, precision, backend))
+            yield _made(
+                f"{backend} {precision}",
+                path,
+                make=partial(_make, source, path, graph=graph, precision=precision, backend=backend),
+            )
 
 
 def write_networks(
@@ -68,10 +72,14 @@ def write_networks(
     for precision in precisions:
         for graph in graphs:
             path = folder / f"{graph}_{precision}.onnx"
-            yield _made(path.stem, path, partial(_network, source, path, graph, precision, "tensorrt"))
+            yield _made(
+                path.stem,
+                path,
+                make=partial(_network, source, path, graph=graph, precision=precision, backend="tensorrt"),
+            )
 
 
-def _made(name: str, path: Path, make: Callable[[], object]) -> MadeFile:
+def _made(name: str, path: Path, *, make: Callable[[], object]) -> MadeFile:
     try:
         make()
     except ReidError as error:
@@ -112,27 +120,27 @@ def _write_checkpoint(case: SizedNetwork, path: Path) -> None:
     write_manifest(manifest, path)
 
 
-def _make(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: Backend) -> None:
+def _make(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
     """Write an engine of a CPU's backend: the network's file, with a manifest that names the backend."""
     # What OpenVINO computes in bfloat16 is the float32 file. Each backend wants other layers in INT8.
     held: Precision = "fp32" if precision == "bf16" else precision
     network = path.with_name(f"{graph}_{held}{f'_{backend}' if held == 'int8' else ''}.onnx")
-    _network(source, network, graph, held, backend)
+    _network(source, network, graph=graph, precision=held, backend=backend)
     shutil.copyfile(network, path)
     manifest = read_manifest(network)
     build_ = manifest.build.model_copy(update={"backend": backend, "precision": precision})
     write_manifest(manifest.model_copy(update={"build": build_}), path)
 
 
-def _network(source: LoadedNetwork, path: Path, graph: Graph, precision: Precision, backend: Backend) -> None:
+def _network(source: LoadedNetwork, path: Path, *, graph: Graph, precision: Precision, backend: TargetBackend) -> None:
     """Write the ONNX file of a graph and precision and its manifest, unless they exist."""
     if manifest_path(path).exists():
         return
     if precision == "int8":
         parent = path.with_name(f"{graph}_fp32.onnx")
-        _network(source, parent, graph, "fp32", backend)
+        _network(source, parent, graph=graph, precision="fp32", backend=backend)
         noise = _write_noise(path.parent / "noise")
-        quantize(parent, path, image_list=noise / "list.json", data=noise, choice=default_choice(backend))
+        quantize_file(parent, path, image_list=noise / "list.json", data=noise, plan=default_precision_plan(backend))
         return
     make = deploy_in_half_precision if precision == "fp16" else deploy
     spec, descriptor = source.manifest.input, source.manifest.descriptor
@@ -152,5 +160,5 @@ def _write_noise(folder: Path) -> Path:
     for index in range(_NOISE_IMAGES):
         image = cv2.resize(random.integers(0, 256, (8, 4, 3), dtype=np.uint8), (64, 128))
         cv2.imwrite(str(split / f"{index // 4 + 1:04d}_c{index % 2 + 1}s1_{index:06d}_00.jpg"), image)
-    write_image_list(select(folder, count=_NOISE_IMAGES, seed=0), folder / "list.json")
+    write_image_list(select_images(folder, count=_NOISE_IMAGES, seed=0), folder / "list.json")
     return folder

@@ -3,12 +3,12 @@
 import argparse
 from dataclasses import dataclass
 
-from calibration.precision_plan import Backend
+from calibration.precision_plan import TargetBackend
 from edge_runtime.contract.manifest import Manifest, Precision
 
 RANDOM = "random numbers"
 """The terms of random weights, in a manifest."""
-PRECISIONS: dict[Backend, tuple[Precision, ...]] = {
+PRECISIONS: dict[TargetBackend, tuple[Precision, ...]] = {
     "onnxruntime": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
     "tensorrt": ("fp32", "fp16", "int8"),

@@ -115,8 +115,10 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
     trainer = Trainer(
         [build(job.network, classes=_CLASSES)],
         recipe,
-        TrainingImages(store, task.train.labels, recipe, processes=processes, fill=fill),
-        Objective(recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather),
+        images=TrainingImages(store, task.train.labels, recipe=recipe, processes=processes, fill=fill),
+        objective=Objective(
+            recipe, classify=task.classify(), classes=task.classes, lengths=(), gather=processes.gather
+        ),
         input_=Input(height_px=job.height_px, width_px=job.width_px),
         processes=processes,
         seed=0,

@@ -37,8 +37,8 @@ class FlowBox:
         return (
             f'<rect x="{self.left}" y="{self.top}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="8" '
             f'fill="{self.fill}" stroke="{_LINE}"/>'
-            + _text(middle, self.top + 29, self.title, style=_TITLE)
-            + _text(middle, self.top + 49, self.detail, style=_DETAIL)
+            + _text(middle, self.top + 29, text=self.title, style=_TITLE)
+            + _text(middle, self.top + 49, text=self.detail, style=_DETAIL)
         )
 
 
@@ -80,9 +80,9 @@ def draw_flow() -> str:
         f'<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" '
         f'orient="auto-start-reverse"><path d="M0 0 10 5 0 10z" fill="{_LINE}"/></marker></defs>',
         f'<rect x="1" y="1" width="{_WIDTH - 2}" height="{_HEIGHT - 2}" rx="14" fill="#f8fafc" stroke="#cbd5e1"/>',
-        _lane(20, 26, 708, 124, "once: from a data set to an engine"),
-        _lane(20, 222, 708, 164, "beside each camera: edge_runtime"),
-        _lane(932, 222, 168, 164, "anywhere"),
+        _lane(20, 26, width=708, height=124, title="once: from a data set to an engine"),
+        _lane(20, 222, width=708, height=164, title="beside each camera: edge_runtime"),
+        _lane(932, 222, width=168, height=164, title="anywhere"),
         *(box.draw() for box in BOXES),
         *_arrows(),
     ]
@@ -94,24 +94,27 @@ def _arrows() -> list[str]:
     right = [left + _BOX_WIDTH for left in _COLUMNS]
     engine = _COLUMNS[2] + _BOX_WIDTH / 2
     return [
-        *(_arrow(right[i], upper, _COLUMNS[i + 1], upper) for i in (0, 1)),
-        _arrow(right[2], upper, _COLUMNS[3], upper, is_both_ways=True),
-        _arrow(engine, _TOP + _BOX_HEIGHT, engine, _BELOW),
-        _text(engine + 12, 181, "engine and its manifest: what goes in, what comes out,", style=_NOTE, anchor="start"),
-        _text(engine + 12, 198, "where it came from, what it scored", style=_NOTE, anchor="start"),
-        *(_arrow(right[i], lower, _COLUMNS[i + 1], lower) for i in range(5)),
-        _text(_COLUMNS[0], _BELOW + 100, "Pixels never leave this part.", style=_NAME, anchor="start"),
+        *(_arrow(right[i], upper, right=_COLUMNS[i + 1], bottom=upper) for i in (0, 1)),
+        _arrow(right[2], upper, right=_COLUMNS[3], bottom=upper, is_both_ways=True),
+        _arrow(engine, _TOP + _BOX_HEIGHT, right=engine, bottom=_BELOW),
+        _text(
+            engine + 12, 181, text="engine and its manifest: what goes in, what comes out,", style=_NOTE, anchor="start"
+        ),
+        _text(engine + 12, 198, text="where it came from, what it scored", style=_NOTE, anchor="start"),
+        *(_arrow(right[i], lower, right=_COLUMNS[i + 1], bottom=lower) for i in range(5)),
+        _text(_COLUMNS[0], _BELOW + 100, text="Pixels never leave this part.", style=_NAME, anchor="start"),
     ]
 
 
-def _lane(left: int, top: int, width: int, height: int, title: str) -> str:
+def _lane(left: int, top: int, *, width: int, height: int, title: str) -> str:
     return (
         f'<rect x="{left}" y="{top}" width="{width}" height="{height}" rx="10" fill="#ffffff" '
-        f'stroke="#94a3b8" stroke-dasharray="5 4"/>' + _text(left + 16, top + 25, title, style=_NAME, anchor="start")
+        f'stroke="#94a3b8" stroke-dasharray="5 4"/>'
+        + _text(left + 16, top + 25, text=title, style=_NAME, anchor="start")
     )
 
 
-def _arrow(left: float, top: float, right: float, bottom: float, *, is_both_ways: bool = False) -> str:
+def _arrow(left: float, top: float, *, right: float, bottom: float, is_both_ways: bool = False) -> str:
     start = ' marker-start="url(#head)"' if is_both_ways else ""
     return (
         f'<line x1="{left:g}" y1="{top:g}" x2="{right:g}" y2="{bottom:g}" stroke="{_LINE}" stroke-width="1.6"'
@@ -119,7 +122,7 @@ def _arrow(left: float, top: float, right: float, bottom: float, *, is_both_ways
     )
 
 
-def _text(x: float, y: float, text: str, *, style: str, anchor: str = "middle") -> str:
+def _text(x: float, y: float, *, text: str, style: str, anchor: str = "middle") -> str:
     return f'<text x="{x:g}" y="{y:g}" {style} text-anchor="{anchor}">{escape(text)}</text>'
 
 

@@ -132,7 +132,7 @@ def _options_of(case: LatencyResult, scores: Mapping[EngineKey, Accuracy]) -> di
             continue
         key = (case.architecture, case.input, network.backend.split()[0], network.precision)
         known: AccuracyState = "measured" if key in scores else "not measured" if is_trained else "not trained"
-        option = _option(case, network, timings, accuracy=scores.get(key), known=known)
+        option = _option(case, network, timings=timings, accuracy=scores.get(key), known=known)
         if key not in found or option.median_ms < found[key].median_ms:
             found[key] = option
     return found
@@ -141,8 +141,8 @@ def _options_of(case: LatencyResult, scores: Mapping[EngineKey, Accuracy]) -> di
 def _option(
     case: LatencyResult,
     network: TimedNetwork,
-    timings: Mapping[int, CallTiming],
     *,
+    timings: Mapping[int, CallTiming],
     accuracy: Accuracy | None,
     known: AccuracyState,
 ) -> EngineOption:

@@ -21,7 +21,7 @@ _GREY = "#6b7280"
 
 
 def draw_picture(
-    options: Sequence[EngineOption], advice: Sequence[Advice], path: Path, *, device: str, data_set: str | None
+    options: Sequence[EngineOption], advice: Sequence[Advice], *, path: Path, device: str, data_set: str | None
 ) -> None:
     """Write a PNG. Engines without an accuracy, if any, stand in a strip below, by latency alone."""
     scored = [option for option in options if option.accuracy]

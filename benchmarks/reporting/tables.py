@@ -1,33 +1,22 @@
 """Every table that is generated into a document: one row of TABLES each. To add one, add a row and its function."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measuring.records import read_record
-from benchmarks.reporting import accuracy_tables, latency_tables, system_tables, training_tables
-from benchmarks.reporting.text import Record, network_title
-from edge_runtime.contract.errors import ConfigError
+from benchmarks.reporting import (
+    accuracy_tables,
+    data_set_tables,
+    latency_tables,
+    system_tables,
+    tracking_table,
+    training_tables,
+)
+from benchmarks.reporting.document_table import Table
+from benchmarks.reporting.text import Record
 
-ROOT = Path(__file__).resolve().parents[2]
 _CPU = "benchmarks/records/cpu-epyc"
 _MODELS = "edge_runtime/models"
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table.
-
-    name: as its marker in a document says, `<!-- table NAME -->`. sources: the files it is made of, as patterns from
-    the project's root. command: what measures them. render: the Markdown of the table, from the files that were found.
-    caption: the line below; its fields are those of the JSON files, and `network` and `size`.
-    """
-
-    name: str
-    sources: tuple[str, ...]
-    command: str
-    render: Callable[[Sequence[Path]], str]
-    caption: str
 
 
 def _of_record(render: Callable[[Record], str]) -> Callable[[Sequence[Path]], str]:
@@ -80,7 +69,7 @@ TABLES = (
         "data_sets",
         ("train/datasets/catalog.py",),
         "python train/run.py --list",
-        training_tables.data_set_table,
+        data_set_tables.data_set_table,
         "Counts as published; a copy that differs is refused.",
     ),
     Table(
@@ -141,6 +130,13 @@ TABLES = (
         "Crops of {size}, one thread on {device}; {job}.",
     ),
     Table(
+        "detectors",
+        (f"{_CPU}/detectors.json",),
+        "python benchmarks/detectors.py MODEL ... --video CLIP",
+        _of_record(latency_tables.detector_table),
+        "{frames} frames of {video}, one thread on {device} under a load of {load_average}; {job}.",
+    ),
+    Table(
         "nncf",
         (f"{_CPU}/nncf_osnet_x0_25.json",),
         "python benchmarks/nncf.py ENGINE ...",
@@ -162,6 +158,14 @@ TABLES = (
         "{seconds:g} s of {source} on {device}, {cores} cores.",
     ),
     Table(
+        "tracking",
+        (f"{_CPU}/tracking.json",),
+        "python benchmarks/tracking.py --clips CLIPS --detector DETECTOR --peer-python PYTHON",
+        _of_record(tracking_table.tracking_table),
+        "HOTA / IDF1 in per cent by looks per second, all on the boxes of {detector}; ours with descriptors of "
+        "{descriptors} where it says so; CPU time per update on {device}.",
+    ),
+    Table(
         "gpu",
         ("benchmarks/records/*/gpu_*.json",),
         "python benchmarks/gpu_evidence.py",
@@ -170,35 +174,3 @@ TABLES = (
     ),
 )
 """All tables, by the order in which the documents show them."""
-
-
-def render_table(table: Table, *, root: Path = ROOT) -> str:
-    """The table with its caption, or where a source is missing the command that measures it.
-
-    Raises:
-        ConfigError: a source is no record of this table.
-    """
-    found = [sorted(root.glob(pattern)) for pattern in table.sources]
-    if not all(found):
-        return f"Not measured yet: `{table.command}`."
-    paths = [path for some in found for path in some]
-    try:
-        return f"{table.render(paths)}\n\n{table.caption.format_map(_caption_fields(paths))}"
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{', '.join(map(str, paths))}: no record of table {table.name}, {error} is missing or wrong; "
-            f"run {table.command}"
-        ) from error
-
-
-def _caption_fields(paths: Sequence[Path]) -> dict[str, object]:
-    """The fields of all JSON files, the first file's where several have one of a name."""
-    fields: dict[str, object] = {}
-    for path in (path for path in reversed(paths) if path.suffix == ".json"):
-        record = read_record(path)
-        fields |= record
-        if "architecture" in record:
-            fields["network"] = network_title(record["architecture"])
-        if isinstance(record.get("input"), list):
-            fields["size"] = "x".join(map(str, record["input"]))
-    return fields

@@ -11,8 +11,6 @@ from scipy import stats
 
 from benchmarks.reporting.text import Record, markdown_table, network_title
 from edge_runtime.contract.manifest import Manifest
-from train.datasets.catalog import DATA_SETS
-from train.datasets.data_set import DataSet
 from train.recipes.catalog import find_recipe
 from train.recipes.recipe import Expected
 
@@ -147,24 +145,3 @@ def speed_table(record: Record) -> str:
         for one in record["speeds"]
     ]
     return markdown_table(head, rows)
-
-
-def data_set_table(_: Sequence[Path]) -> str:
-    """The data sets that can be read, in the order of the catalog."""
-    head = ("`--data-set`", "data set", "for", "training images", "test images", "published by")
-    return markdown_table(head, [_data_set_cells(data_set) for data_set in DATA_SETS.values()])
-
-
-def _data_set_cells(data_set: DataSet) -> tuple[str, ...]:
-    counts = data_set.counts
-    people = f" of {counts['training identities']:,} people" if "training identities" in counts else ""
-    query = f"{counts['query images']:,} queries, " if "query images" in counts else ""
-    test = counts.get("gallery images", counts.get("test images"))
-    return (
-        f"`{data_set.name}`",
-        data_set.title,
-        data_set.kind,
-        f"{counts['training images']:,}{people}" if counts else "all of its four",
-        f"{query}{test:,}" if test else "-",
-        data_set.paper or "-",
-    )

@@ -1,7 +1,7 @@
-"""Scales that move between neighbouring layers, so that all channels of a tensor use its 8 bits. Exact in float.
+"""Rescale the channels between neighbouring layers, so that all of them use the 8 bits. Exact in float.
 
 Source: Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019, section 4.1.
-Differs: ranges of activations are measured, as calibration images are there anyway.
+Differs: ranges of activations are measured, not computed, because there are calibration images.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibration.layer_groups import Links, group_count, is_depthwise
+from calibration.onnx_graph import GraphLinks, group_count, is_depthwise_node
 from calibration.ranges import Extremes, Floats
 
-_SMALLEST = 1 / 64  # a channel that is nearly dead is not blown up further
+_SMALLEST = 1 / 64  # channels that are nearly always zero are not enlarged further
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Two convolutions with nothing but perhaps a ReLU between them. tensors: those between, in order."""
+    """Two convolutions with nothing between them, or only a ReLU. tensors: those between them, in order."""
 
     first: onnx.NodeProto
     second: onnx.NodeProto
@@ -28,14 +28,14 @@ class _Pair:
 
 
 def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str, Extremes]:
-    """Rescale the weights of `model` in place; the network's function stays. Returns the extremes as they are then.
+    """Rescale the weights of `model` in place; its function stays the same. Returns the extremes after that.
 
-    extremes: of at least the tensors between convolutions.
+    extremes: must hold the tensors between convolutions.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    links = Links(model.graph)
+    links = GraphLinks(model.graph)
     after = dict(extremes)
-    for pair in _pairs(model.graph, links, constants):
+    for pair in _pairs(model.graph, links, constants=constants):
         weights = numpy_helper.to_array(constants[pair.second.input[1]])
         seen = extremes[pair.tensors[-1]]
         scales = _scales(np.maximum(np.abs(seen.low), np.abs(seen.high)), weights, second=pair.second)
@@ -48,10 +48,10 @@ def equalise(model: onnx.ModelProto, extremes: dict[str, Extremes]) -> dict[str,
     return after
 
 
-def _pairs(graph: onnx.GraphProto, links: Links, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
+def _pairs(graph: onnx.GraphProto, links: GraphLinks, *, constants: dict[str, onnx.TensorProto]) -> Iterator[_Pair]:
     for first in graph.node:
         if first.op_type != "Conv" or any(len(links.readers[name]) != 1 for name in first.input[1:]):
-            continue  # weights that two layers share cannot serve both scales
+            continue  # weights that two layers share cannot have two scales
         tensors = [first.output[0]]
         readers = links.after(first)
         if len(readers) == 1 and readers[0].op_type == "Relu":
@@ -62,20 +62,20 @@ def _pairs(graph: onnx.GraphProto, links: Links, constants: dict[str, onnx.Tenso
         second = readers[0]
         weights = constants.get(second.input[1])
         if weights is None or any(name not in constants for name in first.input[1:]):
-            continue  # torch writes equal constants once: all but the first are copies, made by an Identity node
-        if group_count(second) == 1 or is_depthwise(second, tuple(weights.dims)):
+            continue  # torch writes equal constants once, and makes the others from it by Identity nodes
+        if group_count(second) == 1 or is_depthwise_node(second, tuple(weights.dims)):
             yield _Pair(first, second, tuple(tensors))
 
 
 def _is_depthwise(conv: onnx.NodeProto, weights: NDArray[np.float32]) -> bool:
-    return is_depthwise(conv, weights.shape)
+    return is_depthwise_node(conv, weights.shape)
 
 
 def _scales(largest: Floats, weights: Floats, *, second: onnx.NodeProto) -> Floats:
-    """What each channel between is divided by, (C,).
+    """The divisor of each channel between the two layers, (C,).
 
-    Before a depthwise convolution all channels become equally large: its weights have a scale per channel themselves.
-    Otherwise activations and the second layer's weights share the burden.
+    Before a depthwise convolution all channels become equally large, because its weights have one scale per channel.
+    Otherwise the activations of a channel and the second layer's weights for it become equally large.
     """
     used = np.ones_like(largest) if _is_depthwise(second, weights) else _largest_weights(weights)
     is_alive = (largest > 0) & (used > 0)
@@ -90,7 +90,7 @@ def _scales(largest: Floats, weights: Floats, *, second: onnx.NodeProto) -> Floa
 
 
 def _largest_weights(weights: Floats) -> Floats:
-    """Of each input channel, (C,)."""
+    """The largest absolute weight of each input channel, (C,)."""
     largest: Floats = np.abs(weights).max(axis=(0, *range(2, weights.ndim)))
     return largest
 

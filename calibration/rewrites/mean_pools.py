@@ -1,14 +1,14 @@
-"""2x2 mean pools as depthwise convolutions, which every INT8 backend runs fast."""
+"""2x2 mean pools of an ONNX graph as depthwise convolutions, which every INT8 backend runs fast."""
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 
-def mean_pools_to_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same network with each 2x2 mean pool as a depthwise convolution by 1/4: exact, and fast in INT8.
+def replace_mean_pool_nodes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Replace each 2x2 mean pool by a depthwise convolution with weights of 1/4: the same function, fast in INT8.
 
-    Other mean pools stay as they are.
+    Other mean pools stay as they are. Returns the network with inferred shapes.
     """
     model = shape_inference.infer_shapes(model, strict_mode=True)
     shapes = {value.name: value.type.tensor_type.shape.dim for value in model.graph.value_info}

@@ -43,3 +43,7 @@ class StreamError(ReidError):
 
 class PublishError(ReidError):
     """A message could not be stored, sent or read: the spool, the broker, the connection or the message is faulty."""
+
+
+class GalleryError(ReidError):
+    """The store of a gallery could not be opened, read or written."""

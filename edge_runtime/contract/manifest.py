@@ -226,14 +226,14 @@ class Manifest(StrictModel):
 
     @model_validator(mode="after")
     def _identity_is_derived(self) -> "Manifest":
-        if self.space_id != space_id(self.weights_sha256, self.input, self.descriptor):
+        if self.space_id != space_id(self.weights_sha256, self.input, descriptor=self.descriptor):
             raise ValueError("space_id does not follow from weights, input and descriptor")
         if not self.model_id.endswith(f"-{self.weights_sha256[:8]}"):
             raise ValueError("model_id does not end with the first 8 digits of weights_sha256")
         return self
 
 
-def space_id(weights_sha256: str, input_: Input, descriptor: Descriptor) -> str:
+def space_id(weights_sha256: str, input_: Input, *, descriptor: Descriptor) -> str:
     """Id of the space in which descriptors may be compared: 16 hexadecimal digits.
 
     It is a digest of weights, preprocessing, output and normalisation. Precision, file format and the fourth channel of

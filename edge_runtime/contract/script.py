@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from edge_runtime.contract.errors import ReidError
 
@@ -50,6 +50,12 @@ def command_name(program: str) -> str:
     """
     path = Path(program)
     return f"python {path.parent.name}/{path.name}" if path.suffix == ".py" else path.name
+
+
+def shipped_model(*, precision: Literal["fp32", "int8"] = "fp32") -> str:
+    """Path of the small network that comes with the project, counted from the current folder."""
+    name = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}[precision]
+    return os.path.relpath(Path(__file__).parents[1] / "models" / name)
 
 
 class Terminated(KeyboardInterrupt):

@@ -4,10 +4,9 @@ To add an engine: write its class, add its row here, and its name to Backend and
 """
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest, read_manifest
@@ -43,30 +42,38 @@ def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> E
         raise EngineError(f"{path} is a checkpoint; export it with export/to_onnx.py first")
     if backend not in ("auto", built_for):
         raise EngineError(f"{path} was built for {built_for}, not {backend}; build it with export/build_engine.py")
-    engine = ENGINES[built_for](path, manifest, threads)
+    engine = ENGINES[built_for](path, manifest, threads=threads)
     logger.info("engine %s (%s) runs on %s", manifest.model_id, manifest.build.precision, engine.backend)
     return engine
 
 
-def _open_onnxruntime(path: Path, manifest: Manifest, threads: int) -> Engine:
+class OpenEngine(Protocol):
+    """Opens the model at a path that fits its manifest; threads: as of `open_engine`."""
+
+    def __call__(self, path: Path, manifest: Manifest, *, threads: int) -> Engine:
+        """See above."""
+        ...
+
+
+def _open_onnxruntime(path: Path, manifest: Manifest, *, threads: int) -> Engine:
     from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(path, manifest, threads=threads)
 
 
-def _open_openvino(path: Path, manifest: Manifest, threads: int) -> Engine:
+def _open_openvino(path: Path, manifest: Manifest, *, threads: int) -> Engine:
     from edge_runtime.engine.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(path, manifest, threads=threads)
 
 
-def _open_tensorrt(path: Path, manifest: Manifest, threads: int) -> Engine:
+def _open_tensorrt(path: Path, manifest: Manifest, *, threads: int) -> Engine:
     from edge_runtime.engine.tensorrt.tensorrt_engine import TensorRTEngine
 
     return TensorRTEngine(path, manifest)
 
 
-ENGINES: dict[str, Callable[[Path, Manifest, int], Engine]] = {
+ENGINES: dict[str, OpenEngine] = {
     "onnxruntime": _open_onnxruntime,
     "openvino": _open_openvino,
     "tensorrt": _open_tensorrt,

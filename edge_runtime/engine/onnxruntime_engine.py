@@ -51,7 +51,7 @@ class OnnxRuntimeEngine(Engine):
         self.backend = f"onnxruntime {onnxruntime.__version__} CPU"
         self._threads = threads
         self._session = self._single = _open_session(path, threads=1)
-        _check_tensors(path, self._session, manifest)
+        _check_tensors(path, self._session, manifest=manifest)
         if threads > 1:
             self._single = self._faster(self._session, _open_session(path, threads=threads))
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="engine") if threads > 1 else None
@@ -104,7 +104,7 @@ def _open_session(path: Path, *, threads: int) -> Any:
         ) from error
 
 
-def _check_tensors(path: Path, session: Any, manifest: Manifest) -> None:
+def _check_tensors(path: Path, session: Any, *, manifest: Manifest) -> None:
     spec, descriptor = manifest.input, manifest.descriptor
     expected_input = f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, {spec.channels})"
     expected_output = f"{descriptor.tensor} float32 (any, {descriptor.length})"

@@ -52,8 +52,8 @@ class OpenVinoEngine(Engine):
         check_precision(core, manifest)
         try:
             network = core.read_model(path)
-            _check_tensors(path, network, manifest)
-            compile_for = partial(_compile, core, network, manifest, threads=threads)
+            _check_tensors(path, network, manifest=manifest)
+            compile_for = partial(_compile, core, network, manifest=manifest, threads=threads)
             compiled = {size: compile_for(size=size, streams=threads) for size in (1, CHUNK)}
             single = compile_for(size=1, streams=1) if threads > 1 else compiled[1]
         except RuntimeError as error:
@@ -109,7 +109,7 @@ def chunk_borders(count: int, *, threads: int) -> list[int]:
     return [*range(0, full * CHUNK, CHUNK), *range(full * CHUNK, count + 1)]
 
 
-def _compile(core: Any, network: Any, manifest: Manifest, *, size: int, streams: int, threads: int) -> Any:
+def _compile(core: Any, network: Any, *, manifest: Manifest, size: int, streams: int, threads: int) -> Any:
     """Compile the network for batches of exactly `size` crops; `streams` batches at a time share the threads."""
     fixed = network.clone()
     fixed.reshape([size, *fixed.inputs[0].partial_shape[1:]])
@@ -155,7 +155,7 @@ def check_precision(core: Any, manifest: Manifest) -> None:
         raise EngineError("this CPU does not compute in bfloat16; build the engine in float32 or INT8 on this machine")
 
 
-def _check_tensors(path: Path, network: Any, manifest: Manifest) -> None:
+def _check_tensors(path: Path, network: Any, *, manifest: Manifest) -> None:
     spec, descriptor = manifest.input, manifest.descriptor
     expected = [
         f"{spec.tensor} {spec.dtype} (any, {spec.height_px}, {spec.width_px}, {spec.channels})",

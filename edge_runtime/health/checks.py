@@ -3,6 +3,7 @@
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
+from edge_runtime.stream import CameraStream
 
 CLOCK_STATES = {True: "synchronised", False: "NOT synchronised: capture times may be wrong", None: "state unknown"}
 
@@ -22,7 +23,8 @@ class HealthChecks:
         return [Check("loop", self._service.is_looping(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
-        """Whether it does its work: at least one camera is live, and the disk can be written.
+        """Whether it does its work: at least one camera is live, the disk can be written, no other machine uses our name,
+        and each live camera is looked at often enough to follow people.
 
         A broker that cannot be reached is no failure: messages stay in the spool until it can.
         """
@@ -38,7 +40,12 @@ class HealthChecks:
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
+            *(self._check_looks(stream) for stream in self._service.streams),
         ]
+
+    def _check_looks(self, stream: CameraStream) -> Check:
+        fault = self._service.too_slow(stream)
+        return Check(f"looks at {stream.camera_id}", fault is None, fault or str(stream.pace.rates))
 
     def figures(self) -> list[Figure]:
         """All figures, at this moment."""
@@ -48,12 +55,14 @@ class HealthChecks:
         figures = []
         for stream in self._service.streams:
             status, labels = stream.source.status(), {"camera": stream.camera_id}
-            counts = stream.counts
+            counts, rates = stream.counts, stream.pace.rates
             figures += [
                 Figure("reid_camera_live", "gauge", "1 while frames arrive", status.state == "live", labels),
                 Figure("reid_frames_received_total", "counter", "frames decoded", status.frames, labels),
                 Figure("reid_frames_dropped_total", "counter", "frames replaced by newer ones", status.dropped, labels),
                 Figure("reid_frames_total", "counter", "frames looked at", counts.frames, labels),
+                Figure("reid_looks_wanted_per_second", "gauge", "looks it should get", rates.wanted, labels),
+                Figure("reid_looks_per_second", "gauge", "looks it has got lately", rates.got, labels),
                 Figure("reid_reconnects_total", "counter", "reconnections of the camera", status.reconnects, labels),
                 Figure("reid_tracks_total", "counter", "tracks of people", counts.tracks, labels),
                 Figure("reid_descriptors_total", "counter", "descriptors computed", counts.descriptors, labels),

@@ -1,4 +1,4 @@
-"""The images an engine is judged by: query and gallery, from a data set's folder or from a packed file."""
+"""The images that engines are compared on: query and gallery, of a data set's folder or of a packed file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one split, read when they are needed.
+    """Crops of one split, read from disk when they are needed.
 
     identities, cameras: (N,) int64. read: positions -> (n, height, width, 3) uint8, RGB.
     """
@@ -30,11 +30,12 @@ class Crops:
     read: Callable[[slice], NDArray[np.uint8]]
 
     def __len__(self) -> int:
+        """The number of crops."""
         return len(self.identities)
 
 
 @dataclass(frozen=True)
-class JudgedImages:
+class AcceptanceImages:
     """Query and gallery at one network's input size.
 
     sha256: digest of a packed file, None for a folder. has_cameras: see `ReidData`.
@@ -47,14 +48,14 @@ class JudgedImages:
     has_cameras: bool = True
 
 
-def images_of_data(data: ReidData, input_: Input) -> JudgedImages:
-    """Query and gallery of a data set, junk left out, as the network takes them."""
+def images_of_data(data: ReidData, input_: Input) -> AcceptanceImages:
+    """Query and gallery of a data set, without junk, at the network's input size."""
     query, gallery = (crops_of_samples(samples, input_) for samples in (data.query, data.ranked_gallery))
-    return JudgedImages(data.name, query, gallery, has_cameras=data.has_cameras)
+    return AcceptanceImages(data.name, query, gallery, has_cameras=data.has_cameras)
 
 
 def crops_of_folder(folder: Path, input_: Input) -> Crops:
-    """All images of a folder, of nobody in particular.
+    """All images of a folder, without identity labels.
 
     Raises:
         DataError: the folder is missing or holds no image.
@@ -75,7 +76,7 @@ def crops_of_samples(samples: Sequence[Sample], input_: Input) -> Crops:
 
 
 def describe_crops(describe: Describe, crops: Crops, *, label: str) -> Described:
-    """Describe all crops in small chunks, with a progress bar.
+    """Describe all crops, a few at a time, with a progress bar.
 
     Raises:
         DataError: an image cannot be decoded.

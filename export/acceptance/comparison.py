@@ -1,4 +1,4 @@
-"""A model against the one it was made from: how far descriptors moved, and what that costs in retrieval."""
+"""A model beside its float32 parent: how far descriptors moved, and what that costs in retrieval."""
 
 import os
 from collections import Counter
@@ -14,13 +14,13 @@ from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Change, Crossing, Evidence, Fidelity, Manifest, Score, read_manifest
 from edge_runtime.engine.catalog import open_engine
-from export.acceptance.acceptance_images import Crops, JudgedImages, describe_crops
+from export.acceptance.acceptance_images import AcceptanceImages, Crops, describe_crops
 from export.acceptance.tolerance import Tolerance, cosine_faults
-from export.acceptance.verification_change import RATES, Pairs, as_change, as_score, pairs_needed, verification_beside
+from export.acceptance.verification_change import RATES, Pairs, as_change, as_score, compare_verification, pairs_needed
 from train.scoring.metrics import Retrieval, bootstrap
 from train.scoring.scoring import PLAIN, protocol, score
 
-# Another machine rounds otherwise; images that were read or resized otherwise cost more.
+# Rounding differs between machines by less than this; images that are read or resized wrongly cost more.
 _SAME_SCORE_POINTS = 0.3
 
 
@@ -42,7 +42,7 @@ class Comparison:
         return 100 * (self.parent.mean_ap.value - self.child.mean_ap.value)
 
     def excess(self, tolerance: Tolerance) -> str | None:
-        """Say in one phrase what goes beyond the tolerance; None where nothing does."""
+        """Say in one phrase what is lost beyond the tolerance; None if nothing is."""
         faults = [
             f"{lost:.2f} points of {name} lost where at most {round(allowed, 2):g} may be"
             for name, lost, allowed in (
@@ -61,8 +61,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Account:
-    """All images as one engine describes them, and the scores of its queries in its own gallery."""
+class _EngineResult:
+    """The descriptors of one engine for all images, and the scores of its queries in its own gallery."""
 
     label: str
     pairs: Pairs
@@ -74,36 +74,37 @@ class _Account:
 
     @property
     def descriptors(self) -> NDArray[np.float32]:
+        """Of query and gallery, (N, length)."""
         return np.concatenate([self.pairs.query.descriptors, self.pairs.gallery.descriptors])
 
 
-def compare(
-    parent: Path, child: Path, images: JudgedImages, *, beside: Sequence[Path] = (), site: Crops | None = None
+def compare_engines(
+    parent: Path, child: Path, *, images: AcceptanceImages, others: Sequence[Path] = (), site: Crops | None = None
 ) -> Comparison:
-    """Describe query and gallery with all models and compare the child with its parent.
+    """Describe query and gallery with all models, and compare the child with its parent.
 
-    beside: more engines of the same space, for the cross-precision matrix. site: crops of the place where the engine
-    will run, of nobody in particular.
+    others: more engines of the same space, for retrieval across precisions. site: crops of the place where the engine
+    will run, without labels.
 
     Raises:
         ManifestError, EngineError: a model cannot be opened.
-        ExportError: their descriptors are of different spaces, or the parent does not score what its manifest says.
+        ExportError: their descriptors cannot be compared, or the parent does not score what its manifest says.
         DataError: an image cannot be decoded.
     """
-    paths = [parent, child, *beside]
+    paths = [parent, child, *others]
     manifests = [read_manifest(path) for path in paths]
     _check_spaces(paths, manifests)
-    accounts = []
+    results = []
     for path, label in zip(paths, _labels(manifests), strict=True):
         with ExitStack() as stack:
             engine = stack.enter_context(open_engine(path, threads=os.cpu_count() or 1))
-            accounts.append(_describe(engine.describe, images, label=label, site=site))
-    comparison = _compare(accounts, images)
+            results.append(_describe(engine.describe, images, label=label, site=site))
+    comparison = _compare(results, images)
     _check_parent(parent, found=comparison.parent, stated=manifests[0].evidence)
     return comparison
 
 
-def compare_descriptions(parent: Describe, child: Describe, images: JudgedImages) -> Comparison:
+def compare_descriptions(parent: Describe, child: Describe, *, images: AcceptanceImages) -> Comparison:
     """Compare two ways to describe the same images."""
     return _compare([_describe(describe, images, label="") for describe in (parent, child)], images)
 
@@ -118,7 +119,7 @@ def _check_spaces(paths: Sequence[Path], manifests: Sequence[Manifest]) -> None:
 
 
 def _labels(manifests: Sequence[Manifest]) -> list[str]:
-    """Precision and backend of each model; a second one of the same kind gets a number."""
+    """Precision and backend of each model; further models of the same kind get a number."""
     labels: list[str] = []
     seen: Counter[str] = Counter()
     for manifest in manifests:
@@ -128,19 +129,19 @@ def _labels(manifests: Sequence[Manifest]) -> list[str]:
     return labels
 
 
-def _describe(describe: Describe, images: JudgedImages, *, label: str, site: Crops | None = None) -> _Account:
+def _describe(describe: Describe, images: AcceptanceImages, *, label: str, site: Crops | None = None) -> _EngineResult:
     query, gallery = (describe_crops(describe, crops, label=label) for crops in (images.query, images.gallery))
-    return _Account(
+    return _EngineResult(
         label, Pairs(query, gallery), describe_crops(describe, site, label=label).descriptors if site else None
     )
 
 
-def _compare(accounts: Sequence[_Account], images: JudgedImages) -> Comparison:
-    """The second against the first; all against each other."""
-    one, other = accounts[:2]
+def _compare(results: Sequence[_EngineResult], images: AcceptanceImages) -> Comparison:
+    """The second result beside the first, and all of them with each other."""
+    one, other = results[:2]
     before, after = one.retrieval, other.retrieval
     moved = fidelity(one.descriptors, other.descriptors)
-    first, second = (_evidence(account.retrieval, images) for account in (one, other))
+    first, second = (_evidence(result.retrieval, images) for result in (one, other))
     crossed = score(one.pairs.query, other.pairs.gallery)
     changes = {
         "to_parent": moved,
@@ -152,13 +153,13 @@ def _compare(accounts: Sequence[_Account], images: JudgedImages) -> Comparison:
         "mean_inp_change": as_change(bootstrap(after.inverse_negative_penalty - before.inverse_negative_penalty)),
         "crossed_rank1": crossed.rank(1),
         "crossed_mean_ap": crossed.mean_ap,
-        "precisions": tuple(_crossing(query, gallery, before) for query in accounts for gallery in accounts),
-        "verification": verification_beside(one.pairs, other.pairs),
+        "precisions": tuple(_crossing(query, gallery, parent=before) for query in results for gallery in results),
+        "verification": compare_verification(one.pairs, other.pairs),
     }
     return Comparison(parent=first, child=second.model_copy(update=changes))
 
 
-def _evidence(result: Retrieval, images: JudgedImages) -> Evidence:
+def _evidence(result: Retrieval, images: AcceptanceImages) -> Evidence:
     return Evidence(
         data_set=images.name,
         protocol=protocol(PLAIN, has_cameras=images.has_cameras),
@@ -171,7 +172,7 @@ def _evidence(result: Retrieval, images: JudgedImages) -> Evidence:
     )
 
 
-def _crossing(query: _Account, gallery: _Account, parent: Retrieval) -> Crossing:
+def _crossing(query: _EngineResult, gallery: _EngineResult, *, parent: Retrieval) -> Crossing:
     result = query.retrieval if query is gallery else score(query.pairs.query, gallery.pairs.gallery)
     return Crossing(
         query=query.label,
@@ -184,10 +185,12 @@ def _crossing(query: _Account, gallery: _Account, parent: Retrieval) -> Crossing
 
 
 def _check_parent(path: Path, *, found: Evidence, stated: Evidence | None) -> None:
-    """Where the parent was scored on the same images before, it must score the same: both engines see what we read.
+    """Check that the parent scores what its manifest says, if it was scored on the same images before.
+
+    Both engines get the crops that this machine reads and resizes; this finds a machine that does so wrongly.
 
     Raises:
-        ExportError: it does not.
+        ExportError: the scores differ by more than rounding.
     """
     if stated is None:
         return
@@ -222,14 +225,14 @@ def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelit
     )
 
 
-def as_table(comparison: Comparison) -> str:
-    """Every figure with its interval, for a person to read."""
+def format_comparison(comparison: Comparison) -> str:
+    """A table of all figures with their intervals."""
     parent, child = comparison.parent, comparison.child
-    rows = [f"{'':14}{'parent':>22}{'new':>22}   change in points"]
+    rows = [f"{'':14}{'parent':>24}{'new':>24}   change in points"]
     for title, name in (("rank-1 %", "rank1"), ("mAP %", "mean_ap"), ("mINP %", "mean_inp")):
         before, after = (_with_interval(getattr(side, name)) for side in (parent, child))
         change: Change = getattr(child, f"{name}_change")
-        rows.append(f"{title:14}{before:>22}{after:>22}   {_points(change)}")
+        rows.append(f"{title:14}{before:>24}{after:>24}   {_points(change)}")
     rows += _verification(child)
     rows += [_moved(name, moved) for name, moved in (("test images", child.to_parent), ("site", child.site)) if moved]
     rows += _matrix(child)
@@ -263,10 +266,10 @@ def _moved(name: str, moved: Fidelity) -> str:
 
 
 def _matrix(child: Evidence) -> list[str]:
-    """mAP of every engine's queries in every engine's gallery, and the change against the parent meeting itself."""
+    """Rows with the mAP of each engine's queries in each engine's gallery, and its change from the parent alone."""
     galleries = list(dict.fromkeys(crossing.gallery for crossing in child.precisions))
     if not all(galleries):
-        return []  # two functions, not engines: they have no precision to name
+        return []  # two functions instead of engines: they have no precision
     width = max(33, *(len(name) + 2 for name in galleries))
     rows = [f"{'mAP %; queries by, gallery by':30}" + "".join(f"{name:>{width}}" for name in galleries)]
     for query in dict.fromkeys(crossing.query for crossing in child.precisions):

@@ -1,4 +1,4 @@
-"""Training images that calibration did not see: a choice of precision is made by them, not by the test split."""
+"""Training images that calibration did not use: precision plans are measured on them, not on the test split."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -13,9 +13,9 @@ _PER_CAMERA = 3
 
 
 def held_out_samples(folder: Path, images: ImageList, *, identities: int) -> tuple[Sample, ...]:
-    """Up to `identities` training people of whom the list has no image, at most three images per camera of each.
+    """Images of up to `identities` training people who are not in the list, at most three per person and camera.
 
-    All were seen by two cameras or more. The same arguments give the same samples.
+    Each person was seen by two cameras or more. The same arguments give the same samples.
 
     Raises:
         DataError: the data set cannot be read, or fewer than ten such people are left.

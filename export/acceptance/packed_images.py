@@ -1,4 +1,4 @@
-"""A packed file of test crops, so that an engine can be judged on a device that has no data set."""
+"""A packed file of test crops, so that an engine can be accepted on a device that has no data set."""
 
 import hashlib
 import io
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
 from edge_runtime.contract.script import replace_file
-from export.acceptance.acceptance_images import Crops, JudgedImages, crops_of_samples
+from export.acceptance.acceptance_images import AcceptanceImages, Crops, crops_of_samples
 from train.datasets.catalog import ReidData, Sample
 
 USUAL_PEOPLE = 100
@@ -37,18 +37,18 @@ class _Facts(BaseModel):
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenImages:
     """The test images that are packed."""
 
     query: tuple[Sample, ...]
     gallery: tuple[Sample, ...]
 
 
-def choose(data: ReidData, *, identities: int | None = None, seed: int = 0) -> Chosen:
-    """Choose test identities and at most three images of each per camera and split. The same arguments choose the same.
+def choose_images(data: ReidData, *, identities: int | None = None, seed: int = 0) -> ChosenImages:
+    """Choose test people, and at most three images of each per camera and split. The same arguments choose the same.
 
-    identities: None for `USUAL_PEOPLE`, or all where there are fewer.
-    Nobody of the training split is chosen, and nobody who was seen by one camera only.
+    identities: None for `USUAL_PEOPLE`, or for all people if there are fewer.
+    People of the training split are not chosen, nor people whom only one camera saw.
 
     Raises:
         DataError: there are fewer such identities.
@@ -62,7 +62,7 @@ def choose(data: ReidData, *, identities: int | None = None, seed: int = 0) -> C
         )
     random = Random(seed)
     chosen = set(random.sample(able, identities))
-    return Chosen(*(_some(split, chosen, random=random) for split in (data.query, data.gallery)))
+    return ChosenImages(*(_some(split, chosen, random=random) for split in (data.query, data.gallery)))
 
 
 def _identities_to_find(data: ReidData) -> list[int]:
@@ -86,8 +86,8 @@ def _some(samples: Iterable[Sample], chosen: set[int], *, random: Random) -> tup
     return tuple(sorted(kept, key=lambda one: (one.identity, one.camera_id, one.path.name)))
 
 
-def write_gate_file(chosen: Chosen, path: Path, *, data: ReidData, input_: Input) -> str:
-    """Write the chosen images at the network's input size, atomically. Returns the digest of what is inside.
+def write_packed_images(chosen: ChosenImages, path: Path, *, data: ReidData, input_: Input) -> str:
+    """Write the chosen images at the network's input size, atomically. Returns the digest of the images.
 
     Raises:
         DataError: an image cannot be decoded, or the file cannot be written.
@@ -116,8 +116,8 @@ def write_gate_file(chosen: Chosen, path: Path, *, data: ReidData, input_: Input
     return facts.sha256
 
 
-def read_gate_file(path: Path, input_: Input) -> JudgedImages:
-    """Read a packed file and check that it is whole and fits the network's input.
+def read_packed_images(path: Path, input_: Input) -> AcceptanceImages:
+    """Read a packed file and check that it is complete and fits the network's input.
 
     Raises:
         DataError: the file is missing, damaged, changed, or packed for another input.
@@ -133,11 +133,11 @@ def read_gate_file(path: Path, input_: Input) -> JudgedImages:
         raise DataError(f"{path} is not a whole file of export/pack_images.py; pack it again") from error
     if _digest(arrays, facts.input) != facts.sha256:
         raise DataError(f"{path} was changed after it was packed: its digest is not {facts.sha256}; pack it again")
-    if _as_text(facts.input) != _as_text(input_):  # mean and std are the network's own affair
+    if _as_text(facts.input) != _as_text(input_):  # mean and std are in the network
         raise DataError(
             f"{path} was packed for {_as_text(facts.input)}, but the network takes {_as_text(input_)}; pack it again"
         )
-    return JudgedImages(
+    return AcceptanceImages(
         facts.data_set, crops["query"], crops["gallery"], sha256=facts.sha256, has_cameras=facts.has_cameras
     )
 

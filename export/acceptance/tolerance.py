@@ -15,7 +15,7 @@ _OUT_OF_DOMAIN = 4
 class Tolerance:
     """Retrieval that may be lost, in percentage points, and cosine to the parent that must be kept.
 
-    cosine_mean: over all test images. cosine_least: of the worst one.
+    cosine_mean: mean over all test images. cosine_least: of the worst image.
     """
 
     rank1: float
@@ -24,8 +24,8 @@ class Tolerance:
     cosine_least: float
 
 
-# INT8 and the cosines: the bars this project promises. On 1,400 queries half precision changes the first place of up to
-# four (0.29 points) while mAP stays where it is, so mAP is what is held tight there.
+# INT8 and the cosines: the limits that this project promises. On 1,400 queries half precision changes the first place
+# of up to four queries (0.29 points) but not mAP, so the narrow limit of half precision is that of mAP.
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(rank1=0.1, mean_ap=0.05, cosine_mean=0.99999, cosine_least=0.9999),
     "fp16": Tolerance(rank1=0.3, mean_ap=0.05, cosine_mean=0.9995, cosine_least=0.985),
@@ -35,16 +35,17 @@ TOLERANCES: dict[Precision, Tolerance] = {
 
 
 def usual_tolerance(precision: Precision, *, queries: int) -> Tolerance:
-    """What an engine may lose on so many queries; on few of them, what a single one costs that finds its person second.
+    """The tolerance of a precision on this number of queries.
 
-    That is a whole query of rank-1 and half a query of mAP: less cannot be told from rounding.
+    With few queries it is at least one query of rank-1 and half a query of mAP: that is what one query costs that finds
+    its person second instead of first, and rounding alone can do that.
     """
     limits = TOLERANCES[precision]
     return replace(limits, rank1=max(limits.rank1, 100 / queries), mean_ap=max(limits.mean_ap, 50 / queries))
 
 
 def cosine_faults(found: Fidelity, tolerance: Tolerance, *, of: str, out_of_domain: bool) -> list[str]:
-    """Say in phrases which cosine is too small. of: which crops, such as `of the test images`."""
+    """Phrases that say which cosines are too small. of: which crops, such as `of the test images`."""
     slack = _OUT_OF_DOMAIN if out_of_domain else 1
     limits = (1 - slack * (1 - limit) for limit in (tolerance.cosine_mean, tolerance.cosine_least))
     values = (found.cosine_mean, found.cosine_min)
@@ -56,15 +57,15 @@ def cosine_faults(found: Fidelity, tolerance: Tolerance, *, of: str, out_of_doma
 
 
 _OPTIONS = {
-    "rank1": ("--rank1-points", "percentage points of rank-1 that may be lost, on few queries one of them"),
-    "mean_ap": ("--map-points", "percentage points of mAP that may be lost, on few queries half of one"),
+    "rank1": ("--rank1-points", "percentage points of rank-1 that may be lost; with few queries at least one query"),
+    "mean_ap": ("--map-points", "percentage points of mAP that may be lost; with few queries at least half a query"),
     "cosine_mean": ("--mean-cosine", "mean cosine to the parent that must be kept"),
-    "cosine_least": ("--least-cosine", "cosine to the parent that the worst crop must keep"),
+    "cosine_least": ("--least-cosine", "cosine to the parent that the worst image must keep"),
 }
 
 
 def add_tolerance_options(parser: argparse.ArgumentParser) -> None:
-    """Let the user say how much a model may lose."""
+    """Add the options that say how much a model may lose."""
     for field, (option, meaning) in _OPTIONS.items():
         usual = ", ".join(f"{name} {getattr(limit, field):g}" for name, limit in TOLERANCES.items())
         parser.add_argument(option, dest=field, metavar="NUMBER", type=float, help=f"{meaning} (default: {usual})")
@@ -74,7 +75,7 @@ def tolerance_of(arguments: argparse.Namespace, precision: Precision, *, queries
     """The tolerance asked for with the options of `add_tolerance_options`, else the usual one.
 
     Raises:
-        ConfigError: not a number, which no loss would exceed.
+        ConfigError: a limit is nan, which no loss would exceed.
     """
     given = {field.name: getattr(arguments, field.name) for field in fields(Tolerance)}
     wanted = {name: value for name, value in given.items() if value is not None}

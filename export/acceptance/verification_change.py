@@ -1,4 +1,4 @@
-"""Same person or not: true-positive rate and threshold of an engine beside its parent's."""
+"""Same person or not: how true-positive rate and threshold of an engine differ from its parent's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from train.scoring.verification import verify_pairs
 RATES = (1e-3, 1e-4)
 """False-positive rates that are reported."""
 
-_LEAST_FALSE_POSITIVES = 10  # a threshold that hangs on fewer wrong pairs says nothing
+_LEAST_FALSE_POSITIVES = 10  # a threshold that depends on fewer wrong pairs says nothing
 _ROUNDS = 300
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Queries and gallery as one engine describes them; of unit length, without junk."""
+    """Descriptors of query and gallery by one engine: L2-normalised, without junk."""
 
     query: Described
     gallery: Described
 
     def labels(self) -> dict[str, NDArray[np.int64]]:
-        """Identities and cameras, as the functions of `train` take them."""
+        """Identities and cameras, as keyword arguments of the functions in train/scoring."""
         return {
             "query_identities": self.query.identities,
             "gallery_identities": self.gallery.identities,
@@ -40,19 +40,19 @@ class Pairs:
         return distance_blocks(self.query.descriptors, self.gallery.descriptors, distance="cosine")
 
 
-def verification_beside(parent: Pairs, child: Pairs) -> tuple[Verification, ...]:
-    """Compare two engines on the same images at every rate that there are enough wrong pairs for."""
+def compare_verification(parent: Pairs, child: Pairs) -> tuple[Verification, ...]:
+    """Compare two engines on the same images, at each of `RATES` for which there are enough wrong pairs."""
     wrong_pairs = _wrong_pairs(child)
     rates = [rate for rate in RATES if rate * wrong_pairs.sum() >= _LEAST_FALSE_POSITIVES]
-    return tuple(_at_rate(rate, parent, child, wrong_pairs=wrong_pairs) for rate in rates)
+    return tuple(_at_rate(rate, parent, child=child, wrong_pairs=wrong_pairs) for rate in rates)
 
 
 def pairs_needed(rate: float) -> int:
-    """How many wrong pairs a rate asks for."""
+    """How many wrong pairs a rate needs."""
     return round(_LEAST_FALSE_POSITIVES / rate)
 
 
-def _at_rate(rate: float, parent: Pairs, child: Pairs, *, wrong_pairs: NDArray[np.int64]) -> Verification:
+def _at_rate(rate: float, parent: Pairs, *, child: Pairs, wrong_pairs: NDArray[np.int64]) -> Verification:
     before, after = (verify_pairs(p.distances(), false_positive_rate=rate, **p.labels()) for p in (parent, child))
     change = bootstrap_ratio(after.accepted_pairs - before.accepted_pairs, after.right_pairs)
     thresholds = [_drawn_thresholds(p, rate=rate, wrong_pairs=wrong_pairs) for p in (parent, child)]
@@ -67,23 +67,23 @@ def _at_rate(rate: float, parent: Pairs, child: Pairs, *, wrong_pairs: NDArray[n
 
 
 def as_score(interval: Interval) -> Score:
-    """A figure as manifests hold it."""
+    """An interval as a `Score` of the manifest."""
     return Score(value=interval.value, low=interval.low, high=interval.high)
 
 
 def as_change(interval: Interval) -> Change:
-    """A difference as manifests hold it."""
+    """An interval as a `Change` of the manifest."""
     return Change(value=interval.value, low=interval.low, high=interval.high)
 
 
 def _wrong_pairs(pairs: Pairs) -> NDArray[np.int64]:
-    """How many wrong pairs each query takes part in, (Q,)."""
+    """The number of wrong pairs of each query, (Q,)."""
     rows = judge_rows(pairs.distances(), **pairs.labels())
     return np.array([np.isfinite(row.distances).sum() - len(row.right) for row in rows], np.int64)
 
 
 def _drawn_thresholds(pairs: Pairs, *, rate: float, wrong_pairs: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Thresholds as distances, (rounds,), when queries are drawn with repetition; the same draws for every engine."""
+    """Bootstrap of the threshold, as distances (rounds,); every engine gets the same draws of queries."""
     distances, queries = _nearest_wrong(pairs, count=round(4 * rate * wrong_pairs.sum()) + 1)
     random = np.random.default_rng(0)
     thresholds = []
@@ -97,7 +97,7 @@ def _drawn_thresholds(pairs: Pairs, *, rate: float, wrong_pairs: NDArray[np.int6
 
 
 def _nearest_wrong(pairs: Pairs, *, count: int) -> tuple[NDArray[np.floating], NDArray[np.int64]]:
-    """The distances of the nearest wrong pairs, ascending, and the query of each."""
+    """Distances of the `count` nearest wrong pairs, ascending, and the query of each pair."""
     distances, queries = np.empty(0, np.float32), np.empty(0, np.int64)
     waiting: list[tuple[NDArray[np.floating], NDArray[np.int64]]] = []
     limit, held = np.inf, 0
@@ -106,7 +106,7 @@ def _nearest_wrong(pairs: Pairs, *, count: int) -> tuple[NDArray[np.floating], N
         near = row.distances[row.distances < limit]
         waiting.append((near, np.full(len(near), query)))
         held += len(near)
-        if held > count or query == len(pairs.query.identities) - 1:  # sort now and then, not for every query
+        if held > count or query == len(pairs.query.identities) - 1:  # sorting after every query would be slow
             distances = np.concatenate([distances, *(near for near, _ in waiting)])
             queries = np.concatenate([queries, *(who for _, who in waiting)])
             order = np.argsort(distances, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""The picture of a choice of precision: what each group of layers costs and saves, and what came out."""
+"""The picture of a precision plan: what each layer group costs and saves, and the networks that come out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from calibration.precision_plan import Choice
+from calibration.precision_plan import PrecisionPlan
 from edge_runtime.contract.errors import ConfigError
 
 matplotlib.use("Agg")
@@ -19,7 +19,7 @@ _INT8, _FLOAT = "#1f77b4", "#d98c3f"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One whole engine. loss: mean 1 - cosine to float32; lost_map: percentage points of mAP."""
+    """Time and loss of a whole engine. loss: mean of 1 - cosine to float32. lost_map: percentage points of mAP."""
 
     name: str
     time_us: float
@@ -28,14 +28,14 @@ class Outcome:
     least_cosine: float
 
 
-def draw_choice(choice: Choice, outcomes: Sequence[Outcome], path: Path, *, title: str) -> None:
+def draw_layer_costs(plan: PrecisionPlan, outcomes: Sequence[Outcome], *, path: Path, title: str) -> None:
     """Write the picture as a PNG file.
 
     Raises:
         ConfigError: the file cannot be written.
     """
     figure, (losses, savings, whole) = pyplot.subplots(1, 3, figsize=(15, 5), layout="constrained")
-    _draw_groups(choice, losses, savings)
+    _draw_groups(plan, losses, savings=savings)
     _draw_outcomes(outcomes, whole)
     figure.suptitle(title)
     try:
@@ -46,10 +46,10 @@ def draw_choice(choice: Choice, outcomes: Sequence[Outcome], path: Path, *, titl
         pyplot.close(figure)
 
 
-def _draw_groups(choice: Choice, losses: Any, savings: Any) -> None:
-    costs = sorted(choice.measured, key=lambda cost: cost.loss)
+def _draw_groups(plan: PrecisionPlan, losses: Any, *, savings: Any) -> None:
+    costs = sorted(plan.measured, key=lambda cost: cost.loss)
     names = [f"{cost.group}\n({cost.lost_map:+.2f} mAP lost)" for cost in costs]
-    colours = [_FLOAT if cost.group in choice.kept_in_float else _INT8 for cost in costs]
+    colours = [_FLOAT if cost.group in plan.kept_in_float else _INT8 for cost in costs]
     losses.barh(names, [cost.loss for cost in costs], color=colours)
     losses.set_title("What it costs to quantise only this group")
     losses.set_xlabel("mean of 1 - cosine to float32 (less is better)")

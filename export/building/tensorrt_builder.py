@@ -1,8 +1,8 @@
-"""ONNX file to TensorRT plan, with the few calls that differ between TensorRT 8.5 and 11.
+"""An ONNX file to a TensorRT plan, with TensorRT 8.5 to 11.
 
-Precision is in the ONNX file: half-precision weights, or Q/DQ nodes. TensorRT 10 and later follow the file to the
-letter (strongly typed networks); before that the builder has to be allowed what the file holds. What INT8 leaves in
-float runs in half precision with either. What a version can do is found by looking for the name, never from its number.
+Precision is in the ONNX file: half-precision weights, or Q/DQ nodes. TensorRT 10 and later follow the types of the file
+(strongly typed networks); before that, the builder has to be allowed the precisions that the file holds. The layers
+that INT8 leaves in float run in half precision with all versions.
 """
 
 import logging
@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import version_converter
-from onnxruntime.transformers.float16 import convert_float_to_float16
-from onnxruntime.transformers.onnx_model import OnnxModel
 
-from calibration.layer_groups import read_network
+from calibration.onnx_graph import read_network
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.contract.script import replace_file
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable, read_device
-from edge_runtime.engine.tensorrt.library import is_strongly_typed, load_tensorrt, profile_sharing, tensorrt_log
+from edge_runtime.engine.tensorrt.library import is_strongly_typed, load_tensorrt, tensorrt_log
+from export.building.half_floats import with_half_floats
+from export.building.tensorrt_versions import (
+    OPTIMISATION_LEVEL,
+    allow_precisions,
+    allow_profile_sharing,
+    create_config,
+    create_parser,
+    network_flags,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +36,11 @@ _HOW_TO_GET = {
     "int8": "quantise it with calibration/quantize.py first",
 }
 _SHOWN_FAULTS = 3
-OPTIMISATION_LEVEL = 3
-"""How long TensorRT searches, 0 to 5; 3 is its own default. Versions before 8.6 have no choice."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a plan is tied to: fields of the manifest's `build`.
+    """The TensorRT version and device that a plan runs on: fields of the manifest's `build`.
 
     The device is None only where TensorRT builds without a GPU, as in the tests; such a plan cannot be run.
     """
@@ -48,7 +52,7 @@ class Target:
     l4t: str | None
 
     def build(self, precision: Precision, *, kept_higher: tuple[str, ...] = ()) -> Build:
-        """The entry in the engine's manifest."""
+        """The `build` entry of an engine's manifest."""
         return Build(
             backend="tensorrt",
             precision=precision,
@@ -70,7 +74,7 @@ class BuiltPlan(Target):
 
 
 @dataclass(frozen=True)
-class Batch:
+class BatchSizes:
     """The batch sizes an engine accepts, and the one it is tuned for."""
 
     smallest: int
@@ -78,6 +82,7 @@ class Batch:
     largest: int
 
     def __post_init__(self) -> None:
+        """Refuse sizes that are not in order."""
         if not 1 <= self.smallest <= self.best <= self.largest:
             raise ExportError(
                 f"batch sizes must satisfy 1 <= min <= opt <= max, found {self.smallest}, {self.best}, {self.largest}"
@@ -85,7 +90,7 @@ class Batch:
 
 
 def tensorrt_unavailable() -> str | None:
-    """Say in one sentence why TensorRT cannot build for this machine; None where it can."""
+    """Say in one sentence why TensorRT cannot build for this machine; None if it can."""
     try:
         load_tensorrt()
         read_device()
@@ -95,7 +100,7 @@ def tensorrt_unavailable() -> str | None:
 
 
 def read_target() -> Target:
-    """What a plan that is built here will be tied to.
+    """The TensorRT version and device of this machine.
 
     Raises:
         ExportError: no TensorRT, or no usable GPU where there is a driver.
@@ -111,44 +116,33 @@ def read_target() -> Target:
 
 
 def build_plan(
-    onnx_path: Path,
-    *,
-    precision: Precision,
-    batch_min: int,
-    batch_opt: int,
-    batch_max: int,
-    workspace_mib: int,
-    timing_cache: Path | None = None,
+    onnx_path: Path, *, precision: Precision, batch: BatchSizes, workspace_mib: int, timing_cache: Path | None = None
 ) -> BuiltPlan:
     """Build a TensorRT plan for this machine's GPU; it takes seconds to many minutes.
 
-    The network must have one input, with a dynamic batch as its first axis. `timing_cache` is read if it is there and
-    fits, and written afterwards, so that the next build on this device is short.
+    The network must have one input, with a dynamic batch as its first axis. timing_cache: is read if the file is there
+    and fits, and written afterwards, so that the next build on this device is short.
 
     Raises:
         ExportError: no TensorRT or GPU; a file that is damaged, holds another precision, or an unsupported operator.
     """
-    batch = Batch(batch_min, batch_opt, batch_max)
     model = read_network(onnx_path)
     _check_precision(model, precision, path=onnx_path)
     trt, _ = _open_tensorrt()
     builder = _open_builder(trt)
-    network = builder.create_network(_network_flags(trt))
+    network = builder.create_network(network_flags(trt))
     if is_strongly_typed(trt) and _holds_int8(model):
         model = with_half_floats(model)
     parser = _parse(trt, network, path=onnx_path, model=model)
-    config = _configure(trt, builder, workspace_mib=workspace_mib)
-    if not is_strongly_typed(trt):
-        _allow_precisions(trt, config, model=model)
-        if (feature := profile_sharing(trt)) is not None:
-            config.set_preview_feature(feature, True)
+    config = create_config(trt, builder, workspace_mib=workspace_mib)
+    allow_precisions(trt, config, half=_holds_half(model), int8=_holds_int8(model))
+    allow_profile_sharing(trt, config)
     _add_batch_profile(builder, network, config=config, batch=batch)
     cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
-    show_progress(trt, config)
 
     logger.info("building %s for TensorRT %s, which takes seconds to many minutes", onnx_path, trt.__version__)
     plan = builder.build_serialized_network(network, config)
-    del parser  # it owns the weights the builder reads
+    del parser  # it owns the weights that the builder reads
     if plan is None:
         raise ExportError(f"TensorRT {trt.__version__} cannot build {onnx_path}: {tensorrt_log().take_errors()}")
     if timing_cache and cache is not None:
@@ -187,24 +181,16 @@ def _check_precision(model: Any, precision: Precision, *, path: Path) -> None:
 def _open_builder(trt: Any) -> Any:
     try:
         return trt.Builder(tensorrt_log())
-    except TypeError as error:  # its factory gave null, which is how every version says that CUDA does not start
+    except TypeError as error:  # its factory returned null: CUDA does not start
         reason = driver_unavailable() or tensorrt_log().take_errors()
         raise ExportError(
             f"TensorRT {trt.__version__} cannot start: {reason}; build on the device, or with --backend onnxruntime"
         ) from error
 
 
-def _network_flags(trt: Any) -> int:
-    flag = trt.NetworkDefinitionCreationFlag
-    return 1 << int(flag.STRONGLY_TYPED if is_strongly_typed(trt) else flag.EXPLICIT_BATCH)
-
-
 def _parse(trt: Any, network: Any, *, path: Path, model: Any) -> Any:
-    """Fill the network from the model of that file. The parser must outlive the build."""
-    parser = trt.OnnxParser(network, tensorrt_log())
-    # Without this 8.6 runs instance norms in a plug-in library that may be missing.
-    if hasattr(getattr(trt, "OnnxParserFlag", None), "NATIVE_INSTANCENORM"):
-        parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
+    """Fill the network with the model of that file. The parser must outlive the build."""
+    parser = create_parser(trt, network)
     if not parser.parse(model.SerializeToString()):
         raise ExportError(
             f"TensorRT {trt.__version__} does not accept {path}: {_parser_faults(parser, model)}; "
@@ -226,27 +212,7 @@ def _parser_faults(parser: Any, model: Any) -> str:
     return ("; ".join(faults[:_SHOWN_FAULTS]) or tensorrt_log().take_errors()) + more
 
 
-def _configure(trt: Any, builder: Any, *, workspace_mib: int) -> Any:
-    config = builder.create_builder_config()
-    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
-    if hasattr(config, "builder_optimization_level"):  # 8.6 and later
-        config.builder_optimization_level = OPTIMISATION_LEVEL
-    sources = config.get_tactic_sources()
-    for name in ("CUBLAS", "CUBLAS_LT", "CUDNN"):  # up to 10.x; with them 8.x looks for libraries that may be missing
-        if hasattr(trt.TacticSource, name):
-            sources &= ~(1 << int(getattr(trt.TacticSource, name)))
-    config.set_tactic_sources(sources)
-    return config
-
-
-def _allow_precisions(trt: Any, config: Any, *, model: Any) -> None:
-    if _holds_half(model) or _holds_int8(model):
-        config.set_flag(trt.BuilderFlag.FP16)
-    if _holds_int8(model):
-        config.set_flag(trt.BuilderFlag.INT8)
-
-
-def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: Batch) -> None:
+def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: BatchSizes) -> None:
     shapes = {}
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
@@ -264,7 +230,7 @@ def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: Batch)
 
 
 def _attach_timing_cache(config: Any, path: Path) -> Any:
-    """Attach the cache of an earlier build on this device, or a new one where it does not fit."""
+    """Attach the cache of an earlier build on this device, or a new one if it does not fit."""
     stored = path.read_bytes() if path.exists() else b""
     cache = config.create_timing_cache(stored)
     if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
@@ -273,57 +239,3 @@ def _attach_timing_cache(config: Any, path: Path) -> Any:
         if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
             raise ExportError(f"TensorRT refuses a timing cache: {tensorrt_log().take_errors()}")
     return cache
-
-
-def show_progress(trt: Any, config: Any) -> None:
-    """Show a bar per top-level phase of the build, where TensorRT (10 and later) tells of its progress."""
-    if not hasattr(trt, "IProgressMonitor"):
-        return
-    from tqdm import tqdm
-
-    base: Any = trt.IProgressMonitor
-
-    class Bars(base):  # type: ignore[misc]
-        def __init__(self) -> None:
-            base.__init__(self)
-            self._bars: dict[str, tqdm[Any]] = {}
-
-        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
-            if parent is None:
-                self._bars[name] = tqdm(total=steps, desc=name, leave=False, disable=None)
-
-        def step_complete(self, name: str, step: int) -> bool:
-            if name in self._bars:
-                self._bars[name].update()
-            return True
-
-        def phase_finish(self, name: str) -> None:
-            if name in self._bars:
-                self._bars.pop(name).close()
-
-    config.progress_monitor = Bars()
-
-
-_OPSET = 19  # the first in which quantising takes float16
-# They add up many numbers, or squares, or go through exp: see rewrites/half.py.
-_IN_FLOAT32 = ("GlobalAveragePool", "ReduceMean", "Softmax", "InstanceNormalization", "BatchNormalization")
-
-
-def with_half_floats(quantised: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy of a Q/DQ network whose other steps compute in float16, but for its two ends and long sums.
-
-    ONNX Runtime's optimiser gives wrong results for it on a CPU (1.31); without the optimiser they are right.
-    """
-    network = version_converter.convert_version(quantised, _OPSET)
-    attention = [node.name for node in network.graph.node if node.op_type == "MatMul" and _feeds_softmax(node, network)]
-    half = convert_float_to_float16(
-        network, keep_io_types=True, op_block_list=list(_IN_FLOAT32), node_block_list=attention
-    )
-    sorted_ = OnnxModel(half)
-    sorted_.topological_sort()  # the casts stand at the end until then
-    result: onnx.ModelProto = sorted_.model
-    return result
-
-
-def _feeds_softmax(node: onnx.NodeProto, network: onnx.ModelProto) -> bool:
-    return any(reader.op_type == "Softmax" and node.output[0] in reader.input for reader in network.graph.node)

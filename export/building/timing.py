@@ -9,24 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 Call = Callable[[], object]
-Name = TypeVar("Name", bound=Hashable)
+CallName = TypeVar("CallName", bound=Hashable)
 
 
 def interleave(
-    calls: Mapping[Name, Call], *, rounds: int, seed: int = 0, clock: Callable[[], float] = time.perf_counter
-) -> dict[Name, NDArray[np.float64]]:
-    """Time everything once per round, in another order each round, so that a slow moment of the machine hits all.
+    calls: Mapping[CallName, Call], *, rounds: int, seed: int = 0, clock: Callable[[], float] = time.perf_counter
+) -> dict[CallName, NDArray[np.float64]]:
+    """Time each call once per round, in a new random order each round, so that a slow moment affects all of them.
 
-    Each timed call follows an untimed one, so that caches are as warm as in steady service. Give single-threaded calls
-    only: pools of several libraries spin and slow each other down. clock: gives seconds; `time.process_time` counts the
-    work instead of the time it takes.
+    Before each timed call the same call runs untimed, so that caches are as warm as in steady use. calls: must be
+    single-threaded, because idle thread pools of several libraries slow each other down. clock: returns seconds; with
+    `time.process_time` it is CPU time.
 
-    Returns milliseconds by name, (rounds,) float64 each; three rounds of warm-up are left out.
+    Returns milliseconds by name, (rounds,) float64 each, without the first three rounds.
     """
     warm_up = 3
     order = list(calls)
     random = Random(seed)
-    samples: dict[Name, list[float]] = {name: [] for name in calls}
+    samples: dict[CallName, list[float]] = {name: [] for name in calls}
     for _ in range(warm_up + rounds):
         random.shuffle(order)
         for name in order:

@@ -1,4 +1,4 @@
-"""How large the numbers inside a network become: what says whether float16, which ends at 65504, can hold them."""
+"""The largest activations of a network, which show whether float16 can hold them."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,14 @@ from torch import Tensor, fx
 from export.graph.rewrites.graph import trace_steps
 
 LARGEST_HALF = 65504.0
+"""The largest float16 number."""
 
 
 def largest_activations(deployed: fx.GraphModule, images: Tensor) -> dict[str, float]:
-    """The largest absolute value per child of the network, in order of execution. images: (N, H, W, 3) uint8."""
+    """The largest absolute value per child module of the network, in order of execution.
+
+    images: (N, H, W, channels) uint8.
+    """
     steps = _Watched(trace_steps(deployed))
     with torch.inference_mode():
         steps.run(images)

@@ -1,4 +1,4 @@
-"""What a deployed graph costs before anything is timed: ONNX nodes, and the GPU kernels they need at least."""
+"""Estimated cost of a deployed graph: its ONNX nodes, and the smallest number of GPU kernels that compute them."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,32 +14,31 @@ _SUMS = frozenset(("Conv", "Gemm", "MatMul"))
 
 
 @dataclass(frozen=True)
-class Cost:
-    """nodes: all of the file's but constants and their aliases. kernels: see `cost_of`."""
+class GraphCost:
+    """nodes: of the file, without constants and their aliases. kernels: see `count_graph_cost`."""
 
     nodes: int
     kernels: int
 
 
-def cost_of(model: onnx.ModelProto) -> Cost:
-    """Count nodes and kernels of a file.
+def count_graph_cost(model: onnx.ModelProto) -> GraphCost:
+    """Count nodes and GPU kernels of a network. The kernels are an estimate by rules, not a measurement.
 
-    A kernel is one launch of a GPU that fuses all that builders are known to fuse: a convolution or matrix product
-    with its bias, its activation and one addition; a run of element-wise steps that nothing else reads, with the
-    input's cast and change of layout. Reading a part of a tensor, or its shape anew, costs nothing; a concatenation, a
-    pooling and an instance norm cost one each. It is a way of counting, not a measurement.
+    One kernel does everything that builders are known to fuse: a convolution or matrix product with its bias, its
+    activation and one addition; a sequence of element-wise steps that no other step reads, with the input's cast and
+    change of layout. Slices and reshapes cost nothing; a concatenation, a pooling and an instance norm cost one each.
     """
     nodes = [node for node in model.graph.node if node.op_type not in ("Constant", "Identity")]
-    return Cost(nodes=len(nodes), kernels=sum(not fuses for fuses in _fusions(nodes)))
+    return GraphCost(nodes=len(nodes), kernels=sum(not fuses for fuses in _fusions(nodes)))
 
 
 def _fusions(nodes: list[onnx.NodeProto]) -> list[bool]:
-    """For each node whether it runs within the kernel of another, or not at all."""
+    """For each node, whether it needs no kernel of its own."""
     readers: dict[str, int] = defaultdict(int)
     for node in nodes:
         for name in node.input:
             readers[name] += 1
-    open_kernels: dict[str, str] = {}  # tensor -> kind of the kernel that makes it and can still take a step in
+    open_kernels: dict[str, str] = {}  # tensor -> kind of the kernel that makes it and can still fuse another step
     fusions = []
     for node in nodes:
         kind = _kind_after(
@@ -53,7 +52,7 @@ def _fusions(nodes: list[onnx.NodeProto]) -> list[bool]:
 
 
 def _kind_after(node: onnx.NodeProto, open_kernels: list[str]) -> str | None:
-    """What the kernel that makes one of the node's inputs is once it does this node's work too; None if it cannot."""
+    """Kind of the kernel that makes one of the node's inputs after it was fused with the node; None if it cannot be."""
     if node.op_type not in _ELEMENTWISE or not open_kernels:
         return None
     if "elementwise" in open_kernels:

@@ -1,4 +1,4 @@
-"""Checkpoints of public code: weights without a manifest, whose facts a person has to state."""
+"""Checkpoints of public code: weights without a manifest, whose facts the user has to state."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from train.models.weights import StateDict, load_weights
 
 @dataclass(frozen=True)
 class Facts:
-    """What a manifest needs to know about a public checkpoint and cannot be read from its weights."""
+    """What the manifest of a public checkpoint holds and its weights do not tell. licence: of weights and data."""
 
     architecture: str
     data_set: str
@@ -26,14 +26,14 @@ class Facts:
 
 
 def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
-    """Load public weights strictly, and write down in a manifest what was stated about them.
+    """Load public weights strictly, and make a manifest of what was stated about them.
 
-    Prints what the network does not use of a file whose names are not ours.
+    If the file has the names of other code, prints which of its weights the network does not use.
 
     Raises:
         ConfigError: unknown architecture.
         CheckpointError: unreadable, or weights of another network.
-        ExportError: a fact is not one a manifest can hold.
+        ExportError: a manifest cannot hold a fact.
     """
     network = _network(facts.architecture, read_weights(path), source=path)
     try:
@@ -67,6 +67,6 @@ def _network(architecture: str, state: StateDict, *, source: Path) -> nn.Module:
         load_weights(network, state, source=source)
         return network
     network = build(architecture, classes=1)  # the file's classifiers are not loaded: no descriptor depends on them
-    left = load_public(network, state, layout, source=source)
+    left = load_public(network, state, layout=layout, source=source)
     print(f"{source}: names of {layout.program}; not used: {', '.join(left)}")
     return network

@@ -41,7 +41,7 @@ def test_another_checkpoint_is_refused(tmp_path: Path) -> None:
         "build": Build(backend="openvino", precision="int8"),
         "weights_sha256": weights,
         "model_id": f"other-none-{weights[:8]}",
-        "space_id": space_id(weights, manifest.input, manifest.descriptor),
+        "space_id": space_id(weights, manifest.input, descriptor=manifest.descriptor),
     }
     write_manifest(manifest.model_copy(update=changes), engine)
     with pytest.raises(ConfigError, match=r"was not made from .*; give its own checkpoint"):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks import readme_tables
-from benchmarks.reporting.tables import TABLES, render_table
+from benchmarks.reporting.document_table import render_table
+from benchmarks.reporting.tables import TABLES
 from edge_runtime.contract.errors import ConfigError
 from tests.conftest import ROOT
 

@@ -4,19 +4,21 @@ import onnx
 import pytest
 from onnx import helper
 
-from calibration.layer_groups import GROUPS, layer_groups
-from calibration.rewrites.mean_pools import mean_pools_to_convolutions
+from calibration.layer_groups import LAYER_GROUPS, find_layer_groups
+from calibration.rewrites.mean_pools import replace_mean_pool_nodes
 from tests.support.tiny_network import tiny_graph
 
 
 def test_every_group_is_found_without_layer_names() -> None:
     """What a node is called does not count, only what it does and what it is connected to."""
-    model = mean_pools_to_convolutions(tiny_graph())
-    before = layer_groups(model)
+    model = replace_mean_pool_nodes(tiny_graph())
+    before = find_layer_groups(model)
     renamed = {node.name: f"node {index}" for index, node in enumerate(model.graph.node)}
     for node in model.graph.node:
         node.name = renamed[node.name]
-    assert layer_groups(model) == {group: tuple(renamed[name] for name in names) for group, names in before.items()}
+    assert find_layer_groups(model) == {
+        group: tuple(renamed[name] for name in names) for group, names in before.items()
+    }
     gate = [f"{stream}_{part}" for stream in "ab" for part in ("pool", "sigmoid", "multiply")]
     assert set(before["gates"]) == {*gate, "gate_a", "gate_b"}
     assert before["sums"] == ("stream_sum",)
@@ -29,7 +31,7 @@ def test_every_group_is_found_without_layer_names() -> None:
 
 def test_no_node_is_in_two_groups() -> None:
     """Otherwise the costs of groups would not add up."""
-    names = [name for members in layer_groups(tiny_graph()).values() for name in members]
+    names = [name for members in find_layer_groups(tiny_graph()).values() for name in members]
     assert len(names) == len(set(names))
 
 
@@ -39,7 +41,7 @@ def test_a_sigmoid_behind_no_global_pool_is_no_gate() -> None:
     for node in model.graph.node:
         if node.name == "gate_a":
             node.input[0] = "a_relu"
-    groups = layer_groups(model)
+    groups = find_layer_groups(model)
     assert "a_pool" not in groups["gates"]
     assert "a" in groups["pointwise"]
     assert "b_pool" in groups["gates"]
@@ -52,7 +54,7 @@ def test_streams_that_share_one_gate_are_split_and_summed() -> None:
     nodes["stream_sum"].input[:] = ["half_1", "half_2"]
     split = helper.make_node("Split", ["a_gated"], ["half_1", "half_2"], name="split", axis=1)
     model.graph.node.insert(list(model.graph.node).index(nodes["stream_sum"]), split)
-    assert layer_groups(model)["sums"] == ("stream_sum",)
+    assert find_layer_groups(model)["sums"] == ("stream_sum",)
 
 
 @pytest.mark.parametrize(("kernel", "groups", "group"), [(3, 1, "spatial"), (3, 8, "depthwise"), (1, 1, "pointwise")])
@@ -64,12 +66,12 @@ def test_convolutions_are_told_by_their_weights(kernel: int, groups: int, group:
     for tensor in model.graph.initializer:
         if tensor.name == "last_w":
             tensor.CopyFrom(_zeros("last_w", 8, 8 // groups, kernel))
-    assert "last" in layer_groups(model)[group]
+    assert "last" in find_layer_groups(model)[group]
 
 
 def test_the_groups_are_the_documented_ones() -> None:
     """Files that name groups are read years later."""
-    assert GROUPS == (
+    assert LAYER_GROUPS == (
         "stem",
         "pointwise",
         "depthwise",

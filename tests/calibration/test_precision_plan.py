@@ -5,30 +5,32 @@ from typing import get_args
 
 import pytest
 
-from calibration.layer_groups import Group
+from calibration.layer_groups import LayerGroup
 from calibration.precision_plan import (
-    CHOICES,
-    Backend,
-    Choice,
+    DEFAULT_PLANS,
     GroupCost,
+    PrecisionPlan,
+    TargetBackend,
     choose_groups,
-    default_choice,
-    read_choice,
-    write_choice,
+    default_precision_plan,
+    read_precision_plan,
+    write_precision_plan,
 )
 from edge_runtime.contract.errors import ConfigError
 
 
-def _cost(group: Group, *, loss: float, saved_us: float) -> GroupCost:
+def _cost(group: LayerGroup, *, loss: float, saved_us: float) -> GroupCost:
     return GroupCost(group=group, loss=loss, lost_map=0.0, saved_us=saved_us, low_us=0.0, high_us=0.0)
 
 
 def test_every_backend_has_one_row_with_its_reason() -> None:
     """A reader of the table finds what is done, and why."""
-    assert [choice.backend for choice in CHOICES] == list(get_args(Backend))
-    assert all(choice.decided_by for choice in CHOICES)
-    assert default_choice("tensorrt").activations == "int8"
-    assert default_choice("onnxruntime").activations == default_choice("openvino").activations == "uint8"
+    assert [plan.backend for plan in DEFAULT_PLANS] == list(get_args(TargetBackend))
+    assert all(plan.decided_by for plan in DEFAULT_PLANS)
+    assert default_precision_plan("tensorrt").activations == "int8"
+    assert (
+        default_precision_plan("onnxruntime").activations == default_precision_plan("openvino").activations == "uint8"
+    )
 
 
 def test_a_group_that_saves_no_time_stays_in_float() -> None:
@@ -59,12 +61,12 @@ def test_a_group_that_is_too_dear_does_not_shut_out_a_smaller_one() -> None:
     assert choose_groups(costs, largest_loss=0.003) == ("stem",)
 
 
-def test_a_choice_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_precision_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
     """Save and load are inverse."""
     costs = (_cost("stem", loss=0.1, saved_us=1),)
-    choice = Choice(backend="openvino", method="mse", kept_in_float=("stem",), decided_by="a test", measured=costs)
-    write_choice(choice, tmp_path / "choice.json")
-    assert read_choice(tmp_path / "choice.json") == choice
+    plan = PrecisionPlan(backend="openvino", method="mse", kept_in_float=("stem",), decided_by="a test", measured=costs)
+    write_precision_plan(plan, tmp_path / "plan.json")
+    assert read_precision_plan(tmp_path / "plan.json") == plan
 
 
 @pytest.mark.parametrize(
@@ -79,17 +81,19 @@ def test_a_choice_comes_back_as_it_was_written(tmp_path: Path) -> None:
         ("nonsense", "file: Invalid JSON"),
     ],
 )
-def test_a_file_that_is_no_choice_is_refused(tmp_path: Path, content: str, fault: str) -> None:
+def test_a_file_that_is_no_precision_plan_is_refused(tmp_path: Path, content: str, fault: str) -> None:
     """With what is wrong and where."""
-    path = tmp_path / "choice.json"
+    path = tmp_path / "plan.json"
     path.write_text(content)
     with pytest.raises(ConfigError, match=fault):
-        read_choice(path)
+        read_precision_plan(path)
 
 
-def test_a_choice_that_is_missing_or_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_a_precision_plan_that_is_missing_or_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The sentence says what to do."""
-    with pytest.raises(ConfigError, match=r"cannot read the choice .*json: No such file.*export/sensitivity\.py"):
-        read_choice(tmp_path / "nowhere.json")
+    with pytest.raises(
+        ConfigError, match=r"cannot read the precision plan .*json: No such file.*export/sensitivity\.py"
+    ):
+        read_precision_plan(tmp_path / "nowhere.json")
     with pytest.raises(ConfigError, match="give another --output"):
-        write_choice(CHOICES[0], tmp_path / "nowhere" / "choice.json")
+        write_precision_plan(DEFAULT_PLANS[0], tmp_path / "nowhere" / "plan.json")

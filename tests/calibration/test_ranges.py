@@ -10,7 +10,7 @@ from onnx import helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from calibration.precision_plan import Method
-from calibration.ranges import BINS, Histogram, Range, choose_range, extremes_of, histograms_of
+from calibration.ranges import BINS, ActivationRange, Histogram, choose_range, observe_extremes, observe_histograms
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_graph
 
 _NAMES = ("stem_out", "a_gate", "vector")
@@ -31,7 +31,7 @@ def _values(name: str) -> NDArray[np.float32]:
 
 def test_extremes_are_those_of_each_channel_over_all_images() -> None:
     """For maps as well as for vectors."""
-    found = extremes_of(shape_inference.infer_shapes(tiny_graph()), _NAMES, _batches)
+    found = observe_extremes(shape_inference.infer_shapes(tiny_graph()), _NAMES, batches=_batches)
     for name in _NAMES:
         values = _values(name)
         axes = (0, *range(2, values.ndim))
@@ -54,7 +54,7 @@ def test_histograms_are_those_of_the_tensors() -> None:
     """Compared with numpy's, but for values on the border of two bins."""
     values = _values("stem_out")
     limits = {"stem_out": (float(values.min()), float(values.max()))}
-    found = histograms_of(tiny_graph(), limits, _batches)["stem_out"]
+    found = observe_histograms(tiny_graph(), limits, batches=_batches)["stem_out"]
     expected, _ = np.histogram(values, BINS, limits["stem_out"])
     assert np.abs(found.counts - expected).sum() < 0.01 * values.size
 
@@ -70,7 +70,7 @@ def _normal(size: int = 100_000) -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal(size).astype(np.float32)
 
 
-def _error(values: NDArray[np.float32], limits: Range) -> float:
+def _error(values: NDArray[np.float32], limits: ActivationRange) -> float:
     """The mean squared error of 8 bits, by rounding every value."""
     step = (limits[1] - limits[0]) / 255
     return float(((np.clip(np.round(values / step) * step, *limits) - values) ** 2).mean())

@@ -9,8 +9,8 @@ from typing import Any
 import cv2
 import pytest
 
-from calibration.image_list import images_digest, read_image_list, write_image_list
-from calibration.select_images import main, select
+from calibration.image_list import digest_images, read_image_list, write_image_list
+from calibration.select_images import main, select_images
 from edge_runtime.contract.errors import DataError
 from tests.support.market_folder import pattern, write_market_folder
 from train.datasets.catalog import open_folder
@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_identities_and_cameras_are_balanced(data: Path) -> None:
     """No identity and no camera has more than one image more than another."""
-    images = select(data, count=10, seed=0)
+    images = select_images(data, count=10, seed=0)
     assert images.count == len(set(images.images)) == 10
     assert sorted(images.identities.values()) == [2, 2, 3, 3]
     assert images.cameras == {"1": 5, "2": 5}
@@ -34,7 +34,7 @@ def test_a_camera_with_more_images_does_not_win(data: Path) -> None:
     """Balance holds where the folder is not balanced itself."""
     for path in (data / "bounding_box_train").glob("*_c2*_000002_*"):
         path.unlink()
-    assert select(data, count=8, seed=0).cameras == {"1": 4, "2": 4}
+    assert select_images(data, count=8, seed=0).cameras == {"1": 4, "2": 4}
 
 
 def test_a_seed_fixes_the_list(data: Path, tmp_path: Path) -> None:
@@ -43,13 +43,13 @@ def test_a_seed_fixes_the_list(data: Path, tmp_path: Path) -> None:
     for path in (first, second):
         assert main([str(data), "--output", str(path), "--count", "10", "--seed", "3"]) == 0
     assert first.read_bytes() == second.read_bytes()
-    assert select(data, seed=4).count == 24  # fewer than usual: all
-    assert select(data, count=10, seed=4).images != select(data, count=10, seed=3).images
+    assert select_images(data, seed=4).count == 24  # fewer than usual: all
+    assert select_images(data, count=10, seed=4).images != select_images(data, count=10, seed=3).images
 
 
 def test_the_digest_covers_paths_and_contents(data: Path) -> None:
     """Anyone can check the digest with a SHA-256 tool: one line per image."""
-    images = select(data, count=5, seed=0)
+    images = select_images(data, count=5, seed=0)
     lines = [f"{name} {hashlib.sha256((data / name).read_bytes()).hexdigest()}\n" for name in images.images]
     assert images.images_sha256 == hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -60,33 +60,33 @@ def test_junk_and_distractors_are_left_out(data: Path) -> None:
     some = next(folder.iterdir()).read_bytes()
     for name in ("-1_c1s1_000000_00.jpg", "0000_c1s1_000000_00.jpg"):
         (folder / name).write_bytes(some)
-    assert set(select(data, count=24, seed=0).identities) == {"0001", "0002", "0003", "0004"}
+    assert set(select_images(data, count=24, seed=0).identities) == {"0001", "0002", "0003", "0004"}
 
 
 @pytest.mark.parametrize("folder", ["query", "bounding_box_test"])
 def test_test_images_are_refused(data: Path, folder: str) -> None:
     """An engine calibrated on the images it is judged with looks better than it is."""
     with pytest.raises(DataError, match=r"holds test images.*give the folder that holds the training images too"):
-        select(data / folder, count=5, seed=0)
+        select_images(data / folder, count=5, seed=0)
 
 
 def test_a_folder_without_training_images_is_refused(data: Path) -> None:
     """A sentence says what was expected."""
     shutil.rmtree(data / "bounding_box_train")
     with pytest.raises(DataError, match=r"expected the folder .*bounding_box_train, which is missing"):
-        select(data, count=5, seed=0)
+        select_images(data, count=5, seed=0)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     """Neither of the two layouts is there."""
     with pytest.raises(DataError, match=r"expected people in .*, as <person>/\*\.jpg"):
-        select(tmp_path, count=5, seed=0)
+        select_images(tmp_path, count=5, seed=0)
 
 
 def test_the_folder_above_a_data_set_is_refused(data: Path) -> None:
     """Its queries would be taken for people who train."""
     with pytest.raises(DataError, match=r"patterns holds bounding_box_test, a split .*; give .*patterns itself"):
-        select(data.parent, count=5, seed=0)
+        select_images(data.parent, count=5, seed=0)
 
 
 def test_an_empty_training_folder_is_refused(tmp_path: Path) -> None:
@@ -94,14 +94,14 @@ def test_an_empty_training_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bounding_box_train").mkdir()
     (tmp_path / "bounding_box_train" / "portrait.jpg").touch()
     with pytest.raises(DataError, match=r"expected images such as 0002_c1s1_000451_03\.jpg in .*, found none"):
-        select(tmp_path, count=5, seed=0)
+        select_images(tmp_path, count=5, seed=0)
 
 
 @pytest.mark.parametrize("count", [0, -1, 25])
 def test_more_images_than_there_are_are_refused(data: Path, count: int) -> None:
     """A shorter list than asked for would be a silent repair."""
     with pytest.raises(DataError, match="from 1 to the 24 training images"):
-        select(data, count=count, seed=0)
+        select_images(data, count=count, seed=0)
 
 
 def test_a_damaged_image_is_named(data: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_damaged_image_is_named(data: Path) -> None:
     path = data / "bounding_box_train" / "0002_c1s1_000001_00.jpg"
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"cannot be decoded: .*0002_c1s1_000001_00\.jpg"):
-        select(data, count=24, seed=0)
+        select_images(data, count=24, seed=0)
 
 
 def _list(data: Path, folder: Path) -> Path:
@@ -120,7 +120,7 @@ def _list(data: Path, folder: Path) -> Path:
 
 def test_a_list_comes_back_as_it_was_written(data: Path, tmp_path: Path) -> None:
     """Save and load are inverse."""
-    assert read_image_list(_list(data, tmp_path), data) == select(data, count=5, seed=0)
+    assert read_image_list(_list(data, tmp_path), data) == select_images(data, count=5, seed=0)
 
 
 def test_a_changed_image_is_found(data: Path, tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def people(tmp_path: Path) -> Path:
 
 def test_people_of_an_own_folder_are_those_that_train(people: Path) -> None:
     """Calibration sees the half that training sees, and nobody who is looked for."""
-    images = select(people, count=24, seed=0)
+    images = select_images(people, count=24, seed=0)
     data = open_folder(people)
     assert {people / image for image in images.images} == {sample.path for sample in data.train}
     assert images.split == "training half"
@@ -202,18 +202,18 @@ def test_people_of_an_own_split_are_its_training_part(people: Path) -> None:
         for number in numbers:
             (people / part).mkdir(exist_ok=True)
             (people / f"person {number}").rename(people / part / f"person {number}")
-    images = select(people, count=16, seed=0)
+    images = select_images(people, count=16, seed=0)
     assert images.split == "train"
     assert set(images.identities) == {f"person {number}" for number in range(4)}
     with pytest.raises(DataError, match="holds test images"):
-        select(people / "test", count=4, seed=0)
+        select_images(people / "test", count=4, seed=0)
 
 
 def test_cameras_that_nobody_knows_are_left_open(people: Path) -> None:
     """Identities are balanced all the same."""
     for path in sorted(people.glob("*/*.png")):
         path.rename(path.with_name(path.name.replace("_c", "_x")))
-    images = select(people, count=12, seed=0)
+    images = select_images(people, count=12, seed=0)
     assert images.cameras == {}
     assert set(images.identities.values()) == {2}
 
@@ -221,10 +221,10 @@ def test_cameras_that_nobody_knows_are_left_open(people: Path) -> None:
 def test_a_list_that_names_people_to_test_with_is_refused(people: Path, tmp_path: Path) -> None:
     """Written by hand, or people were added since and the halves are others now."""
     tested = open_folder(people).query[0].path.relative_to(people).as_posix()
-    images = select(people, count=5, seed=0)
+    images = select_images(people, count=5, seed=0)
     names = (*images.images[1:], tested)
-    changed = images.model_copy(update={"images": names, "images_sha256": images_digest(people, names)})
+    changed = images.model_copy(update={"images": names, "images_sha256": digest_images(people, names)})
     path = tmp_path / "list.json"
     write_image_list(changed, path)
-    with pytest.raises(DataError, match=rf"names {tested}, whose person is there to test with"):
+    with pytest.raises(DataError, match=rf"names {tested}, an image of a test person"):
         read_image_list(path, people)

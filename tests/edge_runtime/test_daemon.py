@@ -21,6 +21,7 @@ from onnx import numpy_helper
 
 from edge_runtime.contract.manifest import write_manifest
 from tests.conftest import ROOT
+from tests.support.detector_forms import FORMS, write_constant_network
 from tests.support.mqtt_broker import Broker, Secrets, free_port
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.sample_messages import wait_for
@@ -361,6 +362,7 @@ def test_an_ended_file_ends_the_daemon_with_success(make_site: MakeSite, tmp_pat
 def test_an_engine_that_fails_while_running_is_a_fault(make_site: MakeSite, pedestrians: Path) -> None:
     """Exit code 1: it has worked before, so a restart may help; what was spooled stays."""
     site = make_site(pedestrians)
+    site.settings["cpu_threads"] = 1  # with more of them the engine is tried when it opens
     path = site.folder / "tiny.onnx"
     model = onnx.load(path)
     model.graph.node[-1].output[0] = "whole"
@@ -443,3 +445,19 @@ def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
     assert found.returncode == 2
     assert "it holds the broker's user or password" in found.stderr
+
+
+def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_site: MakeSite, tmp_path: Path) -> None:
+    """The manifest of the detector is written by --check; a file that has changed since then is final."""
+    site = make_site(tmp_path / "clip.avi")
+    model = write_constant_network(site.folder / "found.onnx", FORMS["yolox"].outputs())
+    site.settings["detector"] = {"model": "found.onnx"}
+    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
+    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
+    assert subprocess.run(command, cwd=site.folder, capture_output=True, timeout=30).returncode == 0
+    assert json.loads((site.folder / "found.onnx.json").read_text())["kind"] == "yolox"
+    write_constant_network(model, FORMS["yolox-decoded"].outputs())
+    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+    assert found.returncode == 2
+    assert "found.onnx is not the file that was checked" in found.stderr
+    assert "Traceback" not in found.stderr

@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 
 from calibration import quantize, select_images
-from calibration.precision_plan import Choice, write_choice
+from calibration.precision_plan import PrecisionPlan, write_precision_plan
 from edge_runtime.contract.errors import ConfigError, DataError, EngineError, ExportError, ManifestError
 from edge_runtime.contract.manifest import Manifest, hash_file, read_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.messages import Birth, ModelCard
 from edge_runtime.link.wire_format import decode_json
-from export import build_engine
-from export import pack_images as pack_gate
+from export import build_engine, pack_images
 from export.build_engine import main
-from export.building.build import Plan, make_engine
+from export.building.engine_build import EngineBuild, make_engine
 from export.building.tensorrt_builder import tensorrt_unavailable
 from tests.support.market_folder import write_market_folder
 from tests.support.small_osnet import export_small_osnet
@@ -68,7 +67,7 @@ def _build(model: Path, images: Path, data: Path, *options: str) -> int:
     )
 
 
-def test_int8_is_quantised_compared_and_kept(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+def test_int8_is_quantized_compared_and_kept(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
     """One command from a float32 file to an engine that opens, with its evidence beside it."""
     output = tmp_path / "engines" / "tiny_int8.onnx"
     assert _build(model, images, data, "--output", str(output)) == 0
@@ -119,14 +118,16 @@ def test_without_tensorrt_asking_for_it_is_an_error(model: Path, images: Path, d
 BUILD = """
 import sys
 from pathlib import Path
-from export.building.build import make_engine, make_plan
-from export.building.request import Request, Source
-from export.building.tensorrt_builder import Batch
+from export.building.backends import EngineKind
+from export.building.engine_build import decide_build, make_engine
+from export.building.engine_source import EngineSource, get_network
+from export.building.tensorrt_builder import BatchSizes
 
-model, images, data, candidate = map(Path, sys.argv[1:])
-source = Source(model, model, images, data, Batch(1, 4, 8))
-plan = make_plan(Request(source, "int8", "tensorrt"), candidate.parent, output=candidate)
-make_engine(plan, candidate, reuse=False)
+model, images, data, output = map(Path, sys.argv[1:])
+kind = EngineKind("int8", "tensorrt")
+network = get_network(EngineSource(model, model, images, data), kind, folder=output.parent)
+build = decide_build(network, kind, parent=model, batch=BatchSizes(1, 4, 8), output=output)
+make_engine(build, output)
 """
 
 
@@ -155,7 +156,9 @@ def test_an_engine_that_loses_too_much_is_not_written(model: Path, images: Path,
     output = tmp_path / "engines" / "tiny_int8.onnx"
     assert _build(model, images, data, "--output", str(output)) == 0
     before = {path: path.read_bytes() for path in output.parent.iterdir()}
-    refusal = r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; let .* --choice; no"
+    refusal = (
+        r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; let .* --precision-plan; no"
+    )
     with pytest.raises(ExportError, match=refusal):
         _build(model, images, data, "--output", str(output), *NO_LOSS_IS_SMALL_ENOUGH)
     assert {path: path.read_bytes() for path in output.parent.iterdir()} == before
@@ -167,14 +170,14 @@ def test_int8_without_a_list_says_what_to_add(model: Path, data: Path) -> None:
         main([str(model), "--int8", "--data", str(data), *CPU])
 
 
-def test_a_quantised_file_needs_no_list(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+def test_a_quantized_file_needs_no_list(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
     """It is compared with the float32 file beside it, found by its manifest."""
-    quantised = tmp_path / "by_hand.onnx"
-    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    quantized = tmp_path / "by_hand.onnx"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantized)]
     assert quantize.main([str(model), *options]) == 0
-    assert main([str(quantised), "--int8", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
+    assert main([str(quantized), "--int8", "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
     engine = tmp_path / "tiny_int8_onnxruntime.onnx"
-    assert engine.read_bytes() == quantised.read_bytes()
+    assert engine.read_bytes() == quantized.read_bytes()
     assert read_manifest(engine).artefact.parent_sha256 == hash_file(model)
 
 
@@ -182,23 +185,23 @@ def test_an_image_list_that_would_not_be_used_is_refused(model: Path, images: Pa
     """Half precision takes none, and a quantised file has its own; naming that one again does no harm."""
     with pytest.raises(ExportError, match="--calibration is for --int8 only"):
         main([str(model), "--fp16", "--calibration", str(images), "--data", str(data), *CPU])
-    quantised, other = tmp_path / "by_hand.onnx", tmp_path / "other.json"
-    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    quantized, other = tmp_path / "by_hand.onnx", tmp_path / "other.json"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantized)]
     assert quantize.main([str(model), *options]) == 0
     assert select_images.main([str(data), "--output", str(other), "--count", "5"]) == 0
     with pytest.raises(ExportError, match=r"quantised already, with another image list than .*other\.json"):
-        _build(quantised, other, data)
-    assert _build(quantised, images, data) == 0
+        _build(quantized, other, data)
+    assert _build(quantized, images, data) == 0
 
 
-def test_a_quantised_file_without_its_parent_is_refused(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+def test_a_quantized_file_without_its_parent_is_refused(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
     """Without float32 there is nothing to measure the loss against."""
-    quantised = tmp_path / "by_hand.onnx"
-    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    quantized = tmp_path / "by_hand.onnx"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantized)]
     assert quantize.main([str(model), *options]) == 0
     model.unlink()
     with pytest.raises(ExportError, match=r"found no fp32 ONNX file with the weights of .*by_hand\.onnx beside it"):
-        main([str(quantised), "--int8", "--data", str(data), *CPU])
+        main([str(quantized), "--int8", "--data", str(data), *CPU])
 
 
 def test_half_precision_takes_the_file_beside_the_model(small_osnet: Path, tmp_path: Path, data: Path) -> None:
@@ -324,10 +327,10 @@ def test_a_fallback_is_built_only_when_asked_for_and_said_aloud(
 def _refusing(backend: str) -> Callable[..., Manifest]:
     """`make_engine` on a machine whose `backend` builds nothing."""
 
-    def make(plan: Plan, candidate: Path, *, reuse: bool) -> Manifest:
-        if plan.title == backend:
+    def make(build: EngineBuild, path: Path, *, timing_cache: Path) -> Manifest:
+        if build.title == backend:
             raise ExportError(f"{backend} cannot build this")
-        return make_engine(plan, candidate, reuse=reuse)
+        return make_engine(build, path, timing_cache=timing_cache)
 
     return make
 
@@ -393,23 +396,21 @@ def test_calibration_images_of_test_people_are_refused(model: Path, data: Path, 
         _build(model, strays, copy)
 
 
-def test_an_engine_is_judged_by_a_packed_file_where_there_is_no_data_set(
-    model: Path, images: Path, data: Path, tmp_path: Path
-) -> None:
+def test_a_packed_file_serves_where_there_is_no_data_set(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
     """A quantised file and a packed set are all that a device needs."""
-    quantised, gate = tmp_path / "by_hand.onnx", tmp_path / "gate.npz"
-    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantised)]
+    quantized, packed = tmp_path / "by_hand.onnx", tmp_path / "acceptance.npz"
+    options = ["--calibration", str(images), "--data", str(data), "--output", str(quantized)]
     assert quantize.main([str(model), *options]) == 0
-    assert pack_gate.main([str(data), "--model", str(model), "--output", str(gate), "--identities", "5"]) == 0
-    assert main([str(quantised), "--int8", "--gate", str(gate), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
+    assert pack_images.main([str(data), "--model", str(model), "--output", str(packed), "--identities", "5"]) == 0
+    assert main([str(quantized), "--int8", "--acceptance", str(packed), *CPU, *ANY_LOSS, *ANY_SPEED]) == 0
     evidence = read_manifest(tmp_path / "tiny_int8_onnxruntime.onnx").evidence
     assert evidence is not None
     assert evidence.images_sha256 is not None
-    with pytest.raises(ConfigError, match="add --data FOLDER, or --gate FILE"):
-        main([str(quantised), "--int8", *CPU])
+    with pytest.raises(ConfigError, match="add --data FOLDER, or --acceptance FILE"):
+        main([str(quantized), "--int8", *CPU])
 
 
-def test_what_the_gate_found_travels_in_the_birth_message(model: Path, images: Path, data: Path) -> None:
+def test_what_acceptance_found_travels_in_the_birth_message(model: Path, images: Path, data: Path) -> None:
     """Whoever receives descriptors learns what this engine costs: the manifest is in it, evidence included."""
     assert _build(model, images, data) == 0
     manifest = read_manifest(model.with_name("tiny_int8_onnxruntime.onnx"))
@@ -429,10 +430,10 @@ def test_what_the_gate_found_travels_in_the_birth_message(model: Path, images: P
 def test_an_engine_that_is_there_is_not_replaced_by_another_in_silence(
     model: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same again is judged again; other batch sizes are refused until they are forced."""
+    """The same again is compared again; other batch sizes are refused until they are forced."""
     assert _build(model, images, data) == 0
     assert _build(model, images, data) == 0
-    assert "judged again, not built" in capsys.readouterr().out
+    assert "compared again, not built" in capsys.readouterr().out
     with pytest.raises(ExportError, match=r"batch was \(1, 8, 32\), now \(1, 2, 4\); replace it with --force"):
         _build(model, images, data, "--batch", "1", "2", "4")
     assert _build(model, images, data, "--batch", "1", "2", "4", "--force") == 0
@@ -442,16 +443,16 @@ def test_an_engine_that_is_there_is_not_replaced_by_another_in_silence(
         _build(model, images, data, "--batch", "4", "2", "1")
 
 
-def test_a_choice_for_another_backend_or_nothing_is_refused(
+def test_a_precision_plan_for_another_backend_or_nothing_is_refused(
     model: Path, images: Path, data: Path, tmp_path: Path
 ) -> None:
-    """A mixed-precision choice was measured on one backend, and says nothing of others."""
-    path = tmp_path / "choice.json"
-    write_choice(Choice(backend="tensorrt", kept_in_float=(), decided_by="this test"), path)
+    """A precision plan was measured on one backend, and says nothing of others."""
+    path = tmp_path / "plan.json"
+    write_precision_plan(PrecisionPlan(backend="tensorrt", kept_in_float=(), decided_by="this test"), path)
     with pytest.raises(ExportError, match=r"was measured for tensorrt, but onnxruntime is built for"):
-        _build(model, images, data, "--choice", str(path))
+        _build(model, images, data, "--precision-plan", str(path))
     with pytest.raises(ExportError, match="which is not done here; leave it out"):
-        main([str(model), "--fp16", "--choice", str(path), "--data", str(data), *CPU])
-    write_choice(Choice(backend="onnxruntime", kept_in_float=("stem",), decided_by="this test"), path)
-    assert _build(model, images, data, "--choice", str(path)) == 0
+        main([str(model), "--fp16", "--precision-plan", str(path), "--data", str(data), *CPU])
+    write_precision_plan(PrecisionPlan(backend="onnxruntime", kept_in_float=("stem",), decided_by="this test"), path)
+    assert _build(model, images, data, "--precision-plan", str(path)) == 0
     assert read_manifest(model.with_name("tiny_int8_onnxruntime.onnx")).build.kept_higher == ("stem",)

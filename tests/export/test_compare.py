@@ -12,8 +12,8 @@ from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import Input, space_id, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
-from export.acceptance.acceptance_images import JudgedImages, describe_crops, images_of_data
-from export.acceptance.comparison import compare, fidelity
+from export.acceptance.acceptance_images import AcceptanceImages, describe_crops, images_of_data
+from export.acceptance.comparison import compare_engines, fidelity
 from export.compare import main
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import (
@@ -56,7 +56,7 @@ def _blind(folder: Path) -> Path:
 
 def test_a_model_loses_nothing_against_itself(parent: Path, data: Path) -> None:
     """Same scores, cosine 1, no difference; the evidence names data, counts and parent's scores."""
-    comparison = compare(parent, parent, images_of_data(open_folder(data), INPUT))
+    comparison = compare_engines(parent, parent, images=images_of_data(open_folder(data), INPUT))
     assert (comparison.rank1_points_lost, comparison.map_points_lost) == (0, 0)
     evidence = comparison.child
     assert (evidence.data_set, evidence.queries, evidence.gallery) == ("patterns", 12, 24)
@@ -75,7 +75,7 @@ def test_every_precisions_queries_meet_every_gallery(parent: Path, data: Path, t
     images = images_of_data(open_folder(data), INPUT)
     child = write_tiny_network(tmp_path, seed=1, name="child.onnx")
     third = write_tiny_network(tmp_path, seed=2, name="third.onnx")
-    found = compare(parent, child, images, beside=[third]).child
+    found = compare_engines(parent, child, images=images, others=[third]).child
     sides = []
     for path in (parent, child, third):
         with open_engine(path) as engine:
@@ -100,7 +100,7 @@ def test_a_change_is_measured_query_by_query(parent: Path, data: Path, tmp_path:
     """Its interval is that of paired differences, drawn by hand here."""
     images = images_of_data(open_folder(data), INPUT)
     child = write_tiny_network(tmp_path, seed=1, name="child.onnx")
-    found = compare(parent, child, images).child.mean_ap_change
+    found = compare_engines(parent, child, images=images).child.mean_ap_change
     results = []
     for path in (parent, child):
         with open_engine(path) as engine:
@@ -115,7 +115,7 @@ def test_a_change_is_measured_query_by_query(parent: Path, data: Path, tmp_path:
     assert found.high == pytest.approx(np.percentile(drawn, 97.5), abs=0.15 * width)
 
 
-def _score(engine: Engine, images: JudgedImages) -> Retrieval:
+def _score(engine: Engine, images: AcceptanceImages) -> Retrieval:
     return score(*(describe_crops(engine.describe, crops, label="") for crops in (images.query, images.gallery)))
 
 
@@ -151,7 +151,7 @@ def test_other_spaces_are_not_compared(parent: Path, data: Path, tmp_path: Path)
     onnx.save(tiny_graph(), path)
     manifest = tiny_manifest(path)
     weights = "b" * 64
-    changes = {"weights_sha256": weights, "space_id": space_id(weights, manifest.input, manifest.descriptor)}
+    changes = {"weights_sha256": weights, "space_id": space_id(weights, manifest.input, descriptor=manifest.descriptor)}
     write_manifest(manifest.model_copy(update={**changes, "model_id": f"tiny-patterns-{weights[:8]}"}), path)
     with pytest.raises(ExportError, match="other weights or another input, so they cannot be compared"):
         main([str(parent), str(path), "--data", str(data)])

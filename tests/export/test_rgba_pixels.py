@@ -11,8 +11,7 @@ from calibration import select_images
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.engine.catalog import open_engine
-from export import build_engine
-from export import pack_images as pack_gate
+from export import build_engine, pack_images
 from export.graph.deploy import deploy
 from export.to_onnx import main
 from tests.support.every_network import largest_error, truth
@@ -46,12 +45,12 @@ def test_it_describes_as_the_rgb_engine_does(exported: Path, precision: str, ato
         np.testing.assert_allclose(rgba.describe(crops), rgb.describe(crops), atol=atol)
 
 
-def test_it_is_quantised_and_judged_as_any_other(exported: Path, tmp_path: Path) -> None:
+def test_it_is_quantized_and_accepted_as_any_other(exported: Path, tmp_path: Path) -> None:
     """By a calibration list and packed crops of the RGB file: crops are the same, and the engine widens them."""
-    data, images, gate = write_market_folder(tmp_path / "data"), tmp_path / "list.json", tmp_path / "gate.npz"
+    data, images, packed = write_market_folder(tmp_path / "data"), tmp_path / "list.json", tmp_path / "acceptance.npz"
     assert select_images.main([str(data), "--output", str(images), "--count", "20"]) == 0
-    packed = [str(data), "--model", str(exported / "osnet.onnx"), "--output", str(gate), "--identities", "2"]
-    assert pack_gate.main(packed) == 0
+    packing = [str(data), "--model", str(exported / "osnet.onnx"), "--output", str(packed), "--identities", "2"]
+    assert pack_images.main(packing) == 0
     output = tmp_path / "int8.onnx"
     options = [
         "--int8",
@@ -59,8 +58,8 @@ def test_it_is_quantised_and_judged_as_any_other(exported: Path, tmp_path: Path)
         str(images),
         "--data",
         str(data),
-        "--gate",
-        str(gate),
+        "--acceptance",
+        str(packed),
         "--output",
         str(output),
     ]

@@ -109,7 +109,7 @@ def test_another_network_is_not_overwritten(checkpoint: Path, tmp_path: Path) ->
             update={
                 "weights_sha256": weights,
                 "model_id": "osnet_x0_25-other-00000000",
-                "space_id": space_id(weights, manifest.input, manifest.descriptor),
+                "space_id": space_id(weights, manifest.input, descriptor=manifest.descriptor),
             }
         ),
         path,
@@ -131,6 +131,12 @@ def test_facts_that_a_manifest_states_are_refused(checkpoint: Path, tmp_path: Pa
     """Two sources for one fact would have to be reconciled by guessing."""
     with pytest.raises(ExportError, match="has a manifest, which states what --height would"):
         main([str(checkpoint), "--output", str(tmp_path), "--height", "64"])
+
+
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    """Before anybody asks for its manifest or its facts."""
+    with pytest.raises(ExportError, match=r"there is no checkpoint at .*model\.pth; give the model\.pth of a run"):
+        main([str(tmp_path / "model.pth"), "--output", str(tmp_path)])
 
 
 def test_missing_facts_are_listed(exported: Path, tmp_path: Path) -> None:

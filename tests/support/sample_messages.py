@@ -15,7 +15,7 @@ from edge_runtime.link.spool_file import SpoolSettings
 WEIGHTS = "ab" * 32
 INPUT = Input(height_px=128, width_px=64)
 DESCRIPTOR = Descriptor(length=8, parts=(Part(name="global", length=8),))
-SPACE = space_id(WEIGHTS, INPUT, DESCRIPTOR)
+SPACE = space_id(WEIGHTS, INPUT, descriptor=DESCRIPTOR)
 FOREIGN_SPACE = "f" * 16
 MANIFEST = Manifest(
     model_id=f"osnet-market-{WEIGHTS[:8]}",

@@ -19,18 +19,13 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from tests.support.promised_tensorrt import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 PYTHON = f"cp{sys.version_info[0]}{sys.version_info[1]}"
 
 RTX = "onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0"
-# The versions that our code promises to work with, as far as there are bindings for the running Python.
-PACKAGES = {
-    **({"8.6": "tensorrt-bindings==8.6.1"} if sys.version_info < (3, 12) else {}),
-    "10.3": "tensorrt-cu12-bindings==10.3.0",
-    "10.16": "tensorrt-cu13-bindings==10.16.1.11",
-    "11.4": "tensorrt-cu13-bindings==11.4.0.106",
-}
 CORE, PARSER = "libtensorrt_rtx", "libtensorrt_onnxparser_rtx"
 
 # What the bindings call, with the arguments to pass on. RTX counts its versions from 1, so it must hear its own.
@@ -55,6 +50,8 @@ LEGACY = (
 MODULE = '''"""TensorRT's bindings over the libraries beside this file, for tests without a GPU."""
 import ctypes
 from pathlib import Path
+
+from tests.support.promised_tensorrt import PACKAGES
 
 for _name in {libraries!r}:
     ctypes.CDLL(str(Path(__file__).with_name(_name)), mode=ctypes.RTLD_GLOBAL)

@@ -98,7 +98,7 @@ def tiny_manifest(path: Path) -> Manifest:
         recipe="none",
         commit="0" * 40,
         created="2026-01-01T00:00:00Z",
-        space_id=space_id(weights, input_, descriptor),
+        space_id=space_id(weights, input_, descriptor=descriptor),
         input=input_,
         descriptor=descriptor,
         artefact=Artefact(kind="onnx", file=path.name, sha256=hash_file(path), opset=17),

@@ -65,12 +65,14 @@ def main() -> None:
         images = TrainingImages(
             KeptPixels(pixels, device=processes.device),
             labels,
-            RECIPE,
+            recipe=RECIPE,
             processes=processes,
             fill=torch.zeros(3, dtype=torch.uint8),
         )
         input_ = Input(height_px=16, width_px=8)
-        trainer = loop.Trainer(networks, RECIPE, images, objective, input_=input_, processes=processes, seed=1)
+        trainer = loop.Trainer(
+            networks, RECIPE, images=images, objective=objective, input_=input_, processes=processes, seed=1
+        )
         reports: list[loop.EpochReport] = []
         trainer.run(after_epoch=reports.append)
         if processes.is_first:

@@ -30,13 +30,13 @@ def read_pa100k(copy: Copy) -> AttributeData:
     images = find_inner_folder(images, "release_data/release_data", "release_data")
     try:
         attributes = tuple(read_texts(lists["attributes"]))
-        splits = [_split(lists, split, images) for split in ("train", "val", "test")]
+        splits = [_split(lists, split, images=images) for split in ("train", "val", "test")]
     except KeyError as error:
         raise DataError(f"{annotation} holds no {error}; it is not the annotation of PA-100K") from error
     return AttributeData(row.name, row.terms, attributes, *splits)
 
 
-def _split(lists: dict[str, Any], split: str, images: Path) -> LabelledImages:
+def _split(lists: dict[str, Any], split: str, *, images: Path) -> LabelledImages:
     paths = tuple(images / name for name in read_texts(lists[f"{split}_images_name"]))
     labels = np.asarray(lists[f"{split}_label"], np.int64)
     attributes = lists["attributes"].size

@@ -50,7 +50,7 @@ def read_people_folder(folder: Path, *, name: str) -> ReidData:
     has_cameras = _has_cameras(train, test, folder=folder)
     if not has_cameras:
         train, test = _give_each_image_a_camera(train), _give_each_image_a_camera(test)
-    data = replace(_make_data(name, train, test, folder=folder), has_cameras=has_cameras)
+    data = replace(_make_data(name, train, test=test, folder=folder), has_cameras=has_cameras)
     logger.info(
         "%s: %d people train; %d other people are the test, with %d queries and %d gallery images",
         folder,
@@ -178,7 +178,7 @@ def _give_each_image_a_camera(people: People) -> People:
     return {name: [Picture(seen.path, str(seen.path)) for seen in person] for name, person in people.items()}
 
 
-def _make_data(name: str, train: People, test: People, *, folder: Path) -> ReidData:
+def _make_data(name: str, train: People, *, test: People, folder: Path) -> ReidData:
     identities = {person: number for number, person in enumerate(sorted(train) + sorted(test), start=1)}
     seen = {str(shot.camera) for people in (train, test) for person in people.values() for shot in person}
     cameras = {camera: number for number, camera in enumerate(sorted(seen, key=lambda text: (len(text), text)))}

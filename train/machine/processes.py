@@ -108,7 +108,7 @@ class _Gather(torch.autograd.Function):
     """All-gather whose gradient is right after it was averaged over the processes."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:  # noqa: PLR0917 - PyTorch's form
         ctx.part, ctx.count = slice(rank * len(rows), (rank + 1) * len(rows)), count
         gathered = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(count)]
         distributed.all_gather(gathered, rows.contiguous())

@@ -122,7 +122,7 @@ def _fill(network: nn.Module, path: Path) -> None:
     state = read_weights(path)
     layout = find_layout(state)
     if layout is not None:
-        left = load_public(network, state, layout, source=path)
+        left = load_public(network, state, layout=layout, source=path)
         logger.info("%s is from %s; not used of it: %s", path, layout.program, ", ".join(left))
     elif all(key in state for key in network.state_dict() if not key.startswith(CLASSIFIER)):
         load_all_but_classifiers(network, state, source=path)
@@ -165,7 +165,7 @@ def checkpoint_manifest(
         recipe=recipe,
         commit=read_commit(),
         created=read_utc(),
-        space_id=space_id(weights, input_, descriptor),
+        space_id=space_id(weights, input_, descriptor=descriptor),
         input=input_,
         descriptor=descriptor,
         artefact=Artefact(kind="checkpoint", file=path.name, sha256=hash_file(path)),

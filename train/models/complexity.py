@@ -35,7 +35,7 @@ def measure_complexity(network: nn.Module, *, height_px: int, width_px: int) -> 
     used: dict[int, int] = {}
     weighted = biases = norms = 0
 
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: PLR0917 - PyTorch's form of a hook
         nonlocal weighted, biases, norms
         used.update({id(p): p.numel() for p in module.parameters(recurse=False)})
         if isinstance(module, nn.Conv2d | nn.Linear):

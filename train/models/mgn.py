@@ -92,7 +92,7 @@ class MGN(nn.Module):
         """
         renames = ((r"shared\.(.+)", r"\1"), (r"branches\.\d+\.(.+)", r"\1"))
         fresh = ("reductions", "classifiers")
-        load_renamed(self, state, renames, fresh=fresh, unused=("fc.",), source=source)
+        load_renamed(self, state, renames=renames, fresh=fresh, unused=("fc.",), source=source)
 
 
 def _reduction() -> nn.Sequential:
@@ -123,4 +123,4 @@ class MGNSingles(MGN):
             CheckpointError: the weights belong to another network.
         """
         renames = ((r"(?:starts|branches)\.\d+\.(.+)", r"\1"),)
-        load_renamed(self, state, renames, fresh=("reductions", "classifiers"), unused=("fc.",), source=source)
+        load_renamed(self, state, renames=renames, fresh=("reductions", "classifiers"), unused=("fc.",), source=source)

@@ -148,7 +148,7 @@ def stage_widths(width: float) -> tuple[int, int, int, int]:
     return stem, first, second, third
 
 
-def stage(block: Block, in_channels: int, out_channels: int, *, count: int = 2) -> list[nn.Module]:
+def stage(block: Block, in_channels: int, *, out_channels: int, count: int = 2) -> list[nn.Module]:
     """Blocks of one stage; the first one changes the width."""
     return [block(in_channels, out_channels), *(block(out_channels, out_channels) for _ in range(count - 1))]
 
@@ -222,9 +222,9 @@ class OSNet(OSNetHead):
         stem, first, second, third = stage_widths(width)
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2, norm=stem_norm)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.conv2 = nn.Sequential(*stage(blocks[0], stem, first), transition(first))
-        self.conv3 = nn.Sequential(*stage(blocks[1], first, second), transition(second))
-        self.conv4 = nn.Sequential(*stage(blocks[2], second, third))
+        self.conv2 = nn.Sequential(*stage(blocks[0], stem, out_channels=first), transition(first))
+        self.conv3 = nn.Sequential(*stage(blocks[1], first, out_channels=second), transition(second))
+        self.conv4 = nn.Sequential(*stage(blocks[2], second, out_channels=third))
         self.conv5 = ConvLayer(third, third, kernel=1)
         self._add_head(third, classes=classes, length=descriptor_length)
         initialise(self)

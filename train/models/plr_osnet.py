@@ -139,9 +139,9 @@ class PLROSNet(nn.Module):
         self.global_length = global_length
         self.conv1 = ConvLayer(3, stem, kernel=7, stride=2)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.conv2 = nn.Sequential(*stage(OSBlock, stem, first), transition(first))
+        self.conv2 = nn.Sequential(*stage(OSBlock, stem, out_channels=first), transition(first))
         self.attention1 = Attention(first, pools=pools_gate) if with_attention else nn.Identity()
-        self.conv3 = nn.Sequential(*stage(OSBlock, first, second), transition(second))
+        self.conv3 = nn.Sequential(*stage(OSBlock, first, out_channels=second), transition(second))
         self.attention2 = Attention(second, pools=pools_gate) if with_attention else nn.Identity()
         self.local_branch = _branch(second, third)
         self.local_head = LocalHead(third)
@@ -196,12 +196,12 @@ class PLROSNet(nn.Module):
         """
         renames = ((r"(?:local|global)_branch\.(.+)", r"\1"),)
         fresh = ("attention", "local_head", "global_head", "classifiers")
-        load_renamed(self, state, renames, fresh=fresh, unused=("fc.", "classifier."), source=source)
+        load_renamed(self, state, renames=renames, fresh=fresh, unused=("fc.", "classifier."), source=source)
 
 
 def _branch(in_channels: int, channels: int) -> nn.Sequential:
     """One copy of OSNet's conv4 and conv5, under their names."""
-    conv4 = nn.Sequential(*stage(OSBlock, in_channels, channels))
+    conv4 = nn.Sequential(*stage(OSBlock, in_channels, out_channels=channels))
     return nn.Sequential(OrderedDict(conv4=conv4, conv5=ConvLayer(channels, channels, kernel=1)))
 
 

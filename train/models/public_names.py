@@ -101,7 +101,7 @@ def find_layout(state: StateDict) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.mark in state), None)
 
 
-def load_public(network: nn.Module, state: StateDict, layout: Layout, *, source: Path) -> tuple[str, ...]:
+def load_public(network: nn.Module, state: StateDict, *, layout: Layout, source: Path) -> tuple[str, ...]:
     """Fill all but the classifiers of a network from a public program's weights.
 
     Returns what was not used of the file, one entry per prefix: "fc_id_ (16 entries)".
@@ -110,7 +110,7 @@ def load_public(network: nn.Module, state: StateDict, layout: Layout, *, source:
         CheckpointError: the weights belong to another network.
     """
     try:
-        load_renamed(network, state, layout.renames, fresh=(CLASSIFIER,), unused=layout.unused, source=source)
+        load_renamed(network, state, renames=layout.renames, fresh=(CLASSIFIER,), unused=layout.unused, source=source)
     except CheckpointError as error:
         raise CheckpointError(f"{error} (the file has the names of {layout.program})") from error
     counts = {start: sum(name.startswith(start) for name in state) for start in layout.unused}
@@ -120,8 +120,8 @@ def load_public(network: nn.Module, state: StateDict, layout: Layout, *, source:
 def load_renamed(
     network: nn.Module,
     state: StateDict,
-    renames: Sequence[Rename],
     *,
+    renames: Sequence[Rename],
     fresh: tuple[str, ...],
     unused: tuple[str, ...],
     source: Path,

@@ -87,7 +87,7 @@ class Pyramid(nn.Module):
         """
         renames = ((r"backbone\.\d\.(.+)", r"\1"),)
         fresh = ("reductions", "classifiers")
-        load_renamed(self, state, renames, fresh=fresh, unused=("fc.",), source=source)
+        load_renamed(self, state, renames=renames, fresh=fresh, unused=("fc.",), source=source)
 
 
 def _reduction(length: int) -> nn.Sequential:

@@ -29,7 +29,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(mid)
         self.conv3 = nn.Conv2d(mid, out_channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(out_channels)
-        self.downsample = _projection(in_channels, out_channels, stride) if in_channels != out_channels else None
+        self.downsample = _projection(in_channels, out_channels, stride=stride) if in_channels != out_channels else None
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, in_channels, H, W). Returns (N, 4 mid, H/stride, W/stride)."""
@@ -39,7 +39,7 @@ class Bottleneck(nn.Module):
         return torch.relu(self.bn3(self.conv3(out)) + shortcut)  # (N, 4 mid, H/stride, W/stride)
 
 
-def _projection(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
+def _projection(in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
     )

@@ -68,7 +68,7 @@ def absolute_sum(maps: Tensor) -> Tensor:
 
 
 def activation_maps(
-    loaded: LoadedNetwork, samples: Sequence[Sample], views: Sequence[View]
+    loaded: LoadedNetwork, samples: Sequence[Sample], *, views: Sequence[View]
 ) -> list[NDArray[np.float32]]:
     """One array (N, H, W) per view: sums of absolute values over channels, of spatial L2 length 1 per image.
 
@@ -95,7 +95,7 @@ def _rows_of(view: View, height: int) -> slice:
     return slice(view.only * height // view.stripes, math.ceil((view.only + 1) * height / view.stripes))
 
 
-def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path) -> None:
+def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], *, picture: Path) -> None:
     """Draw images beside the activation maps of each branch.
 
     Raises:
@@ -103,12 +103,12 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
         DataError: an image cannot be decoded.
     """
     views = views_of(loaded.network)
-    maps = activation_maps(loaded, samples, views)
+    maps = activation_maps(loaded, samples, views=views)
     size = loaded.manifest.input
     images = load_images(samples, height_px=size.height_px, width_px=size.width_px, rule=size.resize)
     rows = [SheetRow("image", [Tile(image) for image in images])]
     for view, of_view in zip(views, maps, strict=True):
-        tiles = [Tile(overlay(image, one, view)) for image, one in zip(images, of_view, strict=True)]
+        tiles = [Tile(overlay(image, one, view=view)) for image, one in zip(images, of_view, strict=True)]
         rows.append(SheetRow(view.name, tiles))
     explanation = (
         "Red: the last feature maps of the branch are strong here. Blue: they are weak. Each map is scaled by itself. "
@@ -119,7 +119,7 @@ def draw_activations(loaded: LoadedNetwork, samples: Sequence[Sample], picture: 
     draw_sheet(Sheet(f"Where {loaded.manifest.model_id} looks", explanation, heads, rows), picture)
 
 
-def overlay(image: NDArray[np.uint8], activation: NDArray[np.float32], view: View) -> NDArray[np.uint8]:
+def overlay(image: NDArray[np.uint8], activation: NDArray[np.float32], *, view: View) -> NDArray[np.uint8]:
     """An image (H, W, 3) uint8 with an activation map (h, w) in colours over the rows that the view shows."""
     height, width, _ = image.shape
     rows = _rows_of(view, height)

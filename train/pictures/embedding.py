@@ -57,7 +57,7 @@ def principal_components(descriptors: NDArray[np.float32]) -> Projection:
     return Projection(centred @ directions[:2].T, (float(first), float(second)))
 
 
-def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, identities: int, seed: int) -> None:
+def draw_embedding(member: Member, data: ReidData, *, picture: Path, name: str, identities: int, seed: int) -> None:
     """Describe the test images of some identities and draw each as a point. name: of the model.
 
     Raises:
@@ -72,14 +72,14 @@ def draw_embedding(member: Member, data: ReidData, picture: Path, *, name: str, 
     _draw(
         projection,
         described,
-        picture,
+        picture=picture,
         labels=labels,
         title=f"Descriptors by {name} of {identities} identities of {data.name}",
     )
 
 
 def _draw(
-    projection: Projection, described: Described, picture: Path, *, labels: Mapping[int, str], title: str
+    projection: Projection, described: Described, *, picture: Path, labels: Mapping[int, str], title: str
 ) -> None:
     figure = Figure(figsize=(9, 7.5), layout="constrained")
     axes = figure.add_subplot()

@@ -91,7 +91,7 @@ def find_clusters(vectors: NDArray[np.float32], *, count: int, seed: int) -> lis
     return sorted(clusters, key=lambda cluster: -cluster.size)
 
 
-def draw_gates(loaded: LoadedNetwork, samples: Sequence[Sample], picture: Path, *, clusters: int, seed: int) -> None:
+def draw_gates(loaded: LoadedNetwork, samples: Sequence[Sample], *, picture: Path, clusters: int, seed: int) -> None:
     """Draw the images nearest to the centre of each cluster of gating vectors.
 
     Raises:

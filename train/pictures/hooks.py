@@ -36,7 +36,7 @@ def look_inside(
     describe = describe_raw_with(loaded.network, input_, device=device)
     chunks: list[dict[str, list[NDArray[np.float32]]]] = []
 
-    def note(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def note(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: PLR0917 - PyTorch's form of a hook
         chunks[-1][name].append(keep(output).float().cpu().numpy())
 
     with ExitStack() as after, tqdm(total=len(samples), unit="image", leave=False, disable=None) as bar:

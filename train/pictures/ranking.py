@@ -92,7 +92,7 @@ def _ranked_list(row: JudgedRow, *, query: int, average_precision: float, first_
 
 
 def draw_ranking(
-    member: Member, data: ReidData, picture: Path, *, name: str, queries: int, worst_first: bool, seed: int
+    member: Member, data: ReidData, *, picture: Path, name: str, queries: int, worst_first: bool, seed: int
 ) -> None:
     """Describe a data set and draw ranking lists. name: of the model.
 
@@ -102,7 +102,7 @@ def draw_ranking(
     query = describe_split(member, data.query, label="query")
     gallery = describe_split(member, data.ranked_gallery, label="gallery")
     lists = rank_queries(query, gallery, count=queries, worst_first=worst_first, seed=seed)
-    rows = [_row(ranked, data.query, data.ranked_gallery, input_=member.input_) for ranked in lists]
+    rows = [_row(ranked, data.query, gallery=data.ranked_gallery, input_=member.input_) for ranked in lists]
     chosen = "the lowest AP first" if worst_first else f"drawn with seed {seed}"
     explanation = (
         f"Each row: a query, and the {_PLACES} gallery images most like it. Green: the same person. Red: another one. "
@@ -114,7 +114,7 @@ def draw_ranking(
     draw_sheet(Sheet(f"What {name} finds in {data.name}", explanation, heads, rows), picture)
 
 
-def _row(ranked: RankedList, query: Sequence[Sample], gallery: Sequence[Sample], *, input_: Input) -> SheetRow:
+def _row(ranked: RankedList, query: Sequence[Sample], *, gallery: Sequence[Sample], input_: Input) -> SheetRow:
     samples = [query[ranked.query], *(gallery[position] for position in ranked.found)]
     images = load_images(samples, height_px=input_.height_px, width_px=input_.width_px, rule=input_.resize)
     tiles = [

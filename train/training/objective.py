@@ -59,7 +59,7 @@ class Objective(nn.Module):
     def measure(self, outputs: Sequence[TrainingOutput], labels: Tensor) -> Measured:
         """The losses of a batch. outputs: one per network. labels: see `TrainingBatch` of the loader."""
         exact = [TrainingOutput(_floats(output.logits), _floats(output.embeddings)) for output in outputs]
-        own = [self._of_one(number, output, labels) for number, output in enumerate(exact)]
+        own = [self._of_one(number, output, labels=labels) for number, output in enumerate(exact)]
         measured = {name: torch.stack([losses[name] for losses in own]).mean() for name in own[0]}
         if self._losses.mutual_weight:
             measured["mutual"] = torch.stack(mutual_learning_losses([output.logits[0] for output in exact])).mean()
@@ -70,6 +70,10 @@ class Objective(nn.Module):
         counted = [name for name in measured if with_triplet or name != "triplet"]
         mean = torch.stack([self._weights[name] * measured[name] for name in counted]).sum()
         return mean * self._networks  # each network gets its full loss, not a share of the mean
+
+    def accuracy(self, output: TrainingOutput, labels: Tensor) -> Tensor:
+        """The share of classes, or of attributes, that the first classifier of a network gets right."""
+        return accuracy(output.logits[0].detach(), labels)
 
     def unscale_centre_gradients(self) -> None:
         """Divide the centres' gradients by the centre loss's weight, so that their learning rate does not depend on it.
@@ -83,7 +87,7 @@ class Objective(nn.Module):
                 if centre.grad is not None:
                     centre.grad /= share
 
-    def _of_one(self, number: int, output: TrainingOutput, labels: Tensor) -> Measured:
+    def _of_one(self, number: int, output: TrainingOutput, *, labels: Tensor) -> Measured:
         """The losses of one network."""
         losses, rule = self._losses, self._losses.over_branches
         measured = {"classifier": combine_branches([self._classify(rows, labels) for rows in output.logits], rule=rule)}

@@ -21,7 +21,7 @@ def choose_scored(networks: Networks, recipe: Recipe) -> Networks:
 
 
 def write_results(
-    trainer: Trainer, task: Task, folder: RunFolder, *, recipe: Recipe, processes: Processes
+    trainer: Trainer, task: Task, *, folder: RunFolder, recipe: Recipe, processes: Processes
 ) -> TaskScores:
     """Write and score each network, and all together. Returns the scores that the recipe reports.
 
@@ -35,14 +35,14 @@ def write_results(
         scored = _score_all(trainer, task, processes=processes)
     except DataError as error:
         if processes.is_first:
-            _write_manifests(trainer, task, folder, recipe=recipe, scored={})
+            _write_manifests(trainer, task, folder=folder, recipe=recipe, scored={})
         raise TrainingError(
             f"training has ended and {folder.model_path(0)} is written, but cannot be scored: {error}; "
             "look at curves.png, and lower the learning rate or let triplets begin later"
         ) from error
     reported = recipe.evaluation.networks
     if processes.is_first:
-        _write_manifests(trainer, task, folder, recipe=recipe, scored=scored)
+        _write_manifests(trainer, task, folder=folder, recipe=recipe, scored=scored)
         figures = {name: scores.figures for name, scores in scored.items()}
         folder.write_scores({"recipe": recipe.name, "reported": reported, "scores": figures})
     return scored[reported]
@@ -64,7 +64,7 @@ def _write_weights(network: nn.Module, folder: RunFolder, *, number: int) -> Non
 
 
 def _write_manifests(
-    trainer: Trainer, task: Task, folder: RunFolder, *, recipe: Recipe, scored: dict[str, TaskScores]
+    trainer: Trainer, task: Task, *, folder: RunFolder, recipe: Recipe, scored: dict[str, TaskScores]
 ) -> None:
     """One beside each checkpoint; without evidence for a network that is not in `scored`."""
     for number, network in enumerate(trainer.networks):

@@ -133,11 +133,11 @@ class RunFolder:
         return found
 
 
-def _differences(was: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+def _differences(was: Any, now: Any, *, name: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where two settings differ: dotted name, first and second value."""
     if isinstance(was, dict) and isinstance(now, dict):
         for key in sorted(was.keys() | now.keys()):
-            yield from _differences(was.get(key), now.get(key), f"{name}.{key}" if name else key)
+            yield from _differences(was.get(key), now.get(key), name=f"{name}.{key}" if name else key)
     elif was != now:
         yield name, was, now
 
@@ -189,7 +189,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     panels = read_curves(log)
     figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), layout="constrained")
     for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-        _draw(axis, title, curves)
+        _draw(axis, title, curves=curves)
     figure.savefig(picture, dpi=120)
     pyplot.close(figure)
 
@@ -206,7 +206,7 @@ def read_curves(log: Path) -> dict[str, Curves]:
     return {title: curves for title, curves in panels.items() if curves}
 
 
-def _draw(axis: Any, title: str, curves: Curves) -> None:
+def _draw(axis: Any, title: str, *, curves: Curves) -> None:
     for name, points in curves.items():
         marker = "o" if len(points) == 1 else None
         axis.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker=marker)

@@ -34,7 +34,7 @@ class Session:
     """Trains and scores the networks of one recipe for one task."""
 
     def __init__(
-        self, recipe: Recipe, task: Task, folder: RunFolder, *, processes: Processes, options: Options
+        self, recipe: Recipe, task: Task, *, folder: RunFolder, processes: Processes, options: Options
     ) -> None:
         self._recipe = fit_batches(recipe, task.train.labels, processes=processes.count)
         self._task = task
@@ -90,7 +90,7 @@ class Session:
         recorder = EpochRecorder(
             trainer,
             self._task,
-            self._folder,
+            folder=self._folder,
             recipe=self._recipe,
             processes=self._processes,
             evaluate_every=self._options.evaluate_every,
@@ -99,7 +99,7 @@ class Session:
             trainer.run(after_epoch=recorder.record)
         recorder.close()
         recorder.load_best()
-        return write_results(trainer, self._task, self._folder, recipe=self._recipe, processes=self._processes)
+        return write_results(trainer, self._task, folder=self._folder, recipe=self._recipe, processes=self._processes)
 
     def _explain_stop(self, trainer: Trainer) -> str:
         finished, epochs = trainer.finished_epochs, self._recipe.schedule.epochs

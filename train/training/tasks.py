@@ -129,7 +129,7 @@ class Classification:
 
     def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """See `Task`."""
-        chances = _predict(networks, self._test, input_, processes=processes, activate=_softmax)
+        chances = _predict(networks, self._test, input_=input_, processes=processes, activate=_softmax)
         return TaskScores({"top1_error": float((chances.argmax(axis=1) != self._test.labels).mean())})
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
@@ -157,16 +157,16 @@ class Attributes:
 
     def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
         """See `Task`."""
-        return TaskScores(asdict(self._scores(networks, self._data.test, input_, processes)))
+        return TaskScores(asdict(self._scores(networks, self._data.test, input_=input_, processes=processes)))
 
     def validate(self, networks: Networks, input_: Input, *, processes: Processes) -> dict[str, float]:
         """See `Task`."""
-        return asdict(self._scores(networks, self._data.validation, input_, processes))
+        return asdict(self._scores(networks, self._data.validation, input_=input_, processes=processes))
 
     def _scores(
-        self, networks: Networks, images: LabelledImages, input_: Input, processes: Processes
+        self, networks: Networks, images: LabelledImages, *, input_: Input, processes: Processes
     ) -> AttributeScores:
-        chances = _predict(networks, images, input_, processes=processes, activate=torch.sigmoid)
+        chances = _predict(networks, images, input_=input_, processes=processes, activate=torch.sigmoid)
         return score_attributes(chances > 0.5, images.labels > 0)
 
 
@@ -179,8 +179,8 @@ def _member(network: nn.Module, input_: Input, *, processes: Processes) -> Membe
 def _predict(
     networks: Networks,
     images: LabelledImages,
-    input_: Input,
     *,
+    input_: Input,
     processes: Processes,
     activate: Callable[[Tensor], Tensor],
 ) -> NDArray[np.float32]:

@@ -28,7 +28,7 @@ class Slot:
     Threads: one at a time, which makes, uses and closes it inside `with cuda.current():`.
     """
 
-    def __init__(self, cuda: Cuda, engine: Any, manifest: Manifest, *, is_recorded: bool) -> None:
+    def __init__(self, cuda: Cuda, engine: Any, *, manifest: Manifest, is_recorded: bool) -> None:
         artefact, spec = manifest.artefact, manifest.input
         self._manifest = manifest
         self._cuda = cuda
@@ -85,7 +85,7 @@ class Slot:
     def _prepare(self, size: int) -> Any:
         """Make a context for one batch size, and run it once, because TensorRT allocates in the first run."""
         spec, descriptor = self._manifest.input, self._manifest.descriptor
-        context = create_context(self._engine, int(self._memory), self._memory_bytes)
+        context = create_context(self._engine, int(self._memory), size_bytes=self._memory_bytes)
         for tensor, buffer in ((spec.tensor, self.pixels), (descriptor.tensor, self._descriptors)):
             _require(context.set_tensor_address(tensor, buffer.address), f"set the address of {tensor}")
         self._set_shape(context, size)
@@ -113,7 +113,7 @@ def working_memory_bytes(engine: Any) -> int:
     return int(engine.device_memory_size)
 
 
-def create_context(engine: Any, address: int, size_bytes: int) -> Any:
+def create_context(engine: Any, address: int, *, size_bytes: int) -> Any:
     """Make an execution context that works in the given device memory.
 
     Raises:

@@ -54,7 +54,7 @@ class TensorRTEngine(Engine):
             self._engine = _deserialize(trt, path)
             _check_tensors(trt, self._engine, path=path, manifest=manifest)
             is_recorded = records_runs and shares_profiles(trt)
-            slot = partial(Slot, self._cuda, self._engine, manifest, is_recorded=is_recorded)
+            slot = partial(Slot, self._cuda, self._engine, manifest=manifest, is_recorded=is_recorded)
             self._slots = (slot(), slot()) if is_recorded else (slot(),)
             self._cropper: FrameCropper | None = None
             used_mib = (free_before - self._cuda.free_memory_bytes()) / 2**20
@@ -161,7 +161,7 @@ def _check_tensors(trt: Any, engine: Any, *, path: Path, manifest: Manifest) -> 
         f"batch {[artefact.batch_min, artefact.batch_opt, artefact.batch_max]}",
     ]
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-    found = sorted(_as_text(trt, engine, name) for name in names)  # `input` comes before `output`
+    found = sorted(_as_text(trt, engine, name=name) for name in names)  # `input` comes before `output`
     if spec.tensor in names:
         found.append(f"batch {[shape[0] for shape in engine.get_tensor_profile_shape(spec.tensor, 0)]}")
     if found != expected:
@@ -171,7 +171,7 @@ def _check_tensors(trt: Any, engine: Any, *, path: Path, manifest: Manifest) -> 
         )
 
 
-def _as_text(trt: Any, engine: Any, name: str) -> str:
+def _as_text(trt: Any, engine: Any, *, name: str) -> str:
     """Role, name, type and shape as in the manifest; -1 stands for a batch of any size."""
     role = "input" if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else "output"
     dtype = engine.get_tensor_dtype(name).name

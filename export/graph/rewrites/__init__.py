@@ -1,1 +1,1 @@
-"""Exact rewrites of a traced network, one small pass each: the same function in fewer or cheaper steps."""
+"""Exact rewrites of a traced network, one pass each: the same function in fewer or cheaper steps."""

@@ -1,4 +1,4 @@
-"""Batch norms move into the layer before them."""
+"""Batch norms become part of the layer before them."""
 
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval

@@ -1,21 +1,25 @@
-"""Kinds of convolutions, and several as one."""
+"""Questions about convolutions, and one convolution that does the work of several."""
 
 import torch
 from torch import Tensor, nn
 
 
 def is_depthwise(conv: nn.Conv2d) -> bool:
-    """Whether each channel is convolved alone."""
+    """Whether each channel is filtered separately."""
     return conv.groups == conv.in_channels == conv.out_channels > 1
 
 
 def is_1x1(conv: nn.Conv2d) -> bool:
-    """Whether it mixes the channels of each position, and nothing else."""
+    """Whether it is an ungrouped 1x1 convolution of stride 1, without padding."""
     return (conv.kernel_size, conv.stride, conv.padding, conv.groups) == ((1, 1), (1, 1), (0, 0), 1)
 
 
-def side_by_side(convs: list[nn.Conv2d], *, shares_input: bool = False) -> nn.Conv2d:
-    """One convolution for several of one shape: on tensors side by side as groups, or on one tensor that all read."""
+def join_convolutions(convs: list[nn.Conv2d], *, shares_input: bool = False) -> nn.Conv2d:
+    """One convolution that does the work of several of the same shape; its output is theirs, concatenated.
+
+    shares_input: whether all of them read the same tensor; otherwise the new one reads their inputs concatenated, as
+    one group each.
+    """
     first = convs[0]
     inputs = 1 if shares_input else len(convs)
     together = nn.Conv2d(

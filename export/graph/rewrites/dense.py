@@ -1,4 +1,4 @@
-"""*dense*: a 1x1 convolution and the depthwise one after it become one full convolution."""
+"""*dense*: a 1x1 convolution and the depthwise convolution after it become one full convolution."""
 
 import torch
 from torch import fx, nn
@@ -8,10 +8,10 @@ from export.graph.rewrites.graph import finish, module_of, source_of
 
 
 def compose_light_convolutions(traced: fx.GraphModule) -> None:
-    """Compose each 1x1 convolution without bias and the depthwise one that alone reads it, in float64.
+    """Compose each 1x1 convolution without bias with the depthwise convolution that is its only reader, in float64.
 
-    W[o, i, y, x] = depthwise[o, y, x] * pointwise[o, i]. Exact at the border too: without a bias, zeros stay zeros.
-    More arithmetic, but of a kind that tensor cores do, and one tensor less to write and read.
+    W[o, i, y, x] = depthwise[o, y, x] * pointwise[o, i]. Exact at the border too, because without a bias zeros stay
+    zeros. This is more arithmetic, but tensor cores can do it, and one tensor less is written and read.
     """
     for node in traced.graph.nodes:
         depthwise = module_of(traced, node)
@@ -27,7 +27,7 @@ def compose_light_convolutions(traced: fx.GraphModule) -> None:
 
 
 def _mixes_without_bias(conv: nn.Conv2d) -> bool:
-    """Whether it is a 1x1 convolution, grouped or not, that leaves zeros zero."""
+    """Whether it is a 1x1 convolution, grouped or not, without bias, stride and padding."""
     return (conv.kernel_size, conv.stride, conv.padding, conv.bias) == ((1, 1), (1, 1), (0, 0), None)
 
 

@@ -1,4 +1,4 @@
-"""What every rewrite needs: a traced network, its modules, and a clean end."""
+"""What every rewrite needs: tracing a network, questions about its steps, and a check at the end."""
 
 import copy
 import operator
@@ -8,17 +8,17 @@ from collections.abc import Callable
 import torch
 from torch import fx, nn
 
-from export.graph.rewrites.pixels import Pixels
+from export.graph.rewrites.pixel_steps import Pixels
 from train.models.osnet import ChannelGate
 
 Rewrite = Callable[[fx.GraphModule], None]
-"""Changes a graph in place to one that computes the same function."""
+"""Changes a graph in place; the function that it computes stays the same."""
 
 _ADDITIONS = (operator.add, torch.add)
 
 
 class _Tracer(fx.Tracer):
-    """Keeps some modules as one step each, so that a rewrite can see them."""
+    """Keeps some modules as one step each, so that a rewrite can find them."""
 
     def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
         super().__init__()
@@ -29,12 +29,12 @@ class _Tracer(fx.Tracer):
 
 
 def trace(network: nn.Module) -> fx.GraphModule:
-    """A traced copy in eval mode. A channel gate stays one step, so that a rewrite sees which streams share it."""
+    """A traced copy in eval mode. Each channel gate stays one step, so that rewrites see which streams share it."""
     return _trace(copy.deepcopy(network).eval(), whole=(ChannelGate,))
 
 
 def trace_steps(traced: fx.GraphModule) -> fx.GraphModule:
-    """The same network with each of its steps in the graph, gates too."""
+    """The same network traced again, with all steps in the graph, those of gates too."""
     return _trace(traced, whole=())
 
 
@@ -43,14 +43,14 @@ def _trace(network: nn.Module, *, whole: tuple[type[nn.Module], ...]) -> fx.Grap
 
 
 def module_of(traced: fx.GraphModule, node: object) -> nn.Module | None:
-    """The module that a step calls; None where it calls none."""
+    """The module that a step calls; None if it calls none."""
     if not isinstance(node, fx.Node) or node.op != "call_module":
         return None
     return traced.get_submodule(str(node.target))
 
 
 def source_of(node: fx.Node) -> fx.Node:
-    """The step whose result a step with one input reads."""
+    """The step whose result this step reads first."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     return source
@@ -71,14 +71,14 @@ def is_addition(node: fx.Node) -> bool:
 
 
 def is_relu(traced: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a step is a ReLU, however the network spells it."""
+    """Whether a step is a ReLU: a function, a method or a module."""
     if node.op == "call_function":
         return node.target in (torch.relu, nn.functional.relu)
     return (node.op == "call_method" and node.target == "relu") or isinstance(module_of(traced, node), nn.ReLU)
 
 
 def finish(traced: fx.GraphModule) -> None:
-    """Check the graph, drop what is no longer called, and make it run as it now reads."""
+    """Remove steps and modules that are not used, check the graph, and generate its code."""
     traced.graph.eliminate_dead_code()
     traced.graph.lint()
     traced.delete_all_unused_submodules()

@@ -1,4 +1,4 @@
-"""Half precision: float16 weights and arithmetic, float32 where many numbers are added up and would overflow."""
+"""Half precision: float16 weights and arithmetic, but float32 for long sums, which would overflow."""
 
 import operator
 
@@ -6,32 +6,32 @@ import torch
 from torch import fx, nn
 
 from export.graph.rewrites.graph import finish, module_of, source_of, trace_steps
-from export.graph.rewrites.pixels import Pixels
+from export.graph.rewrites.pixel_steps import Pixels
 
 _SUMS = (nn.functional.adaptive_avg_pool2d, nn.functional.softmax, nn.functional.normalize, torch.mean, torch.softmax)
 _SUM_METHODS = ("mean", "softmax", "sum", "norm")
 _SUM_MODULES = (nn.AdaptiveAvgPool2d, nn.Softmax)
-_NORMS = (nn.InstanceNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)  # a variance may be below float16's smallest number
+_NORMS = (nn.InstanceNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)  # a variance may be smaller than float16's smallest number
 _PRODUCTS = (operator.matmul, torch.matmul, torch.bmm)
 _SOFTMAX = ("softmax", torch.softmax, nn.functional.softmax)
 
 
 def to_half_precision(traced: fx.GraphModule) -> fx.GraphModule:
-    """A copy in float16 but for the pixels, the descriptor, and every step that adds up many numbers.
+    """A copy in float16, except the pixels, the descriptors, and every step that adds up many numbers.
 
-    A mean over 2048 positions of 32 is 65536 before it is divided, which float16 does not hold; a variance or a norm
-    adds up squares; an attention's products go through exp. All these run in float32 between two casts.
+    Example: the sum of 2048 values of 32 is 65536, which is too large for float16. A variance or a norm adds up
+    squares; the products of an attention go through exp. All these steps run in float32, between two casts.
 
-    A convolution's own results are not kept from overflow, and infinite ones become NaN further on. Trained networks
-    stay far below the end; with random weights OSNet's ablations came to half of it on black and white images (34,000,
-    `full_conv`). So `export/to_onnx.py` measures what a network reaches, and refuses one above a quarter.
+    The results of convolutions may still overflow to infinity, and become NaN later. Trained networks stay far below
+    float16's largest number; with random weights OSNet's ablations reached half of it on black and white images (34,000
+    in `full_conv`). Therefore `export/to_onnx.py` measures the activations, and refuses a network above a quarter.
     """
     steps = trace_steps(traced)
     graph = steps.graph
     for node in list(graph.nodes):
         module = module_of(steps, node)
         if isinstance(module, Pixels):
-            _insert_after(graph, node, "half")
+            _insert_after(graph, node, cast="half")
         elif _adds_up_many(module, node):
             _run_in_float32(graph, node)
         elif module is not None:
@@ -40,7 +40,7 @@ def to_half_precision(traced: fx.GraphModule) -> fx.GraphModule:
             _halve(steps, str(node.target))
         elif node.op == "output":
             [descriptors] = node.all_input_nodes
-            _insert_after(graph, descriptors, "float")
+            _insert_after(graph, descriptors, cast="float")
     _cast_after_joining(graph)
     _drop_round_trips(graph)
     finish(steps)
@@ -60,10 +60,10 @@ def _run_in_float32(graph: fx.Graph, node: fx.Node) -> None:
     for source in node.all_input_nodes:
         with graph.inserting_before(node):
             node.replace_input_with(source, graph.call_method("float", (source,)))
-    _insert_after(graph, node, "half")
+    _insert_after(graph, node, cast="half")
 
 
-def _insert_after(graph: fx.Graph, node: fx.Node, cast: str) -> None:
+def _insert_after(graph: fx.Graph, node: fx.Node, *, cast: str) -> None:
     readers = list(node.users)
     with graph.inserting_after(node):
         converted = graph.call_method(cast, (node,))
@@ -72,17 +72,17 @@ def _insert_after(graph: fx.Graph, node: fx.Node, cast: str) -> None:
 
 
 def _cast_after_joining(graph: fx.Graph) -> None:
-    """Where all parts of a concatenation were just cast to float16, join them first: one cast instead of many."""
+    """If all parts of a concatenation are cast to float16, concatenate first: one cast instead of many."""
     for node in list(graph.nodes):
         if node.target is not torch.cat or not all(_is_cast(part) for part in node.all_input_nodes):
             continue
         for part in node.all_input_nodes:
             node.replace_input_with(part, source_of(part))
-        _insert_after(graph, node, "half")
+        _insert_after(graph, node, cast="half")
 
 
 def _drop_round_trips(graph: fx.Graph) -> None:
-    """Let a step in float32 read another one's result before it was cast to float16 and back."""
+    """Let a float32 step read the result of another float32 step directly, without a cast to float16 and back."""
     for node in list(graph.nodes):
         if node.op == "call_method" and node.target == "float" and _is_cast(source_of(node)):
             node.replace_all_uses_with(source_of(source_of(node)))

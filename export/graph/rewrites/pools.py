@@ -1,4 +1,4 @@
-"""2x2 mean pools as convolutions: alone, or within the 1x1 convolutions that read them."""
+"""2x2 mean pools as convolutions: by themselves, or as part of the 1x1 convolutions that read them."""
 
 import torch
 from torch import Tensor, fx, nn
@@ -7,8 +7,8 @@ from export.graph.rewrites.convolutions import is_1x1
 from export.graph.rewrites.graph import finish, module_of, source_of
 
 
-def mean_pools_to_convolutions(traced: fx.GraphModule) -> None:
-    """Make each 2x2 mean pool a depthwise convolution by 1/4, which INT8 backends fuse and run faster."""
+def replace_mean_pools(traced: fx.GraphModule) -> None:
+    """Replace each 2x2 mean pool by a depthwise convolution with weights of 1/4, which INT8 backends run faster."""
     for node in traced.graph.nodes:
         channels = _channels(traced, node) if _is_mean_pool(traced, node) else None
         if channels is not None:
@@ -19,9 +19,9 @@ def mean_pools_to_convolutions(traced: fx.GraphModule) -> None:
 
 
 def compose_mean_pools(traced: fx.GraphModule) -> None:
-    """Compose each 2x2 mean pool with the 1x1 convolutions that read it: each is a 2x2 convolution by a quarter then.
+    """Compose each 2x2 mean pool with the 1x1 convolutions that read it into 2x2 convolutions.
 
-    Four times the arithmetic of small layers, and a step and a tensor less: for GPUs.
+    Small layers get four times the arithmetic, but one step and one tensor less: this is for GPUs.
     """
     for node in list(traced.graph.nodes):
         readers = [module_of(traced, reader) for reader in node.users]
@@ -48,7 +48,7 @@ def _is_mean_pool(traced: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def _channels(traced: fx.GraphModule, node: fx.Node) -> int | None:
-    """How many channels a step has: those of the convolution it comes from, straight or through a ReLU."""
+    """The number of channels of a step: that of the convolution before it; None if there is more than one path back."""
     while node.op != "placeholder" and node.all_input_nodes:
         conv = module_of(traced, node)
         if isinstance(conv, nn.Conv2d):

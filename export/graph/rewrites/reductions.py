@@ -1,16 +1,16 @@
-"""The heads of MGN and Pyramid: pools that share their work, and many small reductions as one."""
+"""The heads of MGN and Pyramid: pools that share their work, and many small reductions as one convolution."""
 
 import torch
 from torch import fx, nn
 
-from export.graph.rewrites.convolutions import is_1x1, side_by_side
+from export.graph.rewrites.convolutions import is_1x1, join_convolutions
 from export.graph.rewrites.graph import finish, is_relu, module_of, source_of
 
 _WHOLE = (1, (1, 1))
 
 
 def share_maxima(traced: fx.GraphModule) -> None:
-    """Take the maximum of a whole map from the maxima of its stripes, where these are there: the map is read once."""
+    """Compute the maximum of a whole map from the maxima of its stripes, if there are any: the map is read once."""
     for node in traced.graph.nodes:
         pool = module_of(traced, node)
         if not isinstance(pool, nn.AdaptiveMaxPool2d) or pool.output_size not in _WHOLE:
@@ -18,7 +18,7 @@ def share_maxima(traced: fx.GraphModule) -> None:
         maps = source_of(node)
         stripes = [reader for reader in maps.users if reader is not node and _is_striped_maximum(traced, reader)]
         if stripes:
-            node.prepend(stripes[0])  # in MGN it is called after the whole map's pool
+            node.prepend(stripes[0])  # in MGN the stripes are pooled after the whole map
             node.replace_input_with(maps, stripes[0])
     finish(traced)
 
@@ -29,9 +29,9 @@ def _is_striped_maximum(traced: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def stack_reductions(traced: fx.GraphModule) -> None:
-    """Make the equal 1x1 convolutions whose results are concatenated one convolution with a group for each.
+    """Join the 1x1 convolutions of the same shape whose results are concatenated into one grouped convolution.
 
-    Pyramid has 21 of them, on one position each: launches and nothing else.
+    Pyramid has 21 of them, on one position each: they take time only because each is a kernel launch.
     """
     for node in list(traced.graph.nodes):
         if node.target is not torch.cat or not isinstance(node.args[0], tuple | list):
@@ -39,12 +39,12 @@ def stack_reductions(traced: fx.GraphModule) -> None:
         convs = [_reduction(traced, part) for part in node.args[0]]
         found = [conv for conv in convs if conv is not None]
         if len(found) == len(convs) > 1 and len({_shape(traced, conv) for conv in found}) == 1:
-            _stack(traced, node, found)
+            _stack(traced, node, convs=found)
     finish(traced)
 
 
 def _reduction(traced: fx.GraphModule, part: object) -> fx.Node | None:
-    """The 1x1 convolution whose flattened ReLU a part of the descriptor is, where nothing else reads it."""
+    """The 1x1 convolution that makes a part of the descriptor through ReLU and flatten; None if others read it."""
     for matches in (_is_flatten, lambda node: is_relu(traced, node)):
         if not isinstance(part, fx.Node) or not matches(part) or len(part.users) > 1:
             return None
@@ -69,9 +69,9 @@ def _conv(traced: fx.GraphModule, node: fx.Node) -> nn.Conv2d:
     return conv
 
 
-def _stack(traced: fx.GraphModule, descriptor: fx.Node, convs: list[fx.Node]) -> None:
+def _stack(traced: fx.GraphModule, descriptor: fx.Node, *, convs: list[fx.Node]) -> None:
     graph, name = traced.graph, f"{str(convs[0].target).replace('.', '_')}_and_{len(convs) - 1}_more"
-    traced.add_submodule(name, side_by_side([_conv(traced, node) for node in convs]))
+    traced.add_submodule(name, join_convolutions([_conv(traced, node) for node in convs]))
     with graph.inserting_before(descriptor):
         inputs = graph.call_function(torch.cat, ([source_of(node) for node in convs], 1))
         reduced = graph.call_function(torch.relu, (graph.call_module(name, (inputs,)),))

@@ -1,4 +1,4 @@
-"""*end*: the streams of an omni-scale block, aligned at their last level, run side by side in one tensor."""
+"""*end*: the streams of an omni-scale block run together in one tensor, aligned at their last layers."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,29 +6,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
-from export.graph.rewrites.convolutions import is_1x1, is_depthwise, side_by_side
+from export.graph.rewrites.convolutions import is_1x1, is_depthwise, join_convolutions
 from export.graph.rewrites.graph import finish, gate_calls, is_addition, is_relu, module_of, source_of
 from train.models.osnet import ChannelGate
 
 
 @dataclass(frozen=True)
 class _Stream:
-    """Lite layers in order, each a 1x1 and a depthwise convolution before a ReLU, and the step they start from."""
+    """Lite layers in order, each a 1x1 and a depthwise convolution before a ReLU. start: the step they read."""
 
     start: fx.Node
     layers: tuple[tuple[nn.Conv2d, nn.Conv2d], ...]
 
 
 class AlignedGate(nn.Module):
-    """One shared gate for streams that lie side by side in one tensor, and their sum: (N, kC, H, W) to (N, C, H, W)."""
+    """A shared channel gate on k streams that are concatenated in one tensor, and the sum of the gated streams."""
 
     def __init__(self, gate: ChannelGate, *, streams: int) -> None:
+        """gate: the one that the streams share. streams: how many they are, k."""
         super().__init__()
         self.streams, self.channels = streams, gate.fc1.in_channels
-        self.fc1 = side_by_side([gate.fc1] * streams)
-        self.fc2 = side_by_side([gate.fc2] * streams)
+        self.fc1 = join_convolutions([gate.fc1] * streams)
+        self.fc2 = join_convolutions([gate.fc2] * streams)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: (N, kC, H, W). Returns (N, C, H, W)."""
         pooled = nn.functional.adaptive_avg_pool2d(x, 1)  # (N, kC, 1, 1)
         gated = x * torch.sigmoid(self.fc2(torch.relu(self.fc1(pooled))))
         parts = torch.split(gated, self.channels, dim=1)  # each (N, C, H, W)
@@ -39,10 +41,11 @@ class AlignedGate(nn.Module):
 
 
 def align_streams(traced: fx.GraphModule) -> None:
-    """Run the streams of each block level by level, counted from their ends, with one pooling, gate and sum for all.
+    """Run the streams of each block level by level, with one pooling, one gate and one sum for all of them.
 
-    A level concatenates the block's input, once per stream that starts there, with the level before; one grouped 1x1
-    and one depthwise convolution do the work of all streams. So the last level holds every stream's end.
+    Levels are counted from the end, so that all streams end in the last level. The input of a level is the level
+    before, concatenated with the block's input once per stream that starts here. One grouped 1x1 and one depthwise
+    convolution do the work of all streams in the level.
     """
     for target, calls in gate_calls(traced).items():
         streams = sorted((_stream(traced, source_of(call)) for call in calls), key=lambda s: len(s.layers))
@@ -61,7 +64,7 @@ def align_streams(traced: fx.GraphModule) -> None:
 
 
 def _run_levels(traced: fx.GraphModule, streams: list[_Stream], *, name: str) -> fx.Node:
-    """Insert the levels. streams: the shortest first. Returns the step that holds all their ends in this order."""
+    """Insert the levels. streams: the shortest first. Returns the last step: their ends, concatenated in this order."""
     graph, start, depth = traced.graph, streams[0].start, len(streams[-1].layers)
     before: fx.Node | None = None
     for level in range(depth):
@@ -69,12 +72,12 @@ def _run_levels(traced: fx.GraphModule, streams: list[_Stream], *, name: str) ->
         starting = sum(len(stream.layers) == depth - level for stream in streams)
         pointwise, depthwise = f"{name}.level{level + 1}_pointwise", f"{name}.level{level + 1}_depthwise"
         x = start
-        if before is None:  # all read the same tensor: one ordinary convolution with more outputs
-            traced.add_submodule(pointwise, side_by_side([layer[0] for layer in running], shares_input=True))
+        if before is None:  # all of them read the same tensor: one ungrouped convolution with more outputs
+            traced.add_submodule(pointwise, join_convolutions([layer[0] for layer in running], shares_input=True))
         else:
             x = graph.call_function(torch.cat, ([start] * starting + [before], 1)) if starting else before
-            traced.add_submodule(pointwise, side_by_side([layer[0] for layer in running]))
-        traced.add_submodule(depthwise, side_by_side([layer[1] for layer in running]))
+            traced.add_submodule(pointwise, join_convolutions([layer[0] for layer in running]))
+        traced.add_submodule(depthwise, join_convolutions([layer[1] for layer in running]))
         x = graph.call_module(depthwise, (graph.call_module(pointwise, (x,)),))
         before = graph.call_function(torch.relu, (x,))
     assert before is not None
@@ -82,7 +85,7 @@ def _run_levels(traced: fx.GraphModule, streams: list[_Stream], *, name: str) ->
 
 
 def _stream(traced: fx.GraphModule, end: fx.Node) -> _Stream:
-    """Walk back over Lite layers that nothing else reads."""
+    """The stream that ends at this step: its Lite layers that no other step reads."""
     layers: list[tuple[nn.Conv2d, nn.Conv2d]] = []
     while len(end.users) == 1 and is_relu(traced, end):
         second = source_of(end)
@@ -114,7 +117,7 @@ def _is_lite_depthwise(module: nn.Module | None) -> bool:
 
 
 def _sum_of(calls: list[fx.Node]) -> fx.Node | None:
-    """The step that adds up exactly these calls, each once; None where there is none."""
+    """The step that adds up exactly these calls, each once; None if there is none."""
     total = calls[0]
     while len(total.users) == 1 and is_addition(next(iter(total.users))):
         total = next(iter(total.users))
@@ -124,7 +127,7 @@ def _sum_of(calls: list[fx.Node]) -> fx.Node | None:
 
 
 def _terms(value: object) -> list[object]:
-    """What a sum of sums adds up."""
+    """The terms of an addition, also of nested ones."""
     if not isinstance(value, fx.Node) or not is_addition(value):
         return [value]
     return [term for argument in value.args for term in _terms(argument)]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from calibration.ranges import extremes_of
+from calibration.ranges import observe_extremes
 from calibration.rewrites.equalisation import equalise
 
 CHANNELS = 6
@@ -57,14 +57,14 @@ def test_the_function_stays() -> None:
     """What one layer is divided by, the next is multiplied by."""
     model = _network()
     before = _run(model)
-    equalise(model, extremes_of(model, _BETWEEN, _batches))
+    equalise(model, observe_extremes(model, _BETWEEN, batches=_batches))
     np.testing.assert_allclose(_run(model), before, rtol=1e-4, atol=1e-3 * np.abs(before).max())
 
 
 def test_channels_before_a_depthwise_convolution_become_equally_large() -> None:
     """Its weights have a scale per channel, so nothing speaks against it."""
     model = _network()
-    after = equalise(model, extremes_of(model, _BETWEEN, _batches))["pointwise_out"]
+    after = equalise(model, observe_extremes(model, _BETWEEN, batches=_batches))["pointwise_out"]
     largest = np.maximum(-after.low, after.high)
     np.testing.assert_allclose(largest[[0, 1, 2, 4]], largest[2], rtol=1e-5)
     assert 0 < largest[3] < largest[2]  # no more than 64 times larger, or noise would be
@@ -74,8 +74,8 @@ def test_channels_before_a_depthwise_convolution_become_equally_large() -> None:
 def test_the_extremes_are_those_of_the_new_network() -> None:
     """They are computed, not measured again."""
     model = _network()
-    after = equalise(model, extremes_of(model, _BETWEEN, _batches))
-    measured = extremes_of(model, _BETWEEN, _batches)
+    after = equalise(model, observe_extremes(model, _BETWEEN, batches=_batches))
+    measured = observe_extremes(model, _BETWEEN, batches=_batches)
     for name in _BETWEEN:
         np.testing.assert_allclose(after[name].low, measured[name].low, rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(after[name].high, measured[name].high, rtol=1e-4, atol=1e-3)
@@ -87,7 +87,7 @@ def test_a_tensor_with_another_reader_keeps_its_scale() -> None:
     model.graph.output.append(helper.make_empty_tensor_value_info("relu_out"))
     model.graph.node.append(helper.make_node("Neg", ["relu_out"], ["negative"]))
     before = {tensor.name: tensor.raw_data for tensor in model.graph.initializer}
-    equalise(model, extremes_of(model, _BETWEEN, _batches))
+    equalise(model, observe_extremes(model, _BETWEEN, batches=_batches))
     after = {tensor.name: tensor.raw_data for tensor in model.graph.initializer}
     assert after["w3"] == before["w3"]
     assert after["w1"] != before["w1"]

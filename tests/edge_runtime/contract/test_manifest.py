@@ -118,13 +118,13 @@ def test_a_space_changes_with_weights_input_and_output_but_not_with_tensor_names
     """Precision and file format are not part of it, so a fleet may mix them."""
     input_ = Input(height_px=256, width_px=128)
     output = Descriptor(length=512, parts=(Part(name="global", length=512),))
-    base = space_id("a" * 64, input_, output)
-    assert space_id("a" * 64, input_.model_copy(update={"tensor": "x"}), output) == base
+    base = space_id("a" * 64, input_, descriptor=output)
+    assert space_id("a" * 64, input_.model_copy(update={"tensor": "x"}), descriptor=output) == base
     others = {
-        space_id("b" * 64, input_, output),
-        space_id("a" * 64, Input(height_px=128, width_px=64), output),
-        space_id("a" * 64, Input(height_px=256, width_px=128, mean=(0.5, 0.5, 0.5)), output),
-        space_id("a" * 64, input_, Descriptor(length=512, parts=(Part(name="local", length=512),))),
+        space_id("b" * 64, input_, descriptor=output),
+        space_id("a" * 64, Input(height_px=128, width_px=64), descriptor=output),
+        space_id("a" * 64, Input(height_px=256, width_px=128, mean=(0.5, 0.5, 0.5)), descriptor=output),
+        space_id("a" * 64, input_, descriptor=Descriptor(length=512, parts=(Part(name="local", length=512),))),
     }
     assert len(others | {base}) == 5
 
@@ -134,7 +134,7 @@ def test_a_fourth_channel_that_says_nothing_leaves_the_space_as_it_is() -> None:
     output = Descriptor(length=512, parts=(Part(name="global", length=512),))
     rgb, rgba = Input(height_px=256, width_px=128), Input(height_px=256, width_px=128, colour_order="RGBA")
     assert (rgb.channels, rgba.channels) == (3, 4)
-    assert space_id("a" * 64, rgba, output) == space_id("a" * 64, rgb, output)
+    assert space_id("a" * 64, rgba, descriptor=output) == space_id("a" * 64, rgb, descriptor=output)
 
 
 def test_a_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

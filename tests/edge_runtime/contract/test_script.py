@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.script import ScriptParser, Terminated, command_name, replace_file, run
+from edge_runtime.contract.script import ScriptParser, Terminated, command_name, replace_file, run, shipped_model
+from tests.conftest import ROOT
 
 
 def test_an_exit_code_is_passed_on() -> None:
@@ -119,3 +120,12 @@ def test_a_wrong_option_is_named_before_the_command_that_works(capsys: pytest.Ca
 def test_a_command_is_called_as_the_user_called_it(program: str, name: str) -> None:
     """A script of the checkout and an installed command."""
     assert command_name(program) == name
+
+
+def test_the_shipped_models_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that names them works where it is typed, and is short in the checkout."""
+    monkeypatch.chdir(ROOT)
+    assert shipped_model() == "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+    monkeypatch.chdir(tmp_path)
+    assert Path(shipped_model()).is_file()
+    assert Path(shipped_model(precision="int8")).is_file()

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import normalise
-from export.acceptance.verification_change import Pairs, pairs_needed, verification_beside
+from export.acceptance.verification_change import Pairs, compare_verification, pairs_needed
 from train.scoring.scoring import Described
 
 PEOPLE, PER_CAMERA, LENGTH = 30, 6, 16
@@ -37,7 +37,7 @@ def _literal(pairs: Pairs, rate: float) -> tuple[float, float]:
 def test_figures_follow_their_definition() -> None:
     """Against all pairs, sorted; a change is the engine's figure minus the parent's and lies in its interval."""
     parent, child = _pairs(noise=0.6), _pairs(noise=0.7, seed=2)
-    [found] = verification_beside(parent, child)
+    [found] = compare_verification(parent, child)
     (before, before_threshold), (after, after_threshold) = (_literal(pairs, 1e-3) for pairs in (parent, child))
     assert found.false_positive_rate == 1e-3
     assert found.true_positive_rate.value == pytest.approx(after, abs=1e-9)
@@ -50,7 +50,7 @@ def test_figures_follow_their_definition() -> None:
 def test_an_engine_beside_itself_changes_nothing() -> None:
     """Intervals of paired differences have no width then, though the figure's own interval has."""
     pairs = _pairs(noise=0.6)
-    [found] = verification_beside(pairs, pairs)
+    [found] = compare_verification(pairs, pairs)
     for change in (found.true_positive_rate_change, found.threshold_change):
         assert (change.value, change.low, change.high) == (0, 0, 0)
     assert found.true_positive_rate.low < found.true_positive_rate.high
@@ -58,7 +58,7 @@ def test_an_engine_beside_itself_changes_nothing() -> None:
 
 def test_descriptors_that_move_together_shift_the_threshold() -> None:
     """All cosines grow: the parent's threshold would let more wrong pairs pass, and the interval excludes zero."""
-    [found] = verification_beside(_pairs(noise=0.6), _pairs(noise=0.6, pull=1.0))
+    [found] = compare_verification(_pairs(noise=0.6), _pairs(noise=0.6, pull=1.0))
     assert found.threshold_change.low > 0
     assert found.threshold_change.low <= found.threshold_change.value <= found.threshold_change.high
 
@@ -66,7 +66,7 @@ def test_descriptors_that_move_together_shift_the_threshold() -> None:
 def test_the_thresholds_interval_is_that_of_drawn_queries() -> None:
     """Against a literal bootstrap that sorts the pairs of the drawn queries anew each time."""
     parent, child = _pairs(noise=0.6), _pairs(noise=0.8, seed=3)
-    [found] = verification_beside(parent, child)
+    [found] = compare_verification(parent, child)
     random, changes = np.random.default_rng(7), []
     for _ in range(200):
         drawn = random.integers(0, len(parent.query.identities), len(parent.query.identities))
@@ -86,6 +86,6 @@ def test_a_rate_that_hangs_on_a_few_pairs_is_left_out() -> None:
     """Ten wrong pairs must lie above the threshold: 10,000 for one in a thousand, 100,000 for one in ten thousand."""
     assert [pairs_needed(rate) for rate in (1e-3, 1e-4)] == [10_000, 100_000]
     pairs = _pairs(noise=0.6)  # 31,320 wrong pairs
-    assert [one.false_positive_rate for one in verification_beside(pairs, pairs)] == [1e-3]
+    assert [one.false_positive_rate for one in compare_verification(pairs, pairs)] == [1e-3]
     few = _drawn(pairs, np.arange(0, 180, 6))  # 30 queries: 5,220 wrong pairs
-    assert verification_beside(few, few) == ()
+    assert compare_verification(few, few) == ()

@@ -11,7 +11,7 @@ from edge_runtime.contract.manifest import Precision
 from export.graph.deploy import deploy, deploy_in_half_precision
 from export.graph.variants import Graph
 from export.to_onnx import write_onnx
-from tests.export.building.test_tensorrt_builder import build, quantise
+from tests.export.building.test_tensorrt_builder import build, quantize
 from tests.support.every_network import descriptor_of, input_of, network
 from tests.support.small_osnet import export_small_osnet
 from tests.support.tensorrt_site import ROOT, environment
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.timeout(900)  # the first run downloads about 150 MB
 BUILD_ALL = """
 import sys
 from pathlib import Path
-from export.building.tensorrt_builder import build_plan
+from export.building.tensorrt_builder import BatchSizes, build_plan
 
 for path in map(Path, sys.argv[1:]):
     precision = path.stem.rpartition("-")[2]
-    build_plan(path, precision=precision, batch_min=1, batch_opt=2, batch_max=4, workspace_mib=256)
+    build_plan(path, precision=precision, batch=BatchSizes(1, 2, 4), workspace_mib=256)
     print(path.name)
 """
 CASES: tuple[tuple[str, Graph, Precision], ...] = (
@@ -61,8 +61,8 @@ def test_graphs_of_every_family_build(tensorrt_site: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("graph", ["end", "end_dense"])
-def test_a_quantised_graph_builds(tensorrt_site: Path, tmp_path: Path, graph: Graph) -> None:
+def test_a_quantized_graph_builds(tensorrt_site: Path, tmp_path: Path, graph: Graph) -> None:
     """Q/DQ around grouped convolutions and 2x2 ones passes too."""
-    path = quantise(export_small_osnet(tmp_path, "--graph", graph), activations="int8")
+    path = quantize(export_small_osnet(tmp_path, "--graph", graph), activations="int8")
     done = build(tensorrt_site, path, precision="int8")
     assert done.returncode == 0, json.dumps(done.stderr)

@@ -15,10 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.engine.tensorrt.cuda import driver_unavailable
-from export.building.tensorrt_builder import build_plan, tensorrt_unavailable, with_half_floats
+from export.building.half_floats import with_half_floats
+from export.building.tensorrt_builder import BatchSizes, build_plan, tensorrt_unavailable
 from tests.support.market_folder import write_market_folder
+from tests.support.promised_tensorrt import PACKAGES
 from tests.support.small_osnet import export_small_osnet
-from tests.support.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
+from tests.support.tensorrt_site import ROOT, SiteUnavailableError, bindings_site, environment
 from tests.support.tiny_network import write_tiny_network
 
 pytestmark = pytest.mark.timeout(900)  # the first run downloads about 150 MB
@@ -27,12 +29,13 @@ BUILD = """
 import dataclasses, json, sys
 from pathlib import Path
 from edge_runtime.contract.script import run
-from export.building.tensorrt_builder import build_plan
+from export.building.tensorrt_builder import BatchSizes, build_plan
 
 def main():
     options = json.loads(sys.argv[1])
     for name in ("onnx_path", "timing_cache"):
         options[name] = Path(options[name]) if options[name] else None
+    options["batch"] = BatchSizes(*options["batch"])
     built = dataclasses.asdict(build_plan(**options))
     Path(sys.argv[2]).write_bytes(built.pop("plan"))
     print(json.dumps(built))
@@ -41,12 +44,13 @@ def main():
 sys.exit(run(main))
 """
 CHANNELS = 16
+ONE = BatchSizes(1, 1, 1)
 
 
 def build(site: Path, path: Path, *, precision: str = "fp32", **changes: Any) -> subprocess.CompletedProcess[str]:
     """Run `build_plan` beside the site's TensorRT; the plan lands beside the network as `*.plan`."""
     options = {"onnx_path": str(path), "precision": precision, "workspace_mib": 256, "timing_cache": None}
-    options |= {"batch_min": 1, "batch_opt": 4, "batch_max": 8, **changes}
+    options |= {"batch": [1, 4, 8], **changes}
     return subprocess.run(
         [sys.executable, "-c", BUILD, json.dumps(options), str(path.with_suffix(".plan"))],
         env=environment(site), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
@@ -114,16 +118,16 @@ def write_network(path: Path, *, precision: str = "fp32", activation: str = "Rel
     return path
 
 
-def quantise(path: Path, *, activations: str) -> Path:
+def quantize(path: Path, *, activations: str) -> Path:
     """Quantise a network as a user does, with colour patterns to find ranges with."""
-    data, images, quantised = path.parent / "patterns", path.parent / "list.json", path.with_name("int8.onnx")
+    data, images, quantized = path.parent / "patterns", path.parent / "list.json", path.with_name("int8.onnx")
     write_market_folder(data)
     select = ["calibration/select_images.py", str(data), "--output", str(images), "--count", "8"]
     backend = {"uint8": "onnxruntime", "int8": "tensorrt"}[activations]
     options = ["--calibration", str(images), "--data", str(data), "--backend", backend]
-    for command in (select, ["calibration/quantize.py", str(path), "--output", str(quantised), *options]):
+    for command in (select, ["calibration/quantize.py", str(path), "--output", str(quantized), *options]):
         subprocess.run([sys.executable, *command], cwd=ROOT, check=True, timeout=120)
-    return quantised
+    return quantized
 
 
 @pytest.fixture(scope="module", params=["osnet_x0_25", "osnet_ain_x0_25"])
@@ -149,9 +153,9 @@ def test_an_exported_osnet_builds(tensorrt_site: Path, osnet: Path, name: str, p
     assert done.returncode == 0, done.stderr
 
 
-def test_a_quantised_osnet_builds(tensorrt_site: Path, osnet: Path) -> None:
+def test_a_quantized_osnet_builds(tensorrt_site: Path, osnet: Path) -> None:
     """What calibration/quantize.py writes for TensorRT passes its parser and builder."""
-    path = quantise(osnet / "osnet.onnx", activations="int8")
+    path = quantize(osnet / "osnet.onnx", activations="int8")
     done = build(tensorrt_site, path, precision="int8")
     assert done.returncode == 0, done.stderr
 
@@ -196,7 +200,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, kept: float) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(ExportError, match=r"small\.onnx is not a whole ONNX file .*; export it again"):
-        build_plan(path, precision="fp32", batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
+        build_plan(path, precision="fp32", batch=ONE, workspace_mib=64)
 
 
 @pytest.mark.parametrize(("held", "asked"), [("fp32", "fp16"), ("fp32", "int8"), ("fp16", "fp32"), ("int8", "fp16")])
@@ -204,21 +208,20 @@ def test_precision_comes_from_the_file(tmp_path: Path, held: str, asked: Any) ->
     """A file of another precision is refused, never converted in silence."""
     path = write_network(tmp_path / "small.onnx", precision=held)
     with pytest.raises(ExportError, match=f"holds a network in {held}, but {asked} was asked for"):
-        build_plan(path, precision=asked, batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
+        build_plan(path, precision=asked, batch=ONE, workspace_mib=64)
 
 
-def test_a_network_quantised_for_onnx_runtime_is_refused(tmp_path: Path) -> None:
+def test_a_network_quantized_for_onnx_runtime_is_refused(tmp_path: Path) -> None:
     """Activations in uint8 are not for TensorRT; the sentence says how to quantise instead."""
-    path = quantise(write_tiny_network(tmp_path), activations="uint8")
+    path = quantize(write_tiny_network(tmp_path), activations="uint8")
     with pytest.raises(ExportError, match=r"quantised for ONNX Runtime .*quantize\.py --backend tensorrt"):
-        build_plan(path, precision="int8", batch_min=1, batch_opt=1, batch_max=1, workspace_mib=64)
+        build_plan(path, precision="int8", batch=ONE, workspace_mib=64)
 
 
-def test_batch_sizes_must_be_in_order(tmp_path: Path) -> None:
-    """1 <= min <= opt <= max, checked before anything is built."""
-    path = write_network(tmp_path / "small.onnx")
+def test_batch_sizes_must_be_in_order() -> None:
+    """1 <= min <= opt <= max, so nothing is ever built for others."""
     with pytest.raises(ExportError, match="found 1, 9, 8"):
-        build_plan(path, precision="fp32", batch_min=1, batch_opt=9, batch_max=8, workspace_mib=64)
+        BatchSizes(1, 9, 8)
 
 
 def test_a_fixed_batch_is_refused(tensorrt_site: Path, tmp_path: Path) -> None:
@@ -231,8 +234,8 @@ def test_without_tensorrt_the_sentence_says_what_to_do(tmp_path: Path) -> None:
     """A machine without TensorRT or a driver gets a reason for `--backend auto`, and an error from a build."""
     hidden = "import sys; sys.modules['tensorrt'] = None\n"
     path = write_network(tmp_path / "small.onnx")
-    options = {"onnx_path": str(path), "precision": "fp32", "workspace_mib": 64, "timing_cache": None}
-    options |= {"batch_min": 1, "batch_opt": 1, "batch_max": 1}
+    options = {"onnx_path": str(path), "precision": "fp32", "batch": [1, 1, 1], "workspace_mib": 64}
+    options |= {"timing_cache": None}
     done = subprocess.run(
         [sys.executable, "-c", hidden + BUILD, json.dumps(options), "never.plan"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
@@ -272,9 +275,9 @@ def test_without_a_driver_tensorrt_is_unavailable(tensorrt_site: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def quantised(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> onnx.ModelProto:
     """A small OSNet whose convolutions are in INT8, for TensorRT."""
-    return onnx.load(quantise(export_small_osnet(tmp_path_factory.mktemp("half")), activations="int8"))
+    return onnx.load(quantize(export_small_osnet(tmp_path_factory.mktemp("half")), activations="int8"))
 
 
 def types_of(network: onnx.ModelProto) -> dict[str, int]:
@@ -293,9 +296,9 @@ def descriptors(network: onnx.ModelProto, crops: NDArray[np.uint8]) -> NDArray[n
     return np.asarray(found, np.float32)
 
 
-def test_steps_in_float_are_halved_but_for_the_ends_and_long_sums(quantised: onnx.ModelProto) -> None:
+def test_steps_in_float_are_halved_but_for_the_ends_and_long_sums(quantized: onnx.ModelProto) -> None:
     """A mean over many positions is added up before it is divided, which float16 does not hold."""
-    half = with_half_floats(quantised)
+    half = with_half_floats(quantized)
     types = types_of(half)
     assert types[half.graph.output[0].name] == onnx.TensorProto.FLOAT
     for node in half.graph.node:
@@ -307,11 +310,11 @@ def test_steps_in_float_are_halved_but_for_the_ends_and_long_sums(quantised: onn
     assert "GlobalAveragePool" in {node.op_type for node in half.graph.node}
 
 
-def test_descriptors_stay(quantised: onnx.ModelProto) -> None:
+def test_descriptors_stay(quantized: onnx.ModelProto) -> None:
     """Float16 moves them less than quantising did."""
-    spec = quantised.graph.input[0].type.tensor_type.shape.dim
+    spec = quantized.graph.input[0].type.tensor_type.shape.dim
     crops = np.random.default_rng(0).integers(0, 256, (4, *(axis.dim_value for axis in spec[1:])), dtype=np.uint8)
-    before, after = (descriptors(network, crops) for network in (quantised, with_half_floats(quantised)))
+    before, after = (descriptors(network, crops) for network in (quantized, with_half_floats(quantized)))
     cosines = (before * after).sum(axis=1) / np.linalg.norm(before, axis=1) / np.linalg.norm(after, axis=1)
     assert cosines.min() > 0.995
     assert cosines.min() < 1 - 1e-9

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_runtime.contract.manifest import Descriptor, Input, Part
-from export.graph.cost import cost_of
+from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy, deploy_in_half_precision
 from export.graph.public_checkpoint import Facts, load_public_checkpoint
 from export.graph.variants import Graph
@@ -137,7 +137,7 @@ def test_rewrites_save_nodes_and_kernels(graph: Graph, nodes: int, kernels: int,
         input_=input_of(name),
         descriptor=OSNET,
     )
-    cost = cost_of(onnx.load(tmp_path / "osnet.onnx"))
+    cost = count_graph_cost(onnx.load(tmp_path / "osnet.onnx"))
     assert cost.nodes <= nodes
     assert cost.kernels <= kernels
 

@@ -35,7 +35,7 @@ def test_descriptors_equal_the_golden_ones() -> None:
     network, state = build("mgn", classes=2), public_state("mgn_seathiefwang")
     layout = find_layout(state)
     assert layout is not None
-    load_public(network, state, layout, source=SOURCE)
+    load_public(network, state, layout=layout, source=SOURCE)
     expected = golden_features("mgn_seathiefwang_maxpool_384x128")
     with torch.inference_mode():
         found = network.eval()(golden_images(2, height=384).float()).numpy()

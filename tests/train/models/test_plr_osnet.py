@@ -24,7 +24,7 @@ def golden_network(*, classes: int = 3, dtype: torch.dtype = torch.float32) -> n
     network, state = build("plr_osnet", classes=classes).to(dtype), public_state("plr_osnet", dtype=dtype)
     layout = find_layout(state)
     assert layout is not None
-    load_public(network, state, layout, source=SOURCE)
+    load_public(network, state, layout=layout, source=SOURCE)
     return network.eval()
 
 

@@ -31,7 +31,7 @@ def test_each_entry_of_a_file_is_used_or_listed(name: str) -> None:
     """Each layout is found by its mark alone. What fills the network and what is listed make up the whole file."""
     state, network = numbered(name), build(FILES[name], classes=2)
     [layout] = [layout for layout in LAYOUTS if layout.mark in state]
-    left = load_public(network, state, layout, source=SOURCE)
+    left = load_public(network, state, layout=layout, source=SOURCE)
     used = {value.max().item() for key, value in network.state_dict().items() if not key.startswith("classifier")}
     counts = {entry.split(" (")[0]: int(entry.split("(")[1].split()[0]) for entry in left}
     listed = {number for number, key in enumerate(state, start=1) if key.startswith(tuple(counts))}
@@ -45,7 +45,7 @@ def test_the_dead_half_of_pyramid_is_listed() -> None:
     state = numbered("pyramid_tencent_resnet101")
     layout = find_layout(state)
     assert layout is not None
-    assert load_public(build("pyramid", classes=2), state, layout, source=SOURCE) == (
+    assert load_public(build("pyramid", classes=2), state, layout=layout, source=SOURCE) == (
         "pyramid_fc_list0. (42 entries)",
         "pyramid_conv_list1. (147 entries)",
         "pyramid_fc_list1. (42 entries)",
@@ -57,7 +57,7 @@ def test_one_shared_reduction_becomes_eight() -> None:
     state = public_state("mgn_gnayuohz")
     network, layout = build("mgn", classes=2), find_layout(state)
     assert layout is not None
-    load_public(network, state, layout, source=SOURCE)
+    load_public(network, state, layout=layout, source=SOURCE)
     for reduction in network.reductions:
         assert torch.equal(reduction[0].weight, state["reduction.0.weight"])
         assert torch.equal(reduction[1].running_var, state["reduction.1.running_var"])
@@ -81,7 +81,7 @@ def test_another_network_refuses_the_file(architecture: str, message: str) -> No
     with torch.device("meta"):
         network = build(architecture, classes=2)
     with pytest.raises(CheckpointError, match=message):
-        load_public(network, state, layout, source=SOURCE)
+        load_public(network, state, layout=layout, source=SOURCE)
 
 
 def test_names_of_ours_are_no_public_layout() -> None:
@@ -98,7 +98,7 @@ def test_a_leftover_under_a_name_of_ours_is_refused() -> None:
     state = {"x.weight": torch.ones(1, 1), "x.bias": torch.ones(1), "b.bias": torch.ones(1)}
     renames = ((r"[ab]\.(.+)", r"x.\1"),)
     with pytest.raises(CheckpointError, match=r"unknown: b\.bias"):
-        load_renamed(network, state, renames, fresh=("none",), unused=("none",), source=SOURCE)
+        load_renamed(network, state, renames=renames, fresh=("none",), unused=("none",), source=SOURCE)
     del state["b.bias"]
-    load_renamed(network, state, renames, fresh=("none",), unused=("none",), source=SOURCE)
+    load_renamed(network, state, renames=renames, fresh=("none",), unused=("none",), source=SOURCE)
     assert network["a"].weight == network["b"].weight == 1

@@ -34,7 +34,7 @@ def test_descriptors_equal_the_golden_ones() -> None:
     network, state = build("pyramid", classes=2), public_state("pyramid_tencent_resnet101")
     layout = find_layout(state)
     assert layout is not None
-    load_public(network, state, layout, source=SOURCE)
+    load_public(network, state, layout=layout, source=SOURCE)
     expected = golden_features("pyramid_tencent_resnet101_384x128")
     with torch.inference_mode():
         found = network.eval()(golden_images(2, height=384).float()).numpy()

@@ -33,7 +33,7 @@ def test_the_map_is_the_papers_formula_on_the_last_convolution(data: ReidData, t
     """OSNet: what conv5 gives, by nested loops."""
     loaded = load_network(write_checkpoint(tmp_path, "osnet_x0_25"))
     samples = data.query[:3]
-    (found,) = activation_maps(loaded, samples, views_of(loaded.network))
+    (found,) = activation_maps(loaded, samples, views=views_of(loaded.network))
     size = loaded.manifest.input
     pixels = torch.from_numpy(load_images(samples, height_px=size.height_px, width_px=size.width_px))
     seen: list[torch.Tensor] = []
@@ -61,7 +61,7 @@ def test_each_branch_has_a_map_of_unit_length(
     loaded = load_network(write_checkpoint(tmp_path, architecture))
     views = views_of(loaded.network)
     assert tuple(view.name for view in views) == names
-    maps = activation_maps(loaded, data.query[:2], views)
+    maps = activation_maps(loaded, data.query[:2], views=views)
     assert tuple(one.shape[1] for one in maps) == heights
     for one in maps:
         np.testing.assert_allclose(np.sqrt((one**2).sum(axis=(1, 2))), 1, atol=1e-5)
@@ -71,8 +71,8 @@ def test_parts_together_are_the_local_branch(data: ReidData, tmp_path: Path) -> 
     """Stripe under stripe they are the whole map, each scaled by itself."""
     loaded = load_network(write_checkpoint(tmp_path, "plr_osnet_x0_25"))
     parts = views_of(loaded.network)[1:]
-    (whole,) = activation_maps(loaded, data.query[:2], [View("local", "local_branch")])
-    for number, part in enumerate(activation_maps(loaded, data.query[:2], parts)):
+    (whole,) = activation_maps(loaded, data.query[:2], views=[View("local", "local_branch")])
+    for number, part in enumerate(activation_maps(loaded, data.query[:2], views=parts)):
         stripe = whole[:, number : number + 1]
         np.testing.assert_allclose(part, stripe / np.linalg.norm(stripe, axis=(1, 2), keepdims=True), atol=1e-6)
 
@@ -81,7 +81,7 @@ def test_the_strongest_place_is_red_and_what_a_part_does_not_see_is_dark() -> No
     """On a grey image: red where the map is high, blue where it is low, darker grey outside the stripe."""
     image = np.full((64, 32, 3), 128, np.uint8)
     activation = np.array([[0.1, 0.1, 0.9]], np.float32)
-    shown = overlay(image, activation, View("part 2", "any", stripes=4, only=1))
+    shown = overlay(image, activation, view=View("part 2", "any", stripes=4, only=1))
     assert (shown[:16] < 64).all()
     assert (shown[32:] < 64).all()
     red, _, blue = shown[24, 31].astype(int)
@@ -92,7 +92,7 @@ def test_the_strongest_place_is_red_and_what_a_part_does_not_see_is_dark() -> No
 
 def test_a_line_shows_where_a_branch_cuts_its_map() -> None:
     """Three parts: white at one and two thirds of the height, and nowhere else."""
-    shown = overlay(np.zeros((96, 8, 3), np.uint8), np.zeros((6, 2), np.float32), View("three", "any", stripes=3))
+    shown = overlay(np.zeros((96, 8, 3), np.uint8), np.zeros((6, 2), np.float32), view=View("three", "any", stripes=3))
     white = np.flatnonzero((shown == 255).all(axis=(1, 2)))
     assert white.tolist() == [31, 32, 63, 64]
 

@@ -61,10 +61,10 @@ def trainer_for(recipe: Recipe) -> Trainer:
         gather=ALONE.gather,
     )
     store = KeptPixels(torch.from_numpy(pixels), device=ALONE.device)
-    images = TrainingImages(store, labels, recipe, processes=ALONE, fill=torch.zeros(3, dtype=torch.uint8))
+    images = TrainingImages(store, labels, recipe=recipe, processes=ALONE, fill=torch.zeros(3, dtype=torch.uint8))
     torch.manual_seed(0)
     networks = [build(recipe.architecture, classes=classes) for _ in range(recipe.networks)]
-    return Trainer(networks, recipe, images, objective, input_=input_, processes=ALONE, seed=0)
+    return Trainer(networks, recipe, images=images, objective=objective, input_=input_, processes=ALONE, seed=0)
 
 
 def lengths_for(recipe: Recipe, classes: int) -> tuple[int, ...]:

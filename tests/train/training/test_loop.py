@@ -50,12 +50,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> ReidData:
 def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Trainer:
     task = Reid(data, recipe, test=data)
     store = open_store(task.train.images, ImageSize(64, 32, "bilinear-half-pixel"), device=CPU)
-    images = TrainingImages(store, task.train.labels, recipe, processes=ALONE, fill=GREY)
+    images = TrainingImages(store, task.train.labels, recipe=recipe, processes=ALONE, fill=GREY)
     torch.manual_seed(seed)
     networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
     lengths = embedding_lengths(recipe.architecture, classes=task.classes, height_px=64, width_px=32)
     objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=ALONE.gather)
-    return Trainer(networks, recipe, images, objective, input_=INPUT, processes=ALONE, seed=seed)
+    return Trainer(networks, recipe, images=images, objective=objective, input_=INPUT, processes=ALONE, seed=seed)
 
 
 def test_training_learns(data: ReidData) -> None:

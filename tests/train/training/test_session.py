@@ -68,7 +68,7 @@ def session(recipe: Recipe, task: Task, folder: Path, *, evaluate_every: int | N
     run_folder = RunFolder(folder)
     run_folder.prepare(resumes=False)
     options = Options(evaluate_every=evaluate_every)
-    return Session(recipe, task, run_folder, processes=ALONE, options=options)
+    return Session(recipe, task, folder=run_folder, processes=ALONE, options=options)
 
 
 def log_of(folder: Path) -> list[dict[str, dict[str, float]]]:

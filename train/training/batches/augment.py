@@ -19,24 +19,26 @@ _PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)
 _PATCH_TURN_DEGREES = 10
 _SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
+_RESOLUTIONS = (3 / 4, 1 / 2, 3 / 8, 1 / 4)
 
 HeightWidth = tuple[int, int]
 """(height, width) in pixels."""
 Limits = tuple[float, float]
 
 
-def augment(images: Tensor, settings: Augmentation, random: torch.Generator, *, fill: Tensor) -> Tensor:
-    """Apply crops, patch, flip, colour jitter and erasing with the recipe's probabilities.
+def augment(images: Tensor, settings: Augmentation, *, random: torch.Generator, fill: Tensor) -> Tensor:
+    """Apply crops, patch, flip, colour jitter, lower resolution and erasing with the recipe's probabilities.
 
     fill: (3,) uint8, the colour of erased rectangles, see `erased_colour`. `images` itself stays as it is.
     """
-    images = random_scaled_crop(images, settings.scaled_crop, random)
-    images = random_crop(images, settings.crop, random)
-    images = pad_and_crop(images, settings.pad_px, random)
-    images = random_patch(images, settings.patch, random)
-    images = random_flip(images, settings.flip, random)
-    images = random_colour(images, settings.colour, random)
-    return random_erase(images, settings.erase, random, fill=fill)
+    images = random_scaled_crop(images, settings.scaled_crop, random=random)
+    images = random_crop(images, settings.crop, random=random)
+    images = pad_and_crop(images, settings.pad_px, random=random)
+    images = random_patch(images, settings.patch, random=random)
+    images = random_flip(images, settings.flip, random=random)
+    images = random_colour(images, settings.colour, random=random)
+    images = random_resolution(images, settings.resolution, random=random)
+    return random_erase(images, settings.erase, random=random, fill=fill)
 
 
 def erased_colour(settings: Augmentation, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
@@ -50,12 +52,12 @@ def erased_colour(settings: Augmentation, *, mean: Sequence[float], std: Sequenc
     return (normalised * scale + centre).mul(255).round().to(torch.uint8)
 
 
-def random_flip(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+def random_flip(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Mirror left and right."""
-    return _change(images, probability, random, lambda chosen: images[chosen].flip(3))
+    return _change(images, probability, random=random, change=lambda chosen: images[chosen].flip(3))
 
 
-def random_colour(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+def random_colour(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Change brightness by up to a fifth and contrast by up to 15 %: the public code's values for other domains."""
 
     def change(chosen: Tensor) -> Tensor:
@@ -67,10 +69,26 @@ def random_colour(images: Tensor, probability: float, random: torch.Generator) -
         grey = brightness * pixels.mean(dim=(1, 2, 3), keepdim=True)
         return _rounded(pixels.mul_(brightness * contrast).add_(grey * (1 - contrast)))
 
-    return _change(images, probability, random, change)
+    return _change(images, probability, random=random, change=change)
 
 
-def random_crop(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+def random_resolution(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
+    """Shrink to 3/4, 1/2, 3/8 or 1/4 of the size by the mean of the covered pixels, then enlarge again bilinearly."""
+    height, width = _size(images)
+
+    def change(chosen: Tensor) -> Tensor:
+        level = upload(_integers(torch.full((len(chosen),), len(_RESOLUTIONS) - 1), random), images.device)
+        pixels = images[chosen].float()
+        for number, share in enumerate(_RESOLUTIONS):
+            small_size = max(1, round(height * share)), max(1, round(width * share))
+            small = functional.interpolate(pixels[level == number], small_size, mode="area")
+            pixels[level == number] = functional.interpolate(small, (height, width), mode="bilinear")
+        return _rounded(pixels)
+
+    return _change(images, probability, random=random, change=change)
+
+
+def random_crop(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Enlarge by an eighth, then cut back to size at a random place.
 
     The OSNet paper's random crop and, for attributes, its random translation: they are one function of its public code,
@@ -86,12 +104,14 @@ def random_crop(images: Tensor, probability: float, random: torch.Generator) -> 
         top, left = upload(_integers(most, random), images.device)[:, :, None]
         rows, columns = _rows_and_columns((height, width), images.device)
         pixels = _Pixels(enlarged)
-        return pixels.read(pixels.numbers(torch.arange(count, device=images.device), rows + top, columns + left))
+        return pixels.read(
+            pixels.numbers(torch.arange(count, device=images.device), rows=rows + top, columns=columns + left)
+        )
 
-    return _change(images, probability, random, change)
+    return _change(images, probability, random=random, change=change)
 
 
-def random_scaled_crop(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+def random_scaled_crop(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Cut out 8 to 100 % of the area, of aspect 3/4 to 4/3, and enlarge it to size.
 
     Source: Szegedy et al., CVPR 2015, section 6. Differs: cut from the image at its training size, so always enlarged.
@@ -100,13 +120,13 @@ def random_scaled_crop(images: Tensor, probability: float, random: torch.Generat
 
     def change(chosen: Tensor) -> Tensor:
         return _stretch(
-            images[chosen], _draw_boxes(len(chosen), size, _SCALED_SHARE, aspect=_SCALED_ASPECT, random=random)
+            images[chosen], _draw_boxes(len(chosen), size, share=_SCALED_SHARE, aspect=_SCALED_ASPECT, random=random)
         )
 
-    return _change(images, probability, random, change)
+    return _change(images, probability, random=random, change=change)
 
 
-def pad_and_crop(images: Tensor, pad_px: int, random: torch.Generator) -> Tensor:
+def pad_and_crop(images: Tensor, pad_px: int, *, random: torch.Generator) -> Tensor:
     """Pad every side with black, then cut back to size at a random place."""
     if not pad_px:
         return images
@@ -116,25 +136,25 @@ def pad_and_crop(images: Tensor, pad_px: int, random: torch.Generator) -> Tensor
     rows, columns = _rows_and_columns((height, width), images.device)
     is_row, is_column = _within(rows + top, height), _within(columns + left, width)
     pixels = _Pixels(images, blank=torch.zeros(3, dtype=torch.uint8, device=images.device))
-    moved = pixels.numbers(torch.arange(len(images), device=images.device), rows + top, columns + left)
+    moved = pixels.numbers(torch.arange(len(images), device=images.device), rows=rows + top, columns=columns + left)
     return pixels.read(torch.where(is_row[:, :, None] & is_column[:, None, :], moved, pixels.blank))
 
 
-def random_erase(images: Tensor, probability: float, random: torch.Generator, *, fill: Tensor) -> Tensor:
+def random_erase(images: Tensor, probability: float, *, random: torch.Generator, fill: Tensor) -> Tensor:
     """Fill a random rectangle with one colour. Source: Zhong et al., AAAI 2020 (arXiv 1708.04896), algorithm 1.
 
     fill: (3,) uint8 on the device. Differs: the colour, see `erased_colour`.
     """
 
     def change(chosen: Tensor) -> Tensor:
-        boxes = _draw_boxes(len(chosen), _size(images), _ERASED_SHARE, aspect=_ERASED_ASPECT, random=random)
+        boxes = _draw_boxes(len(chosen), _size(images), share=_ERASED_SHARE, aspect=_ERASED_ASPECT, random=random)
         pixels = _Pixels(images, blank=fill)
         return pixels.read(torch.where(boxes.to(images.device).mask(_size(images)), pixels.blank, pixels.own(chosen)))
 
-    return _change(images, probability, random, change)
+    return _change(images, probability, random=random, change=change)
 
 
-def random_patch(images: Tensor, probability: float, random: torch.Generator) -> Tensor:
+def random_patch(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Paste a rectangle of another image of the batch at a random place. Source: OSNet, section 4.1, footnote 5.
 
     As in its public code, half of the patches are mirrored, and half are rotated by up to ten degrees inside their
@@ -145,19 +165,19 @@ def random_patch(images: Tensor, probability: float, random: torch.Generator) ->
 
     def change(chosen: Tensor) -> Tensor:
         count = len(chosen)
-        boxes = _draw_boxes(count, size, _PATCHED_SHARE, aspect=_PATCHED_ASPECT, random=random)
+        boxes = _draw_boxes(count, size, share=_PATCHED_SHARE, aspect=_PATCHED_ASPECT, random=random)
         top, left = _integers(size[0] - boxes.height, random), _integers(size[1] - boxes.width, random)
         donor = _integers(torch.full((count,), len(images) - 1), random)
         top, left, donor = upload(torch.stack([top, left, donor]), images.device)
         turns = upload(_draw_turns(count, random), images.device)
         boxes = boxes.to(images.device)
-        row, column, is_patch = _turned_back(boxes, turns, size)
+        row, column, is_patch = _turned_back(boxes, turns, size=size)
         pixels = _Pixels(images, blank=torch.zeros(3, dtype=torch.uint8, device=images.device))
         pasted = (donor[:, None, None] * size[0] + row + top[:, None, None]) * size[1] + column + left[:, None, None]
         pasted = torch.where(is_patch, pasted, pixels.blank)
         return pixels.read(torch.where(boxes.mask(size), pasted, pixels.own(chosen)))
 
-    return _change(images, probability, random, change)
+    return _change(images, probability, random=random, change=change)
 
 
 def _draw_turns(count: int, random: torch.Generator) -> Tensor:
@@ -172,7 +192,7 @@ def _draw_turns(count: int, random: torch.Generator) -> Tensor:
     return torch.stack([angle.sin(), angle.cos(), 1 - 2.0 * is_mirrored])
 
 
-def _turned_back(boxes: "_Boxes", turns: Tensor, size: HeightWidth) -> tuple[Tensor, Tensor, Tensor]:
+def _turned_back(boxes: "_Boxes", turns: Tensor, *, size: HeightWidth) -> tuple[Tensor, Tensor, Tensor]:
     """For each pixel of an image, its coordinates in the patch that is pasted at its box.
 
     turns: of `_draw_turns`. Returns the patch's row and column, and whether it is inside the patch, each (M, *size).
@@ -187,7 +207,9 @@ def _turned_back(boxes: "_Boxes", turns: Tensor, size: HeightWidth) -> tuple[Ten
     return row, column, _within(row, height) & _within(column, width)
 
 
-def _change(images: Tensor, probability: float, random: torch.Generator, change: Callable[[Tensor], Tensor]) -> Tensor:
+def _change(
+    images: Tensor, probability: float, *, random: torch.Generator, change: Callable[[Tensor], Tensor]
+) -> Tensor:
     """Replace randomly chosen images by what `change` returns for their positions, (M,) int64 on the device."""
     if not probability:
         return images
@@ -218,7 +240,7 @@ class _Boxes:
         return is_row[:, :, None] & is_column[:, None, :]
 
 
-def _draw_boxes(count: int, size: HeightWidth, share: Limits, *, aspect: Limits, random: torch.Generator) -> _Boxes:
+def _draw_boxes(count: int, size: HeightWidth, *, share: Limits, aspect: Limits, random: torch.Generator) -> _Boxes:
     """Random rectangles that fit, of whole pixels: share of the area, aspect and place are drawn uniformly.
 
     aspect: height over width.
@@ -226,8 +248,8 @@ def _draw_boxes(count: int, size: HeightWidth, share: Limits, *, aspect: Limits,
     height, width = torch.zeros(2, count, dtype=torch.int64)
     open_ = torch.arange(count)
     while len(open_):
-        area = _reals(len(open_), share, random) * size[0] * size[1]
-        ratio = _reals(len(open_), aspect, random)
+        area = _reals(len(open_), share, random=random) * size[0] * size[1]
+        ratio = _reals(len(open_), aspect, random=random)
         height[open_], width[open_] = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
         fits = (height > 0) & (height <= size[0]) & (width > 0) & (width <= size[1])
         open_ = torch.nonzero(~fits).flatten()
@@ -255,7 +277,7 @@ class _Pixels:
         self._pixels = pixels if blank is None else torch.cat([pixels, blank[None]])
         self.blank = len(pixels)
 
-    def numbers(self, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def numbers(self, image: Tensor, *, rows: Tensor, columns: Tensor) -> Tensor:
         """Numbers of the pixels at rows (M, H) and columns (M, W) of images (M,): (M, H, W)."""
         height, width = self._size
         return (image[:, None] * height + rows)[:, :, None] * width + columns[:, None, :]
@@ -263,7 +285,7 @@ class _Pixels:
     def own(self, image: Tensor) -> Tensor:
         """Numbers of all pixels of images (M,): (M, H, W)."""
         rows, columns = _rows_and_columns(self._size, image.device)
-        return self.numbers(image, rows[None], columns[None])
+        return self.numbers(image, rows=rows[None], columns=columns[None])
 
     def read(self, numbers: Tensor) -> Tensor:
         """numbers: (M, H, W). Returns (M, 3, H, W)."""
@@ -288,7 +310,7 @@ def _rounded(pixels: Tensor) -> Tensor:
     return pixels.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _reals(count: int, limits: Limits, random: torch.Generator) -> Tensor:
+def _reals(count: int, limits: Limits, *, random: torch.Generator) -> Tensor:
     """Uniform between the limits, (count,)."""
     return limits[0] + (limits[1] - limits[0]) * torch.rand(count, generator=random, dtype=torch.float64)
 

@@ -48,7 +48,7 @@ class TrainingImages:
     """
 
     def __init__(
-        self, store: PixelStore, labels: NDArray[np.int64], recipe: Recipe, *, processes: Processes, fill: Tensor
+        self, store: PixelStore, labels: NDArray[np.int64], *, recipe: Recipe, processes: Processes, fill: Tensor
     ) -> None:
         self._store = store
         self._labels = labels
@@ -108,7 +108,7 @@ class TrainingImages:
     def _augmented(self, batches: Iterator[TrainingBatch], number: int, *, seed: int) -> Iterator[TrainingBatch]:
         random = torch.Generator().manual_seed((seed * 100_003 + number) * _MOST_PROCESSES + self._processes.rank)
         for batch in batches:
-            changed = augment(batch.images, self._recipe.augmentation, random, fill=self._fill)
+            changed = augment(batch.images, self._recipe.augmentation, random=random, fill=self._fill)
             yield TrainingBatch(changed.contiguous(memory_format=torch.channels_last), batch.labels)
 
 

@@ -80,7 +80,9 @@ class StreamedPixels:
 
     def fetch(self, positions: Positions) -> Tensor:
         """See `PixelStore`."""
-        return upload(torch.from_numpy(_read(self._images, positions, self._size)), self._device).permute(0, 3, 1, 2)
+        return upload(torch.from_numpy(_read(self._images, positions, size=self._size)), self._device).permute(
+            0, 3, 1, 2
+        )
 
 
 def open_store(images: Images, size: ImageSize, *, device: torch.device, processes: int = 1) -> PixelStore:
@@ -128,12 +130,12 @@ def _read_all(images: Images, size: ImageSize) -> NDArray[np.uint8]:
     pixels = np.empty((len(images), size.height_px, size.width_px, 3), np.uint8)
     with tqdm(total=len(images), desc="reading images", unit="image", leave=False, disable=None) as bar:
         for chunk in _chunks(np.arange(len(images))):
-            pixels[chunk[0] : chunk[-1] + 1] = _read(images, chunk, size)
+            pixels[chunk[0] : chunk[-1] + 1] = _read(images, chunk, size=size)
             bar.update(len(chunk))
     return pixels
 
 
-def _read(images: Images, positions: Positions, size: ImageSize) -> NDArray[np.uint8]:
+def _read(images: Images, positions: Positions, *, size: ImageSize) -> NDArray[np.uint8]:
     return images.read(positions, height_px=size.height_px, width_px=size.width_px, rule=size.rule)
 
 

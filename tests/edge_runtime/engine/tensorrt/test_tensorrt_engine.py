@@ -12,7 +12,8 @@ from edge_runtime.contract.manifest import Build, Manifest, hash_file, write_man
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable
 from edge_runtime.engine.tensorrt.tensorrt_engine import check_versions
-from tests.support.tensorrt_site import PACKAGES, ROOT, SiteUnavailableError, bindings_site, environment
+from tests.support.promised_tensorrt import PACKAGES
+from tests.support.tensorrt_site import ROOT, SiteUnavailableError, bindings_site, environment
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, tiny_manifest, write_tiny_network
 
 ORIN = Device(gpu="Orin", compute_capability="8.7", cuda="12.6", l4t="36.4.3")
@@ -108,10 +109,10 @@ def test_a_plan_gives_the_descriptors_of_its_onnx_file(tmp_path: Path) -> None:
     """Built and run on this GPU, any number of crops gives what ONNX Runtime gives."""
     if reason := driver_unavailable():
         pytest.skip(f"needs an NVIDIA driver: {reason}")
-    from export.building.tensorrt_builder import build_plan
+    from export.building.tensorrt_builder import BatchSizes, build_plan
 
     network = write_tiny_network(tmp_path)
-    built = build_plan(network, precision="fp32", batch_min=1, batch_opt=8, batch_max=32, workspace_mib=256)
+    built = build_plan(network, precision="fp32", batch=BatchSizes(1, 8, 32), workspace_mib=256)
     assert built.gpu
     assert built.compute_capability
     assert built.cuda

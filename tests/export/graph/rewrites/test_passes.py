@@ -14,9 +14,9 @@ from export.graph.rewrites.dense import compose_light_convolutions
 from export.graph.rewrites.gate_stacking import stack_gates
 from export.graph.rewrites.graph import Rewrite, trace
 from export.graph.rewrites.half import to_half_precision
-from export.graph.rewrites.pools import compose_mean_pools, mean_pools_to_convolutions
+from export.graph.rewrites.pools import compose_mean_pools, replace_mean_pools
 from export.graph.rewrites.reductions import share_maxima, stack_reductions
-from export.graph.rewrites.stem import fold_normalisation_of_four_channels, fold_standard_deviation
+from export.graph.rewrites.stem_folding import fold_normalisation_of_four_channels, fold_standard_deviation
 from export.graph.rewrites.streams import align_streams
 from train.models.osnet import ChannelGate, LightConv3x3, OSBlock
 
@@ -128,7 +128,7 @@ def test_a_1x1_with_a_bias_is_not_composed() -> None:
 def test_a_mean_pool_becomes_a_convolution() -> None:
     """2x2 pools only; odd rows are dropped as before."""
     network = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.AvgPool2d(2, stride=2), nn.AvgPool2d(3))
-    called = rewritten(network, torch.randn(2, 3, 13, 15), mean_pools_to_convolutions)
+    called = rewritten(network, torch.randn(2, 3, 13, 15), replace_mean_pools)
     assert [type(module) for module in called] == [nn.Conv2d, nn.ReLU, nn.Conv2d, nn.AvgPool2d]
     assert isinstance(called[2], nn.Conv2d)
     assert called[2].groups == 6

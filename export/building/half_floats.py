@@ -1,0 +1,30 @@
+"""Half precision for the steps of a quantised network that stay in float, as TensorRT 10 and later need it."""
+
+import onnx
+from onnx import version_converter
+from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
+
+_OPSET = 19  # the first in which QuantizeLinear takes float16
+# These operators add up many numbers or squares, or compute exp: see export/graph/rewrites/half.py.
+_IN_FLOAT32 = ("GlobalAveragePool", "ReduceMean", "Softmax", "InstanceNormalization", "BatchNormalization")
+
+
+def with_half_floats(quantized: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a Q/DQ network whose steps outside INT8 compute in float16, except its two ends and long sums.
+
+    Do not run it with ONNX Runtime 1.31 on a CPU: its optimiser gives wrong results for such a file.
+    """
+    network = version_converter.convert_version(quantized, _OPSET)
+    attention = [node.name for node in network.graph.node if node.op_type == "MatMul" and _feeds_softmax(node, network)]
+    half = convert_float_to_float16(
+        network, keep_io_types=True, op_block_list=list(_IN_FLOAT32), node_block_list=attention
+    )
+    sorted_ = OnnxModel(half)
+    sorted_.topological_sort()  # the casts are at the end of the list until then
+    result: onnx.ModelProto = sorted_.model
+    return result
+
+
+def _feeds_softmax(node: onnx.NodeProto, network: onnx.ModelProto) -> bool:
+    return any(reader.op_type == "Softmax" and node.output[0] in reader.input for reader in network.graph.node)
