@@ -23,8 +23,8 @@ class HealthChecks:
         return [Check("loop", self._service.is_looping(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
-        """Whether it does its work: at least one camera is live, the disk can be written, no other machine uses our name,
-        and each live camera is looked at often enough to follow people.
+        """Whether it does its work: at least one camera is live, the disk can be written, no other machine uses our
+        name, and each live camera is looked at often enough to follow people.
 
         A broker that cannot be reached is no failure: messages stay in the spool until it can.
         """

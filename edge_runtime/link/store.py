@@ -87,6 +87,7 @@ class Store:
         self.max_bytes, self.min_free_bytes = int(settings.max_mib * 2**20), int(settings.min_free_mib * 2**20)
         self.max_age_s = settings.max_age_h * 3600
         self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
+        self._dropping = dict(self.dropped)  # as above, with what the transaction that runs now has dropped
         self.damages = 0
         self.is_open = self.is_incomplete = False
         self.state = StoreState()
@@ -133,7 +134,7 @@ class Store:
             for record in changes.records:
                 if why := self._make_room(len(record.payload), record.priority):
                     self._add_gap(Gap(record.seq, record.seq, why))
-                    self.dropped[why] += 1
+                    self._dropping[why] += 1
                 else:
                     self._insert(record)
             self._put_next_seq(changes.next_seq)
@@ -261,7 +262,7 @@ class Store:
             kept = self._copy_salvaged()
             # While running it is known which numbers were here; when a file is opened, the spool finds that out.
             holes = find_holes(kept, stop)
-            self.dropped["lost"] += max(0, count - len(kept))
+            self._dropping["lost"] += max(0, count - len(kept))
             with transaction(self._db):
                 for clock in salvage_clocks(damaged) or [(-1, machine_boot(), clock_ns())]:
                     self._db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", clock)
@@ -269,6 +270,7 @@ class Store:
                     self._add_gap(gap)
                 self._put_next_seq(stop)
                 self.state = self._read_state()
+            self.dropped = dict(self._dropping)
             logger.error("the spool %s: %d messages of the damaged file are kept", self.path, len(kept))
 
     def _copy_salvaged(self) -> list[int]:
@@ -294,20 +296,22 @@ class Store:
 
     def _transact(self, work: Callable[[], Result]) -> Result:
         """Run `work` in one transaction. If the file turns out to be damaged, run it again on a new one."""
-        dropped, count = dict(self.dropped), self._count
+        count = self._count
         try:
             with transaction(self._db):
-                return work()
+                result = work()
         except sqlite3.DatabaseError as error:
-            self.dropped, self._count = dropped, count
+            self._dropping, self._count = dict(self.dropped), count
             if not is_damage(error):
                 raise to_publish_error(error, self.path) from error
             self._quarantine(error)
             with transaction(self._db):
-                return work()
+                result = work()
         except PublishError:
-            self.dropped, self._count = dropped, count
+            self._dropping, self._count = dict(self.dropped), count
             raise
+        self.dropped = dict(self._dropping)
+        return result
 
     def _read_state(self) -> StoreState:
         oldest, newest = self._db.execute("SELECT min(seq), max(seq) FROM message").fetchone()
@@ -360,7 +364,7 @@ class Store:
         self._delete(numbers)
         for seq in numbers:
             self._add_gap(Gap(seq, seq, why))
-        self.dropped[why] += len(numbers)
+        self._dropping[why] += len(numbers)
 
     def _add_gap(self, gap: Gap) -> None:
         """Add a gap, joined with those that it adjoins."""
