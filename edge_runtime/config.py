@@ -23,6 +23,7 @@ from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
@@ -66,6 +67,7 @@ class Config(StrictModel):
     detector: Part[DetectorSettings] = DetectorSettings()
     descriptors: Part[DescriptorSettings] = DescriptorSettings()
     broker: Part[BrokerSettings]
+    delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
     cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]

@@ -116,7 +116,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
-        link = LinkSettings(config.broker, site=config.site, node=config.node)
+        link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
             check_files(link.broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")

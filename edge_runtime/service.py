@@ -88,7 +88,6 @@ class Service:
 
         Raises:
             StreamError: after the end, if a camera was disabled at the start or later.
-            PublishError: messages could not be spooled.
             EngineError: the engine failed.
         """
         for stream in self.streams:
@@ -215,12 +214,11 @@ class Service:
             logger.info("camera %s gets looks enough again: %s", stream.camera_id, pace.rates)
 
     def _publish_metrics(self) -> None:
-        """Every 30 s: publish the summary, and erase old messages."""
+        """Every 30 s: publish the summary."""
         now_s = time.monotonic()
         if now_s < self._next_metrics_s:
             return
         self._next_metrics_s = now_s + _METRICS_S
-        self._publisher.spool.tidy()  # nothing else erases them while nobody is seen and the broker is away
         self._publisher.publish_metrics(asdict(self.summary()))
 
     def _publish_camera_status(self, stream: CameraStream) -> None:

@@ -82,7 +82,7 @@ class CameraSettings:
             assert self.source is not None
             return self.source
         try:
-            address = self.source_file.read_text().strip()
+            address = self.source_file.read_text(encoding="utf-8-sig").strip()
             parse_address(address)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(

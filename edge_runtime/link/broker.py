@@ -26,13 +26,32 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.contract.settings import FilePath
 
 _DISCONNECT_S = 1.0
+_TAKEN_OVER = "Session taken over"
 _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
+_REMEDIES = {  # reason codes of CONNACK
+    132: "it does not speak MQTT 5; use one that does, such as mosquitto 2",
+    133: "choose another name for this node",
+    154: "status and birth must be retained; allow retained messages (mosquitto: retain_available true)",
+    155: "messages need QoS 1; allow it (mosquitto: max_qos 1)",
+} | dict.fromkeys(_REFUSED_CREDENTIALS, "check user and password")
+_CERTIFICATE_FAULTS = {  # X509_V_ERR_... of OpenSSL
+    7: "it is signed by another authority than that of ca_file",
+    9: "it is not valid yet; see whether the clock of this machine is right",
+    10: "it has expired; renew it on the broker",
+    18: "it is signed by itself; name this certificate as ca_file, if it is the broker's",
+    19: "it is signed by another authority than that of ca_file",
+    20: "it is signed by another authority than that of ca_file",
+    62: "it names another host than the one in `host`",
+    64: "it names another address than the one in `host`",
+}
+_HEADER_BYTES = 5 + 2 + 2 + 4  # of a PUBLISH: fixed header, length of the topic, packet id, length of properties
 
 
 @dataclass(frozen=True)
 class BrokerSettings:
     """How to reach the MQTT broker.
 
+    host: a name or an address; an IPv6 address with or without brackets.
     ca_file: turns TLS on. user_file, password_file: each holds one line. key_file: may be left out where the
     certificate's file also holds the key. All files are read again for each connection.
     """
@@ -60,9 +79,10 @@ class BrokerSettings:
         ):
             if getattr(self, name) and not getattr(self, needed):
                 raise ConfigError(f"the broker's {name} is of no use without {needed}; add it")
+        object.__setattr__(self, "host", self.host.removeprefix("[").removesuffix("]"))
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -89,6 +109,18 @@ class Acknowledgement:
 
     packet_id: int
     refusal: str | None
+
+
+class ClosedError(PublishError):
+    """The connection was lost. is_taken_over: the broker says that another client with our id has connected."""
+
+    def __init__(self, message: str, *, is_taken_over: bool) -> None:
+        super().__init__(message)
+        self.is_taken_over = is_taken_over
+
+
+class TooLargeError(PublishError):
+    """A message is larger than this broker takes. The connection is not lost by that."""
 
 
 class CredentialsError(PublishError):
@@ -144,6 +176,11 @@ class Connection:
         """How many publishes may be unacknowledged at once: what the broker allows, at most 20."""
         return min(20, getattr(self._answer, "ReceiveMaximum", 20))
 
+    @property
+    def keepalive_s(self) -> int:
+        """How often at least something is sent: as the broker asks, else as configured. paho sends the pings."""
+        return int(self._client.keepalive)
+
     def publish(
         self,
         topic: str,
@@ -160,6 +197,7 @@ class Connection:
         expiry_s: message expiry interval.
 
         Raises:
+            TooLargeError: it is larger than the broker takes; nothing was sent.
             PublishError: the connection is lost.
         """
         properties = _properties(PacketTypes.PUBLISH, ContentType=content_type)
@@ -167,6 +205,9 @@ class Connection:
             properties.MessageExpiryInterval = expiry_s
         if user_properties:
             properties.UserProperty = list(user_properties.items())
+        size = len(payload) + len(topic.encode()) + len(properties.pack()) + _HEADER_BYTES
+        if size > (most := getattr(self._answer, "MaximumPacketSize", size)):
+            raise TooLargeError(f"a message on {topic} has {size} bytes, the broker {self.settings} takes {most}")
         info = self._client.publish(topic, payload, qos=qos, retain=is_retained, properties=properties)
         self._check(info.rc)
         return int(info.mid)
@@ -196,7 +237,12 @@ class Connection:
             PublishError: the connection is lost.
         """
         if not self._acknowledged and not self._received:
-            self._step(timeout_s)
+            try:
+                self._step(timeout_s)
+            except PublishError:
+                # What arrived before the loss is acknowledged to the broker: it would not come again.
+                if not self._acknowledged and not self._received:
+                    raise
         acknowledged, self._acknowledged = self._acknowledged, []
         received, self._received = self._received, []
         return acknowledged, received
@@ -254,18 +300,34 @@ class Connection:
             self._client.connect(
                 settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
             )
-        except ssl.SSLError as error:
-            raise PublishError(f"the broker {settings} is not trusted: {error}; check the CA file") from error
+        except ssl.SSLCertVerificationError as error:
+            fault = _CERTIFICATE_FAULTS.get(error.verify_code, f"{error.verify_message}; check ca_file")
+            raise PublishError(f"the certificate of the broker {settings} is not accepted: {fault}") from error
+        except (ssl.SSLError, ConnectionResetError) as error:
+            if settings.ca_file is None:
+                raise PublishError(f"the broker {settings} cannot be reached: {error}") from error
+            raise PublishError(
+                f"the broker {settings} does not speak TLS as expected ({error}); check its port, or remove ca_file"
+            ) from error
         except (OSError, ValueError) as error:
             raise PublishError(f"the broker {settings} cannot be reached: {error}; check host and port") from error
         deadline = time.monotonic() + settings.connect_timeout_s
-        while self._answer is None and time.monotonic() < deadline:
-            self._step(0.1)
+        try:
+            while self._answer is None and self._refusal is None and time.monotonic() < deadline:
+                self._step(0.1)
+        except PublishError:
+            if self._refusal is None:
+                raise PublishError(self._describe_silence("closes connections")) from None
         if self._refusal is not None:
             kind = CredentialsError if self._refusal.value in _REFUSED_CREDENTIALS else PublishError
-            raise kind(f"the broker {settings} refuses the connection: {self._refusal}; check user and password")
+            remedy = _REMEDIES.get(self._refusal.value, "its log may tell more")
+            raise kind(f"the broker {settings} refuses the connection: {self._refusal}; {remedy}")
         if self._answer is None:
-            raise PublishError(f"the broker {settings} accepts connections but does not answer as an MQTT 5 broker")
+            raise PublishError(self._describe_silence("accepts connections"))
+
+    def _describe_silence(self, what: str) -> str:
+        tls = "with" if self.settings.ca_file else "without"
+        return f"the broker {self.settings} {what} but does not answer as an MQTT 5 broker {tls} TLS; check its port"
 
     def _step(self, timeout_s: float) -> None:
         sock = self._client.socket()
@@ -289,7 +351,10 @@ class Connection:
             self._fail()
 
     def _fail(self) -> None:
-        raise PublishError(f"the connection to the broker {self.settings} is lost: {self._lost}")
+        raise ClosedError(
+            f"the connection to the broker {self.settings} is lost: {self._lost}",
+            is_taken_over=self._lost == _TAKEN_OVER,
+        )
 
 
 def _make_client(settings: BrokerSettings, *, client_id: str) -> Client:
@@ -318,7 +383,7 @@ def _read_secret(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8-sig").strip()  # editors on Windows begin files with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}; it holds the broker's user or password") from error
 

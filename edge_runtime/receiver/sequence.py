@@ -1,7 +1,7 @@
 """Which sequence numbers of a node arrived, which arrived twice, and which are missing and why."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,7 +46,8 @@ class SequenceTracker:
     """The sequence numbers of one node, over all its runs: the numbers go on when the node restarts.
 
     A duplicate is the same number of the same run (`boot`). The same number of another run is `reused`: the node's
-    spool was deleted, and its numbering began again.
+    spool was deleted and its numbering began again, or two machines have the same name. Then each run has an account
+    of its own, because one's numbers would hide what the other lost.
     Not thread-safe.
     """
 
@@ -54,6 +55,8 @@ class SequenceTracker:
         self._arrived_by_boot: dict[str, Ranges] = {}
         self._arrived = Ranges()
         self._gaps: list[Missing] = []
+        self._gaps_by_boot: dict[str, list[Missing]] = {}
+        self.is_reused = False
         self._start: int | None = None
         self._stop = 0
 
@@ -80,40 +83,54 @@ class SequenceTracker:
             return "duplicate"
         of_boot.add(seq, seq)
         if seq in self._arrived:
+            self.is_reused = True
             return "reused"
         self._arrived.add(seq, seq)
         return "new"
 
-    def add_gap(self, first: int, last: int, *, why: GapReason) -> None:
-        """Record that numbers from `first` to `last` that have not arrived will never arrive.
+    def add_gap(self, gap: Missing, *, boot: str) -> None:
+        """Record that numbers of a gap that have not arrived will never arrive. boot: the run that told it.
 
         They are expected, so that they count as missing. Not so for the reason `lost`: the node does not know which
         of the numbers of a lost spool were delivered before.
         """
-        if why != "lost":
-            self.expect(first, last + 1)
-        gap = Missing(first, last, why)
-        if gap not in self._gaps:
-            self._gaps.append(gap)
+        if gap.why != "lost":
+            self.expect(gap.first, gap.last + 1)
+        for known in (self._gaps, self._gaps_by_boot.setdefault(boot, [])):
+            if gap not in known:
+                known.append(gap)
 
     def missing(self) -> list[Missing]:
         """The numbers that are expected and did not arrive, in order, split where the node's reason changes."""
         if self._start is None:
             return []
-        holes: list[tuple[int, int]] = []
-        following = self._start
-        for first, last in [*self._arrived, (self._stop, self._stop)]:
-            if first > following:
-                holes.append((following, first - 1))
-            following = max(following, last + 1)
-        return [part for first, last in holes for part in self._split_by_reason(first, last)]
+        return _find_missing(self._arrived, self._gaps, expected=range(self._start, self._stop))
 
-    def _split_by_reason(self, first: int, last: int) -> Iterator[Missing]:
-        while first <= last:
-            gap = next((gap for gap in self._gaps if gap.first <= first <= gap.last), None)
-            if gap:
-                end = min(last, gap.last)
-            else:
-                end = min([last, *(gap.first - 1 for gap in self._gaps if gap.first > first)])
-            yield Missing(first, end, gap.why if gap else None)
-            first = end + 1
+    def accounts(self) -> dict[str, tuple[range, list[Missing]]]:
+        """For each run: its numbers from the first to the last that arrived, and which of them are missing."""
+        found = {}
+        for boot, arrived in self._arrived_by_boot.items():
+            ends = list(arrived)
+            expected = range(ends[0][0], ends[-1][1] + 1)
+            found[boot] = expected, _find_missing(arrived, self._gaps_by_boot.get(boot, []), expected=expected)
+        return found
+
+
+def _find_missing(arrived: Ranges, gaps: Sequence[Missing], *, expected: range) -> list[Missing]:
+    holes: list[tuple[int, int]] = []
+    following = expected.start
+    for first, last in [*arrived, (expected.stop, expected.stop)]:
+        if first > following:
+            holes.append((following, first - 1))
+        following = max(following, last + 1)
+    return [part for hole in holes for part in _split_by_reason(hole, gaps)]
+
+
+def _split_by_reason(hole: tuple[int, int], gaps: Sequence[Missing]) -> Iterator[Missing]:
+    first, last = hole
+    while first <= last:
+        gap = next((gap for gap in gaps if gap.first <= first <= gap.last), None)
+        following = [gap.first - 1 for gap in gaps if gap.first > first]
+        end = min(last, gap.last) if gap else min([last, *following])
+        yield Missing(first, end, gap.why if gap else None)
+        first = end + 1

@@ -19,6 +19,7 @@ from edge_runtime.contract.errors import EngineError, StreamError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
+from edge_runtime.link import spool as spool_module
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.messages import CameraStatus
 from edge_runtime.link.publisher import LinkSettings, Publisher
@@ -293,9 +294,9 @@ def test_messages_age_while_nobody_is_seen_and_the_broker_is_away(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Old descriptors are erased after their time even if no new message and no connection triggers it."""
-    monkeypatch.setattr(service_module, "_METRICS_S", 0.05)
+    monkeypatch.setattr(spool_module, "_TIDY_S", 0.05)
     publish(publisher, 3)
-    publisher.spool.max_age_s = 0.0
+    publisher.spool.store.max_age_s = 0.0
     service = make_service(publisher, [scripted_stream(ScriptedSource())])
     run(service, until=lambda: publisher.spool.count() == 0)
 
@@ -309,6 +310,8 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     assert {check.name: check.ok for check in checks.readiness()} == {
         "cameras": True,
         "link": True,
+        "clock": True,
+        "spool": True,
         "looks at door": True,
     }
     figures = {figure.name: figure.value for figure in checks.figures()}
@@ -319,6 +322,8 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     assert {check.name: check.ok for check in checks.readiness()} == {
         "cameras": False,
         "link": True,
+        "clock": True,
+        "spool": True,
         "looks at door": True,
     }
 
