@@ -12,7 +12,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
-MAY_SKIP = ("gpu", "shared_data")
+MAY_SKIP = ("gpu", "shared_data", "machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

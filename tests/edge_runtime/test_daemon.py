@@ -251,6 +251,7 @@ def readiness(site: Site) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
+@pytest.mark.machine
 def test_a_full_disk_blinds_nobody_and_heals(
     make_site: MakeSite, pedestrians: Path, small_disk: Path, broker: Broker
 ) -> None:

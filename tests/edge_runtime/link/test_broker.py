@@ -135,6 +135,7 @@ def test_what_fits_into_a_small_broker_is_sent(
     assert publisher.facts().counts.connections == 1
 
 
+@pytest.mark.machine
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path, host: str) -> None:
     """As in an address, and it is written with brackets before a port."""

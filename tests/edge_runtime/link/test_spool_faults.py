@@ -139,6 +139,7 @@ def test_what_memory_cannot_hold_is_a_gap_of_the_disk(small_disk: SmallDisk) -> 
         assert spool.gaps() == [Gap(5, kept[5] - 1, "disk")]
 
 
+@pytest.mark.machine
 def test_a_spool_opens_on_a_full_disk(small_disk: SmallDisk) -> None:
     """A restart does not help against a full disk, so nothing ends: the database is opened when there is room."""
     if not small_disk.is_mounted:
