@@ -1,0 +1,320 @@
+"""Finished tracks in, people out: which tracks are of one person, how probably, and what a later look changes.
+
+Each person is a chain of tracks in order of time. A track belongs to the person whose chain gains most by it: by its
+looks (`calibration`), and by where and when the person was before and after (`camera_links`), against the possibility
+that somebody new came in. A track is decided when it is added, and looked at again until it is `window_s` old.
+The same tracks in the same order give the same people, before and after a restart.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.errors import GalleryError
+from edge_runtime.gallery.calibration import BORROWED, Calibration, Figures
+from edge_runtime.gallery.camera_links import CameraLinks
+from edge_runtime.gallery.open_tracks import Chains, OpenTracks
+from edge_runtime.gallery.prototypes import Centre, FinishedTrack
+
+_SECOND_NS = 1_000_000_000
+_ARRAYS = {
+    "open": ("camera", "start_s", "end_s", "person", "probability", "is_final", "vectors", "centred"),
+    "centre": ("sums", "counts"),
+    "links": ("joins", "births", "tracks"),
+    "same": ("sums",),
+    "other": ("sums",),
+}
+"""What is saved of each part."""
+_LEAST_SHARE = 0.02  # less probable joins teach nothing
+_LEAST_LOG_DENSITY = -20.0  # of a walk in a chain that was joined all the same
+_PASSES = 4  # a track may move once a pass, and two moves that touch one person wait for each other
+
+
+@dataclass(frozen=True)
+class AssociationSettings:
+    """How people are joined.
+
+    join_from: least probability of a join; below it a track becomes a person of its own. window_s: how long a track
+    may still be joined or split. memory_s: people who were not seen for so long are not compared any more.
+    """
+
+    join_from: float = 0.5
+    window_s: float = 300.0
+    memory_s: float = 3600.0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A track's person, when it is first decided (`start`, `join`) or changed (`rename`).
+
+    probability: that the track is of this person and of no other one. previous: the person before a `rename`.
+    borrowed: how much of the figures behind the probability comes from another site, from 1 to 0.
+    """
+
+    event: Literal["start", "join", "rename"]
+    track_id: str
+    person: str
+    probability: float
+    previous: str | None
+    borrowed: float
+
+
+class Association:
+    """Tracks of one space, joined into people. Not thread-safe.
+
+    length: D of the descriptors. key: keeps names of people from being linked with those of another site or epoch.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        key: bytes,
+        *,
+        settings: AssociationSettings = AssociationSettings(),
+        borrowed: Figures = BORROWED,
+    ) -> None:
+        self._key, self.settings = key, settings
+        self.calibration, self.links = Calibration(borrowed), CameraLinks()
+        self._centre = Centre(length)
+        self._open = OpenTracks(length)
+        self._parts = {
+            "open": self._open,
+            "centre": self._centre,
+            "links": self.links,
+            "same": self.calibration.same,
+            "other": self.calibration.other,
+        }
+        self._people = 0
+        self._first_ns: int | None = None
+
+    def add(self, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
+        """Decide on tracks that have just ended; known ones are left out. At most some seconds of them at a time."""
+        known = set(self._open.track_ids)
+        new = list({track.track_id: track for track in tracks if track.track_id not in known}.values())
+        if not new:
+            return []
+        if self._first_ns is None:
+            self._first_ns = min(track.start_ns for track in new)
+        rows = self._open.append(sorted(new, key=lambda one: (one.start_ns, one.track_id)))
+        self._open.person[rows] = self._people + np.arange(len(rows))
+        self._people += len(rows)
+        self._learn_from(rows, {track.track_id: track for track in new})
+        self._refresh(float(self._open.end_s.max()))
+        self._improve(rows)
+        return [self._tell(int(row), None) for row in rows]
+
+    def save(self) -> bytes:
+        """Everything that is needed to go on with the same people after a restart; no pickled objects."""
+        head = {
+            "first_ns": self._first_ns,
+            "people": self._people,
+            "cameras": self._open.cameras,
+            "tracks": self._open.track_ids,
+        }
+        file = io.BytesIO()
+        arrays = {
+            f"{part}.{name}": getattr(self._parts[part], name) for part, names in _ARRAYS.items() for name in names
+        }
+        np.savez(file, head=np.array(json.dumps(head)), **arrays)
+        return file.getvalue()
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from what `save` gave. The length, key and settings are those of this association.
+
+        Raises:
+            GalleryError: it is damaged, or of descriptors of another length.
+        """
+        length = self._open.vectors.shape[1]
+        try:
+            with np.load(io.BytesIO(saved), allow_pickle=False) as arrays:
+                head = json.loads(str(arrays["head"]))
+                read = {part: {name: arrays[f"{part}.{name}"] for name in names} for part, names in _ARRAYS.items()}
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise GalleryError(f"expected the saved state of an association, found damaged bytes: {error}") from error
+        found = read["open"]["vectors"].shape[1]
+        if found != length:
+            raise GalleryError(
+                f"expected saved tracks of {length} numbers each, found {found}; use that space's own state"
+            )
+        for part, arrays_of in read.items():
+            for name, array in arrays_of.items():
+                setattr(self._parts[part], name, array)
+        self._first_ns, self._people = head["first_ns"], head["people"]
+        self._open.cameras, self._open.track_ids = head["cameras"], head["tracks"]
+        self.calibration.refresh()
+
+    def revise(self, now_ns: int) -> list[Assignment]:
+        """Look again at the tracks of the last `window_s`, learn from those that are older, and tell what changed."""
+        now_s = now_ns / _SECOND_NS
+        if self._first_ns is None:
+            return []
+        self._refresh(now_s)
+        self._open.centred = self._centre.take_off(self._open.vectors, self._open.camera)
+        before = self._open.person.copy()
+        rows = np.flatnonzero(~self._open.is_final)
+        self._improve(rows)
+        self._learn_links(rows[self._open.end_s[rows] < now_s - self.settings.window_s])
+        changed = np.flatnonzero(self._open.person != before)
+        events = [self._tell(int(row), self._name(int(before[row]))) for row in changed]
+        self._open.forget(now_s - self.settings.memory_s)
+        return events
+
+    def _name(self, person: int) -> str:
+        return hashlib.blake2b(str(person).encode(), key=self._key, digest_size=8).hexdigest()
+
+    def _tell(self, row: int, previous: str | None) -> Assignment:
+        person = int(self._open.person[row])
+        is_first = np.count_nonzero(self._open.person == person) == 1
+        return Assignment(
+            event="rename" if previous is not None else "start" if is_first else "join",
+            track_id=self._open.track_ids[row],
+            person=self._name(person),
+            probability=round(float(self._open.probability[row]), 4),
+            previous=previous,
+            borrowed=round(self.calibration.borrowed_share, 3),
+        )
+
+    def _learn_from(self, rows: NDArray[np.intp], tracks: dict[str, FinishedTrack]) -> None:
+        """What is certain of new tracks: the mean descriptor, the two ends of each, and who was seen at one moment."""
+        known = self._open
+        self.calibration.grow(len(known.cameras))
+        self.links.grow(len(known.cameras))
+        self._centre.add(known.vectors[rows], known.camera[rows])
+        known.centred[rows] = self._centre.take_off(known.vectors[rows], known.camera[rows])
+        first, second = known.simultaneous(rows)
+        cosines = np.einsum("nd,nd->n", known.centred[first], known.centred[second]).astype(np.float64)
+        pairs = np.stack([known.camera[first], known.camera[second]], 1)
+        self.calibration.other.add(cosines, pairs, weights=np.ones(len(first)))
+        self._learn_ends([(int(known.camera[row]), tracks[known.track_ids[row]].prototypes) for row in rows])
+
+    def _learn_ends(self, prototypes: list[tuple[int, NDArray[np.float32]]]) -> None:
+        """Learn how alike the first and the last prototype of a track are, where it has two."""
+        ends = [(camera, some[[0, -1]]) for camera, some in prototypes if len(some) > 1]
+        if not ends:
+            return
+        cameras = np.array([camera for camera, _ in ends], np.intp)
+        first, last = (self._centre.take_off(np.stack([some[end] for _, some in ends]), cameras) for end in (0, 1))
+        cosines = np.einsum("nd,nd->n", first, last).astype(np.float64)
+        self.calibration.same.add(cosines, np.stack([cameras, cameras], 1), weights=np.ones(len(cameras)))
+
+    def _refresh(self, now_s: float) -> None:
+        assert self._first_ns is not None
+        self.calibration.refresh()
+        self.links.refresh(now_s - self._first_ns / _SECOND_NS)
+
+    def _improve(self, rows: NDArray[np.intp]) -> None:
+        """Move tracks to the people whom they fit best, until nothing changes. Keeps the probabilities."""
+        looks, is_excluded = self._compare(rows)
+        for _ in range(_PASSES):
+            odds, people = self._log_odds(rows, looks, is_excluded=is_excluded)
+            is_changed = self._move(rows, odds, people=people)
+            if not is_changed:
+                break
+
+    def _move(self, rows: NDArray[np.intp], odds: NDArray[np.float64], *, people: NDArray[np.intp]) -> bool:
+        """Make the moves that gain most and do not touch each other."""
+        known = self._open
+        shares = _shares(odds)
+        best = shares.argmax(1)
+        own = np.searchsorted(people, known.person[rows])
+        every = np.arange(len(rows))
+        known.probability[rows] = shares[every, own]
+        is_alone = ~np.isfinite(odds[every, own])
+        known.probability[rows[is_alone]] = 1.0 - shares[is_alone].sum(1)
+        joins = (shares[every, best] >= self.settings.join_from) & (best != own)
+        leaves = ~is_alone & ~joins & (odds[every, own] < 0) & (shares[every, own] < 1 - shares.sum(1))
+        gain = np.where(joins, odds[every, best], 0.0) - np.where(is_alone, 0.0, odds[every, own])
+        touched: set[int] = set()
+        for one in np.argsort(-gain, kind="stable"):
+            if not (joins[one] or leaves[one]) or gain[one] <= 0:
+                continue
+            target = int(people[best[one]]) if joins[one] else self._people
+            source = int(known.person[rows[one]])
+            if touched & {source, target}:
+                continue
+            touched |= {source, target}
+            self._people += not joins[one]
+            known.person[rows[one]] = target
+            known.probability[rows[one]] = shares[one, best[one]] if joins[one] else 1 - shares[one].sum()
+        return bool(touched)
+
+    def _compare(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(rows, all tracks): log likelihood ratios of their looks, and which are surely two people."""
+        known = self._open
+        cosines = known.centred[rows] @ known.centred.T
+        looks = self.calibration.log_ratios(cosines, known.camera[rows], second=known.camera)
+        looks[np.arange(len(rows)), rows] = 0.0
+        return looks, known.excludes(rows)
+
+    def _log_odds(
+        self, rows: NDArray[np.intp], looks: NDArray[np.float32], *, is_excluded: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Log odds that each track belongs to each person rather than to nobody known, and the people's numbers.
+
+        The track itself is left out of its person; minus infinity where it cannot belong.
+        """
+        known, chains = self._open, self._open.chains()
+        counts = chains.counts - (known.person[rows][:, None] == chains.people)
+        weight = 1.0 / (1.0 + np.maximum(counts - 1, 0) * self.calibration.correlation)
+        odds = np.add.reduceat(looks[:, chains.order], chains.starts, axis=1) * weight
+        odds += self._log_walks(rows, chains)
+        excluded = np.logical_or.reduceat(is_excluded[:, chains.order], chains.starts, axis=1)
+        return np.where(excluded | (counts == 0), -np.inf, odds), chains.people
+
+    def _log_walks(self, rows: NDArray[np.intp], chains: Chains) -> NDArray[np.float64]:
+        """(rows, people): what a track adds to a person's walk, against somebody new having come in.
+
+        Between two sightings it replaces the walk from the first to the second by two shorter ones.
+        """
+        known, transits = self._open, self.links.log_transits
+        births = self.links.log_births()
+        here = known.camera[rows][:, None]
+        start, end = known.start_s[rows][:, None], known.end_s[rows][:, None]
+        before, after = chains.neighbours(rows, known.start_s)
+        of_before, of_after = known.camera[before], known.camera[after]
+        arrive = transits(of_before, here, transit_s=start - known.end_s[before]) - births[here]
+        leave = transits(here, of_after, transit_s=known.start_s[after] - end)
+        direct = transits(of_before, of_after, transit_s=known.start_s[after] - known.end_s[before])
+        between = arrive + leave - np.maximum(direct, _LEAST_LOG_DENSITY)
+        return np.where(before < 0, leave - births[of_after], np.where(after < 0, arrive, between))
+
+    def _learn_links(self, rows: NDArray[np.intp]) -> None:
+        """Learn from tracks whose persons are settled: who came from where, and how alike they looked."""
+        if not len(rows):
+            return
+        known = self._open
+        looks, is_excluded = self._compare(rows)
+        odds, people = self._log_odds(rows, looks, is_excluded=is_excluded)
+        shares, chains = _shares(odds), known.chains()
+        before, _ = chains.neighbours(rows, known.start_s)
+        for one, row in enumerate(rows):
+            likely = np.flatnonzero((shares[one] > _LEAST_SHARE) & (before[one] >= 0))
+            earlier = before[one, likely]
+            transit_s = known.start_s[row] - known.end_s[earlier]
+            camera = int(known.camera[row])
+            self.links.learn(known.camera[earlier], camera, transit_s=transit_s, weights=shares[one, likely])
+            self._learn_looks(int(row), shares[one], people=people)
+        known.is_final[rows] = True
+
+    def _learn_looks(self, row: int, shares: NDArray[np.float64], *, people: NDArray[np.intp]) -> None:
+        """Learn how alike a track and those of its probable people looked."""
+        known = self._open
+        weights = shares[np.searchsorted(people, known.person)]
+        members = np.flatnonzero((weights > _LEAST_SHARE) & (np.arange(len(weights)) != row))
+        cosines = (known.centred[members] @ known.centred[row]).astype(np.float64)
+        pairs = np.stack([known.camera[members], np.full(len(members), known.camera[row])], 1)
+        self.calibration.same.add(cosines, pairs, weights=weights[members])
+
+
+def _shares(odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities of each person; what is left of 1 is that of somebody new."""
+    top = np.maximum(odds.max(1, initial=0.0), 0.0)[:, None]
+    weights = np.exp(odds - top)
+    return np.asarray(weights / (np.exp(-top) + weights.sum(1, keepdims=True)))

@@ -1,0 +1,57 @@
+"""What an association knows of each track, and the mean descriptor that is taken off before two are compared."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.contract.descriptor import normalise
+
+_SPACE_TRACKS = 30.0  # a camera's own mean counts for half from as many tracks on
+
+
+@dataclass(frozen=True)
+class FinishedTrack:
+    """One finished track. `mean` and `prototypes` are of one space and of length 1; times are UTC nanoseconds.
+
+    camera: its full name, unique over the space. mean: (D,) float32, the weighted mean of the crops' descriptors.
+    prototypes: (P, D) float32, P >= 0, a few of these descriptors in order of time. dispersion: mean cosine distance
+    of the crops from their mean.
+    """
+
+    track_id: str
+    camera: str
+    start_ns: int
+    end_ns: int
+    mean: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+    dispersion: float
+    crops: int
+
+
+class Centre:
+    """The mean descriptor of a space and of each of its cameras, from all tracks so far.
+
+    Descriptors of one network share a large part, and those of one camera a further one. Both say nothing about who
+    somebody is, so they are taken off. A camera with few tracks lends the mean of the space.
+    """
+
+    def __init__(self, length: int) -> None:
+        self.sums = np.zeros((0, length))
+        """(cameras, D) float64."""
+        self.counts = np.zeros(0)
+
+    def add(self, vectors: NDArray[np.float32], cameras: NDArray[np.intp]) -> None:
+        """Count vectors (N, D) in, of cameras (N,) numbered from 0."""
+        missing = int(cameras.max(initial=-1)) + 1 - len(self.counts)
+        if missing > 0:
+            self.sums = np.pad(self.sums, ((0, missing), (0, 0)))
+            self.counts = np.pad(self.counts, (0, missing))
+        np.add.at(self.sums, cameras, vectors)
+        np.add.at(self.counts, cameras, 1.0)
+
+    def take_off(self, vectors: NDArray[np.float32], cameras: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Unit vectors (N, D) without the mean of their cameras."""
+        space = self.sums.sum(0) / max(float(self.counts.sum()), 1.0)
+        means = (self.sums + _SPACE_TRACKS * space) / (self.counts + _SPACE_TRACKS)[:, None]
+        return normalise(vectors - means[cameras].astype(np.float32))
