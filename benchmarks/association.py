@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 from benchmarks.measuring.floor_plan import Floor, Walked, draw_looks, walk
 from benchmarks.measuring.joining import JoiningScores, score_joining
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.measured_looks import measure_looks
 from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.peers.track_joining import PEERS, JoinedTracks
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run, shipped_model
 from edge_runtime.gallery.association import Association
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 _BATCH_S, _BATCHES_PER_LOOK = 10.0, 6
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
+_DATA_SET = "cuhk03_np_detected"
 _NS = 1_000_000_000
 
 
@@ -116,12 +118,18 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.people < 2 or arguments.seconds < 600:
         raise ConfigError("expected --people of at least 2 and --seconds of at least 600; give larger numbers")
     floor = Floor(people=arguments.people, seconds=arguments.seconds, seed=arguments.seed)
-    walked = walk(floor, draw_looks(floor.people, seed=floor.seed))
+    looks = (
+        measure_looks(_DATA_SET, arguments.data, engine=arguments.engine, people=floor.people, seed=floor.seed)
+        if arguments.data
+        else draw_looks(floor.people, seed=floor.seed)
+    )
+    walked = walk(floor, looks)
     labels, cpu_s, renames = join(walked)
     ours, peers = score_joining(labels, walked.people), join_like_peers(walked)
     bars = compare_with_bars(ours, peers, tracks_per_s=len(labels) / cpu_s)
     record = record_head("association", libraries=("numpy", "scipy")) | {
         "floor": asdict(floor),
+        "looks": f"measured on {_DATA_SET}" if arguments.data else "drawn",
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
         "tracks": len(labels),
         "renames": renames,
@@ -130,21 +138,32 @@ def main(argv: list[str] | None = None) -> int:
         "ours": asdict(ours),
         "peers": {name: {str(at): asdict(one) for at, one in scores.items()} for name, scores in peers.items()},
     }
-    write_record(arguments.output, record)
-    draw_scores(arguments.output.with_suffix(".png"), ours, peers=peers)
+    output = arguments.output or record_folder() / f"association{'' if arguments.data else '_drawn'}.json"
+    write_record(output, record)
+    draw_scores(output.with_suffix(".png"), ours, peers=peers)
     for bar in bars:
         print(f"{bar['bar']:34}{bar['measured']:>10} of {bar['limit']:<8}{'met' if bar['is_met'] else 'NOT met'}")
-    print(f"{record['device']}, load {record['load_average']}; record: {arguments.output}")
+    print(f"{record['device']}, load {record['load_average']}; record: {output}")
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python benchmarks/association.py")
-    output = record_folder() / "association.json"
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--people 60 --seconds 1800",
+        next_step="python benchmarks/readme_tables.py makes a table of the record",
+        examples="example: OMP_NUM_THREADS=1 python benchmarks/association.py --seed 1 --output association.json",
+    )
     parser.add_argument("--people", type=int, default=500, help="people who walk by (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=7200.0, help="how long (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of floor, walks and looks (default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=output, help="record (default: %(default)s)")
+    parser.add_argument("--output", type=Path, help="record (default: in benchmarks/records)")
+    parser.add_argument(
+        "--data", type=Path, help=f"copy of {_DATA_SET}, whose test identities walk (default: made-up ones)"
+    )
+    parser.add_argument(
+        "--engine", type=Path, default=Path(shipped_model()), help="describes them (default: %(default)s)"
+    )
     return parser
 
 

@@ -80,6 +80,14 @@ TABLES = (
         "{cores} cores of {device}.",
     ),
     Table(
+        "association",
+        (f"{_CPU}/association.json", f"{_CPU}/association_drawn.json"),
+        "python benchmarks/association.py --data DATA",
+        system_tables.association_table,
+        "{tracks} tracks of {floor[people]} simulated people past {floor[cameras]} cameras; "
+        "each peer at the threshold that suits it best.",
+    ),
+    Table(
         "latency",
         (f"{_CPU}/latency_osnet_x0_25.json",),
         "python benchmarks/latency.py",

@@ -30,6 +30,7 @@ _ARRAYS = {
     "links": ("joins", "births", "tracks"),
     "same": ("sums",),
     "other": ("sums",),
+    "negatives": ("cosines", "tracks"),
 }
 """What is saved of each part."""
 _LEAST_SHARE = 0.02  # less probable joins teach nothing
@@ -90,6 +91,7 @@ class Association:
             "links": self.links,
             "same": self.calibration.same,
             "other": self.calibration.other,
+            "negatives": self.calibration.negatives,
         }
         self._people = 0
         self._first_ns: int | None = None
@@ -192,6 +194,8 @@ class Association:
         cosines = np.einsum("nd,nd->n", known.centred[first], known.centred[second]).astype(np.float64)
         pairs = np.stack([known.camera[first], known.camera[second]], 1)
         self.calibration.other.add(cosines, pairs, weights=np.ones(len(first)))
+        is_same = pairs[:, 0] == pairs[:, 1]
+        self.calibration.negatives.add(cosines[is_same], tracks=len(np.unique(first[is_same])))
         self._learn_ends([(int(known.camera[row]), tracks[known.track_ids[row]].prototypes) for row in rows])
 
     def _learn_ends(self, prototypes: list[tuple[int, NDArray[np.float32]]]) -> None:

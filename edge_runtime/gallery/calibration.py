@@ -6,12 +6,14 @@ from the joins, each by its probability. Until there are enough, figures of anot
 """
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 _BORROWED_PAIRS = 30.0  # borrowed figures count as much as so many pairs of this site
 _SPACE_PAIRS = 100.0  # the figures of the whole space count as much as so many pairs of two given cameras
+_KEPT_NEGATIVES = 20_000
 _LEAST_VARIANCE = 1e-4
 _MOST_LOG_RATIO = 8.0  # one pair of tracks says no more than that, however clear: cosines have heavy tails
 
@@ -75,12 +77,57 @@ class PairMoments:
         return np.asarray((self.sums.sum((0, 1)) - self._within()) / 2.0)
 
 
+@dataclass(frozen=True)
+class CosineLimit:
+    """The least cosine that lets a promised share of wrong pairs through.
+
+    low, high: 95 % interval of the real share. is_borrowed: by the figures of another site, for want of pairs; the
+    interval then says nothing of this site and spans everything.
+    """
+
+    cosine: float
+    low: float
+    high: float
+    is_borrowed: bool
+
+
+class CertainNegatives:
+    """Cosines of the latest tracks that one camera saw at one moment, so that they are surely of two people."""
+
+    def __init__(self) -> None:
+        self.cosines = np.zeros(0)
+        self.tracks = np.zeros(1)
+        """How many tracks these are of: pairs that share a track are not independent."""
+
+    def add(self, cosines: NDArray[np.float64], *, tracks: int) -> None:
+        """Keep some more, and forget the oldest."""
+        self.cosines = np.append(self.cosines, cosines)[-_KEPT_NEGATIVES:]
+        self.tracks = self.tracks + tracks
+
+    def limit(self, share: float, borrowed: Figures) -> CosineLimit:
+        """The limit for a share in (0, 1), from the pairs themselves once one of them is expected beyond it."""
+        if len(self.cosines) * share < 1.0:
+            cosine = borrowed.other_mean + borrowed.other_deviation * NormalDist().inv_cdf(1.0 - share)
+            return CosineLimit(cosine, 0.0, 1.0, True)
+        low, high = _wilson_interval(share, float(min(self.tracks[0], len(self.cosines))))
+        return CosineLimit(float(np.quantile(self.cosines, 1.0 - share)), low, high, False)
+
+
+def _wilson_interval(share: float, count: float) -> tuple[float, float]:
+    """95 % interval of a share that was found among so many. Source: Wilson, JASA 1927."""
+    z = NormalDist().inv_cdf(0.975)
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 class Calibration:
     """Log likelihood ratios of cosines per pair of cameras."""
 
     def __init__(self, borrowed: Figures = BORROWED) -> None:
         self.borrowed = borrowed
         self.same, self.other = PairMoments(), PairMoments()
+        self.negatives = CertainNegatives()
         self.refresh()
 
     def grow(self, cameras: int) -> None:
@@ -101,6 +148,10 @@ class Calibration:
     def borrowed_share(self) -> float:
         """How much of the figures is borrowed from another site: from 1 at first to 0."""
         return _BORROWED_PAIRS / (_BORROWED_PAIRS + min(self.same.count_across(), self.other.count_across()))
+
+    def limit(self, share: float) -> CosineLimit:
+        """The least cosine of two tracks of one camera that lets this share of wrong pairs through."""
+        return self.negatives.limit(share, self.borrowed)
 
     @property
     def correlation(self) -> float:
