@@ -82,7 +82,7 @@ TABLES = (
     Table(
         "association",
         (f"{_CPU}/association.json", f"{_CPU}/association_drawn.json"),
-        "python benchmarks/association.py --data DATA",
+        "python benchmarks/gallery_association.py --data DATA",
         system_tables.association_table,
         "{tracks} tracks of {floor[people]} simulated people past {floor[cameras]} cameras; "
         "each peer at the threshold that suits it best.",

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import GalleryError
-from edge_runtime.gallery.calibration import BORROWED, Calibration, Figures
+from edge_runtime.gallery.calibration import BORROWED, CosineCalibration, Figures
 from edge_runtime.gallery.camera_links import CameraLinks
 from edge_runtime.gallery.open_tracks import Chains, OpenTracks
 from edge_runtime.gallery.prototypes import Centre, FinishedTrack
@@ -82,7 +82,7 @@ class Association:
         borrowed: Figures = BORROWED,
     ) -> None:
         self._key, self.settings = key, settings
-        self.calibration, self.links = Calibration(borrowed), CameraLinks()
+        self.calibration, self.links = CosineCalibration(borrowed), CameraLinks()
         self._centre = Centre(length)
         self._open = OpenTracks(length)
         self._parts = {

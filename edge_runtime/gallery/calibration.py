@@ -29,7 +29,8 @@ class Figures:
 
 
 BORROWED = Figures(same_mean=0.45, same_deviation=0.18, other_mean=0.0, other_deviation=0.12)
-"""Of the network that comes with the project, on test identities of CUHK03 that no simulation uses."""
+"""Round figures, near what the committed network gives over two cameras on test identities of CUHK03 (0.46, 0.11, 0.00
+and 0.12 on the simulated floor), wide enough for other networks."""
 
 
 class PairMoments:
@@ -121,7 +122,7 @@ def _wilson_interval(share: float, count: float) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-class Calibration:
+class CosineCalibration:
     """Log likelihood ratios of cosines per pair of cameras."""
 
     def __init__(self, borrowed: Figures = BORROWED) -> None:
