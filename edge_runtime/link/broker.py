@@ -26,6 +26,7 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.contract.settings import FilePath
 
 _DISCONNECT_S = 1.0
+_RECEIVE_MAXIMUM = 20
 _REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
 
 
@@ -76,11 +77,16 @@ class Will:
 
 @dataclass(frozen=True)
 class Received:
-    """A message from the broker. `is_retained`: it was published before we subscribed."""
+    """A message from the broker.
+
+    is_retained: it was published before we subscribed. packet_id: what `Connection.acknowledge` takes; 0: the message
+    came with QoS 0, which needs no acknowledgement.
+    """
 
     topic: str
     payload: bytes
     is_retained: bool
+    packet_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,8 @@ class Connection:
 
     session_s: session expiry interval: how long the broker keeps our session after the connection ends; 0 starts with
     a clean session and keeps none.
+    unacknowledged: None acknowledges each message as it is read. A number: the owner calls `acknowledge` when a message
+    is safe, and the broker sends at most so many messages before that.
     Not thread-safe: one thread constructs it and calls all methods; only `wake` may be called by any thread.
 
     Raises:
@@ -117,9 +125,19 @@ class Connection:
         PublishError: the broker cannot be reached, or does not answer in time.
     """
 
-    def __init__(self, settings: BrokerSettings, *, client_id: str, session_s: int, will: Will | None = None) -> None:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        client_id: str,
+        session_s: int,
+        will: Will | None = None,
+        unacknowledged: int | None = None,
+    ) -> None:
         self.settings = settings
         self._client = _make_client(settings, client_id=client_id)
+        self._client.manual_ack_set(unacknowledged is not None)
+        self._unacknowledged = unacknowledged or _RECEIVE_MAXIMUM
         self._acknowledged: list[Acknowledgement] = []
         self._received: list[Received] = []
         self._refusal: Any = None
@@ -142,7 +160,7 @@ class Connection:
     @property
     def receive_maximum(self) -> int:
         """How many publishes may be unacknowledged at once: what the broker allows, at most 20."""
-        return min(20, getattr(self._answer, "ReceiveMaximum", 20))
+        return min(_RECEIVE_MAXIMUM, getattr(self._answer, "ReceiveMaximum", _RECEIVE_MAXIMUM))
 
     def publish(
         self,
@@ -171,14 +189,23 @@ class Connection:
         self._check(info.rc)
         return int(info.mid)
 
-    def subscribe(self, topics: list[str], *, timeout_s: float = 10.0) -> None:
-        """Subscribe with QoS 1 and wait for the SUBACK.
+    def acknowledge(self, received: Received) -> None:
+        """Send the PUBACK of a message that this connection received; for connections with `unacknowledged`.
+
+        Raises:
+            PublishError: the connection is lost.
+        """
+        if received.packet_id:
+            self._check(self._client.ack(received.packet_id, 1))
+
+    def subscribe(self, topics: list[str], *, qos: int = 1, timeout_s: float = 10.0) -> None:
+        """Subscribe and wait for the SUBACK.
 
         Raises:
             PublishError: the broker refuses the subscription, or does not answer.
         """
         self._subscribed = False
-        self._check(self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])[0])
+        self._check(self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic in topics])[0])
         deadline = time.monotonic() + timeout_s
         while not self._subscribed:
             self._step(deadline - time.monotonic())
@@ -242,14 +269,16 @@ class Connection:
             self._refusal = next((reason for reason in reasons if reason.is_failure), None)
 
         def on_message(_client: object, _data: object, message: MQTTMessage) -> None:
-            self._received.append(Received(message.topic, message.payload, message.retain))
+            self._received.append(Received(message.topic, message.payload, message.retain, message.mid))
 
         client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
         client.on_subscribe, client.on_message = on_subscribe, on_message
 
     def _connect(self, session_s: int) -> None:
         settings = self.settings
-        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=20)
+        properties = _properties(
+            PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=self._unacknowledged
+        )
         try:
             self._client.connect(
                 settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
