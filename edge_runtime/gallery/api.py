@@ -13,7 +13,6 @@ import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from edge_runtime.contract.errors import ReidError
@@ -24,6 +23,7 @@ from edge_runtime.gallery.api_models import (
     FlowView,
     HealthView,
     MatchView,
+    Moment,
     PersonName,
     PersonView,
     ReceiptView,
@@ -50,8 +50,8 @@ _PAGE_FILES = {
 _DAY_S = 86_400
 _LITTLE_SPACE = 0.05
 Count = Annotated[int, Query(ge=1, le=5000, description="at most so many, the latest ones")]
-Since = Annotated[AwareDatetime | None, Query(description="from this time on; left out: the last 24 hours")]
-Until = Annotated[AwareDatetime | None, Query(description="before this time; left out: now")]
+Since = Annotated[Moment | None, Query(description="from this time on; left out: the last 24 hours")]
+Until = Annotated[Moment | None, Query(description="before this time; left out: now")]
 
 
 @dataclass(frozen=True)
@@ -148,6 +148,7 @@ class _Api:
             raise HTTPException(403, "search by example is switched off here (purposes: {search: true} turns it on)")
         if (request.vector is None) == (request.track is None):
             raise HTTPException(422, "expected either a vector with its space, or a track")
+        _check_order(request.since, request.until)
         space, vector = self._example(request)
         where = Where(
             space=space,
@@ -173,6 +174,7 @@ class _Api:
         where = request.where()
         if where.is_everything():
             raise HTTPException(422, "expected at least one of person, tracks, camera, since and until, found none")
+        _check_order(request.since, request.until)
         return ReceiptView.of(self._gallery.erase(where))
 
     def flow(self, since: Since = None, until: Until = None) -> list[FlowView]:
@@ -265,9 +267,13 @@ class _Api:
 def _span(since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[int, int]:
     until_ns = time.time_ns() + _DAY_S * 10**9 if until is None else to_ns(until)
     since_ns = time.time_ns() - _DAY_S * 10**9 if since is None else to_ns(since)
-    if since is not None and until is not None and since_ns >= until_ns:
-        raise HTTPException(422, "expected `since` before `until`")
+    _check_order(since, until)
     return since_ns, until_ns
+
+
+def _check_order(since: datetime.datetime | None, until: datetime.datetime | None) -> None:
+    if since is not None and until is not None and to_ns(since) >= to_ns(until):
+        raise HTTPException(422, "expected `since` before `until`")
 
 
 def _page_file(request: Request) -> Any:

@@ -15,11 +15,15 @@ from edge_runtime.link.wire_types import Space, TrackId
 _LATEST_NS = 2**63 - 1
 
 
-def _one_track(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
+def _written_out(value: object) -> object:
+    """Pydantic would take a number, also one as text, for seconds since 1970."""
+    if not isinstance(value, str | datetime.datetime) or (isinstance(value, str) and value.isdecimal()):
+        raise ValueError("expected a time with its zone, such as 2026-11-27T14:00:00Z")
+    return value
 
 
-Track = Annotated[TrackId, BeforeValidator(_one_track)]
+Track = TrackId
+Moment = Annotated[AwareDatetime, BeforeValidator(_written_out)]
 PersonName = Annotated[str, Field(pattern=r"^[!-~]{1,200}$")]
 LevelName = Annotated[str, Field(pattern=r"^[^\x00-\x1f/+#]{1,200}$")]
 Number = Annotated[float, Field(ge=-1e6, le=1e6)]
@@ -131,19 +135,19 @@ class SearchRequest(StrictModel):
     space: Space | None = None
     vector: Annotated[tuple[Number, ...], Field(min_length=1, max_length=8192)] | None = None
     track: Track | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     count: Annotated[int, Field(ge=1, le=200)] = 20
 
 
 class ErasureRequest(StrictModel):
-    """Erase what fulfils all conditions that are given; at least one."""
+    """Erase what fulfils all conditions that are given; at least one. camera: with all that it has seen."""
 
     person: PersonName | None = None
     tracks: Annotated[tuple[Track, ...], Field(min_length=1, max_length=1000)] | None = None
     camera: CameraName | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
     def where(self) -> Where:
         """The same for the store."""

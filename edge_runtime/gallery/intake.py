@@ -28,6 +28,7 @@ _SETTLE_S = 1.0
 _RETRY_MAX_S = 30.0
 _IDENTITIES_AT_ONCE = 15
 _LOGGED_REFUSALS = 20
+_NOT_YET = "not connected yet"
 _NAME = checked_by(lambda name: check_name(name, what="name"))
 Name = Annotated[str, _NAME]
 
@@ -81,7 +82,7 @@ class Intake:
         self._unsent: list[tuple[int, int]] = []  # packet id and number of identity messages on their way
         self._acknowledged: set[int] = set()
         self._sent_up_to = 0
-        self._broker_fault: str | None = "not connected yet"
+        self._broker_fault: str | None = _NOT_YET
         self._store_fault: str | None = None
         self._last_row_ns: int | None = None
         self._last_refusal: str | None = None
@@ -250,7 +251,7 @@ class Intake:
             self._turned_s = time.monotonic()
 
     def _note_broker(self, fault: str | None) -> None:
-        if (fault is None) != (self._broker_fault is None):
+        if (fault is None) != (self._broker_fault is None) or self._broker_fault == _NOT_YET:
             logger.warning("%s", f"{fault}; trying again" if fault else "connected to the broker")
         self._broker_fault = fault
 
