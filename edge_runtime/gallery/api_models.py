@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field
 from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.gallery.descriptor_store import Camera, Where
 from edge_runtime.gallery.erasure import Receipt
-from edge_runtime.gallery.sightings import CameraHour, SeenPerson, Sighting
+from edge_runtime.gallery.sightings import CameraHour, PersonSighting, SeenPerson
 from edge_runtime.link.wire_types import Space, TrackId
 
 _LATEST_NS = 2**63 - 1
@@ -60,7 +60,7 @@ class SightingView(CameraName):
     state: Literal["first", "joined", "confirmed", "undone"]
 
     @classmethod
-    def of(cls, one: Sighting) -> "SightingView":
+    def of(cls, one: PersonSighting) -> "SightingView":
         """Take over what is stored."""
         return cls.model_construct(
             site=one.site,

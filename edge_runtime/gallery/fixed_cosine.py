@@ -68,6 +68,11 @@ class Associate(Protocol):
         """Whether a track that begins now may still be joined to a person who was last seen at `end_ns`."""
 
 
+def new_person() -> str:
+    """A random id, which says nothing about anybody."""
+    return f"p-{secrets.token_hex(8)}"
+
+
 @dataclass(frozen=True)
 class AssociationSettings:
     """A track joins the person whose track is most alike, if the cosine is at least `cosine`.
@@ -138,7 +143,7 @@ class FixedCosine:
             best = int(np.argmax(cosines))
             if cosines[best] >= self._settings.cosine:
                 return Assignment(track.track, self._people[known[best].track], round(float(cosines[best]), 4), None)
-        return Assignment(track.track, f"p-{secrets.token_hex(8)}", None, None)
+        return Assignment(track.track, new_person(), None, None)
 
     def _candidates(self, track: EndedTrack) -> Iterator[EndedTrack]:
         """Tracks within the window; without those of people whom the same camera sees at this very moment."""

@@ -15,9 +15,9 @@ from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
-from edge_runtime.gallery.fixed_cosine import Assignment, Associate, EndedTrack
+from edge_runtime.gallery.fixed_cosine import Assignment, Associate, EndedTrack, new_person
 from edge_runtime.gallery.identity import IdentityMessage
-from edge_runtime.gallery.sightings import Sighting, Sightings
+from edge_runtime.gallery.sightings import PersonSighting, Sightings
 from edge_runtime.link.messages import TrackMessage
 from edge_runtime.link.topics import identity_topic
 from edge_runtime.receiver.receiver import Accepted
@@ -97,7 +97,7 @@ class Gallery:
                 messages = [_message(one, event="end", previous=None) for one in last]
                 self.sightings.record([], messages=messages, ended=over)
 
-    def confirm(self, track: str) -> Sighting:
+    def confirm(self, track: str) -> PersonSighting:
         """A person has looked at a join and finds it right.
 
         Raises:
@@ -111,7 +111,7 @@ class Gallery:
             self.sightings.record([sighting], messages=[])
             return sighting
 
-    def undo(self, track: str) -> Sighting:
+    def undo(self, track: str) -> PersonSighting:
         """A person has looked at a join and finds it wrong: the track becomes a new person's.
 
         Raises:
@@ -122,7 +122,7 @@ class Gallery:
             before = self._find(track)
             if before.state not in ("joined", "confirmed"):
                 raise ValueError(f"track {track} was not joined to another one, so there is nothing to undo")
-            person = f"{(before.person or 'p').split('.')[0]}.{track[-12:]}"
+            person = new_person()
             after = dataclasses.replace(before, person=person, score=None, probability=None, state="undone")
             message = _message(after, event="rename", previous=before.person)
             self.sightings.record([after], messages=[message])
@@ -157,7 +157,7 @@ class Gallery:
         """The rows most like a vector, best first; see `Store.search`."""
         return self.store.search(query, where=where, count=count)
 
-    def vector_of(self, track: str) -> tuple[Sighting, NDArray[np.float32]]:
+    def vector_of(self, track: str) -> tuple[PersonSighting, NDArray[np.float32]]:
         """Where a track was, and its mean descriptor.
 
         Raises:
@@ -230,7 +230,7 @@ class Gallery:
         for row in rows:
             self._starts.pop(row.track, None)
 
-    def _decide(self, made: Sequence[Assignment], fresh: Sequence[Sighting]) -> None:
+    def _decide(self, made: Sequence[Assignment], fresh: Sequence[PersonSighting]) -> None:
         """Write down what was decided: sightings and messages, then the person of the stored rows."""
         if not made and not fresh:
             return
@@ -253,7 +253,7 @@ class Gallery:
             sightings[one.track] = after
             messages.append(_message(after, event=event, previous=before.person))
         self.sightings.record(list(sightings.values()), messages=messages)
-        by_space: dict[str, list[Sighting]] = {}
+        by_space: dict[str, list[PersonSighting]] = {}
         for sighting in sightings.values():
             by_space.setdefault(sighting.space, []).append(sighting)
         for space, some in by_space.items():
@@ -262,14 +262,14 @@ class Gallery:
             until_ns = max(one.capture_ns for one in some) + 1
             self.store.assign(people, where=Where(space=space, since_ns=since_ns, until_ns=until_ns))
 
-    def _find(self, track: str) -> Sighting:
+    def _find(self, track: str) -> PersonSighting:
         found = self.sightings.of_tracks([track]).get(track)
         if found is None:
             raise LookupError(f"there is no track {track}")
         return found
 
 
-def _near(sighting: Sighting, **more: object) -> Where:
+def _near(sighting: PersonSighting, **more: object) -> Where:
     """The rows of the days of a sighting."""
     return dataclasses.replace(
         Where(space=sighting.space, since_ns=sighting.start_ns, until_ns=sighting.capture_ns + 1),
@@ -283,8 +283,8 @@ def _ended(row: Row, start_ns: int) -> EndedTrack:
     )
 
 
-def _sighting(row: Row, start_ns: int) -> Sighting:
-    return Sighting(
+def _sighting(row: Row, start_ns: int) -> PersonSighting:
+    return PersonSighting(
         space=row.space,
         site=row.site,
         node=row.node,
@@ -297,7 +297,7 @@ def _sighting(row: Row, start_ns: int) -> Sighting:
     )
 
 
-def _message(sighting: Sighting, *, event: str, previous: str | None) -> tuple[str, str, bytes]:
+def _message(sighting: PersonSighting, *, event: str, previous: str | None) -> tuple[str, str, bytes]:
     """Track, topic and payload of an identity message."""
     message = IdentityMessage(
         event=event,  # type: ignore[arg-type]

@@ -37,7 +37,7 @@ State = Literal["first", "joined", "confirmed", "undone"]
 
 
 @dataclass(frozen=True)
-class Sighting:
+class PersonSighting:
     """A track that ended, and whose it is. capture_ns: its end; UTC nanoseconds.
 
     state: first (the person's first track), joined (by the program), confirmed (by a person who looked), undone (a
@@ -93,8 +93,8 @@ class CameraHour:
     people: int
 
 
-_NAMES = ", ".join(field.name for field in fields(Sighting))
-_MARKS = ", ".join("?" for _ in fields(Sighting))
+_NAMES = ", ".join(field.name for field in fields(PersonSighting))
+_MARKS = ", ".join("?" for _ in fields(PersonSighting))
 _HOUR_NS = 3_600_000_000_000
 _SURE = 0.9
 _UNSURE = f"state = 'joined' AND coalesce(probability, 0) < {_SURE}"
@@ -118,7 +118,11 @@ class Sightings:
             )
 
     def record(
-        self, sightings: Sequence[Sighting], *, messages: Sequence[tuple[str, str, bytes]], ended: Sequence[str] = ()
+        self,
+        sightings: Sequence[PersonSighting],
+        *,
+        messages: Sequence[tuple[str, str, bytes]],
+        ended: Sequence[str] = (),
     ) -> None:
         """Add or replace sightings, and queue messages (track, topic, payload). ended: people who are over now."""
         with self._change() as db:
@@ -130,17 +134,17 @@ class Sightings:
             )
             db.executemany("DELETE FROM open_person WHERE person = ?", [(person,) for person in ended])
 
-    def of_tracks(self, tracks: Sequence[str]) -> dict[str, Sighting]:
+    def of_tracks(self, tracks: Sequence[str]) -> dict[str, PersonSighting]:
         """The sightings of tracks, by track."""
         found = [one for track in tracks for one in self._sightings("track = ? LIMIT 1", track)]
         return {one.track: one for one in found}
 
-    def of_person(self, person: str, *, count: int) -> list[Sighting]:
+    def of_person(self, person: str, *, count: int) -> list[PersonSighting]:
         """The person's sightings in order of time; of more than `count`, the latest ones."""
         latest = self._sightings("person = ? ORDER BY capture_ns DESC LIMIT ?", person, count)
         return latest[::-1]
 
-    def within(self, since_ns: int, until_ns: int, *, count: int) -> list[Sighting]:
+    def within(self, since_ns: int, until_ns: int, *, count: int) -> list[PersonSighting]:
         """The sightings of decided tracks that ended within a time, latest first."""
         return self._sightings(
             "person IS NOT NULL AND capture_ns >= ? AND capture_ns < ? ORDER BY capture_ns DESC LIMIT ?",
@@ -149,11 +153,11 @@ class Sightings:
             count,
         )
 
-    def since(self, since_ns: int) -> list[Sighting]:
+    def since(self, since_ns: int) -> list[PersonSighting]:
         """All sightings from a moment on."""
         return self._sightings("capture_ns >= ?", since_ns)
 
-    def unsure(self, *, count: int) -> list[Sighting]:
+    def unsure(self, *, count: int) -> list[PersonSighting]:
         """Joins that somebody should look at, the least sure ones first."""
         return self._sightings(f"{_UNSURE} ORDER BY coalesce(probability, 0), score, capture_ns DESC LIMIT ?", count)
 
@@ -239,8 +243,8 @@ class Sightings:
         with self._lock:
             self._db.close()
 
-    def _sightings(self, condition: str, *values: object) -> list[Sighting]:
-        return [Sighting(*row) for row in self._all(f"SELECT {_NAMES} FROM sighting WHERE {condition}", *values)]
+    def _sightings(self, condition: str, *values: object) -> list[PersonSighting]:
+        return [PersonSighting(*row) for row in self._all(f"SELECT {_NAMES} FROM sighting WHERE {condition}", *values)]
 
     def _all(self, query: str, *values: object) -> list[Any]:
         with self._lock, self._errors():

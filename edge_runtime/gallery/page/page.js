@@ -108,7 +108,7 @@ function personRow(person, tracks, first, width) {
   erase.dataset.key = `erase ${person}`;
   const last = make("td");
   last.append(erase);
-  row.append(head, make("td", `${clock(tracks[0].since)} to ${clock(tracks.at(-1).until)}`), cell, last);
+  row.append(head, make("td", `${clock(tracks[0].since)} to ${clock(tracks.at(-1).until)}`, { className: "when" }), cell, last);
   return row;
 }
 
@@ -223,6 +223,7 @@ async function erase(request, text) {
   await attempt(async () => {
     tell("Erasing ...");
     const receipt = await ask("erasures", request);
+    if (request.person === opened) closeDetails();
     await refresh();
     tell(`Erased ${receipt.rows} descriptors at ${moment(receipt.done)}. Digest of their names: ${receipt.digest}`);
     $("#people-title").focus();

@@ -130,15 +130,14 @@ WORDS = st.sampled_from(
     ]
 )
 VALUES = WORDS | JSON | st.lists(st.floats() | st.integers(), min_size=8, max_size=8)
-BODIES = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        ("space", "vector", "track", "tracks", "since", "until", "count", "person", "camera", "extra"), VALUES
-    ),
-)
+NAMES = ("space", "vector", "track", "tracks", "since", "until", "count", "person", "camera", "extra")
+BODIES = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, VALUES))
 PATHS = st.sampled_from(
-    ["/people", "/people/{}", "/sightings", "/joins", "/joins/{}/confirm", "/joins/{}/undo", "/tracks/{}/similar"]
-    + ["/search", "/erasures", "/flow", "/spaces", "/health", "/healthz", "/", "/page.js", "/{}", "/openapi.json"]
+    [
+        *("/people", "/people/{}", "/sightings", "/joins", "/joins/{}/confirm", "/joins/{}/undo"),
+        *("/tracks/{}/similar", "/search", "/erasures", "/flow", "/spaces", "/health", "/healthz"),
+        *("/", "/page.js", "/{}", "/openapi.json"),
+    ]
 )
 
 
