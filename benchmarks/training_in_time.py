@@ -36,7 +36,7 @@ _KEPT = ("settings.json", "log.jsonl", "curves.png", "scores.json", "model.pth.j
 
 
 @dataclass(frozen=True)
-class Pace:
+class EpochPace:
     """What a short run took. once_s: time outside the epochs: to start, to read the images and to score."""
 
     epoch_s: float
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _try(arguments: argparse.Namespace) -> Pace:
+def _try(arguments: argparse.Namespace) -> EpochPace:
     """Train two epochs; the first one also waits for the libraries to choose their kernels."""
     folder = arguments.runs / "tried" / _name(arguments.recipe)
     shutil.rmtree(folder, ignore_errors=True)
@@ -80,7 +80,7 @@ def _try(arguments: argparse.Namespace) -> Pace:
     _train(arguments, epochs=_TRIED_EPOCHS, runs=folder.parent)
     spent_s = time.monotonic() - start
     epoch_s = _log(folder)[-1]["seconds"]
-    return Pace(epoch_s=epoch_s, once_s=spent_s - _TRIED_EPOCHS * epoch_s)
+    return EpochPace(epoch_s=epoch_s, once_s=spent_s - _TRIED_EPOCHS * epoch_s)
 
 
 def _train(arguments: argparse.Namespace, *, epochs: int, runs: Path) -> None:

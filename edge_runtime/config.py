@@ -4,6 +4,7 @@ Each part declares its own settings, with their defaults and limits; here they a
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
@@ -33,7 +35,8 @@ def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings
 class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
-    cpu_threads: CPU threads for the detector, and as many for an engine that runs on the CPU.
+    cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
+    several threads. An engine that runs on the CPU may use as many. By default one per core.
     """
 
     site: TopicName
@@ -43,9 +46,10 @@ class Config(StrictModel):
     detector: Part[DetectorSettings] = DetectorSettings()
     descriptors: Part[DescriptorSettings] = DescriptorSettings()
     broker: Part[BrokerSettings]
+    delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
-    cpu_threads: Annotated[int, Field(ge=1, le=64)] = 1
+    cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 
 
 def read_config(path: Path) -> Config:

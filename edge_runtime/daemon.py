@@ -1,7 +1,8 @@
 """Finds the people in cameras' pictures, turns each into a descriptor, and sends these to an MQTT broker without loss.
 
 Threads: the main thread reads the configuration, makes all parts, runs the main loop (`Service.run`) and closes the
-parts. Each camera, the publisher and the health server have threads of their own, which their classes describe.
+parts. Cameras, workers that look at frames, the publisher and the health server have threads of their own, which their
+classes describe.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from edge_runtime.health.server import HealthServer
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import open_detector, open_tracker
+from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector
 from edge_runtime.people.detector import Detector
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraSettings, CameraStream
@@ -113,10 +114,9 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
     sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
-    cv2.setNumThreads(config.cpu_threads)
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
-        detector = open_detector(config.detector, threads=config.cpu_threads)
-        link = LinkSettings(config.broker, site=config.site, node=config.node)
+        detectors = _open_detectors(config)
+        link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
             check_files(link.broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
@@ -124,10 +124,17 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
         with Spool(config.spool, node=config.node) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
             streams = [
-                _make_stream(camera, source, config=config, detector=detector, engine=engine)
+                _make_stream(camera, source, config=config, sure_score=detectors[0].sure_score, engine=engine)
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
-            service = Service(streams, engine=engine, publisher=publisher, started_s=started_s)
+            service = Service(
+                streams,
+                detectors=detectors,
+                engine=engine,
+                publisher=publisher,
+                started_s=started_s,
+                faster_detector="a smaller detector model" if config.detector.model else "a detector model",
+            )
             with _serve_health(config, HealthChecks(service, publisher)):
                 publisher.start()
                 try:
@@ -167,6 +174,17 @@ def _check_summary(path: Path | None) -> None:
         raise ConfigError(f"cannot write {path}: expected a file name in a folder that exists; give another --summary")
 
 
+def _open_detectors(config: Config) -> list[Detector]:
+    """One detector per worker, of which no more are needed than there are cameras; they share the CPU threads."""
+    workers = min(config.cpu_threads, len(config.cameras))
+    threads = config.cpu_threads // workers
+    cv2.setNumThreads(threads)
+    first = open_detector(config.detector, threads=threads)
+    log_detector(config.detector, first)
+    record_detector(config.detector, first)
+    return [first, *(open_detector(config.detector, threads=threads) for _ in range(workers - 1))]
+
+
 def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
     return {
         "cameras": [camera.id for camera in config.cameras],
@@ -178,12 +196,11 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
 
 
 def _make_stream(
-    camera: CameraSettings, source: CameraSource, *, config: Config, detector: Detector, engine: Engine
+    camera: CameraSettings, source: CameraSource, *, config: Config, sure_score: float, engine: Engine
 ) -> CameraStream:
     return CameraStream(
         source,
-        detector=detector,
-        tracker=open_tracker(sure_score=detector.sure_score),
+        tracker=open_tracker(sure_score=sure_score),
         manifest=engine.manifest,
         settings=config.descriptors,
         max_fps=camera.max_fps,

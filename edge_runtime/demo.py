@@ -170,6 +170,7 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
     p50, p95 = daemon["latency_p50_ms"], daemon["latency_p95_ms"]
     rows = {
         "frames": f"{daemon['frames']} looked at, {daemon['frames_dropped']} replaced by newer ones",
+        "looks per second": _looks(daemon["looks"]["camera"]),
         "people": f"{daemon['people']} sightings, {daemon['tracks']} tracks",
         "descriptors received": f"{heard['descriptors']} of {daemon['descriptors']} made",
         "bytes per descriptor": "-" if not heard["descriptors"] else f"{heard['bytes_per_descriptor']:.0f} per message",
@@ -185,7 +186,7 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
 
 
 def _write_record(
-    arguments: argparse.Namespace, daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest
+    arguments: argparse.Namespace, *, daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest
 ) -> None:
     record = {
         "benchmark": "demo",
@@ -201,6 +202,10 @@ def _write_record(
         "listener": heard,
     }
     arguments.record.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _looks(rates: dict[str, float]) -> str:
+    return f"{rates['got']:.1f} of {rates['wanted']:.1f} wanted"
 
 
 def _seconds(value: float | None) -> str:

@@ -1,6 +1,7 @@
-"""The daemon's main loop: frames of all cameras -> people -> one batch through the engine -> messages to the link."""
+"""The daemon's main loop: looks that workers have finished -> one batch through the engine -> messages to the link."""
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -13,7 +14,12 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
-from edge_runtime.stream import CameraStream, Sighting
+from edge_runtime.looking import FinishedLook, LookingPool
+from edge_runtime.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
+from edge_runtime.people.detector import Detector
+from edge_runtime.stream import CameraStream
+
+logger = logging.getLogger(__name__)
 
 _IDLE_S = 0.005
 _STATUS_S = 1.0
@@ -23,7 +29,10 @@ _STUCK_S = 30.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Totals of a run, over all cameras. Latency is from capture to the broker's acknowledgement, of live messages."""
+    """Totals of a run, over all cameras. Latency is from capture to the broker's acknowledgement, of live messages.
+
+    looks: of each camera, per second while it was live.
+    """
 
     frames: int
     frames_dropped: int
@@ -36,27 +45,40 @@ class RunSummary:
     latency_p95_ms: float | None
     resident_mib: float
     start_to_first_message_s: float | None
+    looks: dict[str, LookRates]
 
 
 class Service:
     """Runs the main loop over all cameras. Whoever made the parts closes them afterwards.
 
+    detectors: one per worker, which alone uses it while `run` runs.
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
+    faster_detector: what an operator may use where looking is too slow, in words.
 
-    Threads: `run` occupies the calling thread, which alone uses streams and engine. `is_looping`, `live_cameras` and
-    `summary` may be called from any thread; the health server calls them from its own. `stop` may be set from any
-    thread or a signal handler.
+    Threads: `run` occupies the calling thread, which alone uses streams and engine. `is_looping`, `live_cameras`,
+    `too_slow` and `summary` may be called from any thread; the health server calls them from its own. `stop` may be set
+    from any thread or a signal handler.
     """
 
     def __init__(
-        self, streams: Sequence[CameraStream], *, engine: Engine, publisher: Publisher, started_s: float
+        self,
+        streams: Sequence[CameraStream],
+        *,
+        detectors: Sequence[Detector],
+        engine: Engine,
+        publisher: Publisher,
+        started_s: float,
+        faster_detector: str = "a detector model",
     ) -> None:
         self.streams = tuple(streams)
+        self._pool = LookingPool(detectors)
+        self._faster_detector = faster_detector
         self._engine = engine
         self._publisher = publisher
         self._started_s = started_s
         self._first_message_s: float | None = None
         self._published: dict[str, CameraStatus] = {}
+        self._slowness: dict[str, str] = {}  # of cameras that get too few looks, as their status tells it
         self._latest_step_s = time.monotonic()
         self._next_status_s = 0.0
         self._next_metrics_s = time.monotonic() + _METRICS_S
@@ -66,21 +88,20 @@ class Service:
 
         Raises:
             StreamError: after the end, if a camera was disabled at the start or later.
-            PublishError: messages could not be spooled.
             EngineError: the engine failed.
         """
         for stream in self.streams:
             with contextlib.suppress(StreamError):  # its status has the reason; the other cameras go on
                 stream.source.start()
         running = list(self.streams)
-        while running and not stop.is_set():
-            self._latest_step_s = time.monotonic()
-            has_frames = self._process_frames(running, stop)
-            running = [stream for stream in running if not self._finish_if_ended(stream)]
-            self._publish_statuses()
-            self._publish_metrics()
-            if not has_frames:
-                stop.wait(_IDLE_S)
+        with self._pool:
+            while running and not stop.is_set():
+                self._latest_step_s = time.monotonic()
+                self._begin_looks(running, stop)
+                self._publish_people(self._pool.collect(_IDLE_S))
+                running = [stream for stream in running if not self._finish_if_ended(stream)]
+                self._publish_statuses()
+                self._publish_metrics()
         for stream in running:
             self._publish(stream, stream.end_tracks())
         states = [(stream.camera_id, stream.source.status()) for stream in self.streams]
@@ -88,12 +109,23 @@ class Service:
             raise StreamError("; ".join(faults))
 
     def is_looping(self) -> bool:
-        """Whether the loop has begun a new step within the last 30 s; if not, it is stuck."""
-        return time.monotonic() - self._latest_step_s < _STUCK_S
+        """Whether the loop has begun a new step, and each detector has finished its look, within the last 30 s."""
+        return max(time.monotonic() - self._latest_step_s, self._pool.longest_s()) < _STUCK_S
 
     def live_cameras(self) -> int:
         """Number of cameras that give frames now."""
         return sum(stream.source.status().state == "live" for stream in self.streams)
+
+    def too_slow(self, stream: CameraStream) -> str | None:
+        """Why the people of a camera cannot be followed, and what to do; None while it gets looks enough."""
+        pace = stream.pace
+        if not pace.is_too_slow:
+            return None
+        remedies = [self._faster_detector, "fewer cameras"]
+        if pace.max_fps > LEAST_LOOKS_PER_S:
+            remedies.append(f"max_fps {LEAST_LOOKS_PER_S:g}")
+        *others, last = remedies
+        return f"too slow: {pace.rates}; use {', '.join(others)} or {last}"
 
     def summary(self) -> RunSummary:
         """Totals until now."""
@@ -111,28 +143,41 @@ class Service:
             latency_p95_ms=facts.counts.latency_p95_ms,
             resident_mib=resident_mib(),
             start_to_first_message_s=self._first_message_s,
+            looks={stream.camera_id: stream.pace.mean_rates() for stream in self.streams},
         )
 
-    def _process_frames(self, streams: Sequence[CameraStream], stop: threading.Event) -> bool:
-        """Take one frame of each camera that has one, and publish its people. Returns whether there was any frame."""
-        sightings: list[tuple[CameraStream, Sighting]] = []
+    def _begin_looks(self, streams: Sequence[CameraStream], stop: threading.Event) -> None:
+        """Give free workers the cameras that have a frame to look at, by fair shares."""
+        waiting = {}
         for stream in streams:
-            if stop.is_set():
-                break  # a detector may take seconds for a large picture, and there may be many cameras
-            with contextlib.suppress(StreamError):  # its status has the reason
-                if sighting := stream.next_sighting():
-                    sightings.append((stream, sighting))
+            arrival_s = stream.source.waiting_since_s()
+            if arrival_s is None or self._pool.is_looking_at(stream.camera_id) or not stream.pace.is_due(arrival_s):
+                continue
+            waiting[stream.pace] = stream, arrival_s
+        everyone = [stream.pace for stream in streams]
+        while waiting and self._pool.has_free_worker() and not stop.is_set():
+            pace = choose_next(list(waiting), everyone, workers=self._pool.workers)
+            if pace is None:
+                return
+            stream, arrival_s = waiting.pop(pace)
+            pace.note_begin(arrival_s)
+            self._pool.begin(stream.source)
+
+    def _publish_people(self, finished: Sequence[FinishedLook]) -> None:
+        """Follow the people of frames that were looked at, describe them in one batch, and publish."""
+        by_id = {stream.camera_id: stream for stream in self.streams}
+        streams = [(by_id[one.camera_id], one.look) for one in finished]
+        sightings = [(stream, stream.follow(look)) for stream, look in streams if look is not None]
         if not sightings:
-            return False
+            return
         descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.make_messages(sighting, rows))
-        return True
 
     def _finish_if_ended(self, stream: CameraStream) -> bool:
         """Whether a camera gives no more frames; its tracks are then ended and its last status is published."""
-        if stream.source.status().state not in ("ended", "disabled"):
+        if self._pool.is_looking_at(stream.camera_id) or stream.source.status().state not in ("ended", "disabled"):
             return False
         self._publish(stream, stream.end_tracks())
         self._publish_camera_status(stream)
@@ -144,28 +189,42 @@ class Service:
             self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
 
     def _publish_statuses(self) -> None:
-        """Once a second: publish the state of each camera where it changed, and end the tracks of a lost camera."""
+        """Once a second: judge the looks of each camera, publish its state, and end the tracks of a lost one."""
         now_s = time.monotonic()
         if now_s < self._next_status_s:
             return
         self._next_status_s = now_s + _STATUS_S
         for stream in self.streams:
+            self._judge_looks(stream)
             self._publish(stream, stream.end_tracks_if_lost())
             self._publish_camera_status(stream)
 
+    def _judge_looks(self, stream: CameraStream) -> None:
+        """Log when a camera begins, or no longer has, to get too few looks."""
+        status, pace = stream.source.status(), stream.pace
+        if not pace.judge(is_live=status.state == "live", frames_per_s=status.frames_per_s):
+            return
+        if pace.is_behind:
+            reason = self.too_slow(stream) or f"gets {pace.rates}: this machine has no time for more"
+            logger.warning("camera %s %s", stream.camera_id, reason)
+            self._slowness[stream.camera_id] = reason
+            return
+        del self._slowness[stream.camera_id]
+        if status.state == "live":
+            logger.info("camera %s gets looks enough again: %s", stream.camera_id, pace.rates)
+
     def _publish_metrics(self) -> None:
-        """Every 30 s: publish the summary, and erase old messages."""
+        """Every 30 s: publish the summary."""
         now_s = time.monotonic()
         if now_s < self._next_metrics_s:
             return
         self._next_metrics_s = now_s + _METRICS_S
-        self._publisher.spool.tidy()  # nothing else erases them while nobody is seen and the broker is away
         self._publisher.publish_metrics(asdict(self.summary()))
 
     def _publish_camera_status(self, stream: CameraStream) -> None:
         source = stream.source.status()
         state = "disabled" if source.state == "ended" else source.state
-        status = CameraStatus(state=state, why=source.reason)
+        status = CameraStatus(state=state, why=source.reason or self._slowness.get(stream.camera_id, ""))
         if self._published.get(stream.camera_id) != status:
             self._published[stream.camera_id] = status
             self._publisher.publish_camera_status(stream.camera_id, status)

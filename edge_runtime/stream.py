@@ -1,4 +1,4 @@
-"""One camera from frames to messages: find and follow people, cut out the crops to describe, make the messages."""
+"""One camera from detections to messages: follow people, cut out the crops to describe, make the messages."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
-from edge_runtime.contract.preprocess import crop_people
+from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
 from edge_runtime.link.messages import (
     DescriptorMessage,
@@ -30,7 +30,8 @@ from edge_runtime.link.messages import (
     normalise_box,
 )
 from edge_runtime.link.topics import check_name
-from edge_runtime.people.detector import Detector
+from edge_runtime.looking import Look
+from edge_runtime.pace import CameraPace
 from edge_runtime.people.tracker import Track, Tracker
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
@@ -54,7 +55,7 @@ class CameraSettings:
     """One camera.
 
     source_file: a file that holds nothing but the source; for an address with a password.
-    max_fps: how many frames per second are processed, at most; a newer frame replaces one that was not.
+    max_fps: how many frames per second are looked at, at most; a newer frame replaces one that was not.
     """
 
     id: TopicName
@@ -81,7 +82,7 @@ class CameraSettings:
             assert self.source is not None
             return self.source
         try:
-            address = self.source_file.read_text().strip()
+            address = self.source_file.read_text(encoding="utf-8-sig").strip()
             parse_address(address)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(
@@ -140,7 +141,7 @@ class _Person:
 
 
 class CameraStream:
-    """One camera: its source, the people who are followed in it, and the messages about them.
+    """One camera: its source, its pace, the people who are followed in it, and the messages about them.
 
     Threads: the daemon's main loop makes it and calls every method. `counts` may be read from any thread, since each
     change replaces the whole object.
@@ -150,45 +151,34 @@ class CameraStream:
         self,
         source: CameraSource,
         *,
-        detector: Detector,
         tracker: Tracker,
         manifest: Manifest,
         settings: DescriptorSettings,
         max_fps: float,
     ) -> None:
-        """max_fps: how many frames per second are processed, at most."""
+        """max_fps: how many frames per second are looked at, at most."""
         self.source = source
         self.camera_id = source.camera_id
+        self.pace = CameraPace(max_fps)
         self.counts = StreamCounts(0, 0, 0, 0)
-        self._detector = detector
         self._tracker = tracker
         self._manifest = manifest
         self._codec = settings.codec
         self._every_ns = int(settings.every_s * 1e9)
-        self._pause_s = 1.0 / max_fps
-        self._next_frame_s = 0.0
         self._latest_frame_s = 0.0
         self._people: dict[int, _Person] = {}
 
-    def next_sighting(self) -> Sighting | None:
-        """Find and follow the people of the newest frame. Returns None, without waiting, if none is there or due.
-
-        Raises:
-            StreamError: the source is disabled.
-        """
-        now_s = time.monotonic()
-        frame = self.source.read() if now_s >= self._next_frame_s else None
-        if frame is None:
-            return None
-        # Counted from when this frame was due: one that is processed late does not delay the following ones.
-        self._next_frame_s = max(self._next_frame_s + self._pause_s, now_s)
-        self._latest_frame_s = now_s
-        tracks = tuple(self._tracker.update(self._detector.detect(frame.pixels), frame.monotonic_ns))
+    def follow(self, look: Look) -> Sighting:
+        """Follow the people of the next frame in order, and crop those who are due to be described."""
+        self.pace.note_look(look.busy_s)
+        frame = look.frame
+        self._latest_frame_s = time.monotonic()
+        tracks = tuple(self._tracker.update(look.detections, frame.monotonic_ns))
         due = tuple(track for track in tracks if track.state == "confirmed" and self._is_due(track, frame))
         spec = self._manifest.input
         crops = crop_people(
             frame.pixels,
-            [track.box for track in due],
+            [_detected_box(track) for track in due],
             height_px=spec.height_px,
             width_px=spec.width_px,
             rule=spec.resize,
@@ -199,6 +189,8 @@ class CameraStream:
         """Make the messages about a sighting. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
         messages: list[Message] = []
         frame = sighting.frame
+        ids = [track.id for track in sighting.described]
+        self._tracker.learn(dict(zip(ids, descriptors, strict=True)))
         for track in sighting.tracks:
             if track.state == "confirmed":
                 messages += self._note_seen(frame, track)
@@ -278,7 +270,7 @@ class CameraStream:
         )
 
     def _observed_fields(self, person: _Person, *, frame: Frame, track: Track) -> dict[str, Any]:
-        height, width = frame.pixels.shape[:2]
+        height, width = frame.pixels.height_px, frame.pixels.width_px
         return {
             "track": person.track_id,
             "space": self._manifest.space_id,
@@ -301,9 +293,15 @@ class CameraStream:
         )
 
 
+def _detected_box(track: Track) -> Box:
+    """The box as the detector gave it: its descriptor is made of these pixels, not of smoothed ones."""
+    assert track.detection is not None, "a confirmed track was detected"
+    return track.detection.box
+
+
 def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
-    left, top, right, bottom = track.box
-    height, width = frame.pixels.shape[:2]
+    left, top, right, bottom = _detected_box(track)
+    height, width = frame.pixels.height_px, frame.pixels.width_px
     on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
     sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
     return Quality(size_px=bottom - top, blur=sharpness, truncation=sum(on_the_edge) / 4)

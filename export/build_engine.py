@@ -13,6 +13,7 @@ from calibration.precision_plan import read_precision_plan
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, hash_file, read_manifest, write_manifest
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from export import fit_detector
 from export.acceptance.acceptance_options import Acceptance, add_acceptance_options, open_acceptance
 from export.acceptance.comparison import format_comparison
 from export.acceptance.tolerance import add_tolerance_options, tolerance_of
@@ -42,6 +43,8 @@ examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.p
   python export/build_engine.py models/model.onnx --int8 --calibration calibration.json --data /data/market1501
   whatever is fastest here:
   python export/build_engine.py models/model.onnx --best --calibration calibration.json --data /data/market1501
+  a person detector, for the camera that a clip is of (see export/fit_detector.py --help):
+  python export/build_engine.py yolox_nano.onnx --detector --video clip.mp4
 """
 
 
@@ -67,6 +70,9 @@ def command() -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Build, compare, and keep the engine if it is good enough. Returns the exit code."""
+    given = sys.argv[1:] if argv is None else argv
+    if "--detector" in given:
+        return fit_detector.main([option for option in given if option != "--detector"])
     job = _open_job(_parser().parse_args(argv))
     _check_calibration(job)
     _check_output(job.arguments.output, job.source)

@@ -273,6 +273,8 @@ def _open_checkpoint(arguments: argparse.Namespace) -> LoadedNetwork:
         return load_network(arguments.checkpoint)
     if arguments.checkpoint.name == "resume.pth":  # not a model; reading its manifest gives that message
         return load_network(arguments.checkpoint)
+    if not arguments.checkpoint.is_file():
+        raise ExportError(f"there is no checkpoint at {arguments.checkpoint}; give the model.pth of a run folder")
     if missing:
         raise ExportError(
             f"{arguments.checkpoint} has no manifest ({manifest_path(arguments.checkpoint).name}); "

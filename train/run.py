@@ -21,6 +21,7 @@ examples:
   python train/run.py osnet_cuhk03 --data /data/cuhk03_np_detected --weights osnet_x1_0_imagenet.pth
   python train/run.py osnet_cuhk03:scratch_x0_25 --data /data/cuhk03_np_detected --epochs 5    (a short try)
   python train/run.py osnet_market1501:scratch --data /data/my_people --data-set folder        (your own images)
+  python train/run.py distil_osnet:x0_25 --teacher model.xml --data crops --test-data /data/market1501   (no labels)
   torchrun --nproc-per-node 4 train/run.py osnet_msmt17:scratch --data /data/MSMT17            (four GPUs)
 
 your own images: a folder for each person, or the layout of Market-1501. Small sets train too: batches shrink to fit.
@@ -58,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         device=arguments.device,
         options=options,
         test_data=arguments.test_data,
+        teachers=arguments.teacher,
         is_other_data=arguments.data_set is not None,
         threads=arguments.threads,
     )
@@ -90,7 +92,22 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _add_data(parser: ScriptParser) -> None:
     data = parser.add_argument_group("data")
-    data.add_argument("--data", type=Path, metavar="DIR", help="folder of the data set, in its published layout")
+    data.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="folder of the data set, in its published layout; to distil: folders of crops and of data sets",
+    )
+    data.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="to distil: checkpoint, ONNX file or engine with its manifest, or a network of Open Model Zoo (.xml); "
+        "may be given several times",
+    )
     data.add_argument(
         "--data-set", metavar="NAME", help="train on another data set than the recipe's; `folder`: any folder of people"
     )
@@ -166,10 +183,27 @@ def _check(recipe: Recipe, arguments: argparse.Namespace) -> None:
         raise ConfigError(f"recipe {recipe.name} starts from trained weights; give them with --weights FILE")
     if recipe.test_set is not None and arguments.test_data is None:
         raise ConfigError(f"recipe {recipe.name} is tested on {recipe.test_set}; give its folder with --test-data DIR")
-    if recipe.task != "reid" and arguments.test_data is not None:
+    if recipe.task in ("classification", "attributes") and arguments.test_data is not None:
         raise ConfigError(f"--test-data is for re-identification; recipe {recipe.name} is scored on its own data set")
     if arguments.weights is not None and not arguments.weights.is_file():
         raise ConfigError(f"expected a checkpoint at --weights {arguments.weights}, found no file")
+    _check_teachers(recipe, arguments)
+
+
+def _check_teachers(recipe: Recipe, arguments: argparse.Namespace) -> None:
+    """Refuse options of distillation elsewhere, and distillation without what it needs."""
+    if recipe.distillation is None:
+        if arguments.teacher:
+            raise ConfigError(f"--teacher is for distillation, and {recipe.name} trains on labels; leave it out")
+        if len(arguments.data) > 1:
+            raise ConfigError(f"{recipe.name} trains on one data set, found {len(arguments.data)} folders at --data")
+        return
+    if not arguments.teacher:
+        raise ConfigError(f"{recipe.name} learns from another network; give it with --teacher FILE")
+    if arguments.test_data is None:
+        raise ConfigError(f"{recipe.name} trains without labels; give a data set to score on with --test-data DIR")
+    if arguments.data_set is not None:
+        raise ConfigError(f"{recipe.name} takes folders of crops and finds data sets itself; leave --data-set out")
 
 
 def command() -> None:

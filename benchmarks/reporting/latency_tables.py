@@ -94,6 +94,30 @@ def preprocessing_table(record: Record) -> str:
     return markdown_table(["way", "people", "CPU ms per crop", "times ours"], rows)
 
 
+def detector_table(record: Record) -> str:
+    """CPU time of one look for people, and which people each detector finds."""
+    head = [
+        "detector",
+        "frame",
+        "CPU ms per look",
+        "times the first network's",
+        "sure people",
+        "of the first network's",
+    ]
+    rows = [
+        [
+            one["way"],
+            f"{one['frame'][1]}x{one['frame'][0]}",
+            f"{one['cpu_ms']:.1f}",
+            f"{one['times_first']:.2f}",
+            f"{one['people']:.2f}",
+            f"{100 * one['finds']:.0f} %",
+        ]
+        for one in record["timings"]
+    ]
+    return markdown_table(head, rows)
+
+
 def nncf_table(record: Record) -> str:
     """Our INT8 in OpenVINO beside NNCF's of the plain export: time and scores."""
     scores = {one["way"]: [score_text(one["rank1"]), score_text(one["mean_ap"])] for one in record["scores"]}

@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.measuring.records import read_record
-from benchmarks.reporting import accuracy_tables, data_set_tables, latency_tables, system_tables, training_tables
+from benchmarks.reporting import (
+    accuracy_tables,
+    data_set_tables,
+    latency_tables,
+    system_tables,
+    tracking_table,
+    training_tables,
+)
 from benchmarks.reporting.document_table import Table
 from benchmarks.reporting.text import Record
 
@@ -123,6 +130,13 @@ TABLES = (
         "Crops of {size}, one thread on {device}; {job}.",
     ),
     Table(
+        "detectors",
+        (f"{_CPU}/detectors.json",),
+        "python benchmarks/detectors.py MODEL ... --video CLIP",
+        _of_record(latency_tables.detector_table),
+        "{frames} frames of {video}, one thread on {device} under a load of {load_average}; {job}.",
+    ),
+    Table(
         "nncf",
         (f"{_CPU}/nncf_osnet_x0_25.json",),
         "python benchmarks/nncf.py ENGINE ...",
@@ -142,6 +156,14 @@ TABLES = (
         "python edge_runtime/demo.py --source CLIP --record RECORD",
         system_tables.demo_table,
         "{seconds:g} s of {source} on {device}, {cores} cores.",
+    ),
+    Table(
+        "tracking",
+        (f"{_CPU}/tracking.json",),
+        "python benchmarks/tracking.py --clips CLIPS --detector DETECTOR --peer-python PYTHON",
+        _of_record(tracking_table.tracking_table),
+        "HOTA / IDF1 in per cent by looks per second, all on the boxes of {detector}; ours with descriptors of "
+        "{descriptors} where it says so; CPU time per update on {device}.",
     ),
     Table(
         "gpu",

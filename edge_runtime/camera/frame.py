@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.time_source import TimeSource
 
 SourceState = Literal["live", "stalled", "reconnecting", "ended", "disabled"]
@@ -15,7 +13,7 @@ SourceState = Literal["live", "stalled", "reconnecting", "ended", "disabled"]
 class Frame:
     """One picture. Its pixels are read-only, and no other object shares their memory.
 
-    pixels: (H, W, 3) uint8, RGB.
+    pixels: as the decoder left them; only what is looked at becomes RGB.
     index: counts the frames received since the source was started; where numbers are missing, frames were dropped.
     capture_ns: when it was captured, UTC, as `time_source` tells it, with an error of at most `uncertainty_ns`.
     monotonic_ns: the same moment on this device's monotonic clock; use it to measure durations.
@@ -23,7 +21,7 @@ class Frame:
 
     camera_id: str
     index: int
-    pixels: NDArray[np.uint8]
+    pixels: Nv12
     capture_ns: int
     monotonic_ns: int
     time_source: TimeSource
@@ -38,6 +36,7 @@ class SourceStatus:
     that trying again cannot repair) are final.
     dropped: frames that were replaced by a newer one before they were read.
     reconnects: how often frames came again after the camera was lost.
+    frames_per_s: the rate at which the camera gives frames, by their time stamps; 0 before its second frame.
     """
 
     state: SourceState
@@ -45,3 +44,4 @@ class SourceStatus:
     frames: int
     dropped: int
     reconnects: int
+    frames_per_s: float = 0.0

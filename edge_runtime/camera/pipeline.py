@@ -5,7 +5,10 @@ from edge_runtime.contract.errors import StreamError
 
 
 def pipeline_text(address: Address, *, hardware: bool, paced: bool) -> str:
-    """Write the pipeline for `gst_parse_launch`; it ends in an appsink `frames` that gives RGB.
+    """Write the pipeline for `gst_parse_launch`; it ends in an appsink `frames` that gives upright NV12 or I420.
+
+    That is what decoders deliver, so `videoconvert` passes it on and works only for other formats, and `videoflip`
+    works only where the stream says that its pictures are rotated or mirrored.
 
     hardware: put NVIDIA's converter behind the decoder. On a Jetson decodebin takes `nvv4l2decoder`, which ranks above
     the software decoders and leaves its pictures in NVMM memory that only `nvvidconv` can read. paced: play a file at
@@ -20,9 +23,7 @@ def pipeline_text(address: Address, *, hardware: bool, paced: bool) -> str:
             f"{address.name} needs nvarguscamerasrc and nvvidconv of a Jetson, and GStreamer has found neither here; "
             f"{scheme.remedy}"
         )
-    to_rgb = "videoconvert ! video/x-raw,format=RGB"
-    if hardware:
-        to_rgb = "nvvidconv ! video/x-raw,format=RGBA ! " + to_rgb
+    converter = "nvvidconv ! video/x-raw,format=NV12" if hardware else "videoconvert ! video/x-raw,format={NV12,I420}"
     is_synchronised = paced and not scheme.is_live
-    sink = f"appsink name=frames sync={str(is_synchronised).lower()} max-buffers=2"
-    return " ! ".join([scheme.source_text(address), to_rgb, sink])
+    sink = f"appsink name=frames sync={str(is_synchronised).lower()} max-buffers=1 enable-last-sample=false"
+    return " ! ".join([scheme.source_text(address), converter, "videoflip video-direction=auto", sink])

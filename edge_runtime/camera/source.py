@@ -8,6 +8,7 @@ import time
 from edge_runtime.camera.address import Address
 from edge_runtime.camera.catalog import parse_address
 from edge_runtime.camera.frame import Frame, SourceState, SourceStatus
+from edge_runtime.camera.frame_spacing import FrameSpacing
 from edge_runtime.camera.player import PlaybackError, Player, VideoSample
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.time_source import TimeSource
@@ -32,9 +33,9 @@ class CameraSource:
     Faults of a camera in the network are tried again without end, except credentials that it refuses from the start.
     A fault of a file, and of a local camera that has not given a frame yet, is final: the source is then `disabled`.
 
-    Threads: `start`, `read`, `status` and `close` may be called from any thread; the daemon calls the first two from
-    its main loop and `status` also from the health server's threads. The other methods run in the source's own thread
-    unless they say otherwise. No Python code runs in GStreamer's threads.
+    Threads: `start`, `read`, `waiting_since_s`, `status` and `close` may be called from any thread; the daemon calls
+    `read` from its workers and `status` also from the health server's threads. The other methods run in the source's
+    own thread unless they say otherwise. No Python code runs in GStreamer's threads.
     """
 
     def __init__(
@@ -59,6 +60,8 @@ class CameraSource:
         self._state: SourceState = "reconnecting"
         self._reason = "not connected yet"
         self._newest: tuple[int, VideoSample] | None = None
+        self._newest_arrival_s = 0.0
+        self._spacing = FrameSpacing()
         self._frames = self._dropped = self._reconnects = 0
         self._lost_at_s: float | None = None
         self._error: StreamError | None = None
@@ -90,10 +93,16 @@ class CameraSource:
                 raise StreamError(str(self._error)) from self._error
         return None if newest is None else self._make_frame(*newest)
 
+    def waiting_since_s(self) -> float | None:
+        """Monotonic time at which the newest frame arrived; None when there is none that was not read."""
+        with self._changed:
+            return None if self._newest is None else self._newest_arrival_s
+
     def status(self) -> SourceStatus:
         """State, reason and counters now."""
         with self._changed:
-            return SourceStatus(self._state, self._reason, self._frames, self._dropped, self._reconnects)
+            rate = self._spacing.frames_per_s()
+            return SourceStatus(self._state, self._reason, self._frames, self._dropped, self._reconnects, rate)
 
     def close(self) -> None:
         """Stop playing; returns within 2 s."""
@@ -204,7 +213,8 @@ class CameraSource:
             self._dropped += self._newest is not None
             if self._state != "live":
                 self._note_live()
-            self._newest = (self._frames, sample)
+            self._newest, self._newest_arrival_s = (self._frames, sample), time.monotonic()
+            self._spacing.note(sample.monotonic_ns if sample.position_ns is None else sample.position_ns)
             self._frames += 1
             self._changed.notify_all()
 

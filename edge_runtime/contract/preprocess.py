@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import ColourOrder, ResizeRule
+from edge_runtime.contract.nv12 import Nv12
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
@@ -63,14 +64,17 @@ def pixel_box(box: Box, *, frame_height_px: int, frame_width_px: int) -> tuple[i
 
 
 def crop_people(
-    frame: NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int, rule: ResizeRule
+    frame: Nv12 | NDArray[np.uint8], boxes: Sequence[Box], *, height_px: int, width_px: int, rule: ResizeRule
 ) -> NDArray[np.uint8]:
     """Crop boxes from a frame and resize each to the network's input by the manifest's rule.
 
-    frame: (H, W, 3) uint8, RGB. Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the boxes.
+    frame: (H, W, 3) uint8, RGB; or NV12, of which only the boxes are converted.
+    Returns (N, height_px, width_px, 3) uint8, RGB, in the order of the boxes.
     """
+    height, width = (frame.height_px, frame.width_px) if isinstance(frame, Nv12) else frame.shape[:2]
     crops = np.empty((len(boxes), height_px, width_px, 3), np.uint8)
     for crop, box in zip(crops, boxes, strict=True):
-        left, top, right, bottom = pixel_box(box, frame_height_px=frame.shape[0], frame_width_px=frame.shape[1])
-        cv2.resize(frame[top:bottom, left:right], (width_px, height_px), dst=crop, interpolation=_INTERPOLATION[rule])
+        left, top, right, bottom = inside = pixel_box(box, frame_height_px=height, frame_width_px=width)
+        part = frame.part_rgb(inside) if isinstance(frame, Nv12) else frame[top:bottom, left:right]
+        cv2.resize(part, (width_px, height_px), dst=crop, interpolation=_INTERPOLATION[rule])
     return crops

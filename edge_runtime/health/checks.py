@@ -3,6 +3,9 @@
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
+from edge_runtime.stream import CameraStream
+
+CLOCK_STATES = {True: "synchronised", False: "NOT synchronised: capture times may be wrong", None: "state unknown"}
 
 
 class HealthChecks:
@@ -20,18 +23,29 @@ class HealthChecks:
         return [Check("loop", self._service.is_looping(), "the main loop is running")]
 
     def readiness(self) -> list[Check]:
-        """Whether it does its work: at least one camera is live, and messages are stored in the spool.
+        """Whether it does its work: at least one camera is live, the disk can be written, no other machine uses our
+        name, and each live camera is looked at often enough to follow people.
 
         A broker that cannot be reached is no failure: messages stay in the spool until it can.
         """
         live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
         broker = "connected" if facts.is_connected else f"not connected, spooling: {facts.fault or 'connecting'}"
-        link = f"broker {broker}; {facts.waiting} messages in the spool"
+        taken_over = "; another machine uses the name of this node" if facts.is_taken_over else ""
+        spool = f"{facts.waiting} messages to deliver, {sum(facts.dropped.values())} given up"
+        if facts.spool_hours is not None:
+            spool += f", lasts {facts.spool_hours:.1f} h without a broker"
         return [
             Check("cameras", live > 0, f"{live} of {all_cameras} live"),
-            Check("link", facts.is_connected or facts.is_spooling, link),
+            Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
+            Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
+            Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
+            *(self._check_looks(stream) for stream in self._service.streams),
         ]
+
+    def _check_looks(self, stream: CameraStream) -> Check:
+        fault = self._service.too_slow(stream)
+        return Check(f"looks at {stream.camera_id}", fault is None, fault or str(stream.pace.rates))
 
     def figures(self) -> list[Figure]:
         """All figures, at this moment."""
@@ -41,12 +55,14 @@ class HealthChecks:
         figures = []
         for stream in self._service.streams:
             status, labels = stream.source.status(), {"camera": stream.camera_id}
-            counts = stream.counts
+            counts, rates = stream.counts, stream.pace.rates
             figures += [
                 Figure("reid_camera_live", "gauge", "1 while frames arrive", status.state == "live", labels),
                 Figure("reid_frames_received_total", "counter", "frames decoded", status.frames, labels),
                 Figure("reid_frames_dropped_total", "counter", "frames replaced by newer ones", status.dropped, labels),
                 Figure("reid_frames_total", "counter", "frames looked at", counts.frames, labels),
+                Figure("reid_looks_wanted_per_second", "gauge", "looks it should get", rates.wanted, labels),
+                Figure("reid_looks_per_second", "gauge", "looks it has got lately", rates.got, labels),
                 Figure("reid_reconnects_total", "counter", "reconnections of the camera", status.reconnects, labels),
                 Figure("reid_tracks_total", "counter", "tracks of people", counts.tracks, labels),
                 Figure("reid_descriptors_total", "counter", "descriptors computed", counts.descriptors, labels),
@@ -58,12 +74,21 @@ class HealthChecks:
         counts = facts.counts
         figures = [
             Figure("reid_broker_connected", "gauge", "1 while the broker is connected", facts.is_connected),
-            Figure("reid_messages_spooled_total", "counter", "messages stored in the spool", counts.spooled),
+            Figure("reid_name_disputed", "gauge", "1 while another machine uses our name", facts.is_taken_over),
+            Figure("reid_messages_total", "counter", "messages that were numbered", counts.accepted),
+            Figure("reid_messages_spooled_total", "counter", "messages written to the disk", facts.spooled),
+            Figure("reid_spool_writable", "gauge", "1 while the disk can be written", facts.spool_fault is None),
             Figure("reid_messages_delivered_total", "counter", "messages the broker acknowledged", counts.delivered),
             Figure("reid_messages_refused_total", "counter", "messages the broker refused", counts.refused),
-            Figure("reid_messages_waiting", "gauge", "messages in the spool", facts.waiting),
+            Figure("reid_messages_waiting", "gauge", "messages to deliver", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
+        if facts.spool_hours is not None:
+            what = "how long the spool lasts without a broker, at the rate since the start"
+            figures.append(Figure("reid_spool_lasts_seconds", "gauge", what, facts.spool_hours * 3600))
+        if facts.is_clock_synchronised is not None:
+            what = "1 while somebody who knows the time sets the clock"
+            figures.append(Figure("reid_clock_synchronised", "gauge", what, facts.is_clock_synchronised))
         for reason, count in facts.dropped.items():
             labels = {"reason": reason}
             figures.append(Figure("reid_messages_dropped_total", "counter", "messages dropped", count, labels))

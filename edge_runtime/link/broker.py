@@ -24,16 +24,17 @@ from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.contract.settings import FilePath
+from edge_runtime.link.broker_faults import CERTIFICATE_FAULTS, REFUSED_CREDENTIALS, REMEDIES, TAKEN_OVER
 
 _DISCONNECT_S = 1.0
-_RECEIVE_MAXIMUM = 20
-_REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
+_HEADER_BYTES = 5 + 2 + 2 + 4  # of a PUBLISH: fixed header, length of the topic, packet id, length of properties
 
 
 @dataclass(frozen=True)
 class BrokerSettings:
     """How to reach the MQTT broker.
 
+    host: a name or an address; an IPv6 address with or without brackets.
     ca_file: turns TLS on. user_file, password_file: each holds one line. key_file: may be left out where the
     certificate's file also holds the key. All files are read again for each connection.
     """
@@ -61,9 +62,10 @@ class BrokerSettings:
         ):
             if getattr(self, name) and not getattr(self, needed):
                 raise ConfigError(f"the broker's {name} is of no use without {needed}; add it")
+        object.__setattr__(self, "host", self.host.removeprefix("[").removesuffix("]"))
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -77,11 +79,7 @@ class Will:
 
 @dataclass(frozen=True)
 class Received:
-    """A message from the broker.
-
-    is_retained: it was published before we subscribed. packet_id: what `Connection.acknowledge` takes; 0: the message
-    came with QoS 0, which needs no acknowledgement.
-    """
+    """A message from the broker. is_retained: published before we subscribed. packet_id: 0 if it came with QoS 0."""
 
     topic: str
     payload: bytes
@@ -95,6 +93,18 @@ class Acknowledgement:
 
     packet_id: int
     refusal: str | None
+
+
+class ClosedError(PublishError):
+    """The connection was lost. is_taken_over: the broker says that another client with our id has connected."""
+
+    def __init__(self, message: str, *, is_taken_over: bool) -> None:
+        super().__init__(message)
+        self.is_taken_over = is_taken_over
+
+
+class TooLargeError(PublishError):
+    """A message is larger than this broker takes. The connection is not lost by that."""
 
 
 class CredentialsError(PublishError):
@@ -137,7 +147,7 @@ class Connection:
         self.settings = settings
         self._client = _make_client(settings, client_id=client_id)
         self._client.manual_ack_set(unacknowledged is not None)
-        self._unacknowledged = unacknowledged or _RECEIVE_MAXIMUM
+        self._most = unacknowledged or 20
         self._acknowledged: list[Acknowledgement] = []
         self._received: list[Received] = []
         self._refusal: Any = None
@@ -160,7 +170,12 @@ class Connection:
     @property
     def receive_maximum(self) -> int:
         """How many publishes may be unacknowledged at once: what the broker allows, at most 20."""
-        return min(_RECEIVE_MAXIMUM, getattr(self._answer, "ReceiveMaximum", _RECEIVE_MAXIMUM))
+        return min(20, getattr(self._answer, "ReceiveMaximum", 20))
+
+    @property
+    def keepalive_s(self) -> int:
+        """How often at least something is sent: as the broker asks, else as configured. paho sends the pings."""
+        return int(self._client.keepalive)
 
     def publish(
         self,
@@ -178,6 +193,7 @@ class Connection:
         expiry_s: message expiry interval.
 
         Raises:
+            TooLargeError: it is larger than the broker takes; nothing was sent.
             PublishError: the connection is lost.
         """
         properties = _properties(PacketTypes.PUBLISH, ContentType=content_type)
@@ -185,6 +201,9 @@ class Connection:
             properties.MessageExpiryInterval = expiry_s
         if user_properties:
             properties.UserProperty = list(user_properties.items())
+        size = len(payload) + len(topic.encode()) + len(properties.pack()) + _HEADER_BYTES
+        if size > (most := getattr(self._answer, "MaximumPacketSize", size)):
+            raise TooLargeError(f"a message on {topic} has {size} bytes, the broker {self.settings} takes {most}")
         info = self._client.publish(topic, payload, qos=qos, retain=is_retained, properties=properties)
         self._check(info.rc)
         return int(info.mid)
@@ -223,7 +242,12 @@ class Connection:
             PublishError: the connection is lost.
         """
         if not self._acknowledged and not self._received:
-            self._step(timeout_s)
+            try:
+                self._step(timeout_s)
+            except PublishError:
+                # What arrived before the loss is acknowledged to the broker: it would not come again.
+                if not self._acknowledged and not self._received:
+                    raise
         acknowledged, self._acknowledged = self._acknowledged, []
         received, self._received = self._received, []
         return acknowledged, received
@@ -276,25 +300,39 @@ class Connection:
 
     def _connect(self, session_s: int) -> None:
         settings = self.settings
-        properties = _properties(
-            PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=self._unacknowledged
-        )
+        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=self._most)
         try:
             self._client.connect(
                 settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
             )
-        except ssl.SSLError as error:
-            raise PublishError(f"the broker {settings} is not trusted: {error}; check the CA file") from error
+        except ssl.SSLCertVerificationError as error:
+            fault = CERTIFICATE_FAULTS.get(error.verify_code, f"{error.verify_message}; check ca_file")
+            raise PublishError(f"the certificate of the broker {settings} is not accepted: {fault}") from error
+        except (ssl.SSLError, ConnectionResetError) as error:
+            if settings.ca_file is None:
+                raise PublishError(f"the broker {settings} cannot be reached: {error}") from error
+            raise PublishError(
+                f"the broker {settings} does not speak TLS as expected ({error}); check its port, or remove ca_file"
+            ) from error
         except (OSError, ValueError) as error:
             raise PublishError(f"the broker {settings} cannot be reached: {error}; check host and port") from error
         deadline = time.monotonic() + settings.connect_timeout_s
-        while self._answer is None and time.monotonic() < deadline:
-            self._step(0.1)
+        try:
+            while self._answer is None and self._refusal is None and time.monotonic() < deadline:
+                self._step(0.1)
+        except PublishError:
+            if self._refusal is None:
+                raise PublishError(self._describe_silence("closes connections")) from None
         if self._refusal is not None:
-            kind = CredentialsError if self._refusal.value in _REFUSED_CREDENTIALS else PublishError
-            raise kind(f"the broker {settings} refuses the connection: {self._refusal}; check user and password")
+            kind = CredentialsError if self._refusal.value in REFUSED_CREDENTIALS else PublishError
+            remedy = REMEDIES.get(self._refusal.value, "its log may tell more")
+            raise kind(f"the broker {settings} refuses the connection: {self._refusal}; {remedy}")
         if self._answer is None:
-            raise PublishError(f"the broker {settings} accepts connections but does not answer as an MQTT 5 broker")
+            raise PublishError(self._describe_silence("accepts connections"))
+
+    def _describe_silence(self, what: str) -> str:
+        tls = "with" if self.settings.ca_file else "without"
+        return f"the broker {self.settings} {what} but does not answer as an MQTT 5 broker {tls} TLS; check its port"
 
     def _step(self, timeout_s: float) -> None:
         sock = self._client.socket()
@@ -318,7 +356,10 @@ class Connection:
             self._fail()
 
     def _fail(self) -> None:
-        raise PublishError(f"the connection to the broker {self.settings} is lost: {self._lost}")
+        raise ClosedError(
+            f"the connection to the broker {self.settings} is lost: {self._lost}",
+            is_taken_over=self._lost == TAKEN_OVER,
+        )
 
 
 def _make_client(settings: BrokerSettings, *, client_id: str) -> Client:
@@ -347,7 +388,7 @@ def _read_secret(path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding="utf-8-sig").strip()  # editors on Windows begin files with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}; it holds the broker's user or password") from error
 

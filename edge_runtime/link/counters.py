@@ -12,7 +12,7 @@ _LATENCIES_KEPT = 4096
 class Counts:
     """Totals since the start. Latency: capture to PUBACK of the latest live descriptors, None before the first one."""
 
-    spooled: int
+    accepted: int
     delivered: int
     delivered_historical: int
     refused: int
@@ -26,13 +26,13 @@ class LinkCounters:
 
     def __init__(self) -> None:
         self._mutex = threading.Lock()
-        self._spooled = self._delivered = self._delivered_historical = self._refused = self._connections = 0
+        self._accepted = self._delivered = self._delivered_historical = self._refused = self._connections = 0
         self._latencies_ms = deque[float](maxlen=_LATENCIES_KEPT)
 
-    def add_spooled(self, count: int) -> None:
-        """Count messages that were stored in the spool."""
+    def add_accepted(self, count: int) -> None:
+        """Count messages that were handed to the spool."""
         with self._mutex:
-            self._spooled += count
+            self._accepted += count
 
     def add_connection(self) -> None:
         """Count a connection that was established."""
@@ -57,7 +57,7 @@ class LinkCounters:
         with self._mutex:
             latencies = sorted(self._latencies_ms)
             return Counts(
-                self._spooled,
+                self._accepted,
                 self._delivered,
                 self._delivered_historical,
                 self._refused,

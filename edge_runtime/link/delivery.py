@@ -1,6 +1,5 @@
 """What is sent over one connection: statuses, gaps, live messages, then the backlog at a limited rate."""
 
-import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import topics
-from edge_runtime.link.broker import Acknowledgement, Connection
+from edge_runtime.link.broker import Acknowledgement, Connection, TooLargeError
 from edge_runtime.link.counters import LinkCounters
-from edge_runtime.link.messages import GapMessage, Vector
+from edge_runtime.link.entries import Gap, SpooledMessage
+from edge_runtime.link.messages import Birth, GapMessage, Vector
 from edge_runtime.link.retained import RetainedMessages
-from edge_runtime.link.spool import Gap, Spool, SpooledMessage
-from edge_runtime.link.wire_format import encode_message
+from edge_runtime.link.spool import Spool
+from edge_runtime.link.wire_format import encode_message, seal
 from edge_runtime.link.wire_types import Space, Unsigned
 
 logger = logging.getLogger(__name__)
@@ -88,14 +88,17 @@ class Delivery:
         counters: LinkCounters,
         gap_topic: str,
         rates: DeliveryRates,
+        large_topics: set[str],
     ) -> None:
+        """large_topics: topics of messages that were too large for the broker; shared by all connections."""
         self.connection, self._spool, self._retained, self._counters = connection, spool, retained, counters
         self._gap_topic, self._rates = gap_topic, rates
         self._backlog_stop = self._live_next = spool.next_seq
-        self._backlog_next = 0
+        self._backlog_next, self._openings = 0, spool.openings
         self._in_flight: dict[int, _InFlight] = {}
         self._paused_until: dict[str, float] = {}
         self._refused_topics: set[str] = set()
+        self._large_topics = large_topics
         self._tidy_at = self._tokens_at = time.monotonic()
         self._tokens = 1.0
 
@@ -103,7 +106,7 @@ class Delivery:
         """Send what may be sent now, wait up to `wait_s` for answers or a `wake`, and handle the answers.
 
         Raises:
-            PublishError: the connection is lost, the broker does not answer, or the spool cannot be read.
+            PublishError: the connection is lost, or the broker does not answer.
         """
         self._refill_tokens()
         self._tidy()
@@ -162,7 +165,8 @@ class Delivery:
             raise PublishError(
                 f"the broker {broker} has not acknowledged a message on {oldest.topic} for {_ANSWER_TIMEOUT_S:g} s"
             )
-        self._spool.tidy()
+        if self._openings != self._spool.openings:  # its database could not be read when this connection began
+            self._openings, self._backlog_next = self._spool.openings, 0
         self._send_gaps()
         for topic in [topic for topic, until in self._paused_until.items() if until < now]:
             del self._paused_until[topic]
@@ -175,7 +179,13 @@ class Delivery:
             self._publish_status(topic, payload, is_retained=is_retained)
 
     def _publish_status(self, topic: str, payload: bytes, *, is_retained: bool) -> None:
-        packet_id = self.connection.publish(topic, payload, qos=int(is_retained), is_retained=is_retained)
+        try:
+            packet_id = self.connection.publish(topic, payload, qos=int(is_retained), is_retained=is_retained)
+        except TooLargeError as error:
+            self._note_too_large(topic, error)
+            if topic.endswith("/birth") and (short := Birth.shorten(payload)) != payload:
+                self._publish_status(topic, short, is_retained=is_retained)
+            return
         if is_retained:
             self._in_flight[packet_id] = _InFlight(topic)
 
@@ -187,7 +197,7 @@ class Delivery:
             )
             content_type = CONTENT_TYPES["gap"]
             packet_id = self.connection.publish(
-                self._gap_topic, encode_message(message), qos=1, content_type=content_type
+                self._gap_topic, seal(encode_message(message)), qos=1, content_type=content_type
             )
             self._in_flight[packet_id] = _InFlight(self._gap_topic, gap=gap)
 
@@ -195,19 +205,27 @@ class Delivery:
         stop, slots = self._spool.next_seq, self._free_slots
         if slots > 0 and self._live_next < stop:
             pending = self._pending(self._live_next, stop=stop, limit=slots)
-            self._live_next = pending[-1].seq + 1 if len(pending) == slots else stop
-            self._send_spooled(pending, is_historical=False)
+            if pending is not None:
+                self._live_next = pending[-1].seq + 1 if len(pending) == slots else stop
+                self._send_spooled(pending, is_historical=False)
 
     def _send_backlog(self) -> None:
-        slots = min(self._free_slots, int(self._tokens))
+        # Some places stay free for live messages, unless the broker takes only a few at once.
+        slots = min(self._free_slots - self.connection.receive_maximum // 10, int(self._tokens))
         if slots > 0 and self._backlog_next < self._backlog_stop:
             pending = self._pending(self._backlog_next, stop=self._backlog_stop, limit=slots)
-            self._backlog_next = pending[-1].seq + 1 if len(pending) == slots else self._backlog_stop
-            self._tokens -= len(pending)
-            self._send_spooled(pending, is_historical=True)
+            if pending is not None:
+                self._backlog_next = pending[-1].seq + 1 if len(pending) == slots else self._backlog_stop
+                self._tokens -= len(pending)
+                self._send_spooled(pending, is_historical=True)
 
-    def _pending(self, first: int, *, stop: int, limit: int) -> list[SpooledMessage]:
-        return self._spool.pending(first=first, stop=stop, limit=limit, without_topics=list(self._paused_until))
+    def _pending(self, first: int, *, stop: int, limit: int) -> list[SpooledMessage] | None:
+        """Messages to send; None while the database cannot be read."""
+        topics = list(self._paused_until)
+        try:
+            return self._spool.pending(first=first, stop=stop, limit=limit, without_topics=topics)
+        except PublishError:  # another program has locked it: the spool logs that
+            return None
 
     def _send_spooled(self, pending: Sequence[SpooledMessage], *, is_historical: bool) -> None:
         in_flight = {sent.spooled.seq for sent in self._in_flight.values() if sent.spooled}
@@ -221,19 +239,22 @@ class Delivery:
             packet = _pack(spooled, publish_ns=now_ns, is_historical=is_historical)
         except PublishError as error:  # one damaged message must not block all others
             logger.error("%s: it is dropped and reported as lost", error)
-            with contextlib.suppress(PublishError):  # the disk is full: it is dropped with the next connection
-                self._spool.drop_damaged(spooled.seq)
+            self._spool.drop_damaged(spooled.seq)
             return
         fields = packet.fields
         codec = {"codec": fields.descriptor.codec} if fields.descriptor else {}
-        packet_id = self.connection.publish(
-            spooled.topic,
-            packet.payload,
-            qos=1,
-            content_type=CONTENT_TYPES[packet.leaf],
-            expiry_s=max(1, int(self._spool.max_age_s - (now_ns - spooled.created_ns) / 1e9)),
-            user_properties={"space": fields.space, "boot": spooled.boot, "seq": str(spooled.seq), **codec},
-        )
+        try:
+            packet_id = self.connection.publish(
+                spooled.topic,
+                packet.payload,
+                qos=1,
+                content_type=CONTENT_TYPES[packet.leaf],
+                expiry_s=max(1, int(self._spool.max_age_s - (now_ns - spooled.created_ns) / 1e9)),
+                user_properties={"space": fields.space, "boot": spooled.boot, "seq": str(spooled.seq), **codec},
+            )
+        except TooLargeError as error:  # it stays in the spool, for the next connection
+            self._note_too_large(spooled.topic, error)
+            return
         is_timed = packet.leaf == "descriptor" and not is_historical
         capture_ns = fields.capture_ns if is_timed else None
         self._in_flight[packet_id] = _InFlight(spooled.topic, spooled, capture_ns, is_historical)
@@ -256,6 +277,13 @@ class Delivery:
         latency_ms = None if sent.capture_ns is None else (time.time_ns() - sent.capture_ns) / 1e6
         self._counters.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
         return sent.spooled.seq
+
+    def _note_too_large(self, topic: str, error: TooLargeError) -> None:
+        """Say once per topic, over all connections, which limit of the broker is too low."""
+        self._counters.add_refused()
+        if topic not in self._large_topics:
+            self._large_topics.add(topic)
+            logger.error("%s: it is not sent; raise the broker's limit (mosquitto: max_packet_size)", error)
 
     def _pause_topic(self, topic: str, refusal: str) -> None:
         self._counters.add_refused()
@@ -282,7 +310,7 @@ def _pack(spooled: SpooledMessage, *, publish_ns: int, is_historical: bool) -> _
             "publish_ns": publish_ns,
             "historical": is_historical,
         }
-        return _Packet(leaf, needed, cbor2.dumps(fields))
+        return _Packet(leaf, needed, seal(cbor2.dumps(fields)))
     except (cbor2.CBORError, TypeError, ValueError, RecursionError, PublishError) as error:
         reason = " ".join(str(error).split())
         raise PublishError(f"message {spooled.seq} of the spool is damaged ({reason})") from error

@@ -38,7 +38,7 @@ from edge_runtime.link.wire_types import (
     WireModel,
 )
 
-MINOR = 0
+MINOR = 1
 """The minor version that this node sends."""
 
 
@@ -77,6 +77,7 @@ class _Spooled(WireModel):
 
     boot: id of one run of the node. seq: sequence number of the node, counted on over restarts.
     publish_ns: when it was sent, UTC. historical: it waited in the spool while the broker was not connected.
+    digest: see `wire_format.seal`; since minor 1.
     """
 
     minor: Unsigned = MINOR
@@ -84,9 +85,16 @@ class _Spooled(WireModel):
     seq: Unsigned = 0
     publish_ns: Unsigned = 0
     historical: bool = False
+    digest: Bytes | None = None
 
 
 class _Observation(_Spooled):
+    """What all observations tell.
+
+    is_clock_synchronised: whether the node's clock was set by somebody who knows the time; None if the node cannot
+    tell. Where it was not, `uncertainty_ns` is 2^63 - 1: nobody knows. Since minor 1; the publisher sets it.
+    """
+
     track: TrackId
     space: Space
     model: str
@@ -99,6 +107,7 @@ class _Observation(_Spooled):
     frame_height_px: Count
     frame_width_px: Count
     score: Fraction
+    is_clock_synchronised: bool | None = None
 
 
 class DescriptorMessage(_Observation):
@@ -138,6 +147,7 @@ class GapMessage(WireModel):
     last: Unsigned
     why: GapReason
     publish_ns: Unsigned
+    digest: Bytes | None = None
 
 
 class NodeStatus(WireModel):
@@ -180,6 +190,13 @@ class Birth(WireModel):
     boot: Boot
     node_card: dict[str, JsonValue]
     models: tuple[ModelCard, ...]
+
+    @classmethod
+    def shorten(cls, payload: bytes) -> bytes:
+        """The same birth with only what a receiver relies on, for a broker that takes only small messages."""
+        birth = cls.model_validate_json(payload)
+        cards = tuple(ModelCard(model_id=model.model_id, space_id=model.space_id) for model in birth.models)
+        return birth.model_copy(update={"node_card": {}, "models": cards}).model_dump_json().encode()
 
     def spaces(self) -> frozenset[str]:
         """The spaces that this node's descriptors may belong to."""

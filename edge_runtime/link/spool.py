@@ -1,108 +1,52 @@
-"""The outgoing queue on disk: messages are stored here before they are sent, and deleted once they are acknowledged.
+"""The outgoing queue: messages get their number here, and are kept until the broker has acknowledged them.
 
-One SQLite file in WAL mode with `synchronous=FULL`. With NORMAL, a power cut could undo the last commits, and sequence
-numbers that the broker has already seen would be used again. FULL costs one fsync per `append`, so a caller hands over
-all messages of one step together.
+A new message is in memory and in the journal, which outlives the process. Most are acknowledged within milliseconds
+and are forgotten then. What the broker has not acknowledged within a second, or at once while there is no broker, a
+thread writes to the database (`Store`), many with one fsync: from then on a power cut does not lose it either.
+A disk that is full, slow or locked therefore holds nobody up. While it cannot be written, up to 8 MiB are kept in
+memory; what exceeds them becomes a gap of reason `disk`.
 
-Sequence numbers count from 0, per node, and are never used twice: not after a restart, and not after the file was lost.
-For the latter a small file beside it (`<spool>.seq`) holds a number that is at least as high as the next one. After a
-loss the numbers continue from there, and a gap of reason `lost` tells receivers not to wait for the others.
-Files: `<spool>`, `-wal`, `-shm`, `.seq`, `.lock`, and `.corrupt` (the last damaged file, kept as long as messages are).
+Sequence numbers count from 0, per node, and are never used twice: not after a restart, and not after the files were
+lost. `<spool>.seq` holds a number that is above all that were given out. After a power cut or the loss of the files
+the numbers continue from there, and a gap of reason `lost` tells receivers not to wait for the others.
 """
 
-import contextlib
 import logging
 import os
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import TypeVar
+from collections.abc import Sequence
 
-from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.contract.errors import PublishError, ReidError
+from edge_runtime.link.entries import Entry, Gap, Priority, Record, SpooledMessage, find_holes
+from edge_runtime.link.journal import Journal, Recovered, read_journal
 from edge_runtime.link.messages import new_boot
-from edge_runtime.link.spool_file import (
-    CREATED_NS,
-    MACHINE_SCHEMA,
-    PAGE_BYTES,
-    PRAGMAS,
-    SpoolSettings,
-    companion,
-    connect,
-    find_expired,
-    is_damage,
-    lock,
-    read_number,
-    record_boot,
-    record_clock_step,
-    to_publish_error,
-    transaction,
-    uptime_ns,
-    write_number,
-)
+from edge_runtime.link.spool_file import SpoolSettings, clock_ns, companion, read_number, uptime_ns, write_number
+from edge_runtime.link.store import Changes, Store
 from edge_runtime.link.wire_types import GapReason
 
+__all__ = ["Entry", "Gap", "Priority", "Spool", "SpooledMessage"]
 logger = logging.getLogger(__name__)
 
-_SCHEMA = f"""
-{MACHINE_SCHEMA}
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS message (
-    seq INTEGER PRIMARY KEY, priority INTEGER NOT NULL, created_ns INTEGER NOT NULL,
-    boot TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS message_priority ON message (priority, seq);
-CREATE TABLE IF NOT EXISTS gap (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, why TEXT NOT NULL);
-"""
-_RESERVED_NUMBERS = 256
-_DROPPED_AT_ONCE = 4
-_MINIMUM_BYTES = 1 << 20  # with less, a node could not even send messages to a broker that is connected
-Result = TypeVar("Result")
-
-
-class Priority(IntEnum):
-    """Which messages are dropped when the spool is full: those of the lowest priority, the oldest of them first."""
-
-    CROP = 0
-    TRACK = 1
-    TRACK_END = 2
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A message to be spooled. payload: as `encode_message` returns it."""
-
-    topic: str
-    payload: bytes
-    priority: Priority
-
-
-@dataclass(frozen=True)
-class SpooledMessage:
-    """A message in the spool. boot: id of the run of the node that stored it. created_ns: when, by the wall clock."""
-
-    seq: int
-    boot: str
-    topic: str
-    payload: bytes
-    created_ns: int
-
-
-@dataclass(frozen=True)
-class Gap:
-    """Sequence numbers from `first` to `last`: those that have not been delivered never will be."""
-
-    first: int
-    last: int
-    why: GapReason
+_TICK_S = 0.2
+_SETTLE_NS = 1_000_000_000  # how long a connected broker has for its acknowledgement before a message is stored
+_DELETE_S = 1.0
+_TIDY_S = 10.0
+_RESERVED_NUMBERS = 1024
+_MEMORY_BYTES = 8 << 20
+_RATE_S = 60.0
+_ROW_BYTES = 400  # what a row of the database costs beside the payload, with its share of unused bytes
+_MESSAGE_BYTES = 300  # what a message in memory costs beside its payload
 
 
 class Spool:
-    """Thread-safe. Belongs to one process at a time: a second one is refused.
+    """Belongs to one process at a time: a second one is refused.
 
-    node: whose numbers these are; a file of another node is refused.
+    node: whose numbers these are; the files of another node are refused.
+    is_online: whether a broker is connected; set by the publisher.
+    fault: why the disk cannot be written now; None while it can.
+    Threads: thread-safe. A thread of its own, named `spool`, does everything that waits for the disk, except that
+    `pending` may read it.
 
     Raises:
         ConfigError: the folder cannot be written, another process holds the spool, or it is another node's.
@@ -110,72 +54,90 @@ class Spool:
     """
 
     def __init__(self, settings: SpoolSettings, *, node: str) -> None:
-        self.path, self.node = settings.path, node
-        self.max_bytes, self.min_free_bytes = int(settings.max_mib * 2**20), int(settings.min_free_mib * 2**20)
-        self.max_age_s = settings.max_age_h * 3600
-        self.boot = new_boot()
-        self.dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
-        self.damages = 0
+        self.path, self.boot = settings.path, new_boot()
+        self.is_online = False
+        self.fault: str | None = None
+        self.store = Store(settings, node=node)
+        self._state = self.store.state
+        self._mutex, self._write_mutex = threading.Lock(), threading.Lock()
+        self._memory: dict[int, Record] = {}
+        self._memory_bytes = 0
+        self._writing: frozenset[int] = frozenset()
         self._delivered: set[int] = set()
-        self._is_stuck = False
-        self.next_seq = 0
-        self._reserved = 0
-        self._mutex = threading.RLock()
-        self._lock_file = lock(self.path)
+        self._gaps: list[Gap] = []
+        self._told_gaps: list[Gap] = []
+        self._dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
+        self._appended_bytes, self._started_s = 0, time.monotonic()
+        self.spooled = 0
+        self.openings = 0
+        self._delete_at = self._tidy_at = 0.0
+        self.next_seq = self._first = 0
+        self._journal: Journal
+        self._reserved = read_number(companion(self.path, ".seq"))
+        self._found = read_journal(companion(self.path, ".recent")) or Recovered((), 0, False)
         try:
-            self._open()
+            self._start()
         except BaseException:
-            os.close(self._lock_file)
+            self.store.close()
             raise
+        self._changed, self._closing = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
+        self._thread.start()
 
     def append(self, entries: Sequence[Entry]) -> range:
-        """Store messages, all or none, and return their sequence numbers. They are on the disk when this returns.
+        """Take messages and return their sequence numbers. A process that is killed after this loses none of them.
 
-        If there is no room, messages of lower priority, or older ones of the same priority, are dropped and become a
-        gap. A new message becomes a gap itself if all others have a higher priority.
-
-        Raises:
-            PublishError: the disk is full, or fails; nothing that was stored before is lost.
+        It does not wait for the disk.
         """
-
-        def write() -> range:
-            self._drop_expired()
-            numbers = range(self.next_seq, self.next_seq + len(entries))
-            self._reserve(numbers.stop)
-            for seq, entry in zip(numbers, entries, strict=True):
-                if why := self._make_room(len(entry.payload), entry.priority):
-                    self._drop([seq], why)
-                    continue
-                values = (seq, entry.priority, uptime_ns(), self.boot, entry.topic, entry.payload)
-                self._db.execute("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)", values)
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'next_seq'", (numbers.stop,))
-            return numbers
-
         with self._mutex:
-            numbers = self._transact(write)
+            numbers = range(self.next_seq, self.next_seq + len(entries))
+            now_ns = uptime_ns()
+            records = [
+                Record(seq, int(entry.priority), now_ns, self.boot, entry.topic, entry.payload)
+                for seq, entry in zip(numbers, entries, strict=True)
+            ]
+            self._journal.add(records)
+            for record in records:
+                self._memory[record.seq] = record
+                self._memory_bytes += _size(record)
+                self._appended_bytes += _ROW_BYTES + len(record.payload)
             self.next_seq = numbers.stop
+            if self._memory_bytes > _MEMORY_BYTES:
+                self._drop_from_memory()
             return numbers
 
     def pending(self, *, first: int, stop: int, limit: int, without_topics: Sequence[str] = ()) -> list[SpooledMessage]:
-        """Up to `limit` messages with first <= seq < stop, oldest first, without those of some topics."""
-        marks = ", ".join("?" * len(without_topics))
-        query = (
-            f"SELECT seq, boot, topic, payload, {CREATED_NS} FROM message WHERE seq >= ? AND seq < ? "
-            f"AND topic NOT IN ({marks}) ORDER BY seq LIMIT ?"
-        )
-        values = (first, stop, *without_topics, limit)
+        """Up to `limit` messages with first <= seq < stop, oldest first, without those of some topics.
 
-        def read() -> list[SpooledMessage]:
-            record_clock_step(self._db)
-            return [SpooledMessage(*row) for row in self._db.execute(query, values)]
-
-        return self._transact(read)
+        Raises:
+            PublishError: the database cannot be read now.
+        """
+        with self._mutex:
+            # Whatever is in the database has a lower number than whatever is in memory.
+            border = next(iter(self._memory), self.next_seq)
+            state, offset_ns = self._state, clock_ns()
+            recent = [record for record in self._memory.values() if first <= record.seq < stop]
+        found: list[SpooledMessage] = []
+        if state.count and first < min(stop, border, state.stop):
+            damages = self.store.damages
+            found = self.store.pending(first=first, stop=min(stop, border), limit=limit, without_topics=without_topics)
+            if self.store.damages != damages:
+                with self._mutex:
+                    self._state = self.store.state
+        for record in recent:
+            if len(found) == limit:
+                break
+            if record.topic not in without_topics:
+                found.append(record.at(offset_ns))
+        return found
 
     def acknowledge(self, numbers: Sequence[int]) -> None:
-        """Delete messages that the broker acknowledged, now or, if the disk fails, with the next `tidy`."""
+        """Forget messages that the broker acknowledged. It does not wait for the disk."""
         with self._mutex:
-            self._delivered.update(numbers)
-            self.tidy()
+            for seq in numbers:
+                self._forget(seq)
+            if not self._memory and not self._gaps:
+                self._journal.empty(self.next_seq)  # at once, so that a restart sends nothing twice
 
     def is_delivered(self, seq: int) -> bool:
         """Whether a message was acknowledged but could not be deleted yet."""
@@ -183,65 +145,86 @@ class Spool:
             return seq in self._delivered
 
     def drop_damaged(self, seq: int) -> None:
-        """Delete a message that cannot be decoded; its number becomes a gap of reason `lost`.
-
-        Raises:
-            PublishError: the disk is full, or fails.
-        """
-        self._transact(lambda: self._drop([seq], "lost"))
-
-    def tidy(self) -> None:
-        """Delete delivered and expired messages, and an expired `.corrupt` file. If the disk fails, retried next time.
-
-        Call it regularly: while the spool is open, a `.corrupt` file is deleted in no other way.
-        """
-
-        def erase() -> None:
-            self._db.executemany("DELETE FROM message WHERE seq = ?", [(seq,) for seq in self._delivered])
-            self._drop_expired()
-
+        """Forget a message that cannot be decoded; its number becomes a gap of reason `lost`."""
         with self._mutex:
-            try:
-                self._transact(erase)
-                self._delivered.clear()
-            except PublishError as error:
-                if not self._is_stuck:
-                    logger.warning("delivered messages cannot be deleted yet: %s", error)
-                self._is_stuck = True
-            else:
-                self._is_stuck = False
-            self._delete_expired_quarantine()
+            self._forget(seq)
+            self._note_dropped(seq, "lost")
 
     def gaps(self) -> list[Gap]:
         """Gaps that the broker has not acknowledged yet, in order."""
-        return [Gap(*row) for row in self._transact(lambda: self._db.execute("SELECT * FROM gap").fetchall())]
+        with self._mutex:
+            known = {*self._state.gaps, *self._gaps} - set(self._told_gaps)
+            return sorted(known, key=lambda gap: (gap.first, gap.last))
 
     def acknowledge_gap(self, gap: Gap) -> None:
-        """Delete a gap that the broker acknowledged; if it has grown since, it stays and is reported again."""
-        values = (gap.first, gap.last)
-        self._transact(lambda: self._db.execute("DELETE FROM gap WHERE first = ? AND last = ?", values))
+        """Forget a gap that the broker acknowledged; if it has grown since, it stays and is reported again."""
+        with self._mutex:
+            if gap in self._gaps:
+                self._gaps.remove(gap)
+            self._told_gaps.append(gap)
 
     def count(self) -> int:
         """How many messages are still to be delivered."""
         with self._mutex:
-            rows = int(self._transact(lambda: self._db.execute("SELECT count(*) FROM message").fetchone()[0]))
-            return max(0, rows - len(self._delivered))
+            return len(self._memory) + max(0, self._state.count - len(self._delivered - self._writing))
 
     def oldest(self) -> int:
-        """The lowest sequence number in the spool, or the next one to be assigned if it is empty."""
+        """The lowest sequence number that is still to be delivered, or the next one to be assigned if there is none."""
         with self._mutex:
-            row = self._transact(lambda: self._db.execute("SELECT min(seq) FROM message").fetchone())
-            return self.next_seq if row[0] is None else int(row[0])
+            stored = self._state.oldest
+            return stored if stored is not None else next(iter(self._memory), self.next_seq)
 
     def used_bytes(self) -> int:
-        """How many bytes of the file the messages use."""
-        return self._transact(self._used_bytes)
+        """How many bytes of the disk the messages use."""
+        return self._state.used_bytes
+
+    def hours(self) -> float | None:
+        """How many hours of messages the spool can hold, at the rate since the start; None in the first minute."""
+        ran_s = time.monotonic() - self._started_s
+        if ran_s < _RATE_S or not self._appended_bytes:
+            return None
+        disk = os.statvfs(self.path.parent)
+        room = max(0, disk.f_bavail * disk.f_frsize - self.store.min_free_bytes)
+        limit = min(self.store.max_bytes, self._state.used_bytes + room)
+        return min(limit / (self._appended_bytes / ran_s), self.store.max_age_s) / 3600
+
+    @property
+    def dropped(self) -> dict[GapReason, int]:
+        """How many messages were given up since the start, by reason."""
+        return {why: count + self._dropped[why] for why, count in self.store.dropped.items()}
+
+    @property
+    def damages(self) -> int:
+        """How often the database was found damaged."""
+        return self.store.damages
+
+    @property
+    def max_age_s(self) -> float:
+        """How old messages may become."""
+        return self.store.max_age_s
+
+    def flush(self) -> None:
+        """Write everything to the database now.
+
+        Raises:
+            PublishError: the disk is full, fails, or another program has locked the file; everything is kept.
+        """
+        self._write(is_everything=True)
 
     def close(self) -> None:
-        """Close the file and release its lock."""
-        with self._mutex:
-            self._db.close()
-            os.close(self._lock_file)
+        """Write what is left to the database, and close the files."""
+        self._closing.set()
+        self._changed.set()
+        self._thread.join()
+        try:
+            self.flush()
+            write_number(companion(self.path, ".seq"), self.next_seq)
+        except PublishError as error:
+            logger.error("%s; %d messages are left in the journal only", error, len(self._memory))
+            self._journal.close()
+        else:
+            self._journal.delete()
+        self.store.close()
 
     def __enter__(self) -> "Spool":
         return self
@@ -249,144 +232,166 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # Opening, and handling of a damaged file
+    def _start(self) -> None:
+        """Take over what an earlier process left. Without the database, begin with a number that is surely free.
 
-    def _open(self) -> None:
+        Raises:
+            ConfigError: see the class.
+        """
+        stop = 0
         try:
-            self._connect()
-        except OSError as error:
-            raise ConfigError(
-                f"the spool {self.path} cannot be opened: {error.strerror}; name a writable file"
-            ) from error
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise to_publish_error(error, self.path) from error
-            self._quarantine(error)
-        self._delete_expired_quarantine()
-
-    def _connect(self) -> None:
-        self._db = connect(self.path)
+            self.store.open()
+            stop = self.store.state.stop
+        except PublishError as error:
+            self._note_fault(error)
+        self.next_seq = max(stop, self._found.next_seq, 0 if self._found.is_exact else self._reserved)
+        self._first = self.next_seq
+        for record in self._found.records:
+            # Lower numbers are delivered, or in the database.
+            if record.seq >= stop:
+                self._memory[record.seq] = record
+                self._memory_bytes += _size(record)
         try:
-            self._prepare()
-        except BaseException:
-            self._db.close()
-            raise
+            if self.fault is None:
+                self._begin_run()
+        except PublishError as error:
+            self._note_fault(error)
+        self.store.delete_expired_quarantine()
+        records = list(self._memory.values())
+        self._journal = Journal(companion(self.path, ".recent"), records=records, next_seq=self.next_seq)
+        try:
+            self._reserve()
+        except PublishError as error:
+            self._note_fault(error)
 
-    def _prepare(self) -> None:
-        for pragma in PRAGMAS:
-            self._db.execute(f"PRAGMA {pragma}")
-        self._db.executescript(_SCHEMA)
-        if (fault := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise sqlite3.DatabaseError(f"malformed: {fault}")
-        stored = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        if stored.setdefault("node", self.node) != self.node:
-            raise ConfigError(
-                f"the spool {self.path} belongs to node {stored['node']!r}, not to {self.node!r}; give each its own"
-            )
-        reserved = read_number(companion(self.path, ".seq"))
-        if "next_seq" not in stored:
-            self._begin_numbering(self.next_seq or reserved)
-        else:
-            self.next_seq = stored["next_seq"]
-        with transaction(self._db):
-            record_boot(self._db, self.next_seq)
-        self._reserved = reserved
-
-    def _begin_numbering(self, first: int) -> None:
-        with transaction(self._db):
-            self._db.execute("INSERT INTO meta VALUES ('node', ?), ('next_seq', ?)", (self.node, first))
-            if first:
-                self._db.execute("INSERT INTO gap VALUES (0, ?, 'lost')", (first - 1,))
-        self.next_seq = first
-
-    def _quarantine(self, cause: Exception) -> None:
-        """Move the damaged file aside and start an empty one; its numbers are above all that were assigned before."""
-        self._db.close()
-        damaged = companion(self.path, ".corrupt")
-        logger.error("the spool %s is damaged (%s): moved to %s, starting an empty one", self.path, cause, damaged)
-        os.replace(self.path, damaged)
-        for suffix in ("-wal", "-shm"):
-            companion(self.path, suffix).unlink(missing_ok=True)
-        os.utime(damaged)
-        self.damages += 1
-        self._connect()
-
-    def _delete_expired_quarantine(self) -> None:
-        damaged = companion(self.path, ".corrupt")
-        with contextlib.suppress(OSError):  # usually there is none; if it cannot be deleted, the next call tries again
-            if time.time() - damaged.stat().st_mtime > self.max_age_s:
-                damaged.unlink()
-
-    # Inside a transaction
-
-    def _transact(self, work: Callable[[], Result]) -> Result:
-        """Run `work` in one transaction. If the file turns out to be damaged, run it again on an empty one."""
+    def _begin_run(self) -> None:
+        """Bring together the opened database and what this process has begun with."""
+        state, gaps = self.store.state, []
+        known = {record.seq for record in self._found.records}
+        if self.store.is_incomplete:
+            gaps = find_holes(sorted({*self.store.numbers(), *known}), self._first)
+        elif self._first > state.stop and not self._found.is_exact:
+            gaps = [Gap(state.stop, self._first - 1, "lost")]
+        self.store.begin_run(self._first, gaps)
         with self._mutex:
-            dropped = dict(self.dropped)
+            for seq in [seq for seq in self._memory if seq < state.stop]:
+                self._memory_bytes -= _size(self._memory.pop(seq))
+            self._state = self.store.state
+            self.openings += 1
+
+    # The spool's thread
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
             try:
-                with transaction(self._db):
-                    return work()
-            except sqlite3.DatabaseError as error:
-                self.dropped = dropped
-                if not is_damage(error):
-                    raise to_publish_error(error, self.path) from error
-                self._quarantine(error)
-                with transaction(self._db):
-                    return work()
-            except PublishError:
-                self.dropped = dropped
-                raise
+                self._write(is_everything=False)
+            except ReidError as error:
+                self._note_fault(error)
+            except Exception as error:  # nobody would see a bug that ends this thread: log it, and go on
+                logger.exception("the spool's thread failed and goes on")
+                self.fault = str(error)
+            self._changed.wait(_TICK_S)
 
-    def _reserve(self, stop: int) -> None:
-        """Make sure that the `.seq` file holds a number that is not below `stop`."""
-        if stop <= self._reserved:
+    def _note_fault(self, error: ReidError) -> None:
+        if self.fault is None:
+            logger.warning("%s. Messages are kept in memory meanwhile, trying again", error)
+        self.fault = str(error)
+
+    def _write(self, *, is_everything: bool) -> None:
+        """Write to the database what is due, and delete from it what was delivered."""
+        with self._write_mutex:
+            if not self.store.is_open:
+                self.store.open()
+                self._begin_run()
+            self._reserve()
+            with self._mutex:
+                changes = self._collect_changes(is_everything=is_everything)
+            if changes is not None:
+                try:
+                    self.store.commit(changes)
+                except PublishError:
+                    with self._mutex:
+                        # What was acknowledged meanwhile is not in the database.
+                        self._delivered -= self._writing
+                        self._writing = frozenset()
+                    raise
+                with self._mutex:
+                    self._note_written(changes)
+                if self.fault is not None:
+                    logger.info("the spool %s can be written again", self.path)
+                self.fault = None
+            with self._mutex:
+                self._tidy_journal()
+            if is_everything or time.monotonic() >= self._tidy_at:
+                self._tidy_at = time.monotonic() + _TIDY_S
+                self.store.delete_expired_quarantine()
+
+    def _collect_changes(self, *, is_everything: bool) -> Changes | None:
+        """What the database should store and delete now; None if there is nothing to do."""
+        until_ns = uptime_ns() - (_SETTLE_NS if self.is_online and not is_everything else 0)
+        due = [record for record in self._memory.values() if is_everything or record.created_ns <= until_ns]
+        now_s = time.monotonic()
+        is_due = bool(due or self._gaps or self._told_gaps or self.fault or is_everything)
+        is_due |= bool(self._delivered) and now_s >= self._delete_at
+        is_due |= bool(self._state.count) and now_s >= self._tidy_at
+        if not is_due:
+            return None
+        self._delete_at = now_s + _DELETE_S
+        self._writing = frozenset(record.seq for record in due)
+        rest = next((seq for seq in self._memory if seq not in self._writing), self.next_seq)
+        return Changes(rest, due, tuple(self._delivered), tuple(self._gaps), tuple(self._told_gaps))
+
+    def _note_written(self, changes: Changes) -> None:
+        """Forget what the database holds now. What was acknowledged meanwhile is deleted from it next time."""
+        self._state = self.store.state
+        self._writing = frozenset()
+        self._delivered.difference_update(changes.delivered)
+        for record in changes.records:
+            if self._memory.pop(record.seq, None):
+                self._memory_bytes -= _size(record)
+                self.spooled += 1
+        self._gaps = [gap for gap in self._gaps if gap not in changes.gaps]
+        self._told_gaps = [gap for gap in self._told_gaps if gap not in changes.told_gaps]
+
+    def _tidy_journal(self) -> None:
+        """Take out of the journal what is stored or delivered. Gaps must be stored before their messages go."""
+        if self._gaps or self._journal.is_empty:
             return
-        mark = stop + _RESERVED_NUMBERS
-        write_number(companion(self.path, ".seq"), mark)
-        self._reserved = mark
+        if not self._memory:
+            self._journal.empty(self.next_seq)
+        elif self._journal.is_full:
+            self._journal.keep(list(self._memory.values()), self.next_seq)
 
-    def _make_room(self, size: int, priority: Priority) -> GapReason | None:
-        """Drop messages of this priority or lower until `size` bytes fit. Returns the reason if that is impossible."""
-        needed = size + PAGE_BYTES
-        while (limit := self._limit()) < self._used_bytes() + needed:
-            why: GapReason = "overflow" if limit == self.max_bytes else "disk"
-            rows = self._db.execute(
-                "SELECT seq FROM message WHERE priority <= ? ORDER BY priority, seq LIMIT ?",
-                (priority, _DROPPED_AT_ONCE),
-            ).fetchall()
-            if not rows:
-                if self._db.execute("SELECT 1 FROM message LIMIT 1").fetchone():
-                    return why
-                raise PublishError(
-                    f"the spool {self.path} is empty and yet has no room for a message of {size} bytes: it may use "
-                    f"{limit} bytes; free space on the disk, or raise the spool's limit"
-                )
-            self._drop([seq for (seq,) in rows], why)
-        return None
+    def _reserve(self) -> None:
+        """Keep the number in the `.seq` file well above the next one."""
+        if self.next_seq + _RESERVED_NUMBERS // 2 > self._reserved:
+            mark = self.next_seq + _RESERVED_NUMBERS
+            write_number(companion(self.path, ".seq"), mark)
+            self._reserved = mark
 
-    def _drop_expired(self) -> None:
-        record_clock_step(self._db)
-        while expired := find_expired(self._db, self.max_age_s):
-            self._drop(expired, "age")
+    # With the mutex held
 
-    def _drop(self, numbers: Sequence[int], why: GapReason) -> None:
-        for seq in numbers:
-            self._db.execute("DELETE FROM message WHERE seq = ?", (seq,))
-            before = self._db.execute("SELECT first FROM gap WHERE last = ? AND why = ?", (seq - 1, why)).fetchone()
-            after = self._db.execute("SELECT last FROM gap WHERE first = ? AND why = ?", (seq + 1, why)).fetchone()
-            if after:
-                self._db.execute("DELETE FROM gap WHERE first = ?", (seq + 1,))
-            values = (before[0] if before else seq, after[0] if after else seq, why)
-            self._db.execute("INSERT OR REPLACE INTO gap VALUES (?, ?, ?)", values)
-        self.dropped[why] += len(numbers)
+    def _forget(self, seq: int) -> None:
+        if record := self._memory.pop(seq, None):
+            self._memory_bytes -= _size(record)
+        if record is None or seq in self._writing:
+            self._delivered.add(seq)
 
-    def _used_bytes(self) -> int:
-        pages, free = (self._db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count"))
-        return int(pages - free) * PAGE_BYTES
+    def _drop_from_memory(self) -> None:
+        """Give up messages, those of the lowest priority first and the oldest of them, until the rest fits."""
+        for record in sorted(self._memory.values(), key=lambda record: (record.priority, record.seq)):
+            if self._memory_bytes <= _MEMORY_BYTES * 7 // 8:
+                return
+            self._forget(record.seq)
+            self._note_dropped(record.seq, "disk")
 
-    def _limit(self) -> int:
-        """How many bytes messages may use: the configured limit, or less if the disk has less free space."""
-        disk = os.statvfs(self.path.parent)
-        room = disk.f_bavail * disk.f_frsize - self.min_free_bytes
-        allocated = int(self._db.execute("PRAGMA page_count").fetchone()[0]) * PAGE_BYTES
-        return min(self.max_bytes, max(_MINIMUM_BYTES, allocated + max(room, 0)))
+    def _note_dropped(self, seq: int, why: GapReason) -> None:
+        self._dropped[why] += 1
+        before = next((gap for gap in self._gaps if gap.last == seq - 1 and gap.why == why), None)
+        after = next((gap for gap in self._gaps if gap.first == seq + 1 and gap.why == why), None)
+        self._gaps = [gap for gap in self._gaps if gap not in (before, after)]
+        self._gaps.append(Gap(before.first if before else seq, after.last if after else seq, why))
+
+
+def _size(record: Record) -> int:
+    return len(record.payload) + len(record.topic) + _MESSAGE_BYTES

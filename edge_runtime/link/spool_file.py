@@ -20,6 +20,7 @@ from edge_runtime.contract.settings import FilePath
 
 PAGE_BYTES = 4096
 WAL_BYTES = 1 << 20
+_LOCKED_S = 0.5  # another program may hold the file for hours: nobody waits for it, the caller tries again
 PRAGMAS = (
     f"page_size = {PAGE_BYTES}",
     "journal_mode = WAL",
@@ -53,7 +54,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     # Created here, because SQLite would make it readable for everybody, and descriptors of people are private.
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_LOCKED_S)
 
 
 @contextlib.contextmanager
@@ -107,7 +108,14 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 def to_publish_error(error: sqlite3.DatabaseError, path: Path) -> PublishError:
     """The same as one sentence with a remedy."""
     hint = "free some space" if "full" in str(error) else "check the disk and who may write there"
+    if is_locked(error):
+        hint = "close the other program that has this file open"
     return PublishError(f"the spool {path} cannot be written: {error}; {hint}, what was stored before is kept")
+
+
+def is_locked(error: sqlite3.DatabaseError) -> bool:
+    """Whether another program holds the file, so that retrying helps as soon as it lets go."""
+    return "locked" in str(error)
 
 
 def read_number(path: Path) -> int:
@@ -119,18 +127,19 @@ def read_number(path: Path) -> int:
 
 
 def write_number(path: Path, number: int) -> None:
-    """Write a number to a file, atomically. It is on the disk when this returns.
+    """Write a number to a file in place, which needs no room on a full disk. It is on the disk when this returns.
 
     Raises:
         PublishError: the disk is full, or fails.
     """
-    partial = companion(path, ".partial")
     try:
-        with partial.open("w") as file:
-            file.write(f"{number}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
+        try:
+            # One write of a few bytes of one sector: a power cut leaves the old number or the new one.
+            os.pwrite(file, f"{number:020d}\n".encode(), 0)
+            os.fsync(file)
+        finally:
+            os.close(file)
     except OSError as error:
         raise PublishError(
             f"cannot write {path}: {error.strerror}; free some space, nothing in the spool is lost"
@@ -142,8 +151,6 @@ CREATE TABLE IF NOT EXISTS machine (first INTEGER PRIMARY KEY, boot TEXT NOT NUL
 """
 # Messages are stamped with the uptime of the machine, because the wall clock may be set. The table `machine` has one
 # row for each boot of the machine: the first sequence number stored in it, and what to add to the uptime to get UTC.
-CREATED_NS = "created_ns + (SELECT clock_ns FROM machine WHERE first <= seq ORDER BY first DESC LIMIT 1)"
-"""SQL expression: when a message was stored, by the wall clock."""
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _STEP_NS = 1_000_000_000  # smaller changes of the clock are not recorded
 _READ_AT_ONCE = 8
@@ -154,13 +161,22 @@ def uptime_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
+def clock_ns() -> int:
+    """What to add to the uptime to get UTC, by the wall clock as it is set now."""
+    return time.time_ns() - uptime_ns()
+
+
+def machine_boot() -> str:
+    """An id of this boot of the machine."""
+    return _BOOT.read_text().strip()
+
+
 def record_boot(db: sqlite3.Connection, next_seq: int) -> None:
     """Record, inside a transaction, that messages from `next_seq` on are stored in this boot of the machine."""
-    # Spools from before this table existed are stamped by the wall clock.
-    db.execute("INSERT OR IGNORE INTO machine VALUES (-1, '', 0)")
-    boot = _BOOT.read_text().strip()
-    if db.execute("SELECT boot FROM machine ORDER BY first DESC LIMIT 1").fetchone()[0] != boot:
-        db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", (next_seq, boot, _clock_ns()))
+    boot = machine_boot()
+    latest = db.execute("SELECT boot FROM machine ORDER BY first DESC LIMIT 1").fetchone()
+    if latest is None or latest[0] != boot:
+        db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", (next_seq, boot, clock_ns()))
         oldest = "SELECT coalesce(min(seq), ?) FROM message"
         outlived = f"first < (SELECT max(first) FROM machine WHERE first <= ({oldest}))"
         db.execute(f"DELETE FROM machine WHERE {outlived}", (next_seq,))
@@ -168,9 +184,15 @@ def record_boot(db: sqlite3.Connection, next_seq: int) -> None:
 
 def record_clock_step(db: sqlite3.Connection) -> None:
     """Record, inside a transaction, that the wall clock was set, so that the messages of this boot keep their age."""
-    clock_ns = _clock_ns()
+    now_ns = clock_ns()
     latest = "first = (SELECT max(first) FROM machine)"
-    db.execute(f"UPDATE machine SET clock_ns = ? WHERE {latest} AND abs(clock_ns - ?) > {_STEP_NS}", [clock_ns] * 2)
+    db.execute(f"UPDATE machine SET clock_ns = ? WHERE {latest} AND abs(clock_ns - ?) > {_STEP_NS}", [now_ns] * 2)
+
+
+def read_clocks(db: sqlite3.Connection) -> list[tuple[int, int]]:
+    """First sequence number of each boot of the machine, and what to add to that boot's uptime to get UTC."""
+    boots = db.execute("SELECT first, clock_ns FROM machine ORDER BY first").fetchall()
+    return [*boots[:-1], (boots[-1][0], clock_ns())]
 
 
 def find_expired(db: sqlite3.Connection, max_age_s: float) -> list[int]:
@@ -179,13 +201,9 @@ def find_expired(db: sqlite3.Connection, max_age_s: float) -> list[int]:
     oldest_ns = uptime_ns() + boots[-1][1] - int(max_age_s * 1e9)
     stops = [first for first, _ in boots[1:]] + [1 << 62]
     found: list[int] = []
-    for (first, clock_ns), stop in zip(boots, stops, strict=True):
+    for (first, offset_ns), stop in zip(boots, stops, strict=True):
         # Within a boot, numbers and times grow together: the oldest messages have the lowest numbers.
         query = "SELECT seq, created_ns FROM message WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
         rows = db.execute(query, (first, stop, _READ_AT_ONCE)).fetchall()
-        found += [seq for seq, created_ns in rows if created_ns + clock_ns < oldest_ns]
+        found += [seq for seq, created_ns in rows if created_ns + offset_ns < oldest_ns]
     return found
-
-
-def _clock_ns() -> int:
-    return time.time_ns() - uptime_ns()

@@ -8,6 +8,7 @@ Any bytes may come from the network. Before CBOR is decoded, its structure is ch
 at most 4 deep. JSON payloads may have up to 1 MiB.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from functools import reduce
@@ -32,6 +33,8 @@ from edge_runtime.link.wire_types import WireModel, required_fields, to_base64
 _MAX_CBOR_BYTES = 64 << 10
 _MAX_JSON_BYTES = 1 << 20
 _MAX_ENTRIES = 64
+_DIGEST_BYTES = 8
+_DIGEST_HEAD = b"\x66digest\x48"  # the key, text of 6 bytes, and the head of 8 bytes
 _MAX_DEPTH = 4
 _BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = 2, 3, 4, 5, 6, 7  # major types of CBOR, RFC 8949 section 3.1
 Model = TypeVar("Model", bound=WireModel)
@@ -43,8 +46,21 @@ _MESSAGES: dict[str, type[WireModel]] = {
 
 
 def encode_message(message: Message | GapMessage) -> bytes:
-    """Encode a message as a CBOR map with text keys."""
-    return cbor2.dumps(message.model_dump())
+    """Encode a message as a CBOR map with text keys. Fields of later minor versions that are None are left out."""
+    required = required_fields(type(message))
+    fields = message.model_dump()
+    return cbor2.dumps({name: value for name, value in fields.items() if value is not None or name in required})
+
+
+def seal(payload: bytes) -> bytes:
+    """The same message with a last field `digest`: the first 8 bytes of SHA-256 over all bytes before that field.
+
+    Checksums of the disk and of TCP end where a computer takes over the message; this one ends at the receiver.
+    """
+    fields = cbor2.loads(payload)
+    fields.pop("digest", None)
+    body = cbor2.dumps(fields | {"digest": bytes(_DIGEST_BYTES)})[: -len(_DIGEST_HEAD) - _DIGEST_BYTES]
+    return body + _DIGEST_HEAD + _digest(body)
 
 
 def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMessage | GapMessage:
@@ -55,6 +71,7 @@ def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMes
     """
     try:
         _check_structure(payload)
+        _check_digest(payload)
         fields = _json_form(cbor2.loads(payload))
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
@@ -89,6 +106,21 @@ def message_schema() -> dict[str, Any]:
     rule = "Receivers ignore unknown fields and accept any minor version; later minor versions only add fields."
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "reid/v1", "description": rule}
     return head | schema
+
+
+def _check_digest(payload: bytes) -> None:
+    """Check the digest of a sealed message. Whoever encodes it anew without the digest at its end takes it off.
+
+    Raises:
+        ValueError: a byte has changed since it was sealed.
+    """
+    body, end = payload[: -len(_DIGEST_HEAD) - _DIGEST_BYTES], payload[-len(_DIGEST_HEAD) - _DIGEST_BYTES :]
+    if end.startswith(_DIGEST_HEAD) and end[len(_DIGEST_HEAD) :] != _digest(body):
+        raise ValueError("its digest is not that of its content: bytes have changed on the way")
+
+
+def _digest(body: bytes) -> bytes:
+    return hashlib.sha256(body).digest()[:_DIGEST_BYTES]
 
 
 def _check_structure(payload: bytes) -> None:

@@ -1,66 +1,134 @@
-"""The kinds of detectors and trackers there are, one table row each, and the one way to open them.
+"""The detectors and trackers there are, and the one way to open them.
 
-To add a kind: write its class in a file of its own and add its row here. Nothing else knows the kinds.
+To add a kind of detection network: add its row in network_kinds.py; a library that runs networks: network_backends.py;
+a tracker: write its class and add its row here. Nothing else knows them.
 """
 
+import logging
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import Annotated
 
-from edge_runtime.contract.errors import EngineError
-from edge_runtime.contract.settings import FilePath
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from edge_runtime.contract.errors import ConfigError, EngineError
+from edge_runtime.contract.settings import FilePath, checked_by
 from edge_runtime.people.detector import Detector
+from edge_runtime.people.detector_file import read_detector_file
+from edge_runtime.people.detector_manifest import (
+    check_against_settings,
+    describe_detector,
+    read_detector_manifest,
+    write_detector_manifest,
+)
 from edge_runtime.people.hog import HogDetector
-from edge_runtime.people.tracker import OverlapTracker, Tracker
-from edge_runtime.people.yolox import YOLOX_FORM, open_yolox
+from edge_runtime.people.likelihood_tracker import LikelihoodTracker
+from edge_runtime.people.network_backends import NetworkBackend, open_network
+from edge_runtime.people.network_detector import NetworkDetector, choose_kind, choose_person_class
+from edge_runtime.people.network_kinds import LEAST_SCORE, kind_named
+from edge_runtime.people.tracker import Tracker
 
-if TYPE_CHECKING:  # a device with HOG needs no ONNX Runtime
-    from edge_runtime.people.onnx_network import OnnxNetwork
+logger = logging.getLogger(__name__)
+
+_LOOKS = 7
+
+
+def _check_kind(name: str) -> str:
+    return name if name == "auto" else kind_named(name).name
 
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """What finds people: a YOLOX network as an ONNX file, or without a file OpenCV's HOG detector."""
+    """What finds people: a detection network as an ONNX file, or without a file OpenCV's HOG detector.
 
-    model: FilePath | None = None
+    kind: a name of the table in network_kinds.py; `auto` takes the kind that the file's form shows.
+    person_class: needed where the network's list of classes is not a well-known one.
+    min_score: people with a lower probability are dropped.
+    smallest_person_px: people less tall than this in the frame are dropped; HOG resizes the frame by it.
 
-
-@dataclass(frozen=True)
-class DetectorKind:
-    """Everything about one kind of detector.
-
-    name: what messages call it. model: what its file looks like, in words; None for a kind that needs no file.
-    open: makes the detector, given the open file or None without one; returns None where it is of another kind.
+    Raises:
+        ConfigError: something about a network is set, but no file is given.
     """
 
-    name: str
-    model: str | None
-    open: Callable[["OnnxNetwork | None"], Detector | None]
+    model: FilePath | None = None
+    kind: Annotated[str, checked_by(_check_kind)] = "auto"
+    person_class: Annotated[int, Field(ge=0)] | None = None
+    backend: NetworkBackend = "auto"
+    min_score: Annotated[float, Field(ge=LEAST_SCORE, le=0.99)] = 0.1
+    smallest_person_px: Annotated[float, Field(ge=8, le=2000)] | None = None
+
+    def __post_init__(self) -> None:
+        changed = [field.name for field in fields(self) if getattr(self, field.name) != field.default]
+        of_network = [name for name in changed if name != "smallest_person_px"]
+        if self.model is None and of_network:
+            raise ConfigError(
+                f"{', '.join(of_network)} belong to a network: expected them beside `model`, found no model; "
+                "name its file or remove them"
+            )
 
 
 def open_detector(settings: DetectorSettings, *, threads: int = 1) -> Detector:
-    """Open the detector of the first kind that takes the file. threads: CPU threads for a network.
-
-    HOG runs on as many threads as OpenCV is set to use.
+    """Open the detector. threads: CPU threads for a network; HOG runs on as many as OpenCV is set to use.
 
     Raises:
         EngineError: the file cannot be read, or is of no known kind; the message lists the known ones.
+        ManifestError: the file is not the one that its manifest describes.
     """
-    network = _open_network(settings.model, threads=threads) if settings.model else None
-    for kind in DETECTORS:
-        detector = kind.open(network)
-        if detector is not None:
-            return detector
-    assert network is not None, "one kind needs no file"
-    known = "; or ".join(f"{kind.name}, {kind.model}" for kind in DETECTORS if kind.model)
-    raise EngineError(
-        f"{network.path} is no person detector known here: expected {known}; found {network.form}; "
-        "give such a file in ONNX format"
+    if settings.model is None:
+        return HogDetector(smallest_person_px=settings.smallest_person_px)
+    file = read_detector_file(settings.model)
+    manifest = read_detector_manifest(file)
+    if manifest:
+        check_against_settings(manifest, file, kind=settings.kind, person_class=settings.person_class)
+    network = open_network(file, backend=settings.backend, threads=threads)
+    kind = choose_kind(network, name=manifest.kind if manifest else settings.kind, path=file.path)
+    asked = manifest.person_class if manifest else settings.person_class
+    person_class = choose_person_class(kind, network.form, asked=asked, path=file.path)
+    return NetworkDetector(
+        network,
+        kind,
+        person_class=person_class,
+        min_score=settings.min_score,
+        smallest_person_px=settings.smallest_person_px or 0.0,
     )
 
 
-def open_tracker(kind: str = "overlap", *, sure_score: float) -> Tracker:
+def log_detector(settings: DetectorSettings, detector: Detector) -> None:
+    """Log what finds people, and what would be better. A program may open several detectors of the same settings."""
+    if isinstance(detector, NetworkDetector):
+        kind, person_class = detector.kind.name, detector.person_class
+        file, backend = settings.model and settings.model.name, detector.network.backend
+        logger.info("detector %s (%s, people are class %d) runs on %s", file, kind, person_class, backend)
+        return
+    logger.warning(
+        "no detector model is given, so OpenCV's HOG finds people: it misses many more of them than a small "
+        "network like YOLOX-nano and needs several times its CPU time; set `detector: {model: FILE.onnx}`, "
+        "edge_runtime/README.md says where to get one"
+    )
+
+
+def record_detector(settings: DetectorSettings, detector: Detector) -> None:
+    """Write the manifest of the detector that these settings opened, unless there is one or it needs no file."""
+    if settings.model is None or not isinstance(detector, NetworkDetector):
+        return
+    file = read_detector_file(settings.model)
+    if read_detector_manifest(file):
+        return
+    frame = np.full((720, 1280, 3), 114, np.uint8)
+    manifest = describe_detector(
+        file,
+        kind=detector.kind.name,
+        person_class=detector.person_class,
+        backend=detector.network.backend,
+        seconds=[_time_look(detector, frame) for _ in range(_LOOKS)],
+    )
+    write_detector_manifest(file.path, manifest)
+
+
+def open_tracker(kind: str = "likelihood", *, sure_score: float) -> Tracker:
     """Make a tracker for one camera. sure_score: see `Detector.sure_score`.
 
     Raises:
@@ -71,16 +139,12 @@ def open_tracker(kind: str = "overlap", *, sure_score: float) -> Tracker:
     return TRACKERS[kind](sure_score)
 
 
-def _open_network(path: Path, *, threads: int) -> "OnnxNetwork":
-    from edge_runtime.people.onnx_network import OnnxNetwork
+def _time_look(detector: Detector, frame: NDArray[np.uint8]) -> float:
+    start_s = time.perf_counter()
+    detector.detect(frame)
+    return time.perf_counter() - start_s
 
-    return OnnxNetwork(path, threads=threads)
 
-
-DETECTORS: tuple[DetectorKind, ...] = (
-    DetectorKind("HOG", model=None, open=lambda network: HogDetector() if network is None else None),
-    DetectorKind("YOLOX", model=f"with {YOLOX_FORM}", open=open_yolox),
-)
 TRACKERS: dict[str, Callable[[float], Tracker]] = {
-    "overlap": lambda sure_score: OverlapTracker(sure_score=sure_score),
+    "likelihood": lambda sure_score: LikelihoodTracker(sure_score=sure_score),
 }

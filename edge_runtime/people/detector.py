@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 
 _SMALLEST_BOX_PX = 8.0  # what is left of a box at the frame's edge must be at least this wide and tall
@@ -21,14 +22,19 @@ class Detection:
 
 
 class Detector(Protocol):
-    """Anything that finds people. One thread uses it: in the daemon the main loop, for all cameras."""
+    """Anything that finds people. One thread uses it: in the daemon a worker, for all cameras in turn."""
 
     sure_score: float
     """A detection with at least this score may start a track; one with a lower score may only continue a track."""
 
-    def detect(self, frame: NDArray[np.uint8]) -> list[Detection]:
-        """Find people. frame: (H, W, 3) uint8, RGB. Boxes lie inside the frame, best score first."""
+    def detect(self, frame: Nv12 | NDArray[np.uint8]) -> list[Detection]:
+        """Find people. frame: NV12, or (H, W, 3) uint8, RGB. Boxes lie inside the frame, best score first."""
         ...
+
+
+def size_px(frame: Nv12 | NDArray[np.uint8]) -> tuple[int, int]:
+    """Height and width of a frame."""
+    return (frame.height_px, frame.width_px) if isinstance(frame, Nv12) else (frame.shape[0], frame.shape[1])
 
 
 def best_detections(

@@ -9,9 +9,17 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
-from edge_runtime.people.detector import Detection, best_detections
+from edge_runtime.people.detector import Detection, best_detections, size_px
 from edge_runtime.people.input_fit import Fit, fill_input, fit_into
-from edge_runtime.people.network_kinds import KINDS, Floats, NetworkForm, NetworkKind, find_kinds, kind_named
+from edge_runtime.people.network_kinds import (
+    KINDS,
+    Floats,
+    NetworkForm,
+    NetworkKind,
+    NetworkOutputs,
+    find_kinds,
+    kind_named,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -31,34 +39,25 @@ class DetectionNetwork(Protocol):
 
 
 class NetworkDetector:
-    """Finds people with a network. Used by one thread.
+    """Finds people with a network. Scores are probabilities. Used by one thread.
 
-    person_class: where the network has people; the kind's own by default. score_threshold: candidates below it are
-    dropped. overlap: of two boxes with a higher IoU the surer one is kept.
-
-    Raises:
-        EngineError: the network has no such class.
+    person_class: where the network has people. min_score: candidates below it are dropped. smallest_person_px: people
+    less tall than this in the frame are dropped. overlap: of two boxes with a higher IoU the surer one is kept.
     """
-
-    sure_score = 0.35
 
     def __init__(
         self,
         network: DetectionNetwork,
         kind: NetworkKind,
         *,
-        person_class: int | None = None,
-        score_threshold: float = 0.1,
+        person_class: int,
+        min_score: float = 0.1,
+        smallest_person_px: float = 0.0,
         overlap: float = 0.5,
     ) -> None:
-        self._network, self._kind = network, kind
-        self._person = kind.person_class if person_class is None else person_class
-        classes = kind.classes(network.form)
-        if classes is not None and self._person >= classes:
-            raise EngineError(
-                f"the detector has {classes} classes: expected a person_class below, found {self._person}"
-            )
-        self._score_threshold = score_threshold
+        self.network, self.kind, self.person_class = network, kind, person_class
+        self.sure_score = max(0.35, min_score)
+        self._min_score, self._smallest_person_px = min_score, smallest_person_px
         self._overlap = overlap if kind.has_overlaps else _NO_SUPPRESSION
         self._planes = np.empty((3, network.form.height_px, network.form.width_px), np.float32)
         self._fits: dict[tuple[int, int], Fit] = {}
@@ -69,17 +68,19 @@ class NetworkDetector:
         Raises:
             EngineError: the backend failed.
         """
-        size = (frame.height_px, frame.width_px) if isinstance(frame, Nv12) else (frame.shape[0], frame.shape[1])
+        size = size_px(frame)
         fit = self._fits.setdefault(size, self._fit(size))
-        fill_input(frame, fit, rule=self._kind.rule, planes=self._planes)
-        found = self._kind.decode(self._network.run(self._planes), self._network.form, self._person)
-        likely = found.scores >= self._score_threshold
-        boxes = fit.to_frame(found.boxes[likely])
-        return best_detections(boxes, found.scores[likely], overlap=self._overlap, frame_shape=size)
+        fill_input(frame, fit, rule=self.kind.rule, planes=self._planes)
+        outputs = NetworkOutputs(self.network.run(self._planes), self.network.form)
+        found = self.kind.decode(outputs, self.person_class)
+        likely = found.scores >= self._min_score
+        boxes, scores = fit.to_frame(found.boxes[likely]), found.scores[likely]
+        is_tall = boxes[:, 3] - boxes[:, 1] >= self._smallest_person_px
+        return best_detections(boxes[is_tall], scores[is_tall], overlap=self._overlap, frame_shape=size)
 
     def _fit(self, frame_px: tuple[int, int]) -> Fit:
-        form = self._network.form
-        return fit_into(form.height_px, form.width_px, frame_px=frame_px, placement=self._kind.rule.placement)
+        form = self.network.form
+        return fit_into(form.height_px, form.width_px, frame_px=frame_px, placement=self.kind.rule.placement)
 
 
 def choose_kind(network: DetectionNetwork, *, name: str, path: Path) -> NetworkKind:
@@ -98,17 +99,39 @@ def choose_kind(network: DetectionNetwork, *, name: str, path: Path) -> NetworkK
     if {kind.name for kind in kinds} == {"yolox", "yolox-decoded"}:
         kinds = (kind_named("yolox-decoded" if _gives_pixels(network) else "yolox"),)
     if not kinds:
-        raise EngineError(f"{path} is no detector that we know: {_as_text(form)}; {_advice()}")
+        raise EngineError(f"{path} is no person detector known here: {_as_text(form)}; {_advice()}")
     if len(kinds) > 1:
         names = " or ".join(kind.name for kind in kinds)
         raise EngineError(f"{path} may be {names}: {_as_text(form)}; say which, as `kind` of the detector")
     [kind] = kinds
-    logger.info("detector %s: taken for %s (%s), by its outputs", path.name, kind.name, kind.example)
+    logger.info("detector %s: taken for %s (%s) by its form: %s", path.name, kind.name, kind.example, _as_text(form))
     return kind
 
 
+def choose_person_class(kind: NetworkKind, form: NetworkForm, *, asked: int | None, path: Path) -> int:
+    """The class of people: the one that was asked for, or the kind's own where the network has a usual list of classes.
+
+    Raises:
+        EngineError: there is no such class, or none was asked for and the network has a list of its own.
+    """
+    classes = kind.classes(form)
+    person_class = kind.person_class if asked is None else asked
+    if classes is not None and person_class >= classes:
+        raise EngineError(
+            f"{path} tells {classes} classes apart: expected a person_class from 0 to {classes - 1}, "
+            f"found {person_class}; correct `person_class` of the detector"
+        )
+    if asked is None and classes is not None and classes not in kind.usual_classes:
+        usual = " or ".join(str(count) for count in kind.usual_classes)
+        raise EngineError(
+            f"{path} tells {classes} classes apart, where {kind.name} networks of known classes have {usual}: "
+            "say which of them is the person, as `person_class` of the detector (the first one is 0)"
+        )
+    return person_class
+
+
 def _gives_pixels(network: DetectionNetwork) -> bool:
-    """Whether a YOLOX network decodes its boxes: then sizes on grey are pixels, several of which are above any log."""
+    """Whether a YOLOX network decodes its boxes: then centres on grey are pixels and not offsets."""
     planes = np.full((3, network.form.height_px, network.form.width_px), _GREY, np.float32)
     rows = network.run(planes)[0]
     return bool(np.abs(rows[:, :2]).max() > 32)

@@ -15,6 +15,10 @@ from edge_runtime.people.input_fit import InputRule
 
 Floats = NDArray[np.float32]
 Shape = tuple[int | None, ...]
+FREE_SIZE_PX = 640
+"""The input of a network that takes any size; the one at which most are trained."""
+LEAST_SCORE = 0.01
+"""A lower score is nobody's, so it need not be decoded."""
 _STRIDES = (8, 16, 32)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _BYTES = InputRule("top-left", "BGR", range_max=255.0)
@@ -52,8 +56,16 @@ class Candidates:
     scores: Floats
 
 
-Decode = Callable[[Sequence[Floats], NetworkForm, int], Candidates]
-"""(outputs of one image in the file's order, the form, the person's class) -> candidates."""
+@dataclass(frozen=True)
+class NetworkOutputs:
+    """What a network of this form gave for one image, in the file's order."""
+
+    outputs: Sequence[Floats]
+    form: NetworkForm
+
+
+Decode = Callable[[NetworkOutputs, int], Candidates]
+"""(outputs of one image, the person's class) -> candidates."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,7 @@ class NetworkKind:
 
     describes: whether a form can be of this kind. classes: how many it tells apart; None where the form does not say.
     has_overlaps: whether one person gives several boxes, so that the best of them must be chosen.
+    usual_classes: how many classes a network with a well-known list tells apart; the list has people at person_class.
     example: a network of this kind that a user may know.
     """
 
@@ -73,11 +86,14 @@ class NetworkKind:
     has_overlaps: bool
     classes: Callable[[NetworkForm], int | None] = lambda form: None
     person_class: int = 0
+    usual_classes: tuple[int, ...] = (1, 80)  # only people; COCO
 
 
 def find_kinds(form: NetworkForm) -> tuple[NetworkKind, ...]:
-    """All kinds that a form can be of."""
-    return tuple(kind for kind in KINDS if kind.describes(form))
+    """All kinds that a form can be of. Of several, those that usually have as many classes, if there are any."""
+    kinds = tuple(kind for kind in KINDS if kind.describes(form))
+    usual = tuple(kind for kind in kinds if kind.classes(form) in (None, *kind.usual_classes))
+    return usual or kinds
 
 
 def kind_named(name: str) -> NetworkKind:
@@ -88,7 +104,7 @@ def kind_named(name: str) -> NetworkKind:
     """
     known = {kind.name: kind for kind in KINDS}
     if name not in known:
-        raise EngineError(f"unknown kind of detector {name!r}; known: {', '.join(known)}")
+        raise EngineError(f"unknown kind of detector {name!r}; known kinds: {', '.join(known)}")
     return known[name]
 
 
@@ -107,8 +123,11 @@ def _is_yolox(form: NetworkForm) -> bool:
 
 
 def _is_v8(form: NetworkForm) -> bool:
+    """Some exporters transpose it; then only COCO and a single class can be told from YOLOX."""
     shape = _only(form)
-    return len(shape) == 3 and shape[2] == form.cells and shape[1] is not None and 5 <= shape[1] < form.cells
+    is_transposed = len(shape) == 3 and shape[1] == form.cells and shape[2] in (4 + 1, 4 + 80)
+    is_plain = len(shape) == 3 and shape[2] == form.cells and shape[1] is not None and 5 <= shape[1] < form.cells
+    return is_plain or is_transposed
 
 
 def _is_end2end(form: NetworkForm) -> bool:
@@ -126,7 +145,8 @@ def _is_efficient_nms(form: NetworkForm) -> bool:
 
 
 def _is_detr_logits(form: NetworkForm) -> bool:
-    return form.inputs == 1 and _ranks(form) == [3, 3] and form.outputs[0][2] != 4 and form.outputs[1][2] == 4
+    """In either order."""
+    return form.inputs == 1 and _ranks(form) == [3, 3] and [shape[2] for shape in form.outputs].count(4) == 1
 
 
 def _is_rf_detr(form: NetworkForm) -> bool:
@@ -154,65 +174,79 @@ def _count_classes(output: int, axis: int, *, other: int = 0) -> Callable[[Netwo
     return classes
 
 
-def _decode_yolox(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _count_v8_classes(form: NetworkForm) -> int | None:
+    shape = _only(form)
+    size = shape[2] if shape[1] == form.cells else shape[1]
+    return None if size is None else size - 4
+
+
+def _count_detr_classes(form: NetworkForm) -> int | None:
+    return next(shape[2] for shape in form.outputs if shape[2] != 4)
+
+
+def _decode_yolox(found: NetworkOutputs, person: int) -> Candidates:
     """(C, 5 + K): centre in cells, log of size in cells, objectness, classes. Source: Ge et al., 2107.08430, 2.2."""
-    cells, strides = _grids(form.height_px, form.width_px)
-    rows = outputs[0]
+    cells, strides = _grids(found.form.height_px, found.form.width_px)
+    scores = found.outputs[0][:, 4] * found.outputs[0][:, 5 + person]
+    likely = scores >= LEAST_SCORE
+    rows, cells, strides = found.outputs[0][likely], cells[likely], strides[likely]
     centres, sizes = (rows[:, 0:2] + cells) * strides, np.exp(rows[:, 2:4]) * strides
-    return Candidates(_corners(centres, sizes), rows[:, 4] * rows[:, 5 + person])
+    return Candidates(_corners(centres, sizes), scores[likely])
 
 
-def _decode_yolox_in_pixels(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _decode_yolox_in_pixels(found: NetworkOutputs, person: int) -> Candidates:
     """(C, 5 + K) as above, but decoded inside the graph."""
-    rows = outputs[0]
+    rows = found.outputs[0]
     return Candidates(_corners(rows[:, 0:2], rows[:, 2:4]), rows[:, 4] * rows[:, 5 + person])
 
 
-def _decode_v8(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
-    """(4 + K, C): centre and size in pixels, classes."""
-    columns = outputs[0]
+def _decode_v8(found: NetworkOutputs, person: int) -> Candidates:
+    """(4 + K, C), or transposed: centre and size in pixels, classes."""
+    [rows] = found.outputs
+    columns = rows if rows.shape[1] == found.form.cells else rows.T
     return Candidates(_corners(columns[0:2].T, columns[2:4].T), columns[4 + person])
 
 
-def _decode_rows(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _decode_rows(found: NetworkOutputs, person: int) -> Candidates:
     """(M, 6): corners in pixels, score, class."""
-    rows = outputs[0][outputs[0][:, 5].astype(np.int64) == person]
+    rows = found.outputs[0][found.outputs[0][:, 5].astype(np.int64) == person]
     return Candidates(rows[:, 0:4], rows[:, 4])
 
 
-def _decode_efficient_nms(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _decode_efficient_nms(found: NetworkOutputs, person: int) -> Candidates:
     """How many (1,), corners in pixels (M, 4), scores (M,), classes (M,)."""
-    count, boxes, scores, classes = outputs
-    found = np.flatnonzero(classes[: int(count.ravel()[0])].astype(np.int64) == person)
-    return Candidates(boxes[found], scores[found])
+    count, boxes, scores, classes = found.outputs
+    people = np.flatnonzero(classes[: int(count.ravel()[0])].astype(np.int64) == person)
+    return Candidates(boxes[people], scores[people])
 
 
-def _decode_detr_logits(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
-    """Logits (Q, K), and centre and size (Q, 4) as shares of the input."""
-    logits, boxes = outputs
-    return Candidates(_from_shares(boxes, form), _sigmoid(logits[:, person]))
+def _decode_detr_logits(found: NetworkOutputs, person: int) -> Candidates:
+    """Logits (Q, K), and centre and size (Q, 4) as shares of the input; in either order."""
+    boxes, logits = sorted(found.outputs, key=lambda output: output.shape[1] != 4)
+    return Candidates(_from_shares(boxes, found.form), _sigmoid(logits[:, person]))
 
 
-def _decode_rf_detr(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _decode_rf_detr(found: NetworkOutputs, person: int) -> Candidates:
     """The same, boxes first."""
-    boxes, logits = outputs
-    return Candidates(_from_shares(boxes, form), _sigmoid(logits[:, person]))
+    boxes, logits = found.outputs
+    return Candidates(_from_shares(boxes, found.form), _sigmoid(logits[:, person]))
 
 
-def _decode_detr_deploy(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
-    """Classes (Q,), corners (Q, 4), scores (Q,). Exporters disagree on the order of the size that boxes are scaled to,
+def _decode_detr_deploy(found: NetworkOutputs, person: int) -> Candidates:
+    """Classes (Q,), corners (Q, 4), scores (Q,).
 
-    so the width is given for both, and heights are put right here.
+    Exporters disagree on the order of the size that boxes are scaled to, so it is fed with the width twice, and heights
+    are corrected here.
     """
-    classes, boxes, scores = outputs
-    found = np.flatnonzero(classes.astype(np.int64) == person)
-    height = form.height_px / form.width_px
-    return Candidates(boxes[found] * np.array([1, height, 1, height], np.float32), scores[found])
+    classes, boxes, scores = found.outputs
+    people = np.flatnonzero(classes.astype(np.int64) == person)
+    height = found.form.height_px / found.form.width_px
+    return Candidates(boxes[people] * np.array([1, height, 1, height], np.float32), scores[people])
 
 
-def _decode_detectnet(outputs: Sequence[Floats], form: NetworkForm, person: int) -> Candidates:
+def _decode_detectnet(found: NetworkOutputs, person: int) -> Candidates:
     """Coverage (K, rows, columns), and four distances from each cell's point per class, (4K, rows, columns)."""
-    coverage, distances = outputs[0][person], outputs[1][4 * person : 4 * person + 4]
+    coverage, distances = found.outputs[0][person], found.outputs[1][4 * person : 4 * person + 4]
     rows, columns = (
         np.arange(size, dtype=np.float32) * _DETECTNET_STRIDE + _DETECTNET_OFFSET for size in coverage.shape
     )
@@ -231,7 +265,7 @@ def _from_shares(boxes: Floats, form: NetworkForm) -> Floats:
 
 
 def _sigmoid(logits: Floats) -> Floats:
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+    return np.asarray(0.5 + 0.5 * np.tanh(logits / 2), np.float32)  # exp(-logits) can exceed float32
 
 
 @cache
@@ -271,7 +305,7 @@ KINDS = (
         describes=_is_v8,
         decode=_decode_v8,
         has_overlaps=True,
-        classes=_count_classes(0, 1, other=4),
+        classes=_count_v8_classes,
     ),
     NetworkKind(
         name="yolo-end2end",
@@ -304,7 +338,7 @@ KINDS = (
         describes=_is_detr_logits,
         decode=_decode_detr_logits,
         has_overlaps=False,
-        classes=_count_classes(0, 2),
+        classes=_count_detr_classes,
     ),
     NetworkKind(
         name="detr-deploy",
@@ -321,8 +355,9 @@ KINDS = (
         describes=_is_rf_detr,
         decode=_decode_rf_detr,
         has_overlaps=False,
-        classes=_count_classes(1, 2),
+        classes=_count_detr_classes,
         person_class=1,
+        usual_classes=(91,),  # COCO with its gaps, from 1
     ),
     NetworkKind(
         name="detectnet-v2",
@@ -332,6 +367,7 @@ KINDS = (
         decode=_decode_detectnet,
         has_overlaps=True,
         classes=_count_classes(0, 1),
+        usual_classes=(1, 3),  # PeopleNet: person, bag, face
     ),
 )
 """In the order in which they are asked. Recommended for their licences: YOLOX, D-FINE, RF-DETR."""

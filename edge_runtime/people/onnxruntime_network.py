@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.people.network_kinds import Floats, NetworkForm, Shape
+from edge_runtime.people.detector_file import DetectorFile, describe_refusal
+from edge_runtime.people.network_kinds import FREE_SIZE_PX, Floats, NetworkForm, Shape
 
-_FREE_SIZE_PX = 640
-"""The input of a network that takes any size; the one at which most are trained."""
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-_REFUSALS = (
+_REFUSALS = (  # they share no base class but Exception
     ort.Fail,
     ort.InvalidArgument,
     ort.InvalidGraph,
@@ -22,6 +21,7 @@ _REFUSALS = (
     ort.NoSuchFile,
     ort.NotImplemented,
     ort.RuntimeException,
+    UnicodeDecodeError,  # its message quotes the bytes of a damaged file
 )
 
 
@@ -31,14 +31,14 @@ class OnnxRuntimeNetwork:
     form: with the shapes that the network really gives: it runs once, on grey, when it is opened.
 
     Raises:
-        EngineError: there is no such file, ONNX Runtime refuses it, or it takes no images.
+        EngineError: ONNX Runtime refuses the file, or it takes no images.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, file: DetectorFile, *, threads: int = 1) -> None:
         self.backend = f"onnxruntime {onnxruntime.__version__} CPU"
-        self._session = _open_session(path, threads=threads)
+        self._session = _open_session(file, threads=threads)
         image, *others = self._session.get_inputs()
-        height_px, width_px = _image_size(image, path)
+        height_px, width_px = _image_size(image, file.path)
         self._image, self._dtype = image.name, _DTYPES[image.type]
         self._sizes = {tensor.name: np.full((1, 2), width_px, np.int64) for tensor in others}
         outputs = self.run(np.full((3, height_px, width_px), 0.5, np.float32))
@@ -59,21 +59,16 @@ class OnnxRuntimeNetwork:
         return [np.asarray(output[0], np.float32) for output in outputs]
 
 
-def _open_session(path: Path, *, threads: int) -> Any:
-    if not path.is_file():
-        raise EngineError(f"there is no person detector at {path}; give the path of a network in ONNX format")
+def _open_session(file: DetectorFile, *, threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong comes as an exception
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(file.content, options, providers=["CPUExecutionProvider"])
     except _REFUSALS as error:
-        raise EngineError(
-            f"ONNX Runtime cannot read {path} as a network: {_first_line(error)}; "
-            "the file is damaged or no ONNX file, copy it again"
-        ) from error
+        raise EngineError(describe_refusal(file, library="ONNX Runtime", reason=_first_line(error))) from error
 
 
 def _image_size(image: Any, path: Path) -> tuple[int, int]:
@@ -85,7 +80,7 @@ def _image_size(image: Any, path: Path) -> tuple[int, int]:
             f"{path} is no person detector: expected images (1, 3, height, width) in float32 or float16 as its first "
             f"input, found {image.name} {image.type} {shape}; export it for one image, planes first"
         )
-    height_px, width_px = (size if isinstance(size, int) else _FREE_SIZE_PX for size in shape[2:])
+    height_px, width_px = (size if isinstance(size, int) else FREE_SIZE_PX for size in shape[2:])
     return height_px, width_px
 
 

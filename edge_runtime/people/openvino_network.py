@@ -1,4 +1,4 @@
-"""A detection network in OpenVINO on an x86 CPU, in bfloat16 where the CPU computes in it."""
+"""A detection network in OpenVINO on the CPU, in bfloat16 where the CPU computes in it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.people.network_kinds import Floats, NetworkForm, Shape
-
-_FREE_SIZE_PX = 640
+from edge_runtime.people.detector_file import DetectorFile, describe_refusal
+from edge_runtime.people.network_kinds import FREE_SIZE_PX, Floats, NetworkForm, Shape
 
 
 class OpenVinoNetwork:
@@ -21,7 +20,7 @@ class OpenVinoNetwork:
         EngineError: OpenVINO is not installed or refuses the file, or the file takes no images.
     """
 
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
+    def __init__(self, file: DetectorFile, *, threads: int = 1) -> None:
         try:
             import openvino
         except ImportError as error:
@@ -29,28 +28,23 @@ class OpenVinoNetwork:
                 f"OpenVINO cannot be imported ({error}); install it with: pip install 'reid-edge[openvino]', "
                 "or leave the detector's backend out"
             ) from error
-        if not path.is_file():
-            raise EngineError(f"there is no person detector at {path}; give the path of a network in ONNX format")
         core = openvino.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         precision = "bf16" if has_bf16 else "f32"
         self.backend = f"openvino {openvino.__version__.partition('-')[0]} CPU {precision}"
+        settings = {
+            "INFERENCE_NUM_THREADS": threads,
+            "NUM_STREAMS": 1,
+            # Pinned streams of every process would start at core 0 and wait for each other there.
+            "ENABLE_CPU_PINNING": False,
+            "INFERENCE_PRECISION_HINT": precision,
+        }
         try:
-            network = core.read_model(str(path))
-            height_px, width_px = _fix_size(network, path)
-            settings = {
-                "INFERENCE_NUM_THREADS": threads,
-                "NUM_STREAMS": 1,
-                # Pinned streams of every process would start at core 0 and wait for each other there.
-                "ENABLE_CPU_PINNING": False,
-                "INFERENCE_PRECISION_HINT": precision,
-            }
+            network = core.read_model(file.content, b"")
+            height_px, width_px = _fix_size(network, file.path)
             self._request: Any = core.compile_model(network, "CPU", settings).create_infer_request()
-        except RuntimeError as error:
-            last = ([line for line in str(error).splitlines() if line.strip()] or ["it gives no reason"])[-1].strip()
-            raise EngineError(
-                f"OpenVINO cannot read {path} as a network: {last}; the file is damaged or no ONNX file, copy it again"
-            ) from error
+        except (RuntimeError, UnicodeDecodeError) as error:
+            raise EngineError(describe_refusal(file, library="OpenVINO", reason=_reason(error))) from error
         self._dtype = network.inputs[0].element_type.to_dtype()
         self._sizes = {number: np.full((1, 2), width_px, np.int64) for number in range(1, len(network.inputs))}
         outputs = self.run(np.full((3, height_px, width_px), 0.5, np.float32))
@@ -64,9 +58,10 @@ class OpenVinoNetwork:
             EngineError: OpenVINO failed.
         """
         try:
-            outputs = self._request.infer({0: planes[None].astype(self._dtype, copy=False), **self._sizes})
+            feed = {0: planes[None].astype(self._dtype, copy=False), **self._sizes}
+            outputs = self._request.infer(feed, share_inputs=True, share_outputs=True)
         except RuntimeError as error:
-            raise EngineError(f"OpenVINO could not run the person detector: {str(error).splitlines()[-1]}") from error
+            raise EngineError(f"OpenVINO could not run the person detector: {_reason(error)}") from error
         return [np.asarray(outputs[number][0], np.float32) for number in range(len(outputs))]
 
 
@@ -81,7 +76,13 @@ def _fix_size(network: Any, path: Path) -> tuple[int, int]:
         )
     if not shape[0].is_dynamic and shape[0].get_length() != 1:
         raise EngineError(f"{path} takes {shape[0]} images at a time; export it for one image")
-    height_px, width_px = (_FREE_SIZE_PX if size.is_dynamic else size.get_length() for size in (shape[2], shape[3]))
+    height_px, width_px = (FREE_SIZE_PX if size.is_dynamic else size.get_length() for size in (shape[2], shape[3]))
     if any(size.is_dynamic for size in shape):
         network.reshape({image.any_name: [1, 3, height_px, width_px]})
     return height_px, width_px
+
+
+def _reason(error: Exception) -> str:
+    """The line that says why: an operation without a rule where one is named, else the last line."""
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["it gives no reason"]
+    return next((line for line in lines if "No conversion rule" in line), lines[-1])

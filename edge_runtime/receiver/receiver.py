@@ -65,7 +65,10 @@ Event = Accepted | Refused | Noted
 
 @dataclass(frozen=True)
 class NodeSummary:
-    """What arrived from one node. `missing` is empty when the sequence is complete."""
+    """What arrived from one node. `missing` is empty when the sequence is complete.
+
+    node: site and node; with the boot where runs of a node used the same numbers, so that each has its own account.
+    """
 
     node: str
     first: int | None
@@ -196,10 +199,7 @@ class Receiver:
 
     def summary(self) -> ReceiverSummary:
         """What arrived so far."""
-        nodes = tuple(
-            NodeSummary("/".join(name), node.sequence.first, node.sequence.last, tuple(node.sequence.missing()))
-            for name, node in sorted(self._nodes.items())
-        )
+        nodes = tuple(one for name, node in sorted(self._nodes.items()) for one in _summarise("/".join(name), node))
         counts, latencies = self._counts, sorted(self._latencies_ms)
         return ReceiverSummary(
             messages=counts["messages"],
@@ -212,7 +212,7 @@ class Receiver:
             bytes_per_descriptor=counts["bytes"] / counts["descriptors"] if counts["descriptors"] else None,
             latency_p50_ms=percentile(latencies, share=0.50),
             latency_p95_ms=percentile(latencies, share=0.95),
-            is_complete=not any(node.missing for node in nodes) and not counts["reused"],
+            is_complete=not any(node.missing for node in nodes),
             nodes=nodes,
         )
 
@@ -244,7 +244,7 @@ class Receiver:
     def _take_gap(self, node: _Node, received: Received) -> Event:
         gap = decode_message(received.payload, leaf="gap")
         assert isinstance(gap, GapMessage)
-        node.sequence.add_gap(gap.first, gap.last, why=gap.why)
+        node.sequence.add_gap(Missing(gap.first, gap.last, gap.why), boot=gap.boot)
         return Noted(received.topic, f"numbers {gap.first} to {gap.last} that have not arrived never will: {gap.why}")
 
     def _take_message(self, node: _Node, topic: Topic, *, received: Received) -> Iterator[Event]:
@@ -257,7 +257,8 @@ class Receiver:
             yield Noted(received.topic, f"seq {message.seq} arrived twice")
             return
         if arrival == "reused":
-            yield Noted(received.topic, f"seq {message.seq} was used before: the node's spool was deleted")
+            said = "the node's spool was deleted, or two machines have this name"
+            yield Noted(received.topic, f"seq {message.seq} was used before: {said}")
         if why := self._check_space(node, topic, space=message.space):
             self._counts["refused"] += 1
             yield Refused(received.topic, f"seq {message.seq}: {why}")
@@ -330,3 +331,14 @@ def _printable(text: str) -> str:
     """The text with control characters written out, cut where it gets long."""
     shown = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
+
+
+def _summarise(name: str, node: _Node) -> list[NodeSummary]:
+    """One account, or one of each run if runs used the same numbers."""
+    sequence = node.sequence
+    if not sequence.is_reused:
+        return [NodeSummary(name, sequence.first, sequence.last, tuple(sequence.missing()))]
+    return [
+        NodeSummary(f"{name} boot {boot}", numbers.start, numbers.stop - 1, tuple(missing))
+        for boot, (numbers, missing) in sequence.accounts().items()
+    ]

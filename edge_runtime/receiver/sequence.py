@@ -62,7 +62,8 @@ class SequenceTracker:
     """The sequence numbers of one node, over all its runs: the numbers go on when the node restarts.
 
     A duplicate is the same number of the same run (`boot`). The same number of another run is `reused`: the node's
-    spool was deleted, and its numbering began again.
+    spool was deleted and its numbering began again, or two machines have the same name. Then each run has an account
+    of its own, because one's numbers would hide what the other lost.
     Not thread-safe.
     """
 
@@ -70,6 +71,8 @@ class SequenceTracker:
         self._arrived_by_boot: dict[str, Ranges] = {}
         self._arrived = Ranges()
         self._gaps: dict[Missing, None] = {}  # in order of arrival
+        self._gaps_by_boot: dict[str, dict[Missing, None]] = {}
+        self.is_reused = False
         self._start: int | None = None
         self._stop = 0
 
@@ -99,37 +102,53 @@ class SequenceTracker:
             return "duplicate"
         of_boot.add(seq, seq)
         if seq in self._arrived:
+            self.is_reused = True
             return "reused"
         self._arrived.add(seq, seq)
         return "new"
 
-    def add_gap(self, first: int, last: int, *, why: GapReason) -> None:
-        """Record that numbers from `first` to `last` that have not arrived will never arrive.
+    def add_gap(self, gap: Missing, *, boot: str) -> None:
+        """Record that numbers of a gap that have not arrived will never arrive. boot: the run that told it.
 
         They are expected, so that they count as missing. Not so for the reason `lost`: the node does not know which
         of the numbers of a lost spool were delivered before.
         """
-        if why != "lost":
-            self.expect(first, last + 1)
-        self._gaps[Missing(first, last, why)] = None
-        if len(self._gaps) > _MOST_RANGES:
-            del self._gaps[next(iter(self._gaps))]
+        if gap.why != "lost":
+            self.expect(gap.first, gap.last + 1)
+        for known in (self._gaps, self._gaps_by_boot.setdefault(boot, {})):
+            known[gap] = None
+            if len(known) > _MOST_RANGES:
+                del known[next(iter(known))]
+        if len(self._gaps_by_boot) > _MOST_BOOTS:
+            del self._gaps_by_boot[next(iter(self._gaps_by_boot))]
 
     def missing(self) -> list[Missing]:
         """The numbers that are expected and did not arrive, in order, split where the node's reason changes."""
         if self._start is None:
             return []
-        holes = self._arrived.holes(self._start, self._stop - 1)
-        reasons = _without_overlap(self._gaps)
-        return list(_split_by_reason(holes, reasons))
+        return _find_missing(self._arrived, self._gaps, expected=range(self._start, self._stop))
+
+    def accounts(self) -> dict[str, tuple[range, list[Missing]]]:
+        """For each run: its numbers from the first to the last that arrived, and which of them are missing."""
+        found = {}
+        for boot, arrived in self._arrived_by_boot.items():
+            ends = list(arrived)
+            expected = range(ends[0][0], ends[-1][1] + 1)
+            found[boot] = expected, _find_missing(arrived, self._gaps_by_boot.get(boot, {}), expected=expected)
+        return found
+
+
+def _find_missing(arrived: Ranges, gaps: Iterable[Missing], *, expected: range) -> list[Missing]:
+    holes = arrived.holes(expected.start, expected.stop - 1)
+    return list(_split_by_reason(holes, _without_overlap(gaps)))
 
 
 def _without_overlap(gaps: Iterable[Missing]) -> list[Missing]:
-    """The gaps in order of their numbers; where two overlap, the one that arrived first is cut least."""
-    free, chosen = Ranges(), list[Missing]()
+    """The gaps in order of their numbers; where two overlap, the numbers are of the one that arrived first."""
+    taken, chosen = Ranges(), list[Missing]()
     for gap in gaps:
-        chosen += [Missing(first, last, gap.why) for first, last in free.holes(gap.first, gap.last)]
-        free.add(gap.first, gap.last)
+        chosen += [Missing(first, last, gap.why) for first, last in taken.holes(gap.first, gap.last)]
+        taken.add(gap.first, gap.last)
     return sorted(chosen, key=lambda gap: gap.first)
 
 

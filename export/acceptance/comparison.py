@@ -228,11 +228,11 @@ def fidelity(parent: NDArray[np.float32], child: NDArray[np.float32]) -> Fidelit
 def format_comparison(comparison: Comparison) -> str:
     """A table of all figures with their intervals."""
     parent, child = comparison.parent, comparison.child
-    rows = [f"{'':14}{'parent':>22}{'new':>22}   change in points"]
+    rows = [f"{'':14}{'parent':>24}{'new':>24}   change in points"]
     for title, name in (("rank-1 %", "rank1"), ("mAP %", "mean_ap"), ("mINP %", "mean_inp")):
         before, after = (_with_interval(getattr(side, name)) for side in (parent, child))
         change: Change = getattr(child, f"{name}_change")
-        rows.append(f"{title:14}{before:>22}{after:>22}   {_points(change)}")
+        rows.append(f"{title:14}{before:>24}{after:>24}   {_points(change)}")
     rows += _verification(child)
     rows += [_moved(name, moved) for name, moved in (("test images", child.to_parent), ("site", child.site)) if moved]
     rows += _matrix(child)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import training_in_time
-from benchmarks.training_in_time import Pace, main
+from benchmarks.training_in_time import EpochPace, main
 from edge_runtime.contract.errors import ConfigError
 
 # Stands in for train/run.py: an epoch takes a quarter of a second, and nothing else takes time.
@@ -39,8 +39,8 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *, megabytes: int = 1, st
 
 def test_a_run_gets_the_epochs_that_fit_with_some_to_spare() -> None:
     """Of 100 seconds 85 are used: 5 once, and 8 epochs of 10."""
-    assert Pace(epoch_s=10, once_s=5).epochs_in(100) == 8
-    assert Pace(epoch_s=10, once_s=5).epochs_in(10) == 0
+    assert EpochPace(epoch_s=10, once_s=5).epochs_in(100) == 8
+    assert EpochPace(epoch_s=10, once_s=5).epochs_in(10) == 0
 
 
 def test_a_finished_run_is_kept_with_its_small_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ def test_a_run_that_fails_leaves_its_log(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_too_little_time_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the two epochs that were tried."""
-    monkeypatch.setattr(training_in_time, "_try", lambda _: Pace(epoch_s=20, once_s=5))
+    monkeypatch.setattr(training_in_time, "_try", lambda _: EpochPace(epoch_s=20, once_s=5))
     options = ["--data", str(tmp_path), "--runs", str(tmp_path), "--output", str(tmp_path / "record.json")]
     with pytest.raises(ConfigError, match=r"one epoch takes 20\.0 s .* left of --seconds 10; give more"):
         main(["osnet_cuhk03:scratch_x0_25", "--seconds", "10", *options])

@@ -206,3 +206,9 @@ def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
     jsonschema.validate(SETTINGS, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(SETTINGS | {"colour": "red"}, schema)
+
+
+def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
+    """Editors on Windows begin files with one, and end lines with two characters."""
+    (tmp_path / "door.url").write_bytes(b"\xef\xbb\xbfrtsp://10.0.0.7/stream\r\n")
+    assert CameraSettings(id="door", source_file=tmp_path / "door.url").read_address() == "rtsp://10.0.0.7/stream"

@@ -133,6 +133,12 @@ def test_facts_that_a_manifest_states_are_refused(checkpoint: Path, tmp_path: Pa
         main([str(checkpoint), "--output", str(tmp_path), "--height", "64"])
 
 
+def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
+    """Before anybody asks for its manifest or its facts."""
+    with pytest.raises(ExportError, match=r"there is no checkpoint at .*model\.pth; give the model\.pth of a run"):
+        main([str(tmp_path / "model.pth"), "--output", str(tmp_path)])
+
+
 def test_missing_facts_are_listed(exported: Path, tmp_path: Path) -> None:
     """A public checkpoint cannot say what it was trained on; the options that do are named, all at once."""
     with pytest.raises(ExportError, match=r"no manifest .*add --data-set, --licence, --height, --width$"):

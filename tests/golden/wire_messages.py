@@ -25,7 +25,7 @@ from edge_runtime.link.messages import (
     TrackMessage,
     Vector,
 )
-from edge_runtime.link.wire_format import encode_message, message_schema
+from edge_runtime.link.wire_format import encode_message, message_schema, seal
 from tests.golden.rule import symmetric
 from tests.support.sample_messages import MANIFEST, SPACE
 
@@ -47,6 +47,7 @@ _OBSERVATION = {
     "frame_height_px": 576,
     "frame_width_px": 768,
     "score": 0.9375,
+    "is_clock_synchronised": True,
 }
 
 
@@ -92,7 +93,7 @@ def encode_sample(name: str) -> bytes:
     """The payload of one of MESSAGES."""
     message = MESSAGES[name]
     if isinstance(message, DescriptorMessage | TrackMessage | GapMessage):
-        return encode_message(message)
+        return seal(encode_message(message))
     return message.model_dump_json().encode()
 
 

@@ -117,15 +117,20 @@ def write_constant_network(
     size: tuple[int | str, int | str] = (SIZE_PX, SIZE_PX),
     half: bool = False,
     planes: int = 3,
+    batch: int | str = 1,
 ) -> Path:
     """An ONNX file that gives these outputs, each of one image, whatever it sees."""
     dtype, numbers = (TensorProto.FLOAT16, np.float16) if half else (TensorProto.FLOAT, np.float32)
-    images = helper.make_tensor_value_info("images", dtype, [1, planes, *size])
+    images = helper.make_tensor_value_info("images", dtype, [batch, planes, *size])
     sizes = [helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, [1, 2])][: inputs - 1]
-    nodes = [
-        helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-    ]
+    nodes = [helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0)]
+    for tensor in sizes:  # OpenVINO drops an input that nothing reads
+        nodes += [
+            helper.make_node("Cast", [tensor.name], ["sizes"], to=dtype),
+            helper.make_node("ReduceMean", ["sizes"], ["size"], keepdims=0),
+            helper.make_node("Mul", ["size", "mean"], ["both"]),
+        ]
+    nodes.append(helper.make_node("Mul", ["both" if sizes else "mean", "zero"], ["nothing"]))
     constants = [numpy_helper.from_array(np.zeros((), numbers), "zero")]
     found = []
     for number, output in enumerate(outputs):

@@ -24,17 +24,17 @@ USER, PASSWORD = "camera-node", "correct horse battery staple"
 class Broker:
     """A mosquitto of our own. `stop` and `start` keep its port and what it has stored."""
 
-    def __init__(self, folder: Path, *, lines: list[str]) -> None:
+    def __init__(self, folder: Path, *, lines: list[str], host: str = "127.0.0.1") -> None:
         program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
         if program is None:
             pytest.skip("needs mosquitto: apt-get install mosquitto")
         self._program = program
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.host = folder, free_port(), host
         self.log = folder / "mosquitto.log"
         self._process: subprocess.Popen[bytes] | None = None
         # Defaults of mosquitto that lose messages for a receiver that is away are raised, as on a real site.
         common = [
-            f"listener {self.port} 127.0.0.1",
+            f"listener {self.port} {host}",
             "persistence true",
             f"persistence_location {folder}/",
             "max_queued_messages 100000",
@@ -45,7 +45,7 @@ class Broker:
     @property
     def settings(self) -> BrokerSettings:
         """How to reach it without TLS or credentials."""
-        return BrokerSettings(host="127.0.0.1", port=self.port, connect_timeout_s=3.0)
+        return BrokerSettings(host=self.host, port=self.port, connect_timeout_s=3.0)
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""
@@ -54,8 +54,8 @@ class Broker:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+            with socket.socket(socket.AF_INET6 if ":" in self.host else socket.AF_INET) as probe:
+                if probe.connect_ex((self.host, self.port)) == 0:
                     return
             assert self._process.poll() is None, self.log.read_text()
             time.sleep(0.02)
@@ -107,15 +107,20 @@ class Secrets:
     """What mosquitto reads: hashed."""
 
 
-def make_secrets(folder: Path) -> Secrets:
-    """A certificate authority of our own, valid for an hour, and a user with a password."""
+def make_secrets(folder: Path, *, address: str = "127.0.0.1", days: int = 0) -> Secrets:
+    """A certificate authority of our own, certificates valid for an hour, and a user with a password.
+
+    address: the server's certificate names it. days: how much later than now that certificate is valid.
+    """
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca = _certificate("reid-edge test CA", key=ca_key, issuer="reid-edge test CA", issuer_key=ca_key, is_ca=True)
     _write(folder / "ca.pem", certificate=ca)
     for name in ("server", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
         subject = "localhost" if name == "server" else USER
-        certificate = _certificate(subject, key=key, issuer="reid-edge test CA", issuer_key=ca_key, is_ca=False)
+        certificate = _certificate(
+            subject, key=key, issuer="reid-edge test CA", issuer_key=ca_key, is_ca=False, address=address, days=days
+        )
         _write(folder / f"{name}.pem", certificate=certificate, key=key)
     (folder / "user").write_text(USER + "\n")
     (folder / "password").write_text(PASSWORD + "\n")
@@ -134,10 +139,17 @@ def make_secrets(folder: Path) -> Secrets:
 
 
 def _certificate(
-    subject: str, *, key: ec.EllipticCurvePrivateKey, issuer: str, issuer_key: ec.EllipticCurvePrivateKey, is_ca: bool
+    subject: str,
+    *,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    is_ca: bool,
+    address: str = "127.0.0.1",
+    days: int = 0,
 ) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.timezone.utc)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]
+    now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(address))]
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))

@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from edge_runtime.contract.errors import ConfigError
 from train.recipes import (
     best_osnet,
+    distil_osnet,
     mgn_cuhk03,
     mgn_dukemtmcreid,
     mgn_market1501,
@@ -34,7 +35,7 @@ _MODULES = (
     *(plr_osnet_market1501, plr_osnet_dukemtmcreid, plr_osnet_cuhk03),
     *(mgn_market1501, mgn_dukemtmcreid, mgn_cuhk03),
     *(pyramid_market1501, pyramid_dukemtmcreid, pyramid_cuhk03),
-    *(reduced_cuhk03, reduced_cifar10),
+    *(reduced_cuhk03, reduced_cifar10, distil_osnet),
 )
 
 _RECIPES: dict[str, Recipe] = {recipe.name: recipe for module in _MODULES for recipe in module.RECIPES}

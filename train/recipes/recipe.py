@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from edge_runtime.contract.errors import ConfigError
 
-Task = Literal["reid", "classification", "attributes"]
+Task = Literal["reid", "classification", "attributes", "distillation"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,10 @@ class Augmentation:
     """Random changes of training images; each number but pad_px is the probability that an image is changed.
 
     flip: mirror. crop: enlarge by an eighth and crop to size at a random place. erase: fill a random rectangle with one
-    colour. patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast. pad_px: pad
-    every image by so many black pixels and crop to size at a random place; 0 for none. scaled_crop: cut out a random
-    part of 8 to 100 % of the area and enlarge it, as on ImageNet. erased_to: `mean` is 0 after normalisation;
+    colour. patch: paste a rectangle of another image of the batch. colour: jitter brightness and contrast.
+    resolution: shrink to 3/4, 1/2, 3/8 or 1/4 of the size and enlarge again, as people far from the camera look.
+    pad_px: pad every image by so many black pixels and crop to size at a random place; 0 for none. scaled_crop: cut out
+    a random part of 8 to 100 % of the area and enlarge it, as on ImageNet. erased_to: `mean` is 0 after normalisation;
     `public_code` writes the channel means after normalisation.
     """
 
@@ -38,6 +39,7 @@ class Augmentation:
     erase: float = 0.0
     patch: float = 0.0
     colour: float = 0.0
+    resolution: float = 0.0
     scaled_crop: float = 0.0
     pad_px: int = 0
     erased_to: Literal["mean", "public_code"] = "mean"
@@ -77,7 +79,7 @@ class Optimiser:
     new_layers_learning_rate: for all layers that pretrained weights do not fill; None means the same.
     """
 
-    name: Literal["sgd", "adam", "amsgrad"]
+    name: Literal["sgd", "adam", "amsgrad", "adamw"]
     learning_rate: float
     weight_decay: float = 5e-4
     momentum: float = 0.9
@@ -116,6 +118,22 @@ class Dynamic:
     gamma: float = 2.0
     delta: float = 0.16
     rule: Literal["paper", "public_code", "alternate"] = "paper"
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Training on descriptors of other networks, the teachers, instead of labels.
+
+    similarity_weight: weight of the difference between the similarity matrices of student and teachers, beside the
+    cosine of each mapped descriptor to its teacher's. labels_weight: weight of the cross entropy of images whose
+    identity is known; 0 ignores labels. teachers, crops: SHA-256 of each teacher and of all images; the command fills
+    them in, so that a resumed run uses the same.
+    """
+
+    similarity_weight: float = 4.0
+    labels_weight: float = 0.0
+    teachers: tuple[str, ...] = ()
+    crops: str = ""
 
 
 @dataclass(frozen=True)
@@ -179,6 +197,7 @@ class Recipe:
     splits: int = 1
     networks: int = 1
     dynamic: Dynamic | None = None
+    distillation: Distillation | None = None
     evaluation: Evaluation = Evaluation()
     resize: Literal["bilinear", "bicubic"] = "bilinear"
     normalisation: Literal["imagenet", "data_set"] = "imagenet"
@@ -203,6 +222,10 @@ class Recipe:
             yield "dynamic training itself decides when triplets count, so triplet_from_epoch must be 0"
         if self.task == "attributes" and losses != Losses(label_smoothing=0.0):
             yield "attributes have their own loss, so losses must be Losses(label_smoothing=0.0)"
+        if (self.distillation is not None) != (self.task == "distillation"):
+            yield "the task distillation and its settings `distillation` need each other"
+        if self.distillation and (losses != Losses(label_smoothing=losses.label_smoothing) or self.dynamic):
+            yield "distillation has losses of its own, so losses may only set label_smoothing, and dynamic must be None"
         if (losses.mutual_weight > 0) != (self.networks > 1):
             yield "mutual learning needs both mutual_weight and more than one network"
         if self.evaluation.networks != "first" and self.networks == 1:
@@ -218,7 +241,7 @@ class Recipe:
             yield "training the classifier alone makes sense only from trained weights"
 
     def _faults_of_probabilities(self) -> Iterator[str]:
-        for name in ("flip", "crop", "erase", "patch", "colour", "scaled_crop"):
+        for name in ("flip", "crop", "erase", "patch", "colour", "resolution", "scaled_crop"):
             if not 0 <= getattr(self.augmentation, name) <= 1:
                 yield f"{name} is a probability, found {getattr(self.augmentation, name)}"
 

@@ -24,7 +24,7 @@ from train.recipes.recipe import Recipe
 from train.training.batches.loader import TrainingBatch, TrainingImages
 from train.training.dynamic_training import Controller
 from train.training.meters import EpochMeans
-from train.training.objective import Measured, Objective, accuracy
+from train.training.objective import Measured, Objective
 from train.training.optimisers import (
     build_centre_optimiser,
     build_optimiser,
@@ -178,7 +178,7 @@ class Trainer:
         measured = self._objective.measure(outputs, batch.labels)
         total = self._objective.total(measured, with_triplet=self._takes_triplets(measured, epoch))
         self._update(total)
-        right = accuracy(outputs[0].logits[0].detach(), batch.labels)
+        right = self._objective.accuracy(outputs[0], batch.labels)
         loss = total.detach() / len(self.networks)
         return {"loss": loss, "accuracy": right, **{name: value.detach() for name, value in measured.items()}}
 

@@ -71,6 +71,10 @@ class Objective(nn.Module):
         mean = torch.stack([self._weights[name] * measured[name] for name in counted]).sum()
         return mean * self._networks  # each network gets its full loss, not a share of the mean
 
+    def accuracy(self, output: TrainingOutput, labels: Tensor) -> Tensor:
+        """The share of classes, or of attributes, that the first classifier of a network gets right."""
+        return accuracy(output.logits[0].detach(), labels)
+
     def unscale_centre_gradients(self) -> None:
         """Divide the centres' gradients by the centre loss's weight, so that their learning rate does not depend on it.
 

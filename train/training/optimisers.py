@@ -24,6 +24,8 @@ def build_optimiser(networks: Sequence[nn.Module], settings: Optimiser) -> torch
             weight_decay=settings.weight_decay,
             fused=True,
         )
+    if settings.name == "adamw":
+        return torch.optim.AdamW(groups, settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     return torch.optim.Adam(
         groups,
         settings.learning_rate,

@@ -13,6 +13,7 @@ from train.datasets.catalog import ReidData, open_attributes, open_classificatio
 from train.machine.mixed_precision import prefer_speed
 from train.machine.processes import Processes, join_processes
 from train.recipes.recipe import Recipe
+from train.training.distillation_task import open_distillation
 from train.training.run_folder import RunFolder
 from train.training.session import Options, Session
 from train.training.tasks import Attributes, Classification, Reid, Task, TaskScores
@@ -22,15 +23,17 @@ from train.training.tasks import Attributes, Classification, Reid, Task, TaskSco
 class TrainingRequest:
     """What the user asks for beside the recipe.
 
-    data: folder of the data set. is_other_data: whether it is another data set than the recipe names. output: where run
-    folders go. device: auto, cpu or cuda. options: of every run.
+    data: folder of the data set; to distil, folders of crops and of data sets. teachers: files, to distil.
+    is_other_data: whether it is another data set than the recipe names. output: where run folders go. device: auto, cpu
+    or cuda. options: of every run.
     """
 
-    data: Path
+    data: Sequence[Path]
     output: Path
     device: str
     options: Options
     test_data: Path | None = None
+    teachers: Sequence[Path] = ()
     is_other_data: bool = False
     threads: int | None = None
 
@@ -67,7 +70,7 @@ def _train_split(recipe: Recipe, split: int, *, request: TrainingRequest, proces
     # The first process may unpack the data set; the others then find it.
     if not processes.is_first:
         processes.wait()
-    task = _open_task(recipe, split, request=request)
+    recipe, task = _open_task(recipe, split, request=request)
     if processes.is_first:
         task.check_test_images()
         processes.wait()
@@ -89,11 +92,25 @@ def _train_split(recipe: Recipe, split: int, *, request: TrainingRequest, proces
     return FinishedRun(folder, scores.figures)
 
 
-def _open_task(recipe: Recipe, split: int, *, request: TrainingRequest) -> Task:
+def _open_task(recipe: Recipe, split: int, *, request: TrainingRequest) -> tuple[Recipe, Task]:
+    """The task, and the recipe with the digests of teachers and crops if it distils."""
+    if recipe.distillation is None:
+        return recipe, _open_labelled(recipe, split, request=request)
+    assert request.test_data is not None  # the command refuses distillation without it
+    return open_distillation(
+        recipe,
+        crops=request.data,
+        teachers=request.teachers,
+        test=request.test_data,
+        cache=request.output / "teachers",
+    )
+
+
+def _open_labelled(recipe: Recipe, split: int, *, request: TrainingRequest) -> Task:
     if recipe.task == "classification":
-        return Classification(open_classification(recipe.data_set, request.data), recipe)
+        return Classification(open_classification(recipe.data_set, request.data[0]), recipe)
     if recipe.task == "attributes":
-        return Attributes(open_attributes(recipe.data_set, request.data))
+        return Attributes(open_attributes(recipe.data_set, request.data[0]))
     data = _open_people(recipe, split, request=request)
     if request.test_data is None:
         return Reid(data, recipe, test=data)
@@ -104,7 +121,7 @@ def _open_task(recipe: Recipe, split: int, *, request: TrainingRequest) -> Task:
 
 def _open_people(recipe: Recipe, split: int, *, request: TrainingRequest) -> ReidData:
     try:
-        return open_data(recipe.data_set, request.data, split=split)
+        return open_data(recipe.data_set, request.data[0], split=split)
     except DataError as error:
         if request.is_other_data:
             raise

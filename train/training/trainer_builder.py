@@ -14,6 +14,8 @@ from train.recipes.recipe import Recipe
 from train.training.batches.augment import erased_colour
 from train.training.batches.loader import TrainingImages
 from train.training.batches.store import ImageSize, PixelStore, open_store, pixel_statistics
+from train.training.batches.taught_images import TaughtImages
+from train.training.distillation_task import DistilledReid
 from train.training.loop import Trainer
 from train.training.objective import Objective
 from train.training.tasks import Task
@@ -50,7 +52,9 @@ def build_trainer(
             start_from(network, weights, architecture=recipe.architecture)
     objective = _build_objective(recipe, task, input_=input_, processes=processes)
     fill = erased_colour(recipe.augmentation, mean=input_.mean, std=input_.std)
-    images = TrainingImages(store, task.train.labels, recipe=recipe, processes=processes, fill=fill)
+    images = (TaughtImages if recipe.distillation else TrainingImages)(
+        store, task.train.labels, recipe=recipe, processes=processes, fill=fill
+    )
     trainer = Trainer(
         networks,
         recipe,
@@ -77,6 +81,8 @@ def _describe_input(recipe: Recipe, store: PixelStore) -> Input:
 
 
 def _build_objective(recipe: Recipe, task: Task, *, input_: Input, processes: Processes) -> Objective:
+    if isinstance(task, DistilledReid):
+        return task.build_objective(recipe, gather=processes.gather)
     lengths: tuple[int, ...] = ()
     if recipe.losses.centre_weight:
         lengths = embedding_lengths(

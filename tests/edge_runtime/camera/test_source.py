@@ -33,7 +33,7 @@ def test_a_file_gives_every_frame_once_when_it_is_not_paced(make_clip: MakeClip)
     with CameraSource(str(make_clip(frames=20)), camera_id="gate", paced=False) as source:
         frames = read_all(source)
         assert source.read(0.0) is None
-        assert source.status() == SourceStatus("ended", "the file was played to its end", 20, 0, 0)
+        assert source.status() == SourceStatus("ended", "the file was played to its end", 20, 0, 0, pytest.approx(10))
     assert [frame.index for frame in frames] == list(range(20))
     assert {(frame.camera_id, frame.time_source) for frame in frames} == {("gate", "file")}
 
@@ -89,8 +89,20 @@ def test_a_frame_cannot_be_changed(make_clip: MakeClip) -> None:
     with CameraSource(str(make_clip()), camera_id="gate", paced=False) as source:
         frame = source.read(10.0)
     assert frame is not None
-    with pytest.raises(ValueError, match="read-only"):
-        frame.pixels[0, 0, 0] = 1
+    for plane in (frame.pixels.luma, frame.pixels.chroma):
+        with pytest.raises(ValueError, match="read-only"):
+            plane[0, 0] = 1
+
+
+def test_a_frame_waits_until_it_is_read(make_clip: MakeClip) -> None:
+    """Since the moment it arrived; nothing is copied or converted to know that."""
+    with CameraSource(str(make_clip()), camera_id="gate", paced=False) as source:
+        assert source.waiting_since_s() is None or source.status().frames > 0
+        wait_until_live(source, timeout_s=10.0)
+        since_s = source.waiting_since_s()
+        assert since_s is not None
+        assert 0 <= time.monotonic() - since_s < 10
+        assert source.read() is not None
 
 
 def test_several_sources_run_in_one_process(make_clip: MakeClip) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from edge_runtime.contract.manifest import ResizeRule
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import crop_people, pixel_box, read_image, resize
 
 RULE: ResizeRule = "bilinear-half-pixel"
@@ -45,6 +46,16 @@ def test_crops_follow_the_manifests_rule() -> None:
     bicubic = crop_people(frame, box, height_px=64, width_px=32, rule="bicubic-half-pixel")
     assert (bicubic[0] == resize(frame, height_px=64, width_px=32, rule="bicubic-half-pixel")).all()
     assert (bicubic != crop_people(frame, box, height_px=64, width_px=32, rule=RULE)).any()
+
+
+def test_crops_of_nv12_are_those_of_the_converted_frame() -> None:
+    """Only the boxes are converted, to the same pixels, on odd borders and outside the frame too."""
+    random = np.random.default_rng(0)
+    luma = random.integers(0, 256, (101, 80), dtype=np.uint8)
+    frame = Nv12(luma, random.integers(0, 256, (51, 40, 2), dtype=np.uint8), "bt709")
+    boxes = [(10.2, 21.7, 51.1, 90.0), (0.0, 0.0, 80.0, 101.0), (-9.0, 33.0, 7.5, 200.0)]
+    found = crop_people(frame, boxes, height_px=64, width_px=32, rule=RULE)
+    assert (found == crop_people(frame.rgb(), boxes, height_px=64, width_px=32, rule=RULE)).all()
 
 
 @pytest.mark.parametrize(

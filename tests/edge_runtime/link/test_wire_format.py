@@ -1,6 +1,7 @@
 """Messages as bytes: what is written is read again, by older and newer versions too, and hostile bytes are refused."""
 
 import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -32,7 +33,14 @@ from edge_runtime.link.messages import (
     Vector,
     new_track_id,
 )
-from edge_runtime.link.wire_format import decode_json, decode_message, decode_metrics, encode_message, message_schema
+from edge_runtime.link.wire_format import (
+    decode_json,
+    decode_message,
+    decode_metrics,
+    encode_message,
+    message_schema,
+    seal,
+)
 from edge_runtime.link.wire_types import Fraction, GapReason, required_fields
 from tests.golden.wire_messages import FOLDER, MESSAGES, encode_sample
 from tests.support.sample_messages import descriptor_message, track_message
@@ -66,6 +74,7 @@ OBSERVATION: dict[str, Any] = {
     "frame_height_px": st.integers(1, 10000),
     "frame_width_px": st.integers(1, 10000),
     "score": FRACTION,
+    "is_clock_synchronised": st.none() | st.booleans(),
     "dispersion": NOT_NEGATIVE,
 }
 QUALITIES = st.builds(Quality, size_px=NOT_NEGATIVE, blur=NOT_NEGATIVE, truncation=FRACTION)
@@ -159,7 +168,8 @@ def test_messages_of_newer_nodes_are_read(name: str) -> None:
     fields = grow(read_fields(encode_sample(name))) | {"minor": MINOR + 7}
     message = read_sample(write_fields(fields, name), name)
     known = MESSAGES[name]
-    assert message == known.model_copy(update={"minor": MINOR + 7} if "minor" in type(known).model_fields else {})
+    later = {"minor": MINOR + 7, "digest": fields.get("digest")} if "minor" in type(known).model_fields else {}
+    assert message == known.model_copy(update=later)
     VALIDATOR.validate(json.loads(json.dumps(fields, default=lambda _: "AA==")))
 
 
@@ -304,6 +314,28 @@ def test_metrics_are_any_json_object() -> None:
     for payload in (b"", b"[]", b"1", b"{", b"\xff\xfe"):
         with pytest.raises(PublishError):
             decode_metrics(payload)
+
+
+@pytest.mark.parametrize("message", EXAMPLES, ids=lambda message: type(message).__name__)
+def test_a_bit_that_flips_on_the_way_is_noticed(message: DescriptorMessage | TrackMessage | GapMessage) -> None:
+    """Wherever it is: the payload is refused, or (in the name of the digest itself) the message is what was sent."""
+    leaf, payload = LEAVES[type(message)], seal(encode_message(message))
+    sent = decode_message(payload, leaf=leaf)
+    assert sent == message.model_copy(update={"digest": payload[-8:]})
+    for position in range(len(payload)):
+        changed = bytearray(payload)
+        changed[position] ^= 1 << position % 8
+        with contextlib.suppress(PublishError):
+            assert decode_message(bytes(changed), leaf=leaf).model_copy(update={"digest": None}) == message
+
+
+def test_anybody_can_compute_the_digest() -> None:
+    """The last 16 bytes are the name and the digest of all bytes before them; sealing twice changes nothing."""
+    payload = seal(encode_message(descriptor_message()))
+    assert payload[-16:] == b"\x66digest\x48" + hashlib.sha256(payload[:-16]).digest()[:8]
+    assert seal(payload) == payload
+    with pytest.raises(PublishError, match="bytes have changed on the way"):
+        decode_message(payload[:-1] + bytes([payload[-1] ^ 1]), leaf="descriptor")
 
 
 # Hostile bytes

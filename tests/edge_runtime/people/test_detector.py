@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector import Detection, best_detections
@@ -58,6 +59,39 @@ def test_nobody_is_found_in_an_empty_picture() -> None:
     assert detector.detect(np.full((240, 320, 3), 128, np.uint8)) == []
     assert detector.detect(np.zeros((20, 20, 3), np.uint8)) == []
     assert detector.detect(np.zeros((1, 700, 3), np.uint8)) == []
+
+
+@pytest.mark.shared_data
+def test_hog_reads_the_luma_of_nv12(shared_data: Path) -> None:
+    """A decoder's picture gives the people of its conversion, without the conversion."""
+    crop = next(iter(person_crops(shared_data)))
+    rgb = np.asarray(cv2.copyMakeBorder(crop, 56, 56, 88, 88, cv2.BORDER_REPLICATE), np.uint8)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    chroma = np.full((len(grey) // 2, grey.shape[1] // 2, 2), 128, np.uint8)
+    full = Nv12(np.asarray(grey, np.uint8), chroma, is_full_range=True)
+    assert HogDetector().detect(full) == HogDetector().detect(rgb) != []
+    video = Nv12(np.round(grey * (219 / 255) + 16).astype(np.uint8), chroma)
+    [found], [expected] = HogDetector().detect(video), HogDetector().detect(rgb)
+    assert iou(found.box, expected.box) > 0.9
+    assert found.score == pytest.approx(expected.score, abs=0.1)
+
+
+@pytest.mark.shared_data
+def test_hog_shrinks_a_large_frame_and_looks_for_small_people_when_asked(shared_data: Path) -> None:
+    """People are found in a frame of 2.8 million pixels, shrunk by half; those of 48 pixels mostly when asked for."""
+    near_place, far_place = (6 * 88, 6 * 56, 6 * 152, 6 * 184), (88, 56, 112, 104)
+    near_found, far_found, asked_found = 0, 0, 0
+    for crop in islice(person_crops(shared_data), 8):
+        frame = np.asarray(cv2.copyMakeBorder(crop, 56, 56, 88, 88, cv2.BORDER_REPLICATE), np.uint8)
+        near = np.asarray(cv2.resize(frame, None, fx=6, fy=6), np.uint8)
+        small = cv2.resize(crop, (24, 48), interpolation=cv2.INTER_AREA)
+        far = np.asarray(cv2.copyMakeBorder(small, 56, 56, 88, 88, cv2.BORDER_REPLICATE), np.uint8)
+        near_found += any(iou(found.box, near_place) > 0.4 for found in HogDetector().detect(near))
+        far_found += any(iou(found.box, far_place) > 0.4 for found in HogDetector().detect(far))
+        asked_found += any(iou(found.box, far_place) > 0.4 for found in HogDetector(smallest_person_px=40).detect(far))
+    assert near_found >= 6
+    assert far_found <= 2
+    assert asked_found >= 6
 
 
 BOXES = st.lists(

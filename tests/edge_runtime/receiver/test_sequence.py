@@ -36,7 +36,7 @@ def test_a_ledger_names_every_missing_number(arrivals: list[tuple[str, int]], ga
         seen.add((boot, seq))
         numbers.add(seq)
     for first, last in gaps:
-        sequence.add_gap(first, last, why="overflow")
+        sequence.add_gap(Missing(first, last, "overflow"), boot="a")
     told = {number for first, last in gaps for number in range(first, last + 1)}
     known = numbers | told
     due = set(range(min(known), max(known) + 1)) if known else set()
@@ -58,7 +58,7 @@ def test_what_is_due_is_missing_until_it_comes() -> None:
 def test_a_lost_spool_does_not_make_old_numbers_due() -> None:
     """Who came late is not told of numbers that others may have received long ago."""
     sequence = SequenceTracker()
-    sequence.add_gap(0, 99, why="lost")
+    sequence.add_gap(Missing(0, 99, "lost"), boot="a")
     assert sequence.missing() == []
     sequence.add("a", 90)
     sequence.add("b", 100)
@@ -68,3 +68,16 @@ def test_a_lost_spool_does_not_make_old_numbers_due() -> None:
 def test_nothing_heard_is_nothing_missing() -> None:
     """An empty sequence is complete, and has no first and last."""
     assert (SequenceTracker().missing(), SequenceTracker().first, SequenceTracker().last) == ([], None, None)
+
+
+def test_two_machines_of_one_name_have_an_account_each() -> None:
+    """Otherwise the numbers of one would hide what the other lost."""
+    sequence = SequenceTracker()
+    for seq in (0, 1, 2, 4, 5):
+        sequence.add("one", seq)
+    for seq in range(1, 6):
+        sequence.add("two", seq)
+    sequence.add_gap(Missing(3, 3, "disk"), boot="one")
+    assert sequence.missing() == []
+    assert sequence.is_reused
+    assert sequence.accounts() == {"one": (range(6), [Missing(3, 3, "disk")]), "two": (range(1, 6), [])}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from train import recipes
-from train.datasets.catalog import DATA_SETS
+from train.datasets.catalog import DATA_SETS, OWN_FOLDER
 from train.models.catalog import architectures, build
 from train.recipes.catalog import all_recipes, find_recipe
 from train.recipes.recipe import Recipe
@@ -37,7 +37,7 @@ def test_every_recipe_names_a_network_and_data_sets_that_exist() -> None:
     """A name that is misspelt is not found out after the data were read."""
     for recipe in all_recipes():
         assert recipe.architecture in architectures(), recipe.name
-        assert {recipe.data_set, recipe.test_set} - {None} <= DATA_SETS.keys(), recipe.name
+        assert {recipe.data_set, recipe.test_set} - {None} <= {*DATA_SETS, OWN_FOLDER}, recipe.name
 
 
 @pytest.mark.parametrize("name", WITH_PARTS)

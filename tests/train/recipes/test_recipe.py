@@ -51,12 +51,16 @@ def test_batch_size_must_hold_whole_identities() -> None:
 
 
 def test_settings_that_would_do_nothing_are_refused() -> None:
-    """Attributes have a loss of their own, and dynamic training its own start of triplets."""
+    """Attributes and distillation have losses of their own, and dynamic training its own start of triplets."""
     with pytest.raises(ConfigError, match="attributes have their own loss"):
         find_recipe("osnet_pa100k").variant("broken", losses=Losses())
     pyramid = find_recipe("pyramid_market1501")
     with pytest.raises(ConfigError, match="itself decides when triplets count"):
         pyramid.variant("broken", losses=dataclasses.replace(pyramid.losses, triplet_from_epoch=1))
+    with pytest.raises(ConfigError, match="need each other"):
+        find_recipe("distil_osnet").variant("broken", distillation=None)
+    with pytest.raises(ConfigError, match="losses may only set label_smoothing"):
+        find_recipe("distil_osnet").variant("broken", losses=Losses(entropy_weight=0.1))
 
 
 def test_a_typing_error_is_answered_with_the_nearest_recipes() -> None:

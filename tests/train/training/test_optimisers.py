@@ -34,6 +34,15 @@ def test_adam_keeps_the_largest_second_moment_only_as_amsgrad(name: str, amsgrad
     assert (group["amsgrad"], group["lr"]) == (amsgrad, 0.0005)
 
 
+def test_adamw_decays_weights_apart_from_the_gradient() -> None:
+    """One step with a gradient of zero: the weight shrinks by rate times decay."""
+    network = torch.nn.Linear(1, 1, bias=False)
+    before = network.weight.item()
+    network.weight.grad = torch.zeros(1, 1)
+    build_optimiser([network], Optimiser("adamw", 0.1, weight_decay=0.02)).step()
+    assert network.weight.item() == pytest.approx(before * (1 - 0.1 * 0.02), rel=1e-6)
+
+
 GOLDEN: dict[str, Any] = json.loads((ROOT / "tests/golden/schedules.json").read_text())
 RECIPES = {
     "plr_osnet_market_duke": "plr_osnet_market1501",

@@ -19,6 +19,7 @@ _PATCHED_SHARE, _PATCHED_ASPECT = (0.01, 0.5), (0.1, 10.0)
 _PATCH_TURN_DEGREES = 10
 _SCALED_SHARE, _SCALED_ASPECT = (0.08, 1.0), (3 / 4, 4 / 3)
 _BRIGHTNESS, _CONTRAST = 0.2, 0.15
+_RESOLUTIONS = (3 / 4, 1 / 2, 3 / 8, 1 / 4)
 
 HeightWidth = tuple[int, int]
 """(height, width) in pixels."""
@@ -26,7 +27,7 @@ Limits = tuple[float, float]
 
 
 def augment(images: Tensor, settings: Augmentation, *, random: torch.Generator, fill: Tensor) -> Tensor:
-    """Apply crops, patch, flip, colour jitter and erasing with the recipe's probabilities.
+    """Apply crops, patch, flip, colour jitter, lower resolution and erasing with the recipe's probabilities.
 
     fill: (3,) uint8, the colour of erased rectangles, see `erased_colour`. `images` itself stays as it is.
     """
@@ -36,6 +37,7 @@ def augment(images: Tensor, settings: Augmentation, *, random: torch.Generator, 
     images = random_patch(images, settings.patch, random=random)
     images = random_flip(images, settings.flip, random=random)
     images = random_colour(images, settings.colour, random=random)
+    images = random_resolution(images, settings.resolution, random=random)
     return random_erase(images, settings.erase, random=random, fill=fill)
 
 
@@ -66,6 +68,22 @@ def random_colour(images: Tensor, probability: float, *, random: torch.Generator
         pixels = images[chosen].float()
         grey = brightness * pixels.mean(dim=(1, 2, 3), keepdim=True)
         return _rounded(pixels.mul_(brightness * contrast).add_(grey * (1 - contrast)))
+
+    return _change(images, probability, random=random, change=change)
+
+
+def random_resolution(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
+    """Shrink to 3/4, 1/2, 3/8 or 1/4 of the size by the mean of the covered pixels, then enlarge again bilinearly."""
+    height, width = _size(images)
+
+    def change(chosen: Tensor) -> Tensor:
+        level = upload(_integers(torch.full((len(chosen),), len(_RESOLUTIONS) - 1), random), images.device)
+        pixels = images[chosen].float()
+        for number, share in enumerate(_RESOLUTIONS):
+            small_size = max(1, round(height * share)), max(1, round(width * share))
+            small = functional.interpolate(pixels[level == number], small_size, mode="area")
+            pixels[level == number] = functional.interpolate(small, (height, width), mode="bilinear")
+        return _rounded(pixels)
 
     return _change(images, probability, random=random, change=change)
 

@@ -21,6 +21,7 @@ from train.training.batches.augment import (
     random_erase,
     random_flip,
     random_patch,
+    random_resolution,
     random_scaled_crop,
 )
 
@@ -37,7 +38,7 @@ def erase(batch: Tensor, probability: float, *, random: torch.Generator) -> Tens
     return random_erase(batch, probability, random=random, fill=FILL)
 
 
-CHANGES = [random_flip, random_crop, random_scaled_crop, random_patch, random_colour, erase]
+CHANGES = [random_flip, random_crop, random_scaled_crop, random_patch, random_colour, random_resolution, erase]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -213,6 +214,19 @@ def test_colour_jitter_stays_within_its_limits() -> None:
     assert (changed == changed[:, :1, :1, :1]).all()
     assert 80 <= changed.min() < 85
     assert 115 < changed.max() <= 120
+
+
+def test_a_lower_resolution_keeps_the_mean_and_loses_detail() -> None:
+    """Each image is that of one of the four sizes: shrunk by the mean of blocks, enlarged bilinearly."""
+    batch = images(40)
+    changed = random_resolution(batch, 1.0, random=torch.Generator().manual_seed(0)).float()
+    candidates = []
+    for share in (3 / 4, 1 / 2, 3 / 8, 1 / 4):
+        small = functional.interpolate(batch.float(), (round(32 * share), round(16 * share)), mode="area")
+        candidates.append(functional.interpolate(small, (32, 16), mode="bilinear").round())
+    distances = (torch.stack(candidates) - changed).abs().amax(dim=(2, 3, 4))  # (4, 40)
+    assert distances.amin(dim=0).max() <= 1  # a rounding of one grey level
+    assert set(distances.argmin(dim=0).tolist()) == {0, 1, 2, 3}
 
 
 def test_a_seed_repeats_the_whole_chain() -> None:

@@ -1,0 +1,107 @@
+"""Clips with true tracks: the boxes of a detector in every frame, and which frames are looked at at which rate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.measuring.tracking_scores import TrackedFrame
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.preprocess import crop_people
+from edge_runtime.engine.engine import Engine
+from edge_runtime.people.detector import Detection, Detector
+
+_MOST_STARTS = 13  # so many sequences that start at different frames tell no more than a few
+_TRUTH = ".gt.txt"
+
+
+@dataclass(frozen=True)
+class ClipFrame:
+    """What a detector found, descriptors of it, (N, D) unit rows, and who really was there."""
+
+    detections: tuple[Detection, ...]
+    descriptors: NDArray[np.float32]
+    truth: TrackedFrame
+
+
+@dataclass(frozen=True)
+class Clip:
+    """All frames of a clip, evenly spaced."""
+
+    name: str
+    fps: float
+    frames: tuple[ClipFrame, ...]
+
+    def rates(self, wanted: list[float]) -> list[float]:
+        """The rates that are not above the clip's own, with its own for the first that is."""
+        return [self.fps] * any(rate >= self.fps for rate in wanted) + [rate for rate in wanted if rate < self.fps]
+
+    def looks(self, rate: float) -> list[list[int]]:
+        """Frames that are looked at at so many per second: sequences that start at each of the first frames."""
+        step = self.fps / rate
+        starts = range(0, ceil(step), max(1, ceil(step) // _MOST_STARTS))
+        return [
+            [start + int(n * step + 1e-9) for n in range(int((len(self.frames) - 1 - start) / step) + 1)]
+            for start in starts
+        ]
+
+
+def read_clips(folder: Path, *, detector: Detector, engine: Engine) -> list[Clip]:
+    """Look at every frame of the clips of a folder: NAME.webm (or any video) beside NAME.gt.txt in MOTChallenge's form.
+
+    Raises:
+        ConfigError: there is no such pair, or a file cannot be read.
+    """
+    truths = sorted(folder.glob(f"*{_TRUTH}"))
+    if not truths:
+        raise ConfigError(f"expected clips with true tracks in {folder}, NAME.webm beside NAME{_TRUTH}; found none")
+    return [_read_clip(path, detector=detector, engine=engine) for path in truths]
+
+
+def _read_clip(truth: Path, *, detector: Detector, engine: Engine) -> Clip:
+    name = truth.name.removesuffix(_TRUTH)
+    videos = [path for path in truth.parent.glob(f"{name}.*") if path.suffix in (".webm", ".mp4", ".avi")]
+    if not videos:
+        raise ConfigError(f"expected a video {name}.webm, .mp4 or .avi beside {truth}, found none")
+    rows = np.loadtxt(truth, delimiter=",", ndmin=2)
+    capture = cv2.VideoCapture(str(videos[0]))
+    fps = float(capture.get(cv2.CAP_PROP_FPS))
+    frames = tuple(
+        _look(pixels, rows[rows[:, 0] == number], detector=detector, engine=engine)
+        for number, pixels in enumerate(_pixels(capture), start=1)
+    )
+    if not frames or fps <= 0:
+        raise ConfigError(
+            f"OpenCV cannot decode {videos[0]}: expected a video, found {len(frames)} frames at {fps:g} fps"
+        )
+    return Clip(name, fps, frames)
+
+
+def _pixels(capture: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:
+    while True:
+        is_read, pixels = capture.read()
+        if not is_read:
+            return
+        yield np.ascontiguousarray(pixels[:, :, ::-1])
+
+
+def _look(pixels: NDArray[np.uint8], rows: NDArray[np.float64], *, detector: Detector, engine: Engine) -> ClipFrame:
+    """rows: (N, 6 or more) of frame, id, left, top, width, height."""
+    detections = tuple(detector.detect(pixels))
+    spec = engine.manifest.input
+    crops = crop_people(
+        pixels,
+        [detection.box for detection in detections],
+        height_px=spec.height_px,
+        width_px=spec.width_px,
+        rule=spec.resize,
+    )
+    descriptors = engine.describe(crops) if detections else np.zeros((0, engine.manifest.descriptor.length), np.float32)
+    truth = TrackedFrame(
+        rows[:, 1].astype(np.int64), np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
+    )
+    return ClipFrame(detections, descriptors, truth)

@@ -1,0 +1,55 @@
+"""The best way to give each row at most one column, and each column at most one row."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def assign(gain: NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Choose the pairs with the greatest sum of gains; only pairs with a gain above 0 are chosen.
+
+    gain: (N, M), finite. Returns (row, column), rows ascending.
+
+    Source: Kuhn, Naval Research Logistics Quarterly 2, 1955, with shortest augmenting paths (Jonker and Volgenant,
+    Computing 38, 1987).
+    """
+    if gain.shape[0] > gain.shape[1]:
+        return sorted((row, column) for column, row in assign(gain.T))
+    # Rows and columns without any gain would only make the problem larger.
+    rows, columns = np.flatnonzero((gain > 0).any(axis=1)), np.flatnonzero((gain > 0).any(axis=0))
+    part = np.maximum(gain[np.ix_(rows, columns)], 0.0)
+    if len(rows) > len(columns):
+        part = np.pad(part, ((0, 0), (0, len(rows) - len(columns))))
+    row_of = _cheapest_rows(-part)
+    pairs = [(row, column) for column, row in enumerate(row_of) if row >= 0 and part[row, column] > 0]
+    return sorted((int(rows[row]), int(columns[column])) for row, column in pairs)
+
+
+def _cheapest_rows(cost: NDArray[np.float64]) -> list[int]:
+    """Give every row a column of its own at the least sum of costs. cost: (N, M), N <= M.
+
+    Returns for each column its row, or -1.
+    """
+    row_count, column_count = cost.shape
+    row_price, column_price = np.zeros(row_count), np.zeros(column_count + 1)
+    row_of = np.full(column_count + 1, -1)  # the last column is where each new row starts from
+    for first in range(row_count):
+        row_of[column_count] = first
+        column, distance = column_count, np.full(column_count, np.inf)
+        came_from, is_done = np.full(column_count, column_count), np.zeros(column_count + 1, bool)
+        while row_of[column] >= 0:
+            is_done[column] = True
+            row = row_of[column]
+            reached = cost[row] - row_price[row] - column_price[:-1]
+            is_nearer = ~is_done[:-1] & (reached < distance)
+            distance[is_nearer], came_from[is_nearer] = reached[is_nearer], column
+            nearest = int(np.where(is_done[:-1], np.inf, distance).argmin())
+            step = distance[nearest]
+            row_price[row_of[is_done]] += step
+            column_price[is_done] -= step
+            distance[~is_done[:-1]] -= step
+            column = nearest
+        while column != column_count:
+            previous = int(came_from[column])
+            row_of[column] = row_of[previous]
+            column = previous
+    return [int(row) for row in row_of[:-1]]
