@@ -5,20 +5,12 @@ Each part declares its own settings, with their defaults and limits; here they a
 
 import json
 import os
-import re
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import AfterValidator, Field
 
-from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
@@ -27,16 +19,6 @@ from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
-
-Settings = TypeVar("Settings")
-
-
-def _list_fault(value: object, make: ValidatorFunctionWrapHandler) -> Any:
-    """Make a part's settings; what the part itself refuses is listed beside the other faults."""
-    try:
-        return make(value)
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
 
 
 def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
@@ -48,9 +30,6 @@ def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings
     if twice:
         raise ValueError(f"each camera needs an id of its own, found twice: {', '.join(twice)}")
     return cameras
-
-
-Part = Annotated[Settings, WrapValidator(_list_fault)]
 
 
 class Config(StrictModel):
@@ -79,58 +58,9 @@ def read_config(path: Path) -> Config:
     Raises:
         ConfigError: unreadable, not YAML, or any setting is unknown, missing or wrong; all faults are listed.
     """
-    try:
-        settings = yaml.load(path.read_bytes(), _UniqueKeys)
-    except OSError as error:
-        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}; name a YAML file") from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path} is not YAML: {_yaml_fault(error)}; correct it") from error
-    if settings is None:
-        raise ConfigError(f"{path} is empty; reid-edge --help shows a configuration")
-    try:
-        return Config.model_validate(settings, context=path.resolve().parent)
-    except ValidationError as error:
-        faults = "; ".join(f"{_place(e['loc'])}: {_reason(e)}" for e in error.errors(include_url=False))
-        raise ConfigError(f"{path} has faults ({error.error_count()}): {faults}") from error
+    return read_settings_file(path, Config, help_command="reid-edge --help")
 
 
 def config_schema() -> str:
     """JSON Schema of the configuration file, for editors."""
     return json.dumps(Config.model_json_schema(), indent=2)
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key may appear only once in a mapping, as the standard says; PyYAML takes the last one."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """See `yaml.composer.Composer`."""
-        node = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.composer.ComposerError(None, None, "this key appears twice", key.start_mark)
-            seen.add(key.value)
-        return node
-
-
-def _yaml_fault(error: Exception) -> str:
-    """What is wrong and where. The text of the file is not quoted: a camera's address may hold a password."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        mark = error.problem_mark
-        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
-    if isinstance(error, yaml.reader.ReaderError):
-        return f"position {error.position}: {error.reason}"
-    return "a number or date that does not exist"
-
-
-def _place(location: tuple[str | int, ...]) -> str:
-    # A key that is not a plain word may be a value in the wrong place, such as an address with a password.
-    return ".".join(str(part) if re.fullmatch(r"\w+", str(part)) else "..." for part in location) or "file"
-
-
-def _reason(error: Any) -> str:
-    if error["type"] == "dataclass_type":
-        return "expected settings in the form `name: value`"
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return "unknown key, remove it or correct its spelling"
-    return str(error["msg"]).removeprefix("Value error, ")

@@ -15,6 +15,7 @@ from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.descriptor_store import Camera, Store, StoredDay, Where
 from edge_runtime.gallery.migration import migrate
+from edge_runtime.gallery.sightings import Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 
 _PROVED_VECTORS = 1_000
@@ -68,6 +69,7 @@ def _erase(arguments: argparse.Namespace) -> int:
     vectors = [row.vector for row in islice(store.rows(where), _PROVED_VECTORS)] if arguments.prove else []
     receipt = erasure.erase(store, where, log=erasure.AuditLog(arguments.log))
     store.close()
+    _erase_sightings(arguments.store, where)
     print(json.dumps(asdict(receipt), indent=2))
     if not arguments.prove:
         return 0
@@ -80,10 +82,21 @@ def _erase(arguments: argparse.Namespace) -> int:
 
 def _expire(arguments: argparse.Namespace) -> int:
     store = open_store(arguments.store)
-    receipt = erasure.expire(store, now_ns=time.time_ns(), log=erasure.AuditLog(arguments.log))
+    now_ns = time.time_ns()
+    receipt = erasure.expire(store, now_ns=now_ns, log=erasure.AuditLog(arguments.log))
     store.close()
+    _erase_sightings(arguments.store, Where(expired_by_ns=now_ns))
     print(json.dumps(asdict(receipt), indent=2) if receipt else "nothing has expired")
     return 0
+
+
+def _erase_sightings(place: str, where: Where) -> None:
+    """Erase who was where as well; the gallery's server keeps it beside the descriptors of a folder."""
+    path = Path(place, "people.sqlite")
+    if path.is_file():
+        sightings = Sightings(path)
+        sightings.erase(where)
+        sightings.close()
 
 
 def _check_log(arguments: argparse.Namespace) -> int:

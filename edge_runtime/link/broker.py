@@ -24,26 +24,9 @@ from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.contract.settings import FilePath
+from edge_runtime.link.broker_faults import CERTIFICATE_FAULTS, REFUSED_CREDENTIALS, REMEDIES, TAKEN_OVER
 
 _DISCONNECT_S = 1.0
-_TAKEN_OVER = "Session taken over"
-_REFUSED_CREDENTIALS = (134, 135, 140)  # Bad user name or password, Not authorized, Bad authentication method
-_REMEDIES = {  # reason codes of CONNACK
-    132: "it does not speak MQTT 5; use one that does, such as mosquitto 2",
-    133: "choose another name for this node",
-    154: "status and birth must be retained; allow retained messages (mosquitto: retain_available true)",
-    155: "messages need QoS 1; allow it (mosquitto: max_qos 1)",
-} | dict.fromkeys(_REFUSED_CREDENTIALS, "check user and password")
-_CERTIFICATE_FAULTS = {  # X509_V_ERR_... of OpenSSL
-    7: "it is signed by another authority than that of ca_file",
-    9: "it is not valid yet; see whether the clock of this machine is right",
-    10: "it has expired; renew it on the broker",
-    18: "it is signed by itself; name this certificate as ca_file, if it is the broker's",
-    19: "it is signed by another authority than that of ca_file",
-    20: "it is signed by another authority than that of ca_file",
-    62: "it names another host than the one in `host`",
-    64: "it names another address than the one in `host`",
-}
 _HEADER_BYTES = 5 + 2 + 2 + 4  # of a PUBLISH: fixed header, length of the topic, packet id, length of properties
 
 
@@ -96,11 +79,12 @@ class Will:
 
 @dataclass(frozen=True)
 class Received:
-    """A message from the broker. `is_retained`: it was published before we subscribed."""
+    """A message from the broker. is_retained: published before we subscribed. packet_id: 0 if it came with QoS 0."""
 
     topic: str
     payload: bytes
     is_retained: bool
+    packet_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -141,6 +125,8 @@ class Connection:
 
     session_s: session expiry interval: how long the broker keeps our session after the connection ends; 0 starts with
     a clean session and keeps none.
+    unacknowledged: None acknowledges each message as it is read. A number: the owner calls `acknowledge` when a message
+    is safe, and the broker sends at most so many messages before that.
     Not thread-safe: one thread constructs it and calls all methods; only `wake` may be called by any thread.
 
     Raises:
@@ -149,9 +135,19 @@ class Connection:
         PublishError: the broker cannot be reached, or does not answer in time.
     """
 
-    def __init__(self, settings: BrokerSettings, *, client_id: str, session_s: int, will: Will | None = None) -> None:
+    def __init__(
+        self,
+        settings: BrokerSettings,
+        *,
+        client_id: str,
+        session_s: int,
+        will: Will | None = None,
+        unacknowledged: int | None = None,
+    ) -> None:
         self.settings = settings
         self._client = _make_client(settings, client_id=client_id)
+        self._client.manual_ack_set(unacknowledged is not None)
+        self._most = unacknowledged or 20
         self._acknowledged: list[Acknowledgement] = []
         self._received: list[Received] = []
         self._refusal: Any = None
@@ -212,14 +208,23 @@ class Connection:
         self._check(info.rc)
         return int(info.mid)
 
-    def subscribe(self, topics: list[str], *, timeout_s: float = 10.0) -> None:
-        """Subscribe with QoS 1 and wait for the SUBACK.
+    def acknowledge(self, received: Received) -> None:
+        """Send the PUBACK of a message that this connection received; for connections with `unacknowledged`.
+
+        Raises:
+            PublishError: the connection is lost.
+        """
+        if received.packet_id:
+            self._check(self._client.ack(received.packet_id, 1))
+
+    def subscribe(self, topics: list[str], *, qos: int = 1, timeout_s: float = 10.0) -> None:
+        """Subscribe and wait for the SUBACK.
 
         Raises:
             PublishError: the broker refuses the subscription, or does not answer.
         """
         self._subscribed = False
-        self._check(self._client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in topics])[0])
+        self._check(self._client.subscribe([(topic, SubscribeOptions(qos=qos)) for topic in topics])[0])
         deadline = time.monotonic() + timeout_s
         while not self._subscribed:
             self._step(deadline - time.monotonic())
@@ -288,20 +293,20 @@ class Connection:
             self._refusal = next((reason for reason in reasons if reason.is_failure), None)
 
         def on_message(_client: object, _data: object, message: MQTTMessage) -> None:
-            self._received.append(Received(message.topic, message.payload, message.retain))
+            self._received.append(Received(message.topic, message.payload, message.retain, message.mid))
 
         client.on_connect, client.on_disconnect, client.on_publish = on_connect, on_disconnect, on_publish
         client.on_subscribe, client.on_message = on_subscribe, on_message
 
     def _connect(self, session_s: int) -> None:
         settings = self.settings
-        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=20)
+        properties = _properties(PacketTypes.CONNECT, SessionExpiryInterval=session_s, ReceiveMaximum=self._most)
         try:
             self._client.connect(
                 settings.host, settings.port, settings.keepalive_s, clean_start=session_s == 0, properties=properties
             )
         except ssl.SSLCertVerificationError as error:
-            fault = _CERTIFICATE_FAULTS.get(error.verify_code, f"{error.verify_message}; check ca_file")
+            fault = CERTIFICATE_FAULTS.get(error.verify_code, f"{error.verify_message}; check ca_file")
             raise PublishError(f"the certificate of the broker {settings} is not accepted: {fault}") from error
         except (ssl.SSLError, ConnectionResetError) as error:
             if settings.ca_file is None:
@@ -319,8 +324,8 @@ class Connection:
             if self._refusal is None:
                 raise PublishError(self._describe_silence("closes connections")) from None
         if self._refusal is not None:
-            kind = CredentialsError if self._refusal.value in _REFUSED_CREDENTIALS else PublishError
-            remedy = _REMEDIES.get(self._refusal.value, "its log may tell more")
+            kind = CredentialsError if self._refusal.value in REFUSED_CREDENTIALS else PublishError
+            remedy = REMEDIES.get(self._refusal.value, "its log may tell more")
             raise kind(f"the broker {settings} refuses the connection: {self._refusal}; {remedy}")
         if self._answer is None:
             raise PublishError(self._describe_silence("accepts connections"))
@@ -353,7 +358,7 @@ class Connection:
     def _fail(self) -> None:
         raise ClosedError(
             f"the connection to the broker {self.settings} is lost: {self._lost}",
-            is_taken_over=self._lost == _TAKEN_OVER,
+            is_taken_over=self._lost == TAKEN_OVER,
         )
 
 

@@ -49,6 +49,11 @@ def descriptor_topic(site: str, node: str, *, camera: str, space: str) -> str:
     return f"{camera_topic(site, node, camera=camera, leaf='descriptor')}/{check_name(space, what='space')}"
 
 
+def identity_topic(site: str, *, space: str) -> str:
+    """The topic on which a gallery says which tracks of a site and space are one person."""
+    return "/".join((*ROOT, check_name(site, what="site"), "identity", check_name(space, what="space")))
+
+
 def parse_topic(topic: str) -> Topic:
     """Split a topic into its parts.
 
@@ -60,6 +65,8 @@ def parse_topic(topic: str) -> Topic:
         match levels[2:]:
             case [site, node, leaf] if leaf in _NODE_LEAVES:
                 return Topic(site, node, None, leaf)
+            case [site, "identity", space]:
+                return Topic(site, "", None, "identity", space)
             case [site, node, camera, leaf] if leaf in _CAMERA_LEAVES:
                 return Topic(site, node, camera, leaf)
             case [site, node, camera, "descriptor", space]:

@@ -1,21 +1,36 @@
 """The receiving side of the link: check and decode what arrives, and count it."""
 
 import json
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
 
 from edge_runtime.contract.descriptor import decode
-from edge_runtime.contract.errors import ReidError
+from edge_runtime.contract.errors import PublishError, ReidError
 from edge_runtime.link.broker import Received
 from edge_runtime.link.counters import percentile
-from edge_runtime.link.messages import Birth, CameraStatus, DescriptorMessage, GapMessage, Message, NodeStatus
+from edge_runtime.link.messages import (
+    Birth,
+    CameraStatus,
+    DescriptorMessage,
+    GapMessage,
+    Message,
+    ModelCard,
+    NodeStatus,
+)
 from edge_runtime.link.topics import Topic, parse_topic
 from edge_runtime.link.wire_format import decode_json, decode_message, decode_metrics
 from edge_runtime.receiver.sequence import Missing, SequenceTracker
 
 _LATENCIES_KEPT = 100_000
 _HELD_MESSAGES = 100_000
+_HELD_BYTES = 64 << 20
+_MOST_NODES = 10_000
+_TRACKS_KEPT = 100_000
+_MOST_TEXT = 1_000
 NodeName = tuple[str, str]
 """Site and node."""
 
@@ -87,7 +102,8 @@ class ReceiverSummary:
 @dataclass
 class _Node:
     sequence: SequenceTracker = field(default_factory=SequenceTracker)
-    spaces: set[str] = field(default_factory=set)
+    spaces: dict[str, int | None] = field(default_factory=dict)
+    """With the length of their descriptors, where the birth says it."""
     has_birth: bool = False
     held: list[Received] = field(default_factory=list)
     boot: str | None = None
@@ -106,39 +122,75 @@ class Receiver:
         self._space = space
         self._nodes: dict[NodeName, _Node] = {}
         self._counts: Counter[str] = Counter()
-        self._tracks: set[str] = set()
+        self._tracks = OrderedDict[str, None]()
+        self._held_bytes = 0
         self._latencies_ms = deque[float](maxlen=_LATENCIES_KEPT)
 
     def take(self, received: Received) -> Iterator[Event]:
-        """Check one payload. Whatever it holds, nothing is raised: a faulty one gives `Refused`."""
+        """Check one payload. Whatever it holds, nothing is raised: a faulty one gives `Refused`.
+
+        Texts of events are printable, whatever the sender wrote, and not long.
+        """
         try:
-            topic = parse_topic(received.topic)
-            node = self._nodes.setdefault((topic.site, topic.node), _Node())
-            match topic.leaf:
-                case "birth":
-                    yield from self._take_birth(node, received)
-                case "status" if topic.camera is None:
-                    yield self._take_status(node, received)
-                case "status":
-                    yield Noted(received.topic, decode_json(received.payload, CameraStatus).model_dump_json())
-                case "metrics":
-                    yield Noted(received.topic, json.dumps(decode_metrics(received.payload)))
-                case "gap":
-                    yield self._take_gap(node, received)
-                case _ if not node.has_birth and len(node.held) < _HELD_MESSAGES:
-                    node.held.append(received)
-                case _:
-                    yield from self._take_message(node, topic, received=received)
+            if not received.topic.isprintable():
+                raise PublishError("expected a topic of printable characters")
+            yield from self._sort(received)
         except ReidError as error:
             self._counts["refused"] += 1
-            yield Refused(received.topic, str(error))
+            yield Refused(_printable(received.topic), _printable(str(error)))
+
+    def _sort(self, received: Received) -> Iterator[Event]:
+        topic = parse_topic(received.topic)
+        if topic.leaf == "identity":
+            yield Noted(received.topic, "a gallery's message")
+            return
+        node = self._node(topic)
+        match topic.leaf:
+            case "birth":
+                yield from self._take_birth(node, received)
+            case "status" if topic.camera is None:
+                yield self._take_status(node, received)
+            case "status":
+                state = decode_json(received.payload, CameraStatus)
+                yield Noted(received.topic, _printable(state.model_dump_json()))
+            case "metrics":
+                yield Noted(received.topic, _printable(json.dumps(decode_metrics(received.payload))))
+            case "gap":
+                yield self._take_gap(node, received)
+            case _ if not node.has_birth and self._may_hold(node, received):
+                node.held.append(received)
+                self._held_bytes += len(received.payload)
+            case _:
+                yield from self._take_message(node, topic, received=received)
+
+    def _node(self, topic: Topic) -> _Node:
+        name = (topic.site, topic.node)
+        if name not in self._nodes and len(self._nodes) >= _MOST_NODES:
+            raise PublishError(f"there are {_MOST_NODES} nodes already; somebody may be making up names")
+        return self._nodes.setdefault(name, _Node())
+
+    def _may_hold(self, node: _Node, received: Received) -> bool:
+        return len(node.held) < _HELD_MESSAGES and self._held_bytes + len(received.payload) <= _HELD_BYTES
 
     def finish(self) -> Iterator[Event]:
         """Check the messages that are still held back; without a birth they are refused."""
         for node in self._nodes.values():
-            held, node.held, node.has_birth = node.held, [], True
-            for received in held:
+            node.has_birth = True
+            for received in self._release(node):
                 yield from self.take(received)
+
+    def is_holding(self) -> bool:
+        """Whether messages are held back."""
+        return self._held_bytes > 0
+
+    def forget_held(self) -> None:
+        """Forget the messages that are held back; whoever received them will receive them again."""
+        for node in self._nodes.values():
+            self._release(node)
+
+    def count(self, what: Literal["refused", "duplicate"]) -> int:
+        """How many messages were refused, or arrived again and were dropped."""
+        return self._counts[what]
 
     def has_ended(self) -> bool:
         """Whether there is a node and all nodes have stopped. A node that is `offline` is expected to come back."""
@@ -152,7 +204,7 @@ class Receiver:
         return ReceiverSummary(
             messages=counts["messages"],
             descriptors=counts["descriptors"],
-            tracks=len(self._tracks),
+            tracks=counts["tracks"],
             historical=counts["historical"],
             duplicates=counts["duplicate"],
             reused=counts["reused"],
@@ -166,12 +218,16 @@ class Receiver:
 
     def _take_birth(self, node: _Node, received: Received) -> Iterator[Event]:
         birth = decode_json(received.payload, Birth)
-        node.spaces |= birth.spaces()
+        node.spaces |= {model.space_id: _length(model) for model in birth.models}
         node.has_birth = True
-        yield Noted(received.topic, f"spaces {', '.join(sorted(birth.spaces())) or 'none'}")
-        held, node.held = node.held, []
-        for earlier in held:
+        yield Noted(received.topic, _printable(f"spaces {', '.join(sorted(birth.spaces())) or 'none'}"))
+        for earlier in self._release(node):
             yield from self.take(earlier)
+
+    def _release(self, node: _Node) -> list[Received]:
+        held, node.held = node.held, []
+        self._held_bytes -= sum(len(one.payload) for one in held)
+        return held
 
     def _take_status(self, node: _Node, received: Received) -> Event:
         status = decode_json(received.payload, NodeStatus)
@@ -207,8 +263,10 @@ class Receiver:
             self._counts["refused"] += 1
             yield Refused(received.topic, f"seq {message.seq}: {why}")
             return
-        if message.descriptor:
-            decode(message.descriptor.encoded())
+        if why := _check_observation(message, length=node.spaces[message.space]):
+            self._counts["refused"] += 1
+            yield Refused(received.topic, f"seq {message.seq}: {why}")
+            return
         self._count(message, len(received.payload))
         yield Accepted(topic, message, len(received.payload))
 
@@ -225,7 +283,11 @@ class Receiver:
 
     def _count(self, message: Message, payload_bytes: int) -> None:
         self._counts["messages"] += 1
-        self._tracks.add(message.track)
+        self._counts["tracks"] += message.track not in self._tracks
+        self._tracks[message.track] = None
+        self._tracks.move_to_end(message.track)
+        if len(self._tracks) > _TRACKS_KEPT:
+            self._tracks.popitem(last=False)
         self._counts["historical"] += message.historical
         if not isinstance(message, DescriptorMessage):
             return
@@ -233,6 +295,42 @@ class Receiver:
         self._counts["bytes"] += payload_bytes
         if not message.historical:
             self._latencies_ms.append((message.publish_ns - message.capture_ns) / 1e6)
+
+
+def _length(model: ModelCard) -> int | None:
+    """The length of the model's descriptors, if its manifest says it as we do."""
+    descriptor = (model.model_extra or {}).get("descriptor")
+    length = descriptor.get("length") if isinstance(descriptor, dict) else None
+    return length if isinstance(length, int) else None
+
+
+def _check_observation(message: Message, *, length: int | None) -> str | None:
+    """Why the box or the vector must not be used; None if they may. length: what the birth says, None: nothing.
+
+    Raises:
+        DataError: the number of bytes does not fit codec and length.
+    """
+    left, top, right, bottom = message.box
+    if right < left or bottom < top:
+        return f"expected a box (left, top, right, bottom), found {message.box}"
+    vector = message.descriptor
+    if vector is None:
+        return None
+    if vector.scale <= 0:
+        return f"expected a scale above 0, found {vector.scale:g}"
+    with np.errstate(all="ignore"):  # the sender's numbers may overflow; the result shows it
+        numbers = decode(vector.encoded())
+    if length not in (None, vector.length):
+        return f"expected {length} numbers in its vector, as the node's birth says, found {vector.length}"
+    if not np.isfinite(numbers).all() or not numbers.any():
+        return "expected a vector of finite numbers that are not all 0"
+    return None
+
+
+def _printable(text: str) -> str:
+    """The text with control characters written out, cut where it gets long."""
+    shown = text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in shown)
 
 
 def _summarise(name: str, node: _Node) -> list[NodeSummary]:

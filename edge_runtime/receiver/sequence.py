@@ -1,13 +1,15 @@
 """Which sequence numbers of a node arrived, which arrived twice, and which are missing and why."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from edge_runtime.link.wire_types import GapReason
 
 Arrival = Literal["new", "duplicate", "reused"]
+_MOST_RANGES = 100_000
+_MOST_BOOTS = 100
 
 
 class Ranges:
@@ -31,6 +33,20 @@ class Ranges:
         if low < high:
             first, last = min(first, self._firsts[low]), max(last, self._lasts[high - 1])
         self._firsts[low:high], self._lasts[low:high] = [first], [last]
+        if len(self._firsts) > _MOST_RANGES:  # forget the hole that is lowest: somebody sends numbers at random
+            del self._firsts[1], self._lasts[0]
+
+    def holes(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """What of the numbers from `first` to `last` is not in the set, in order."""
+        index = bisect_left(self._lasts, first)
+        while first <= last:
+            if index == len(self._firsts) or self._firsts[index] > last:
+                yield first, last
+                return
+            if self._firsts[index] > first:
+                yield first, self._firsts[index] - 1
+            first = self._lasts[index] + 1
+            index += 1
 
 
 @dataclass(frozen=True)
@@ -54,8 +70,8 @@ class SequenceTracker:
     def __init__(self) -> None:
         self._arrived_by_boot: dict[str, Ranges] = {}
         self._arrived = Ranges()
-        self._gaps: list[Missing] = []
-        self._gaps_by_boot: dict[str, list[Missing]] = {}
+        self._gaps: dict[Missing, None] = {}  # in order of arrival
+        self._gaps_by_boot: dict[str, dict[Missing, None]] = {}
         self.is_reused = False
         self._start: int | None = None
         self._stop = 0
@@ -78,7 +94,10 @@ class SequenceTracker:
     def add(self, boot: str, seq: int) -> Arrival:
         """Record that a message arrived."""
         self.expect(seq, seq + 1)
-        of_boot = self._arrived_by_boot.setdefault(boot, Ranges())
+        of_boot = self._arrived_by_boot.pop(boot, None) or Ranges()
+        self._arrived_by_boot[boot] = of_boot  # the latest run last
+        if len(self._arrived_by_boot) > _MOST_BOOTS:
+            del self._arrived_by_boot[next(iter(self._arrived_by_boot))]
         if seq in of_boot:
             return "duplicate"
         of_boot.add(seq, seq)
@@ -96,9 +115,12 @@ class SequenceTracker:
         """
         if gap.why != "lost":
             self.expect(gap.first, gap.last + 1)
-        for known in (self._gaps, self._gaps_by_boot.setdefault(boot, [])):
-            if gap not in known:
-                known.append(gap)
+        for known in (self._gaps, self._gaps_by_boot.setdefault(boot, {})):
+            known[gap] = None
+            if len(known) > _MOST_RANGES:
+                del known[next(iter(known))]
+        if len(self._gaps_by_boot) > _MOST_BOOTS:
+            del self._gaps_by_boot[next(iter(self._gaps_by_boot))]
 
     def missing(self) -> list[Missing]:
         """The numbers that are expected and did not arrive, in order, split where the node's reason changes."""
@@ -112,25 +134,36 @@ class SequenceTracker:
         for boot, arrived in self._arrived_by_boot.items():
             ends = list(arrived)
             expected = range(ends[0][0], ends[-1][1] + 1)
-            found[boot] = expected, _find_missing(arrived, self._gaps_by_boot.get(boot, []), expected=expected)
+            found[boot] = expected, _find_missing(arrived, self._gaps_by_boot.get(boot, {}), expected=expected)
         return found
 
 
-def _find_missing(arrived: Ranges, gaps: Sequence[Missing], *, expected: range) -> list[Missing]:
-    holes: list[tuple[int, int]] = []
-    following = expected.start
-    for first, last in [*arrived, (expected.stop, expected.stop)]:
-        if first > following:
-            holes.append((following, first - 1))
-        following = max(following, last + 1)
-    return [part for hole in holes for part in _split_by_reason(hole, gaps)]
+def _find_missing(arrived: Ranges, gaps: Iterable[Missing], *, expected: range) -> list[Missing]:
+    holes = arrived.holes(expected.start, expected.stop - 1)
+    return list(_split_by_reason(holes, _without_overlap(gaps)))
 
 
-def _split_by_reason(hole: tuple[int, int], gaps: Sequence[Missing]) -> Iterator[Missing]:
-    first, last = hole
-    while first <= last:
-        gap = next((gap for gap in gaps if gap.first <= first <= gap.last), None)
-        following = [gap.first - 1 for gap in gaps if gap.first > first]
-        end = min(last, gap.last) if gap else min([last, *following])
-        yield Missing(first, end, gap.why if gap else None)
-        first = end + 1
+def _without_overlap(gaps: Iterable[Missing]) -> list[Missing]:
+    """The gaps in order of their numbers; where two overlap, the numbers are of the one that arrived first."""
+    taken, chosen = Ranges(), list[Missing]()
+    for gap in gaps:
+        chosen += [Missing(first, last, gap.why) for first, last in taken.holes(gap.first, gap.last)]
+        taken.add(gap.first, gap.last)
+    return sorted(chosen, key=lambda gap: gap.first)
+
+
+def _split_by_reason(holes: Iterable[tuple[int, int]], reasons: list[Missing]) -> Iterator[Missing]:
+    """Holes in parts, each with its reason. Both in order and without overlap."""
+    index = 0
+    for first, last in holes:
+        while first <= last:
+            while index < len(reasons) and reasons[index].last < first:
+                index += 1
+            gap = reasons[index] if index < len(reasons) else None
+            if gap is None or gap.first > last:
+                yield Missing(first, last, None)
+                break
+            if gap.first > first:
+                yield Missing(first, gap.first - 1, None)
+            yield Missing(max(first, gap.first), min(last, gap.last), gap.why)
+            first = gap.last + 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.gallery.descriptor_store import Where
+from edge_runtime.gallery.sightings import PersonSighting, Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 from tests.conftest import ROOT
 from tests.support.gallery_rows import sample_row, track_id
@@ -50,6 +51,21 @@ def test_a_person_is_erased_and_it_is_proved(folder: Path) -> None:
     assert json.loads(receipt + "}")["rows"] == 2
     assert proof.strip() == "searched for 2 of 2 erased vectors: 0 pieces found"
     assert run_script(folder, "check-log", "erasures.jsonl").stdout == "the log is whole\n"
+
+
+def test_sightings_go_with_the_descriptors(folder: Path) -> None:
+    """Who was where is as personal as the vector."""
+    sightings = Sightings(folder / "people.sqlite")
+    row = sample_row(0)
+    common = {"space": row.space, "site": row.site, "node": row.node, "camera": row.camera, "start_ns": row.capture_ns}
+    for seq in range(2):
+        one = {"track": track_id(seq), "capture_ns": row.capture_ns, "crops": 1, "expires_at_ns": NEVER_NS}
+        sightings.record([PersonSighting(**common, **one, person=f"p-{seq}")], messages=[])
+    sightings.close()
+    assert run_script(folder, "erase", "gallery", "--person", "p-1").returncode == 0
+    sightings = Sightings(folder / "people.sqlite")
+    assert [one.person for one in sightings.since(0)] == ["p-0"]
+    sightings.close()
 
 
 def test_a_left_over_is_found_and_is_a_failure(folder: Path) -> None:

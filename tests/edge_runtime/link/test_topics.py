@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link.topics import Topic, camera_topic, descriptor_topic, node_topic, parse_topic
+from edge_runtime.link.topics import (
+    Topic,
+    camera_topic,
+    descriptor_topic,
+    identity_topic,
+    node_topic,
+    parse_topic,
+)
 
 NAMES = st.text(st.characters(exclude_characters="+#/\0", exclude_categories=("Cs",)), min_size=1)
 
@@ -57,3 +64,10 @@ def test_another_major_version_is_refused() -> None:
     """Its messages may mean something else; the sentence names both versions."""
     with pytest.raises(PublishError, match="is of version v2, expected v1"):
         parse_topic("reid/v2/s/n/status")
+
+
+def test_a_gallery_has_topics_of_its_own() -> None:
+    """Identity messages are below the site, beside the nodes."""
+    topic = identity_topic("shop", space="a" * 16)
+    assert topic == f"reid/v1/shop/identity/{'a' * 16}"
+    assert parse_topic(topic) == Topic("shop", "", None, "identity", "a" * 16)

@@ -1,0 +1,110 @@
+"""The gallery's configuration: one YAML file."""
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.settings import FilePath
+from edge_runtime.contract.settings_file import Part, read_settings_file
+from edge_runtime.contract.strict_model import StrictModel
+from edge_runtime.gallery.fixed_cosine import AssociationSettings
+from edge_runtime.gallery.intake import IntakeSettings
+from edge_runtime.link.broker import BrokerSettings
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """Where the page and the API are served. token_file: holds what a user must say; needed beyond this machine.
+
+    Others can read what is sent over a network without TLS: put a proxy with TLS in front of it.
+    """
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8470
+    token_file: FilePath | None = None
+
+    def __post_init__(self) -> None:
+        """Check the address.
+
+        Raises:
+            ConfigError: others could read it without a token.
+        """
+        if self.token_file is None and not self.is_loopback():
+            raise ConfigError(
+                f"{self.host} can be reached from other machines, so token_file is needed: a file with a secret of 16 "
+                "characters or more"
+            )
+
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+    def read_token(self) -> str | None:
+        """The token; None if none is asked for.
+
+        Raises:
+            ConfigError: the file cannot be read, or holds no good token.
+        """
+        if self.token_file is None:
+            return None
+        try:
+            token = self.token_file.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read {self.token_file}: {error}; it holds the token of the page") from error
+        if len(token) < 16 or not (token.isascii() and token.isprintable()):
+            raise ConfigError(
+                f"{self.token_file}: expected a token of 16 or more plain characters, found {len(token)}; "
+                "try: openssl rand -hex 16"
+            )
+        return token
+
+
+@dataclass(frozen=True)
+class Purposes:
+    """What the gallery may be asked, each a decision of its own.
+
+    flow: how many people each camera saw in each hour. search: who looks like a given vector or track; under the AI Act
+    of the European Union this can be a high-risk use.
+    """
+
+    flow: bool = True
+    search: bool = False
+
+
+class GalleryConfig(StrictModel):
+    """Everything the gallery needs to know. Paths are relative to the configuration file's folder.
+
+    folder: for people, receipts and, without `postgres`, the descriptors. postgres: address of a PostgreSQL with
+    pgvector; passwords belong into ~/.pgpass. keep_h: hours after which a descriptor is erased.
+    """
+
+    folder: FilePath
+    postgres: Annotated[str, Field(pattern="^postgresql://")] | None = None
+    keep_h: Annotated[float, Field(gt=0, le=24 * 366)]
+    broker: Part[BrokerSettings]
+    intake: Part[IntakeSettings] = IntakeSettings()
+    association: Part[AssociationSettings] = AssociationSettings()
+    purposes: Part[Purposes] = Purposes()
+    page: Part[PageSettings] = PageSettings()
+
+
+def read_gallery_config(path: Path) -> GalleryConfig:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: unreadable, not YAML, or any setting is unknown, missing or wrong; all faults are listed.
+    """
+    return read_settings_file(path, GalleryConfig, help_command="reid-gallery --help")
+
+
+def gallery_config_schema() -> str:
+    """JSON Schema of the configuration file, for editors."""
+    return json.dumps(GalleryConfig.model_json_schema(), indent=2)

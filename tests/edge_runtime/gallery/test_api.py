@@ -1,0 +1,242 @@
+"""The API over real HTTP: who may ask, and that bad input is one sentence and never a server error."""
+
+import dataclasses
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_runtime.gallery.erasure import AuditLog
+from edge_runtime.gallery.fixed_cosine import AssociationSettings, FixedCosine
+from edge_runtime.gallery.gallery import Gallery
+from edge_runtime.gallery.intake import IntakeState
+from edge_runtime.gallery.sightings import Sightings
+from edge_runtime.gallery.sqlite_store import SqliteStore
+from tests.edge_runtime.gallery.test_gallery import take
+from tests.support.gallery_rows import track_id
+from tests.support.gallery_site import SPACE, walks
+
+pytest.importorskip("fastapi", reason="needs FastAPI and uvicorn: pip install '.[gallery]'")
+
+from edge_runtime.gallery.api import ApiFacts, make_app
+
+STATE = IntakeState(
+    broker=None,
+    store=None,
+    last_row_ns=None,
+    stored=0,
+    refused=0,
+    duplicates=0,
+    unsent=0,
+    dropped=0,
+    last_refusal=None,
+)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A gallery that is served."""
+
+    gallery: Gallery
+    port: int
+
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            kind = {} if body is None else {"Content-Type": "application/json"}
+            connection.request(method, path, body, {**kind, **(headers or {})})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+    def send(self, path: str, request: object) -> tuple[int, Any]:
+        """POST of JSON: status and JSON."""
+        status, _, body = self.ask("POST", path, json.dumps(request).encode())
+        return status, json.loads(body)
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> ApiFacts:
+    """Everything may be asked."""
+    return ApiFacts(
+        intake=lambda: STATE,
+        last_expiry_ns=lambda: None,
+        is_alive=lambda: True,
+        folder=tmp_path_factory.mktemp("api"),
+        keep_h=72.0,
+        flow=True,
+        search=True,
+    )
+
+
+def serve(facts: ApiFacts, folder: Path, *, token: str | None = None) -> Iterator[Site]:
+    """Serve a gallery with twelve tracks of three people."""
+    import uvicorn
+
+    gallery = Gallery(
+        SqliteStore(folder / "gallery"),
+        Sightings(folder / "people.sqlite"),
+        associate=FixedCosine(AssociationSettings()),
+        log=AuditLog(folder / "erasures.jsonl"),
+        keep_s=86_400.0,
+    )
+    take(gallery, walks(12, people=3))
+    listener = socket.create_server(("127.0.0.1", 0))
+    app = make_app(gallery, facts, token=token)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    yield Site(gallery, listener.getsockname()[1])
+    server.should_exit = True
+    thread.join(20)
+    listener.close()
+    gallery.close()
+
+
+@pytest.fixture(scope="module")
+def site(facts: ApiFacts) -> Iterator[Site]:
+    """One for all tests that do not change much."""
+    yield from serve(facts, facts.folder)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8")),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+WORDS = st.sampled_from(
+    [
+        SPACE,
+        track_id(0),
+        track_id(99),
+        "p-1",
+        "2026-11-27T14:00:00Z",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00+14:00",
+    ]
+)
+VALUES = WORDS | JSON | st.lists(st.floats() | st.integers(), min_size=8, max_size=8)
+NAMES = ("space", "vector", "track", "tracks", "since", "until", "count", "person", "camera", "extra")
+BODIES = st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, VALUES))
+PATHS = st.sampled_from(
+    [
+        *("/people", "/people/{}", "/sightings", "/joins", "/joins/{}/confirm", "/joins/{}/undo"),
+        *("/tracks/{}/similar", "/search", "/erasures", "/flow", "/spaces", "/health", "/healthz"),
+        *("/", "/page.js", "/{}", "/openapi.json"),
+    ]
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD"]),
+    path=PATHS,
+    part=WORDS | st.text(max_size=30),
+    query=st.dictionaries(st.sampled_from(["since", "until", "count", "x"]), WORDS | st.text(max_size=20), max_size=3),
+    body=st.none() | BODIES | JSON | st.binary(max_size=60),
+)
+def test_whatever_is_asked_there_is_no_server_error(
+    site: Site, method: str, path: str, part: str, query: dict[str, str], body: object
+) -> None:
+    """Any path, query and body: an answer, or one sentence that can be printed."""
+    place = path.format(quote(part, safe="")) + "?" + "&".join(f"{key}={quote(text)}" for key, text in query.items())
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    status, headers, answer = site.ask(method, place, data)
+    assert status < 500, (method, place, data, answer)
+    if status >= 400 and method != "HEAD":
+        found = json.loads(answer)
+        assert list(found) == ["error"]
+        assert found["error"].isprintable()
+    assert "content-type" in {name.lower() for name in headers} or method == "HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "status", "said"),
+    [
+        ("/search", {}, 422, "either a vector with its space, or a track"),
+        ("/search", {"vector": [1.0] * 8}, 422, "expected the space"),
+        ("/search", {"vector": [1.0] * 7, "space": SPACE}, 422, "expected 8 numbers"),
+        ("/search", {"vector": [0.0] * 8, "space": SPACE}, 422, "not all 0"),
+        ("/search", {"vector": [1e300] * 8, "space": SPACE}, 422, "less than or equal"),
+        ("/search", {"vector": [1.0], "space": "f" * 16}, 404, "nothing is kept of space"),
+        ("/search", {"track": track_id(99)}, 404, "may have been erased"),
+        ("/erasures", {}, 422, "at least one of person"),
+        ("/erasures", {"since": 5}, 422, "a time with its zone"),
+        ("/erasures", {"since": "2026-11-27T14:00:00"}, 422, "timezone"),
+        ("/erasures", {"since": "2026-11-27T14:00:00Z", "until": "2026-11-27T14:00:00Z"}, 422, "before"),
+        ("/erasures", {"persons": "p-1"}, 422, "persons"),
+        (f"/joins/{track_id(99)}/undo", None, 404, "may have been erased"),
+        ("/joins/x/undo", None, 422, "track"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(site: Site, path: str, request_: object, status: int, said: str) -> None:
+    """What was expected, and where."""
+    found = site.send(path, request_)
+    assert found[0] == status
+    assert said in found[1]["error"]
+
+
+def test_a_vector_finds_what_is_like_it(site: Site) -> None:
+    """The tracks of one person come first."""
+    _, vector = site.gallery.vector_of(track_id(1))
+    status, found = site.send("/search", {"space": SPACE, "vector": vector.tolist(), "count": 4})
+    assert status == 200
+    assert {one["track"] for one in found} == {track_id(number) for number in (1, 4, 7, 10)}
+    assert found[0]["cosine"] == 1.0
+
+
+def test_what_is_switched_off_is_not_answered(facts: ApiFacts, tmp_path: Path) -> None:
+    """Search and counts are decisions of their own; people can be erased in any case."""
+    for site in serve(dataclasses.replace(facts, search=False, flow=False), tmp_path):
+        assert site.send("/search", {"track": track_id(0)})[0] == 403
+        assert site.ask("GET", f"/tracks/{track_id(0)}/similar")[0] == 403
+        assert site.ask("GET", "/flow")[0] == 403
+        assert site.send("/erasures", {"tracks": [track_id(0)]})[0] == 200
+
+
+def test_pages_of_other_sites_cannot_ask(site: Site) -> None:
+    """Neither from the browser of the same machine, nor by a foreign name that leads here."""
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Host": "evil.example"}, {"Host": ""}):
+        assert site.ask("GET", "/people", headers=headers)[0] == 403, headers
+    assert site.ask("GET", "/people", headers={"Origin": f"http://127.0.0.1:{site.port}"})[0] == 200
+
+
+def test_a_huge_body_is_refused(site: Site) -> None:
+    """More than 1 MiB is read by nobody."""
+    status, _, body = site.ask("POST", "/erasures", b" " * (2 << 20))
+    assert status == 413
+    assert b"at most" in body
+
+
+def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
+    """Its three files name no other server, and the browser is told so."""
+    for path in ("/", "/page.js", "/page.css"):
+        status, headers, body = site.ask("GET", path)
+        assert status == 200
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert b"//" not in body.replace(b"// Every", b"")
+        assert b"innerHTML" not in body
+
+
+def test_a_store_that_fails_is_said(facts: ApiFacts, tmp_path: Path) -> None:
+    """503, in one sentence: ask again."""
+    for site in serve(facts, tmp_path):
+        site.gallery.sightings.close()
+        time.sleep(0)
+        status, _, body = site.ask("GET", "/people")
+        assert status == 503
+        assert "cannot be used" in json.loads(body)["error"]
