@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +39,7 @@ _PASSES = 4  # a track may move once a pass, and two moves that touch one person
 
 
 @dataclass(frozen=True)
-class AssociationSettings:
+class JoiningSettings:
     """How people are joined.
 
     join_from: least probability of a join; below it a track becomes a person of its own. window_s: how long a track
@@ -52,7 +52,7 @@ class AssociationSettings:
 
 
 @dataclass(frozen=True)
-class Assignment:
+class PersonDecision:
     """A track's person, when it is first decided (`start`, `join`) or changed (`rename`).
 
     probability: that the track is of this person and of no other one. previous: the person before a `rename`.
@@ -78,7 +78,7 @@ class Association:
         length: int,
         key: bytes,
         *,
-        settings: AssociationSettings = AssociationSettings(),
+        settings: JoiningSettings = JoiningSettings(),
         borrowed: Figures = BORROWED,
     ) -> None:
         self._key, self.settings = key, settings
@@ -96,7 +96,7 @@ class Association:
         self._people = 0
         self._first_ns: int | None = None
 
-    def add(self, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
+    def add(self, tracks: Sequence[FinishedTrack]) -> list[PersonDecision]:
         """Decide on tracks that have just ended; known ones are left out. At most some seconds of them at a time."""
         known = set(self._open.track_ids)
         new = list({track.track_id: track for track in tracks if track.track_id not in known}.values())
@@ -111,6 +111,28 @@ class Association:
         self._refresh(float(self._open.end_s.max()))
         self._improve(rows)
         return [self._tell(int(row), None) for row in rows]
+
+    def move(self, track_id: str, person: str | None) -> str | None:
+        """Take a correction by hand: a person who is still compared, or None for a new one. It is not changed again.
+
+        Returns the track's person from now on; None where track or person is not known any more.
+        """
+        known = self._open
+        numbers = {self._name(number): number for number in np.unique(known.person).tolist()}
+        if track_id not in known.track_ids or (person is not None and person not in numbers):
+            return None
+        row = known.track_ids.index(track_id)
+        known.person[row] = self._people if person is None else numbers[person]
+        self._people += person is None
+        known.probability[row], known.is_final[row] = 1.0, True
+        return self._name(int(known.person[row]))
+
+    def erase(self, track_ids: Collection[str]) -> None:
+        """Drop tracks with their vectors, also from the mean. Of cosines and transits only sums and figures stay."""
+        known, erased = self._open, set(track_ids)
+        is_erased = np.array([one in erased for one in known.track_ids], np.bool_)
+        self._centre.remove(known.vectors[is_erased], known.camera[is_erased])
+        known.keep(~is_erased)
 
     def save(self) -> bytes:
         """Everything that is needed to go on with the same people after a restart; no pickled objects."""
@@ -152,7 +174,7 @@ class Association:
         self._open.cameras, self._open.track_ids = head["cameras"], head["tracks"]
         self.calibration.refresh()
 
-    def revise(self, now_ns: int) -> list[Assignment]:
+    def revise(self, now_ns: int) -> list[PersonDecision]:
         """Look again at the tracks of the last `window_s`, learn from those that are older, and tell what changed."""
         now_s = now_ns / _SECOND_NS
         if self._first_ns is None:
@@ -171,10 +193,10 @@ class Association:
     def _name(self, person: int) -> str:
         return hashlib.blake2b(str(person).encode(), key=self._key, digest_size=8).hexdigest()
 
-    def _tell(self, row: int, previous: str | None) -> Assignment:
+    def _tell(self, row: int, previous: str | None) -> PersonDecision:
         person = int(self._open.person[row])
         is_first = np.count_nonzero(self._open.person == person) == 1
-        return Assignment(
+        return PersonDecision(
             event="rename" if previous is not None else "start" if is_first else "join",
             track_id=self._open.track_ids[row],
             person=self._name(person),

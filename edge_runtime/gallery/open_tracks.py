@@ -95,7 +95,10 @@ class OpenTracks:
             return
         last = np.zeros(int(self.person.max()) + 1)
         np.maximum.at(last, self.person, self.end_s)
-        kept = last[self.person] >= before_s
+        self.keep(last[self.person] >= before_s)
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Drop all rows but some. kept: (N,)."""
         if kept.all():
             return
         self.track_ids = [one for one, keep in zip(self.track_ids, kept, strict=True) if keep]

@@ -50,6 +50,11 @@ class Centre:
         np.add.at(self.sums, cameras, vectors)
         np.add.at(self.counts, cameras, 1.0)
 
+    def remove(self, vectors: NDArray[np.float32], cameras: NDArray[np.intp]) -> None:
+        """Take vectors (N, D) out again: a camera's sum may be of one track alone, and then is its vector."""
+        np.add.at(self.sums, cameras, -vectors.astype(np.float64))
+        np.add.at(self.counts, cameras, -1.0)
+
     def take_off(self, vectors: NDArray[np.float32], cameras: NDArray[np.intp]) -> NDArray[np.float32]:
         """Unit vectors (N, D) without the mean of their cameras."""
         space = self.sums.sum(0) / max(float(self.counts.sum()), 1.0)

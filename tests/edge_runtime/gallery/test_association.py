@@ -132,3 +132,32 @@ def test_at_first_all_figures_are_borrowed() -> None:
     join(association, walkers(150))
     [last] = association.add([make_track(180, "camera-0", start_s=5000.0)])
     assert last.borrowed < 0.5
+
+
+def test_a_correction_by_hand_is_not_changed_again() -> None:
+    """To a new person, though the track looks like its old one; unknown tracks and people are told."""
+    association = Association(LENGTH, b"key", borrowed=FITTING)
+    tracks = walkers(30)
+    names = join(association, tracks)
+    moved = association.move(tracks[-1].track_id, None)
+    assert moved not in (None, names[tracks[-1].track_id])
+    assert association.revise(tracks[-1].end_ns + SECOND_NS) == []
+    assert association.move("nobody", None) is None
+    assert association.move(tracks[-1].track_id, "nobody") is None
+
+
+def test_no_vector_of_an_erased_track_is_left() -> None:
+    """Searched in the saved bytes, which are all that outlives the process."""
+    association = Association(LENGTH, b"key")
+    tracks = walkers(10)
+    association.add(tracks)
+    vector = tracks[3].mean.tobytes()
+    assert vector in association.save()
+    association.erase([tracks[3].track_id])
+    assert vector not in association.save()
+    assert tracks[3].track_id.encode() not in association.save()
+    association.add([make_track(50, "lonely", start_s=99.0)])
+    lonely = make_track(50, "lonely", start_s=99.0).mean.astype(np.float64).tobytes()
+    assert lonely in association.save()
+    association.erase(["50-lonely-99.0"])
+    assert lonely not in association.save()
