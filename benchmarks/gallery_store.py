@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.descriptor import EncodedDescriptor, normalise
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.gallery.descriptor_store import Camera, Row, Store, Where
 from edge_runtime.gallery.sqlite_store import SqliteStore
 from edge_runtime.link.messages import Quality, new_track_id
@@ -296,7 +296,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, epilog="example: python benchmarks/gallery_store.py")
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="--rows 10000",
+        next_step="edge_runtime/gallery/README.md says what the figures mean",
+        examples="example: python benchmarks/gallery_store.py",
+    )
     output = ROOT / "benchmarks" / "records" / "cpu-epyc" / "gallery_store.json"
     parser.add_argument("--rows", type=int, default=1_000_000, help="tracks of the day (default: %(default)s)")
     parser.add_argument("--folder", type=Path, help="where to write 1.5 KB a row for a while (default: temporary)")

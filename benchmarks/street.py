@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.measuring.machine import record_head
-from edge_runtime.contract.script import run
+from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.samples import ReidData
 from train.datasets.tracked_clip import TrackedClip, read_tracked_clips
 from train.models.teacher import Teacher, open_teacher
@@ -91,8 +91,11 @@ def _line(row: StreetScores) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = ScriptParser(
+        purpose=__doc__,
+        shortest="MODEL --clip street.mp4 street.txt",
+        next_step="train/README.md, on training without labels",
+        examples=_EXAMPLES,
     )
     parser.add_argument("models", type=Path, nargs="+", help="as --teacher of train/run.py takes them")
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 A new message is in memory and in the journal, which outlives the process. Most are acknowledged within milliseconds
 and are forgotten then. What the broker has not acknowledged within a second, or at once while there is no broker, a
-thread writes to the database (`Store`), many with one fsync: from then on a power cut does not lose it either.
+thread writes to the database (`SpoolStore`), many with one fsync: from then on a power cut does not lose it either.
 A disk that is full, slow or locked therefore holds nobody up. While it cannot be written, up to 8 MiB are kept in
 memory; what exceeds them becomes a gap of reason `disk`.
 
@@ -22,7 +22,7 @@ from edge_runtime.link.entries import Entry, Gap, Priority, Record, SpooledMessa
 from edge_runtime.link.journal import Journal, Recovered, read_journal
 from edge_runtime.link.messages import new_boot
 from edge_runtime.link.spool_file import SpoolSettings, clock_ns, companion, read_number, uptime_ns, write_number
-from edge_runtime.link.store import Changes, Store
+from edge_runtime.link.spool_store import Changes, SpoolStore
 from edge_runtime.link.wire_types import GapReason
 
 __all__ = ["Entry", "Gap", "Priority", "Spool", "SpooledMessage"]
@@ -57,7 +57,7 @@ class Spool:
         self.path, self.boot = settings.path, new_boot()
         self.is_online = False
         self.fault: str | None = None
-        self.store = Store(settings, node=node)
+        self.store = SpoolStore(settings, node=node)
         self._state = self.store.state
         self._mutex, self._write_mutex = threading.Lock(), threading.Lock()
         self._memory: dict[int, Record] = {}

@@ -18,7 +18,7 @@ from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import spool_file
 from edge_runtime.link.spool import Gap, Priority, Spool
 from edge_runtime.link.spool_file import companion
-from edge_runtime.link.store import Changes
+from edge_runtime.link.spool_store import Changes
 from tests.support.sample_messages import open_spool, wait_for
 from tests.support.spool_entries import EVERYTHING, entries, numbers, store
 

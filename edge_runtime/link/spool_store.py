@@ -70,7 +70,7 @@ class StoreState:
     used_bytes: int = 0
 
 
-class Store:
+class SpoolStore:
     """Belongs to one process at a time: a second one is refused.
 
     The constructor takes the lock, `open` opens the file. Before that `state` is empty.
