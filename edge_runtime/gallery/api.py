@@ -73,6 +73,7 @@ def make_app(gallery: Gallery, facts: ApiFacts, *, token: str | None) -> App:
         title="reid-gallery",
         version="1",
         description="Who was seen where and when, as far as a gallery of descriptors can tell.",
+        redirect_slashes=False,
         docs_url=None,  # these pages load scripts from other servers
         redoc_url=None,
     )
