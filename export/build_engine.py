@@ -13,10 +13,10 @@ from calibration.precision_plan import read_precision_plan
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, hash_file, read_manifest, write_manifest
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
-from export import fit_detector
 from export.acceptance.acceptance_options import Acceptance, add_acceptance_options, open_acceptance
 from export.acceptance.comparison import format_comparison
 from export.acceptance.tolerance import add_tolerance_options, tolerance_of
+from export.building import fit_detector
 from export.building.backends import BACKENDS, EngineKind, choose_backend
 from export.building.engine_build import (
     TIMING_CACHE,
@@ -43,7 +43,7 @@ examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.p
   python export/build_engine.py models/model.onnx --int8 --calibration calibration.json --data /data/market1501
   whatever is fastest here:
   python export/build_engine.py models/model.onnx --best --calibration calibration.json --data /data/market1501
-  a person detector, for the camera that a clip is of (see export/fit_detector.py --help):
+  a person detector, for the camera that a clip is of (more with --detector --help):
   python export/build_engine.py yolox_nano.onnx --detector --video clip.mp4
 """
 

@@ -10,8 +10,9 @@ import pytest
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.network_detector import NetworkDetector
-from export import build_engine, fit_detector
-from export.fit_detector import FitResult
+from export import build_engine
+from export.building import fit_detector
+from export.building.fit_detector import FitResult
 from tests.conftest import ROOT
 from tests.support.detector_forms import FORMS, write_constant_network
 

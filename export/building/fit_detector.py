@@ -1,7 +1,6 @@
 """Make a person detector cheaper for a camera: an input of the camera's shape, and a first layer without copies."""
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from calibration.rewrites.detector_input import fit_input, fold_focus
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
-from edge_runtime.contract.script import ScriptParser, run
+from edge_runtime.contract.script import ScriptParser
 from edge_runtime.people.catalog import DetectorSettings, open_detector, record_detector
 from edge_runtime.people.detector import Detection, Detector
 from edge_runtime.people.network_detector import NetworkDetector
@@ -138,9 +137,9 @@ def _table(result: FitResult) -> str:
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="yolox_nano.onnx --video CLIP",
+        shortest="--detector yolox_nano.onnx --video CLIP",
         next_step="edge_runtime/README.md, Detectors",
-        examples="example: python export/fit_detector.py yolox_nano.onnx --video entrance.mp4",
+        examples="example: python export/build_engine.py yolox_nano.onnx --detector --video entrance.mp4",
     )
     parser.add_argument("model", type=Path, help="a detection network as an ONNX file")
     parser.add_argument("--video", type=Path, required=True, help="a minute of the camera, with people")
@@ -148,7 +147,3 @@ def _parser() -> ScriptParser:
     parser.add_argument("--person-class", type=int, help="as in the daemon's configuration (default: the kind's)")
     parser.add_argument("--output", type=Path, help="default: NAME_WIDTHxHEIGHT.onnx beside the model")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))
