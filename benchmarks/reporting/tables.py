@@ -25,9 +25,7 @@ def _of_record(render: Callable[[Record], str]) -> Callable[[Sequence[Path]], st
 
 
 _LATENCY_CAPTION = "{network} {size}, one thread on {device}, {rounds} interleaved rounds."
-_CHAIN_CAPTION = (
-    "{network}, {threads} threads on {device}; {rounds} rounds, each way in processes of its own, in turns."
-)
+_CHAIN_CAPTION = "{network}, {threads} threads on {device}; {rounds} rounds, each way in its own process, in turns."
 
 TABLES = (
     Table(
