@@ -16,18 +16,20 @@ _PRIOR_VARIANCE = 0.02
 _TRIAL_COUNT = 50  # so many similarities of the same person are seen before a network is judged
 MOST_EVIDENCE = 6.0
 """One bad crop must not outweigh everything else."""
-USEFUL_SENSITIVITY = 1.5
+USEFUL_SENSITIVITY = 1.3
 """From here on descriptors help to follow people. Measured by benchmarks/tracking.py with ever weaker descriptors."""
 
 
 class Separation:
     """Cosine similarities of descriptors of the same and of different people: two normal distributions, one width.
 
-    is_useful: whether descriptors help here; assumed until `is_judged`, measured from then on.
+    useful_from: sensitivity from which on descriptors help. is_useful: whether they do here; assumed until `is_judged`,
+    measured from then on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, useful_from: float = USEFUL_SENSITIVITY) -> None:
         self._same, self._different = _Sums(), _Sums()
+        self._useful_from = useful_from
         self.is_useful = True
 
     def learn(self, *, same: NDArray[np.float64], different: NDArray[np.float64]) -> None:
@@ -35,7 +37,7 @@ class Separation:
         self._same.add(same)
         self._different.add(different)
         if self.is_judged:  # apart from each other, so that the verdict does not change to and fro
-            self.is_useful = self.sensitivity() >= USEFUL_SENSITIVITY * (1.0 if self.is_useful else 1.1)
+            self.is_useful = self.sensitivity() >= self._useful_from * (1.0 if self.is_useful else 1.1)
 
     @property
     def is_judged(self) -> bool:

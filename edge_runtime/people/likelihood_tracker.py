@@ -14,8 +14,8 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.people.appearance import MOST_EVIDENCE, Separation
-from edge_runtime.people.assignment import assign
+from edge_runtime.people.appearance import Separation
+from edge_runtime.people.assignment import assign, find_contested
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.motion import Floats, Walkers, Walking
 from edge_runtime.people.relinking import OutOfSight, find_earlier
@@ -34,6 +34,7 @@ class Following:
     max_lost_s, max_lost_looks: a told track ends when it was not detected for longer than both. weak_clutter: how many
     times more often than a sure detection a weak one is nobody. near: evidence, at least, for a box exactly where a
     person is expected within `max_lost_s`: without it nobody could be followed at one look in two seconds.
+    open_below: a detection is unclear if there is another choice whose evidence is less than this lower.
     remembered_s: so long after being seen last, a person whose track has ended may be recognized.
     """
 
@@ -43,6 +44,7 @@ class Following:
     max_lost_looks: int = 2
     weak_clutter: float = 10.0
     near: float = 1.0
+    open_below: float = 2.0
     remembered_s: float = 60.0
 
 
@@ -98,7 +100,12 @@ class LikelihoodTracker:
     """
 
     def __init__(
-        self, *, sure_score: float, walking: Walking | None = None, following: Following | None = None
+        self,
+        *,
+        sure_score: float,
+        walking: Walking | None = None,
+        following: Following | None = None,
+        separation: Separation | None = None,
     ) -> None:
         self._sure_score = sure_score
         self._following = following or Following()
@@ -109,7 +116,7 @@ class LikelihoodTracker:
         self._plan: _Plan | None = None
         self._gone: list[OutOfSight] = []
         self._carried_on: list[Track] = []  # ended because another track carries them on; not yet told
-        self.separation = Separation()
+        self.separation = separation or Separation()
 
     @property
     def uses_descriptors(self) -> bool:
@@ -186,16 +193,14 @@ class LikelihoodTracker:
         near = [self._following.near if time_ns - one.seen_ns <= limit_ns else -np.inf for one in self._people]
         evidence = walkers.evidence(_boxes(found), least_at_best=np.array(near))
         pairs = self._match(found, evidence, support=np.zeros_like(evidence))
-        unclear = self._find_unclear(found, evidence) if self.uses_descriptors else []
+        unclear = self._find_unclear(found, evidence, pairs=pairs) if self.uses_descriptors else []
         return _Plan(tuple(detections), order, time_ns, walkers, evidence, pairs, unclear)
 
-    def _find_unclear(self, found: list[Detection], evidence: Floats) -> list[int]:
-        """The detections that could be more than one person, or of a person who could be another one, as rows."""
-        scores = np.array([detection.score for detection in found])
-        clutter = np.where(scores < self._sure_score, log(self._following.weak_clutter), -MOST_EVIDENCE)
-        is_possible = evidence > clutter
-        is_shared = is_possible & (is_possible.sum(axis=1, keepdims=True) + is_possible.sum(axis=0, keepdims=True) > 2)
-        return [int(column) for column in np.flatnonzero(is_shared.any(axis=0))]
+    def _find_unclear(self, found: list[Detection], evidence: Floats, *, pairs: list[tuple[int, int]]) -> list[int]:
+        """The detections, as rows of `found`, of which places and sizes leave it open whose they are."""
+        is_weak = np.array([detection.score < self._sure_score for detection in found], np.bool_)
+        gain = evidence - np.where(is_weak, log(self._following.weak_clutter), 0.0)
+        return find_contested(gain, pairs, least_loss=self._following.open_below)
 
     def _step_s(self, time_ns: int) -> float:
         """Seconds since the last update; 0 at the first, and where the clock went back."""

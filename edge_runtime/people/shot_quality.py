@@ -7,8 +7,8 @@ quality = alone x sure x inside x large x sharp, each of them from 0 to 1:
 - sure: score of the detector / twice the score from which on it is sure.
 - inside: 1 - truncation, the share of the box's four sides that lie on or beyond the frame's edge.
 - large: sqrt(height of the box / 128 pixels).
-- sharp: sqrt(sharpness / 0.2). sharpness: variance of the Laplacian over the variance of the luma, of the box at 64 x 32
-  pixels. So it depends neither on the camera's resolution nor on the light; blur over 1/64 of the height lowers it.
+- sharp: sqrt(sharpness / 0.2). sharpness: variance of the Laplacian over the variance of the luma, of the box at 64 x
+  32 pixels. So it depends neither on the camera's resolution nor on the light; blur over 1/64 of the height lowers it.
 """
 
 from dataclasses import dataclass
