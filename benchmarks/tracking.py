@@ -42,8 +42,8 @@ _MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
 OURS, OURS_WITHOUT = "ours, our descriptors", "ours, no descriptors"
 _METHOD = (
     "all trackers on the same boxes; ours with descriptors is the daemon's own path, which describes unclear boxes and "
-    "best moments; others get a descriptor of every box; at each rate sequences that start at each of the first frames, scored together; "
-    "HOTA and IDF1 in per cent; CPU time per update, median over 100"
+    "best moments, others one of every box; at each rate sequences that start at each of the first frames, "
+    "scored together; HOTA and IDF1 in per cent; CPU time per update, median over 100"
 )
 _EXAMPLES = """\
 example:

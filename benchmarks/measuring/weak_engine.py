@@ -36,4 +36,4 @@ class WeakEngine(Engine):
         self._engine, self._projection = engine, (basis @ basis.T).astype(np.float32)
 
     def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._engine.describe_raw(crops) @ self._projection
+        return np.asarray(self._engine.describe_raw(crops) @ self._projection, np.float32)

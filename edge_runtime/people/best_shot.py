@@ -11,7 +11,7 @@ from edge_runtime.people.shot_quality import ShotQuality
 _PATIENCE_NS = 1_000_000_000
 GOOD_QUALITY = 0.6
 """From here on a moment is described at once."""
-LEAST_QUALITY = 0.35
+LEAST_QUALITY = 0.45
 """Below this a moment shows more than one person, or hardly one, too often to be told as a descriptor."""
 
 

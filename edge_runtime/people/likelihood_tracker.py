@@ -34,7 +34,6 @@ class Following:
     max_lost_s, max_lost_looks: a told track ends when it was not detected for longer than both. weak_clutter: how many
     times more often than a sure detection a weak one is nobody. near: evidence, at least, for a box exactly where a
     person is expected within `max_lost_s`: without it nobody could be followed at one look in two seconds.
-    open_below: a detection is unclear if there is another choice whose evidence is less than this lower.
     remembered_s: so long after being seen last, a person whose track has ended may be recognized.
     """
 
@@ -44,7 +43,6 @@ class Following:
     max_lost_looks: int = 2
     weak_clutter: float = 10.0
     near: float = 1.0
-    open_below: float = 2.0
     remembered_s: float = 60.0
 
 
@@ -197,10 +195,10 @@ class LikelihoodTracker:
         return _Plan(tuple(detections), order, time_ns, walkers, evidence, pairs, unclear)
 
     def _find_unclear(self, found: list[Detection], evidence: Floats, *, pairs: list[tuple[int, int]]) -> list[int]:
-        """The detections, as rows of `found`, of which places and sizes leave it open whose they are."""
+        """The detections, as rows of `found`, whose choice descriptors may change, as good as they are here."""
         is_weak = np.array([detection.score < self._sure_score for detection in found], np.bool_)
         gain = evidence - np.where(is_weak, log(self._following.weak_clutter), 0.0)
-        return find_contested(gain, pairs, least_loss=self._following.open_below)
+        return find_contested(gain, pairs, least_loss=self.separation.swing())
 
     def _step_s(self, time_ns: int) -> float:
         """Seconds since the last update; 0 at the first, and where the clock went back."""

@@ -2,8 +2,8 @@
 
 quality = alone x sure x inside x large x sharp, each of them from 0 to 1:
 
-- alone: 1 - overlap / 0.6, at least 0. overlap: the largest share that this box and the box of another person, seen or
-  hidden, have of the smaller one of both.
+- alone: 1 - overlap / 0.4, at least 0. overlap: by the person, seen or hidden, who disturbs most: the share of this box
+  that the other box covers, or half of the share of the other one that lies in this box, whichever is larger.
 - sure: score of the detector / twice the score from which on it is sure.
 - inside: 1 - truncation, the share of the box's four sides that lie on or beyond the frame's edge.
 - large: sqrt(height of the box / 128 pixels).
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.preprocess import Box
 
-_OVERLAP_OF_NOBODY_ALONE = 0.6
+_OVERLAP_OF_NOBODY_ALONE = 0.4
+_OF_THE_OTHER = 0.5
 _LARGE_PX = 128.0
 _SHARP = 0.2  # nine of ten boxes of street clips have more; a blur over 1/32 of the height gives a third of it
 _SIZE_PX = (32, 64)  # width, height
@@ -54,8 +55,8 @@ def measure_overlaps(boxes: NDArray[np.float64], hidden: NDArray[np.float64]) ->
     shared = np.clip(sides, 0.0, None).prod(axis=-1)  # (N, N + M)
     np.fill_diagonal(shared, 0.0)
     areas = np.maximum((every[:, 2:] - every[:, :2]).prod(axis=-1), 1e-9)
-    smaller = np.minimum(areas[: len(boxes), None], areas[None])
-    return np.asarray((shared / smaller).max(axis=1, initial=0.0), np.float64)
+    disturbs = np.maximum(shared / areas[: len(boxes), None], _OF_THE_OTHER * shared / areas)
+    return np.asarray(disturbs.max(axis=1, initial=0.0), np.float64)
 
 
 def measure_truncation(box: Box, *, height_px: int, width_px: int) -> float:
