@@ -1,5 +1,6 @@
 """One camera from detections to messages: cut out the crops to describe, follow people, make the messages."""
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ from edge_runtime.pace import CameraPace
 from edge_runtime.people.best_shot import Shot, ShotPlan
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
 from edge_runtime.people.tracker import Foreseen, Track, Tracker
+
+logger = logging.getLogger(__name__)
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
 """A name that may stand in an MQTT topic."""
@@ -133,8 +136,9 @@ class StreamCounts:
 class CameraStream:
     """One camera: its source, its pace, the people who are followed in it, and the messages about them.
 
-    tracks: of the last look. Threads: the daemon's main loop makes it and calls every method. `counts` may be read from
-    any thread, since each change replaces the whole object.
+    tracks: of the last look. sensitivity: how well descriptors tell people apart here, see `Tracker.sensitivity`.
+    Threads: the daemon's main loop makes it and calls every method. `counts` and `sensitivity` may be read from any
+    thread, since each change replaces the whole object.
     """
 
     def __init__(
@@ -152,7 +156,8 @@ class CameraStream:
         self.camera_id = source.camera_id
         self.pace = CameraPace(max_fps)
         self.counts = StreamCounts(0, 0, 0, 0, 0)
-        self.tracker = tracker
+        self.sensitivity: float | None = None
+        self._tracker = tracker
         self.tracks: tuple[Track, ...] = ()
         self._sure_at = min(1.0, 2 * sure_score)
         self._manifest = manifest
@@ -161,13 +166,14 @@ class CameraStream:
         self._latest_frame_s = 0.0
         self._people: dict[int, FollowedPerson] = {}
         self._ended: OrderedDict[int, str] = OrderedDict()
+        self._was_useful: bool | None = None
 
     def sight(self, look: Look) -> Sighting:
         """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
         self.pace.note_look(look.busy_s)
         self._latest_frame_s = time.monotonic()
         time_ns = look.frame.monotonic_ns
-        foreseen = self.tracker.foresee(look.detections, time_ns)
+        foreseen = self._tracker.foresee(look.detections, time_ns)
         qualities = self._rate(look, foreseen)
         chosen = {index for index, one in enumerate(foreseen) if one.is_unclear and not self.pace.is_behind}
         held = self._last_calls(seen={one.track_id for one in foreseen})
@@ -189,12 +195,13 @@ class CameraStream:
         here, earlier = np.split(descriptors, [len(sighting.rows)])
         looks = np.full((len(detections), self._manifest.descriptor.length), np.nan, np.float32)
         looks[list(sighting.rows)] = here
-        self.tracks = tuple(self.tracker.update(detections, frame.monotonic_ns, descriptors=looks))
+        self.tracks = tuple(self._tracker.update(detections, frame.monotonic_ns, descriptors=looks))
         told = [track for track in self.tracks if track.state == "confirmed"]
         messages = [message for track in told for message in self._note_seen(frame, track)]
         messages += self._tell_held(sighting.held, earlier, time_ns=frame.monotonic_ns)
         messages += [message for track in told for message in self._note_moment(sighting, track, looks=looks)]
         messages += [message for track in self.tracks if track.state == "ended" for message in self._note_ended(track)]
+        self._note_use()
         self._count(frames=1, people=len(told), described=len(descriptors))
         return messages
 
@@ -206,7 +213,7 @@ class CameraStream:
         """End every track, because the camera or the daemon stops. descriptors: (N, D), of `last_crops`."""
         messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=0)
         self._count(described=len(descriptors))
-        return messages + [message for track in self.tracker.end_all() for message in self._note_ended(track)]
+        return messages + [message for track in self._tracker.end_all() for message in self._note_ended(track)]
 
     def is_lost(self) -> bool:
         """Whether the camera has given no frame for a while: it may be away for days."""
@@ -235,6 +242,17 @@ class CameraStream:
                 sharpness=measure_sharpness(pixels.luma[top:bottom, left:right]),
             )
         return rated
+
+    def _note_use(self) -> None:
+        """Log whether descriptors help to follow people, when that is known or has changed."""
+        self.sensitivity, is_useful = self._tracker.sensitivity, self._tracker.uses_descriptors
+        if self.sensitivity is None or is_useful == self._was_useful:
+            return
+        self._was_useful = is_useful
+        verdict = "help to follow them" if is_useful else "are not used to follow them: places and sizes are better"
+        logger.info(
+            "camera %s: descriptors tell people apart by d' %.1f and %s", self.camera_id, self.sensitivity, verdict
+        )
 
     def _plan_of(self, one: Foreseen) -> ShotPlan:
         person = self._people.get(_known(one))
@@ -274,7 +292,7 @@ class CameraStream:
             descriptor = next(rows) if shot.descriptor is None else shot.descriptor
             messages += self._tell(self._people[id_], shot, descriptor=descriptor, time_ns=time_ns)
             if shot.descriptor is None:
-                self.tracker.learn({id_: descriptor})
+                self._tracker.learn({id_: descriptor})
         return messages
 
     def _note_moment(self, sighting: Sighting, track: Track, *, looks: NDArray[np.float32]) -> list[Message]:

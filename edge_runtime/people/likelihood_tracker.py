@@ -121,6 +121,11 @@ class LikelihoodTracker:
         """See `Tracker.uses_descriptors`."""
         return self.separation.is_useful
 
+    @property
+    def sensitivity(self) -> float | None:
+        """See `Tracker.sensitivity`."""
+        return self.separation.sensitivity() if self.separation.is_judged else None
+
     def foresee(self, detections: Sequence[Detection], time_ns: int) -> list[Foreseen]:
         """See `Tracker.foresee`."""
         plan = self._plan = self._make_plan(detections, time_ns)

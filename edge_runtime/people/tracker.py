@@ -55,6 +55,11 @@ class Tracker(Protocol):
         """Whether descriptors help to follow people here, as far as that was measured until now."""
         ...
 
+    @property
+    def sensitivity(self) -> float | None:
+        """How well descriptors tell people apart here (d'); None until enough was seen to say."""
+        ...
+
     def foresee(self, detections: Sequence[Detection], time_ns: int) -> list[Foreseen]:
         """Say what `update` will make of the same detections at the same time; changes nothing."""
         ...
