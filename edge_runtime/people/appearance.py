@@ -17,7 +17,7 @@ _TRIAL_COUNT = 50  # so many similarities of the same person are seen before a n
 _LEAST_SWING = 2.0  # also while nothing is known yet
 MOST_EVIDENCE = 6.0
 """One bad crop must not outweigh everything else."""
-USEFUL_SENSITIVITY = 1.3
+USEFUL_SENSITIVITY = 1.0
 """From here on descriptors help to follow people. Measured by benchmarks/tracking.py with ever weaker descriptors."""
 
 
