@@ -98,6 +98,7 @@ class FollowedPerson:
                 kind="crop",
                 crops=1,
                 dispersion=0.0,
+                waited_ns=max(0, time_ns - shot.fields["monotonic_ns"]) or None,
                 descriptor=Vector.of(encode(descriptor, codec=self._sender.codec)),
             )
         ]

@@ -211,7 +211,7 @@ class CameraStream:
 
     def end_tracks(self, descriptors: NDArray[np.float32]) -> list[Message]:
         """End every track, because the camera or the daemon stops. descriptors: (N, D), of `last_crops`."""
-        messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=0)
+        messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=time.monotonic_ns())
         self._count(described=len(descriptors))
         return messages + [message for track in self._tracker.end_all() for message in self._note_ended(track)]
 

@@ -119,7 +119,8 @@ class DescriptorMessage(_Observation):
 
     capture_ns: when the frame was captured, UTC, `uncertainty_ns` more or less. monotonic_ns: the same moment by the
     node's monotonic clock. box: (left, top, right, bottom) in fractions of the frame. score: of the detector.
-    dispersion: mean cosine distance of the crops' descriptors from their mean, weighed as the mean is.
+    dispersion: mean cosine distance of the crops' descriptors from their mean, weighed as the mean is. waited_ns: how
+    long the node has waited for a better moment, in vain, until it told this one; None: not at all; since minor 2.
     """
 
     kind: Literal["crop", "track"]
@@ -127,6 +128,7 @@ class DescriptorMessage(_Observation):
     dispersion: NotNegative
     quality: Quality
     descriptor: Vector
+    waited_ns: Unsigned | None = None
 
 
 class TrackMessage(_Observation):
