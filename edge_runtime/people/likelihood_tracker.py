@@ -22,8 +22,8 @@ from edge_runtime.people.relinking import OutOfSight, find_earlier
 from edge_runtime.people.tracker import Foreseen, Track, TrackState
 
 _OPEN = 2.0
-"""A choice is open if another one is more than a seventh (e^-2) as likely. Asking for more descriptors costs much time, and
-was not seen to help."""
+"""A choice is open if another one is more than a seventh (e^-2) as likely. To ask for more descriptors costs much time,
+and was not seen to help."""
 _MOST_GONE = 30
 _YOUNG = 5  # a track that was described more often is not looked at again: whom it carries on is known by then
 

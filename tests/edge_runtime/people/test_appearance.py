@@ -60,11 +60,11 @@ def test_missing_similarities_are_left_out() -> None:
 
 def test_weak_descriptors_are_used_no_more_once_they_are_found_out() -> None:
     """Assumed to help until enough was seen; their evidence is then nothing, and comes back when they become good."""
-    weak = taught(0.6, 0.5, count=40)
+    weak = taught(0.55, 0.5, count=40)
     assert not weak.is_judged
     assert weak.is_useful
     assert weak.evidence(np.array([0.9]))[0] > 0
-    weak = taught(0.6, 0.5, count=200)
+    weak = taught(0.55, 0.5, count=200)
     assert weak.is_judged
     assert not weak.is_useful
     assert weak.evidence(np.array([0.9])).tolist() == [0.0]

@@ -100,7 +100,7 @@ def test_two_people_crossing_keep_their_ids(fps: float) -> None:
 
 
 def meeting(*, descriptors: bool) -> tuple[dict[int, float], dict[int, float]]:
-    """Two people stand, walk up to each other, talk and turn back, at 2 looks/s. Returns where each id is first and last."""
+    """Two people walk up to each other, talk and turn back, at 2 looks/s. Returns where each id is first and last."""
     tracker = LikelihoodTracker(sure_score=0.5)
     told = []
     for number, way in enumerate([0] * 20 + [0, 35, 70, 107, 107, 107, 70, 35, 0, 0]):
