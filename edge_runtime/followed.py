@@ -1,4 +1,4 @@
-"""What is remembered of one person who is followed, and the messages about her."""
+"""What is remembered of one person who is followed, and the messages about the track."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -36,7 +36,7 @@ class Sender:
     codec: Codec
 
     def observe(self, frame: Frame, *, box: Box, score: float) -> dict[str, Any]:
-        """The fields of a message about a person in a frame, but for her track. box: pixels."""
+        """The fields of a message about a person in a frame, but for the track. box: pixels."""
         height, width = frame.pixels.height_px, frame.pixels.width_px
         return {
             "space": self.manifest.space_id,
@@ -68,7 +68,7 @@ class FollowedPerson:
         self._last_seen: dict[str, Any] = {}
 
     def note_seen(self, frame: Frame, *, box: Box, score: float) -> list[Message]:
-        """Remember where she is. Returns the message that the track starts, or goes on, if one is due."""
+        """Remember where the person is. Returns the message that the track starts, or goes on, if one is due."""
         self._last_seen = self._sender.observe(frame, box=box, score=score)
         if self._updated_ns is None:
             return [self._tell("start", frame.monotonic_ns)]
@@ -98,6 +98,7 @@ class FollowedPerson:
                 kind="crop",
                 crops=1,
                 dispersion=0.0,
+                waited_ns=max(0, time_ns - shot.fields["monotonic_ns"]) or None,
                 descriptor=Vector.of(encode(descriptor, codec=self._sender.codec)),
             )
         ]

@@ -191,6 +191,7 @@ def test_a_good_moment_is_waited_for() -> None:
     later = [message for _ in range(4) for message in step(stream)]
     assert told(later) == ["crop", "crop"]
     assert {message.monotonic_ns for message in later} == {2 * STEP_NS}
+    assert {message.waited_ns for message in later if isinstance(message, DescriptorMessage)} == {4 * STEP_NS}
     source.people[1] = beside_ann(70)
     assert told([message for _ in range(5) for message in step(stream)]) == ["crop", "crop"]
 

@@ -12,10 +12,10 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector
-from edge_runtime.people.detector import Detector
+from edge_runtime.people.detector import Detector, detect_all, frames_at_once
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.network_backends import NETWORK_BACKENDS, NetworkBackend, open_network
-from edge_runtime.people.network_detector import DetectionNetwork, choose_kind, choose_person_class
+from edge_runtime.people.network_detector import DetectionNetwork, NetworkDetector, choose_kind, choose_person_class
 from edge_runtime.people.network_kinds import kind_named
 from tests.support.detector_forms import BOXES, FORMS, SIZE_PX, form_of, rows_of_six, write_constant_network, yolox
 
@@ -281,3 +281,46 @@ def test_yolox_finds_the_people_of_a_real_clip(backend: NetworkBackend, shared_d
     assert sum(count > 0 for count in counts) >= 40
     assert max(counts) <= 2
     assert 1.5 < np.median(shapes) < 4
+
+
+class ManyAtOnce:
+    """A network as an accelerator runs it: up to four images in one go, each with outputs of its own."""
+
+    backend = "many"
+    images_at_once = 4
+
+    def __init__(self, network: DetectionNetwork) -> None:
+        self.form, self._network = network.form, network
+        self.batches: list[int] = []
+
+    def run(self, planes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """See `DetectionNetwork.run`."""
+        return self._network.run(planes)
+
+    def run_batch(self, planes: NDArray[np.float32]) -> list[list[NDArray[np.float32]]]:
+        """See `BatchNetwork.run_batch`."""
+        self.batches.append(len(planes))
+        return [self._network.run(one) for one in planes]
+
+
+def test_frames_of_several_cameras_go_through_a_network_in_one_go(tmp_path: Path) -> None:
+    """Frames of other sizes, too: each gets the people that it has alone."""
+    network, _ = network_of("yolox", tmp_path)
+    many = ManyAtOnce(network)
+    detector = NetworkDetector(many, kind_named("yolox"), person_class=0)
+    small = np.full((SIZE_PX, SIZE_PX, 3), 90, np.uint8)
+    frames: list[Nv12 | NDArray[np.uint8]] = [FRAME, small, GREY_NV12]
+    assert frames_at_once(detector) == 4
+    assert detect_all(detector, frames) == [detector.detect(frame) for frame in frames]
+    assert many.batches == [3]
+    assert detect_all(detector, [small]) == [detector.detect(small)]
+    assert many.batches == [3], "one frame needs no batch"
+
+
+@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+def test_on_a_cpu_frames_are_looked_at_one_by_one(backend: NetworkBackend, tmp_path: Path) -> None:
+    """A batch takes as long there as its frames do alone, and the first frame would wait for the last."""
+    detector = open_detector(DetectorSettings(write_kind("yolox", tmp_path), backend=backend))
+    assert frames_at_once(detector) == 1
+    assert isinstance(detector, NetworkDetector)
+    assert detector.detect_batch([FRAME, GREY_NV12]) == [detector.detect(FRAME), detector.detect(GREY_NV12)]
