@@ -113,7 +113,9 @@ def _shortest_command() -> str:
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
     _check_summary(arguments.summary)
-    sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
+    sources = [
+        CameraSource(camera.read_address(), camera_id=camera.id, trust=camera.trust) for camera in config.cameras
+    ]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))

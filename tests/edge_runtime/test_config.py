@@ -77,6 +77,9 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"broker": {"host": "x", "password_file": "password"}}, "password_file is of no use without user_file"),
         ({"broker": {"host": "localhost", "password": "secret"}}, "broker.password: unknown key"),
         ({"cameras": [{"id": "door", "source": "rtsp://u:secret@h/x"}]}, "cameras.0.source: "),
+        ({"cameras": [{"id": "door", "source": "rtsp://u:12/34secret@h/x"}]}, "write / as %2F"),
+        ({"cameras": [{"id": "door", "source": "rtsp://h/x?user=u&password=secret"}]}, "it holds a password"),
+        ({"cameras": [{"id": "door", "source": "rtsps://h/x", "fingerprint": "12:34"}]}, "64 hex digits"),
         ({"cameras": [{"id": "door"}]}, "cameras.0: expected either source or source_file"),
         ({"descriptors": {"codec": "f64"}}, "descriptors.codec: "),
         ({"spool": {"path": "x", "max_mib": 0}}, "spool.max_mib: "),
@@ -206,6 +209,20 @@ def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
     jsonschema.validate(SETTINGS, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(SETTINGS | {"colour": "red"}, schema)
+
+
+def test_what_checks_a_certificate_needs_an_encrypted_address(tmp_path: Path) -> None:
+    """Otherwise an operator believes that the camera is checked. A fingerprint may have colons and large letters."""
+    digits = "AB" * 32
+    camera = CameraSettings(id="door", source="rtsp://10.0.0.7/stream", fingerprint=digits.lower())
+    with pytest.raises(ConfigError, match="camera door: ca_file and fingerprint are of no use without an rtsps://"):
+        camera.read_address()
+    secure = {"id": "door", "source": "rtsps://10.0.0.7/stream", "fingerprint": ":".join(["AB"] * 32)}
+    [camera] = read_config(write(tmp_path, cameras=[secure])).cameras
+    assert camera.fingerprint == digits.lower()
+    assert camera.read_address() == "rtsps://10.0.0.7/stream"
+    with pytest.raises(ConfigError, match="either ca_file or fingerprint"):
+        read_config(write(tmp_path, cameras=[secure | {"ca_file": "camera.pem"}]))
 
 
 def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
