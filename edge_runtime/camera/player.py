@@ -152,17 +152,13 @@ class Player:
     def _set_up_camera(self, camera: Any, trust: Trust) -> None:
         """Give rtspsrc the credentials, and ask it for video only and for the camera's own time stamps."""
         self._certificate = CertificateCheck(camera, trust)
-        camera.connect("select-stream", self._choose_video)
+        # No method of this object: with a reference back to it the pipeline would never be freed.
+        camera.connect("select-stream", _choose_video, self._offered)
         if self._address.user is not None:
             camera.set_property("user-id", self._address.user)
             camera.set_property("user-pw", self._address.password or "")
         if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
             camera.set_property("add-reference-timestamp-meta", True)
-
-    def _choose_video(self, _camera: Any, _number: int, caps: Any) -> bool:
-        """Whether to receive one of the camera's streams; sound and metadata are left out."""
-        self._offered.append(str(caps.get_structure(0).get_string("media")))
-        return self._offered[-1] == "video"
 
     def _stamp(self, handle: Any) -> VideoSample:
         """Add the times of a picture; see `VideoSample`."""
@@ -205,6 +201,12 @@ def _decode_without_delay(_pipeline: Any, _parent: Any, element: Any) -> None:
     """
     if element.find_property("thread-type") is not None:
         Gst.util_set_object_arg(element, "thread-type", "slice")
+
+
+def _choose_video(_camera: Any, _number: int, caps: Any, offered: list[str]) -> bool:
+    """Whether to receive one of the camera's streams; sound and metadata are left out. offered: takes its kind."""
+    offered.append(str(caps.get_structure(0).get_string("media")))
+    return offered[-1] == "video"
 
 
 def _plane(data: bytes, offset: int, *, stride: int, shape: tuple[int, int]) -> NDArray[np.uint8]:

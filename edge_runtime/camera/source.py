@@ -176,8 +176,10 @@ class CameraSource:
 
     def _note_fault(self, fault: str, *, is_refused: bool) -> None:
         """Note a fault after which the camera is asked again; a refusal is logged also while the camera is lost."""
-        name = self._address.name
+        name, transport = self._address.name, self._address.transport
         self._address = self._address.scheme.after_fault(self._address, fault)
+        if self._address.transport != transport:
+            fault = f"it does not send over {transport.upper()}; asked over {self._address.transport.upper()} now"
         if is_refused:
             fault = (
                 f"{name} refuses the user or password given: {fault}; correct the credentials. It is asked again every "

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -191,6 +192,22 @@ def test_a_stream_that_begins_anew_loses_no_frame(make_camera: MakeCamera) -> No
     with CameraSource(make_camera("--new-ssrc").uri, camera_id="gate") as source:
         status = wait_for(source, lambda status: status.frames >= 40)
     assert (status.state, status.reconnects) == ("live", 0)
+
+
+def test_connections_that_failed_leave_nothing_open(make_camera: MakeCamera, make_clip: MakeClip) -> None:
+    """Neither files nor threads: a camera may come and go for years."""
+    camera = make_camera("--clip", str(make_clip(frames=3)))
+
+    def is_open() -> tuple[int, int]:
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    with CameraSource(camera.uri, camera_id="gate", retry_cap_s=0.1) as source:
+        wait_for(source, lambda status: status.state == "reconnecting" and status.reconnects >= 2)
+        before = is_open()
+        wait_for(source, lambda status: status.state == "reconnecting" and status.reconnects >= 10)
+        after = is_open()
+    assert after[0] < before[0] + 8, "one connection may be open in either"
+    assert after[1] == before[1]
 
 
 def test_a_camera_with_seldom_frames_is_not_taken_for_lost(make_camera: MakeCamera) -> None:
