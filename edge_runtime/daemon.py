@@ -7,6 +7,7 @@ classes describe.
 
 import argparse
 import contextlib
+import ctypes
 import json
 import logging
 import platform
@@ -41,6 +42,7 @@ from edge_runtime.stream import CameraSettings, CameraStream
 logger = logging.getLogger(__name__)
 
 _FLUSH_S = 2.0
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _EXAMPLES = """\
 example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
@@ -66,6 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.schema:
         print(config_schema())
         return 0
+    _share_memory()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         with _stop_on_signals() as stop:
@@ -77,6 +80,13 @@ def main(argv: list[str] | None = None) -> int:
     except Exception:  # the one broad catch: a bug must reach the log, and the exit code that asks for a restart
         logger.exception("the daemon failed")
         return 1
+
+
+def _share_memory() -> None:
+    """Let all threads allocate from two pools. With one per thread, as glibc does, each keeps what it has freed: 27 MiB
+    more with eight cameras of 1080p."""
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def command() -> None:
