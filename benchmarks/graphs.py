@@ -24,7 +24,7 @@ from edge_runtime.contract.script import ScriptParser, run
 from export.building.timing import Call, interleave
 from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy
-from export.to_onnx import write_onnx
+from export.graph.onnx_file import write_onnx
 from train.models.catalog import build
 
 _BATCHES = (1, 8)

@@ -89,6 +89,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print tables and write the record. Returns 0 if everything could be timed."""
     arguments = _parser().parse_args(argv)
     _check(arguments)
+    given = {} if arguments.grid else _given_engines(arguments)
     old = parse_results(read_record(arguments.compare), source=arguments.compare) if arguments.compare else ()
     plan = LatencyPlan(
         baselines=_baselines(compiled=arguments.compile),
@@ -99,7 +100,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     results: list[LatencyResult] = []
     faults: dict[str, str] = {}
-    for result, more in (_measure_grid if arguments.grid else _measure_given)(arguments, plan):
+    measured = _measure_grid(arguments, plan) if arguments.grid else _measure_given(given, arguments, plan=plan)
+    for result, more in measured:
         results.append(result)
         faults |= more
         name = "grid" if arguments.grid else result.architecture
@@ -134,12 +136,19 @@ def _check(arguments: argparse.Namespace) -> None:
         raise ConfigError("--grid makes its own engines with random weights; leave out engines and --checkpoint")
 
 
-def _measure_given(arguments: argparse.Namespace, plan: LatencyPlan) -> Iterator[tuple[LatencyResult, dict[str, str]]]:
-    """The engines of the command line, or the committed ones, network by network."""
+def _given_engines(arguments: argparse.Namespace) -> dict[SizedNetwork, dict[str, Path]]:
+    """The engines of the command line, or the committed ones, by network and file name."""
     paths = arguments.engines or sorted((ROOT / "edge_runtime" / "models").glob("*.onnx"))
     if not paths:
         raise ConfigError("expected engines in edge_runtime/models, found none; give the paths of ONNX files")
-    for case, named in _by_case(paths).items():
+    return _by_case(paths)
+
+
+def _measure_given(
+    given: dict[SizedNetwork, dict[str, Path]], arguments: argparse.Namespace, *, plan: LatencyPlan
+) -> Iterator[tuple[LatencyResult, dict[str, str]]]:
+    """The engines, network by network."""
+    for case, named in given.items():
         with tempfile.TemporaryDirectory() as folder:
             input_ = Input(height_px=case.height_px, width_px=case.width_px)
             source = PeerSource(case.architecture, input_, arguments.checkpoint, Path(folder) / "plain.onnx")

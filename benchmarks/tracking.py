@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
-from benchmarks.measuring.tracked_clips import Clip, ClipFrame, read_clips
+from benchmarks.measuring.streamed_clips import stream_clip
+from benchmarks.measuring.tracked_clips import ClipFrame, ClipLook, LookSequence, as_sequences, read_clips
 from benchmarks.measuring.tracking_scores import (
     TrackedFrame,
     TrackingCounts,
@@ -22,9 +23,13 @@ from benchmarks.measuring.tracking_scores import (
     count_tracking,
     score_tracking,
 )
+from benchmarks.measuring.weak_engine import RememberingEngine, WeakEngine
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
+from edge_runtime.people.appearance import Separation
 from edge_runtime.people.catalog import DetectorSettings, open_detector, open_tracker
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
@@ -36,8 +41,9 @@ _WORKER = ROOT / "benchmarks/peers/tracking_worker.py"
 _MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
 OURS, OURS_WITHOUT = "ours, our descriptors", "ours, no descriptors"
 _METHOD = (
-    "all trackers on the same boxes; at each rate sequences that start at each of the first frames, scored together; "
-    "HOTA and IDF1 in per cent; CPU time per update, median over 100"
+    "all trackers on the same boxes; ours with descriptors is the daemon's own path, which describes unclear boxes and "
+    "best moments, others one of every box; at each rate sequences that start at each of the first frames, "
+    "scored together; HOTA and IDF1 in per cent; CPU time per update, median over 100"
 )
 _EXAMPLES = """\
 example:
@@ -47,23 +53,6 @@ The other trackers want an environment of their own; without dependencies where 
   python -m venv /tmp/peers && /tmp/peers/bin/pip install torch boxmot trackeval supervision pydeprecate
   /tmp/peers/bin/pip install --no-deps trackers norfair
 """
-
-
-@dataclass(frozen=True)
-class ClipLook:
-    """One look at a clip: seconds since the first, what was found, its descriptors, and who was there."""
-
-    time_s: float
-    frame: ClipFrame
-
-
-@dataclass(frozen=True)
-class LookSequence:
-    """Looks at one clip at one rate. name: of the clip."""
-
-    name: str
-    rate: float
-    looks: tuple[ClipLook, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +76,16 @@ class UpdateTiming:
     times_ours: float
 
 
+@dataclass(frozen=True)
+class WeakDescriptors:
+    """Our tracker with descriptors of so many dimensions: mean sensitivity (d'), and scores over all sequences."""
+
+    dimensions: int
+    sensitivity: float
+    hota: float
+    idf1: float
+
+
 Told = list[list[TrackedFrame]]
 """Per sequence and look, the tracks that a tracker told."""
 
@@ -97,10 +96,12 @@ def main(argv: list[str] | None = None) -> int:
     detector = open_detector(DetectorSettings(arguments.detector))
     with open_engine(_MODEL, threads=1) as engine:
         clips = read_clips(arguments.clips, detector=detector, engine=engine)
+        sequences = [one for clip in clips for rate in clip.rates(arguments.rates) for one in as_sequences(clip, rate)]
+        timed = [_walkers(count) for count in arguments.boxes]
+        remembering = RememberingEngine(engine)
+        told, ms = run_ours(sequences, timed, engine=remembering, sure_score=detector.sure_score)
+        weakened = weaken(sequences, engine=remembering, sure_score=detector.sure_score)
         described_by = engine.manifest.model_id
-    sequences = [one for clip in clips for rate in clip.rates(arguments.rates) for one in as_sequences(clip, rate)]
-    timed = [_walkers(count) for count in arguments.boxes]
-    told, ms = run_ours(sequences, timed, sure_score=detector.sure_score)
     peers = run_peers(sequences, timed, sure_score=detector.sure_score, python=arguments.peer_python)
     told, ms = told | peers.told, ms | peers.ms
     scores = [one for name, tracked in told.items() for one in score_tracker(name, tracked, sequences=sequences)]
@@ -112,6 +113,7 @@ def main(argv: list[str] | None = None) -> int:
         "scores": [asdict(one) for one in scores],
         "timings": [asdict(one) for one in _timings(ms)],
         "varied": vary_ours(sequences, sure_score=detector.sure_score),
+        "weakened": [asdict(one) for one in weakened],
         "difference_to_trackeval": peers.check(told[OURS], sequences),
     }
     output = arguments.output or record_folder() / "tracking.json"
@@ -121,22 +123,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def as_sequences(clip: Clip, rate: float) -> list[LookSequence]:
-    """The looks at a clip at one rate, starting at different frames."""
-    return [
-        LookSequence(
-            clip.name, rate, tuple(ClipLook((number - frames[0]) / clip.fps, clip.frames[number]) for number in frames)
-        )
-        for frames in clip.looks(rate)
-    ]
-
-
 def _walkers(count: int) -> LookSequence:
     """A made-up street for timing: so many people who walk straight on, looked at 100 times at 10 looks/s."""
     random = np.random.default_rng(0)
     place, speed = random.uniform([0, 0], [1920, 1080], (count, 2)), random.normal(0, 60, (count, 2))
     size = random.uniform(80, 300, (count, 1)) * [0.2, 0.5]
     faces = random.normal(0, 1, (count, 512))
+    nothing = Nv12(np.zeros((2, 2), np.uint8), np.zeros((1, 1, 2), np.uint8))
     looks = []
     for number in range(100):
         centre = place + speed * number / 10 + random.normal(0, 3, (count, 2))
@@ -145,24 +138,49 @@ def _walkers(count: int) -> LookSequence:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         found = tuple(Detection((left, top, right, bottom), 0.8) for left, top, right, bottom in boxes)
         nobody = TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4)))
-        looks.append(ClipLook(number / 10, ClipFrame(found, rows.astype(np.float32), nobody)))
+        looks.append(ClipLook(number / 10, ClipFrame(nothing, found, rows.astype(np.float32), nobody)))
     return LookSequence(str(count), 10, tuple(looks))
 
 
 def run_ours(
-    sequences: Sequence[LookSequence], timed: Sequence[LookSequence], *, sure_score: float
+    sequences: Sequence[LookSequence], timed: Sequence[LookSequence], *, engine: Engine, sure_score: float
 ) -> tuple[dict[str, Told], dict[str, dict[int, float]]]:
-    """Run our tracker with and without descriptors. Returns its tracks, and milliseconds by number of boxes."""
-    told: dict[str, Told] = {}
-    ms: dict[str, dict[int, float]] = {}
-    for name, has_descriptors in ((OURS_WITHOUT, False), (OURS, True)):
+    """Run our tracker alone, and as the daemon does: through a camera's stream, which describes whom it has to.
 
-        def follow(one: LookSequence, has: bool = has_descriptors) -> tuple[list[TrackedFrame], float]:
-            return _follow(one, tracker=open_tracker(sure_score=sure_score), has_descriptors=has)
-
-        told[name] = [follow(one)[0] for one in sequences]
-        ms[name] = {int(one.name): follow(one)[1] for one in timed}
+    Returns tracks, and milliseconds by number of boxes.
+    """
+    told = {
+        OURS_WITHOUT: [_follow(one, tracker=open_tracker(sure_score=sure_score))[0] for one in sequences],
+        OURS: [stream_clip(one, engine=engine, sure_score=sure_score).tracked for one in sequences],
+    }
+    ms = {
+        name: {
+            int(one.name): _follow(one, tracker=open_tracker(sure_score=sure_score), has_descriptors=has)[1]
+            for one in timed
+        }
+        for name, has in ((OURS_WITHOUT, False), (OURS, True))
+    }
     return told, ms
+
+
+def weaken(sequences: Sequence[LookSequence], *, engine: Engine, sure_score: float) -> list[WeakDescriptors]:
+    """What ever weaker descriptors do to our tracker if it uses them all the same: they lose dimensions.
+
+    From where they help, they are used: see `people.appearance.USEFUL_SENSITIVITY`.
+    """
+    truths = [[look.frame.truth for look in one.looks] for one in sequences]
+    found = []
+    for dimensions in (engine.manifest.descriptor.length, 64, 32, 16, 8, 4, 2):
+        weak = WeakEngine(engine, dimensions=dimensions)
+        trackers = [LikelihoodTracker(sure_score=sure_score, separation=Separation(useful_from=0.0)) for _ in sequences]
+        told = [
+            stream_clip(one, engine=weak, sure_score=sure_score, tracker=tracker).tracked
+            for one, tracker in zip(sequences, trackers, strict=True)
+        ]
+        scores = score_tracking([count_tracking(truth, one) for truth, one in zip(truths, told, strict=True)])
+        sensitivity = round(float(np.mean([tracker.separation.sensitivity() for tracker in trackers])), 2)
+        found.append(WeakDescriptors(dimensions, sensitivity, round(scores.hota, 1), round(scores.idf1, 1)))
+    return found
 
 
 def vary_ours(sequences: Sequence[LookSequence], *, sure_score: float) -> dict[str, list[float]]:
@@ -187,12 +205,16 @@ def _hota(settings: Walking | Following, sequences: Sequence[LookSequence], *, s
     return round(score_tracking(parts).hota, 1)
 
 
-def _follow(sequence: LookSequence, *, tracker: Tracker, has_descriptors: bool) -> tuple[list[TrackedFrame], float]:
+def _follow(
+    sequence: LookSequence, *, tracker: Tracker, has_descriptors: bool = False
+) -> tuple[list[TrackedFrame], float]:
     """Tracks per look, and the median CPU milliseconds of an update."""
     told, spent_ms = [], []
     for look in sequence.looks:
         rows = look.frame.descriptors if has_descriptors else None
         start_s = time.process_time()
+        if has_descriptors:
+            tracker.foresee(look.frame.detections, round(look.time_s * 1e9))
         tracks = tracker.update(look.frame.detections, round(look.time_s * 1e9), descriptors=rows)
         spent_ms.append(1000 * (time.process_time() - start_s))
         seen = [track for track in tracks if track.state == "confirmed"]

@@ -213,6 +213,7 @@ def _make_stream(
     return CameraStream(
         source,
         tracker=open_tracker(sure_score=sure_score),
+        sure_score=sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
         max_fps=camera.max_fps,

@@ -17,7 +17,7 @@ from pathlib import Path
 from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
 from edge_runtime.contract.script import ScriptParser
 from edge_runtime.link.broker import BrokerSettings, Connection
-from edge_runtime.link.messages import DescriptorMessage, Message
+from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
 from edge_runtime.link.topics import ROOT, check_name
 from edge_runtime.receiver.receiver import Accepted, Event, Noted, Receiver, ReceiverSummary, Refused
 
@@ -160,7 +160,9 @@ def _print(event: Event, *, is_json: bool) -> None:
 
 
 def _describe(message: Message, payload_bytes: int) -> str:
-    what = message.kind if isinstance(message, DescriptorMessage) else message.event
+    what: str = message.kind if isinstance(message, DescriptorMessage) else message.event
+    if isinstance(message, TrackMessage) and message.continues:
+        what = f"{what}, carries on {message.continues},"
     vector = f"{message.descriptor.length} {message.descriptor.codec}" if message.descriptor else "no descriptor"
     age = "historical" if message.historical else f"{(message.publish_ns - message.capture_ns) / 1e6:.0f} ms"
     return f"seq {message.seq}  track {message.track}  {what} of {message.crops}  {vector}  {payload_bytes} B  {age}"

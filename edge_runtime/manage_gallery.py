@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     return command(arguments)
 
 
-def open_store(place: str) -> Store:
+def open_gallery_store(place: str) -> Store:
     """Open the store at a folder or a `postgresql://` address.
 
     Raises:
@@ -47,7 +47,7 @@ def open_store(place: str) -> Store:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    store = open_store(arguments.store)
+    store = open_gallery_store(arguments.store)
     for part in store.days():
         print(
             f"{part.space}  {part.day}  {store.digest(part.where()).rows:>10} rows  {part.stored_bytes / 1e6:>9.1f} MB"
@@ -65,7 +65,7 @@ def _erase(arguments: argparse.Namespace) -> int:
         tracks=arguments.track and tuple(arguments.track),
         person=arguments.person,
     )
-    store = open_store(arguments.store)
+    store = open_gallery_store(arguments.store)
     vectors = [row.vector for row in islice(store.rows(where), _PROVED_VECTORS)] if arguments.prove else []
     receipt = erasure.erase(store, where, log=erasure.AuditLog(arguments.log))
     store.close()
@@ -81,7 +81,7 @@ def _erase(arguments: argparse.Namespace) -> int:
 
 
 def _expire(arguments: argparse.Namespace) -> int:
-    store = open_store(arguments.store)
+    store = open_gallery_store(arguments.store)
     now_ns = time.time_ns()
     receipt = erasure.expire(store, now_ns=now_ns, log=erasure.AuditLog(arguments.log))
     store.close()
@@ -106,7 +106,7 @@ def _check_log(arguments: argparse.Namespace) -> int:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    source, target = open_store(arguments.store), open_store(arguments.target)
+    source, target = open_gallery_store(arguments.store), open_gallery_store(arguments.target)
     added = migrate(source, target, progress=_show)
     source.close()
     target.close()

@@ -103,7 +103,7 @@ class Service:
                 self._publish_statuses()
                 self._publish_metrics()
         for stream in running:
-            self._publish(stream, stream.end_tracks())
+            self._end_tracks(stream)
         if stop.is_set():
             return
         states = [(stream.camera_id, stream.source.status()) for stream in self.streams]
@@ -166,24 +166,27 @@ class Service:
             self._pool.begin(stream.source)
 
     def _publish_people(self, finished: Sequence[FinishedLook]) -> None:
-        """Follow the people of frames that were looked at, describe them in one batch, and publish."""
+        """Describe people of frames that were looked at in one batch, follow them, and publish."""
         by_id = {stream.camera_id: stream for stream in self.streams}
         streams = [(by_id[one.camera_id], one.look) for one in finished]
-        sightings = [(stream, stream.follow(look)) for stream, look in streams if look is not None]
+        sightings = [(stream, stream.sight(look)) for stream, look in streams if look is not None]
         if not sightings:
             return
         descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
-            self._publish(stream, stream.make_messages(sighting, rows))
+            self._publish(stream, stream.follow(sighting, rows))
 
     def _finish_if_ended(self, stream: CameraStream) -> bool:
         """Whether a camera gives no more frames; its tracks are then ended and its last status is published."""
         if self._pool.is_looking_at(stream.camera_id) or stream.source.status().state not in ("ended", "disabled"):
             return False
-        self._publish(stream, stream.end_tracks())
+        self._end_tracks(stream)
         self._publish_camera_status(stream)
         return True
+
+    def _end_tracks(self, stream: CameraStream) -> None:
+        self._publish(stream, stream.end_tracks(self._engine.describe(stream.last_crops())))
 
     def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:
@@ -198,7 +201,8 @@ class Service:
         self._next_status_s = now_s + _STATUS_S
         for stream in self.streams:
             self._judge_looks(stream)
-            self._publish(stream, stream.end_tracks_if_lost())
+            if stream.is_lost():
+                self._end_tracks(stream)
             self._publish_camera_status(stream)
 
     def _judge_looks(self, stream: CameraStream) -> None:

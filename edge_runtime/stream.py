@@ -1,14 +1,15 @@
-"""One camera from detections to messages: follow people, cut out the crops to describe, make the messages."""
+"""One camera from detections to messages: cut out the crops to describe, follow people, make the messages."""
 
+import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
@@ -17,29 +18,26 @@ from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Trust
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.contract.descriptor import Codec, encode
+from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
-from edge_runtime.contract.preprocess import Box, crop_people
+from edge_runtime.contract.preprocess import crop_people, pixel_box
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
-from edge_runtime.link.messages import (
-    DescriptorMessage,
-    Message,
-    Quality,
-    TrackMessage,
-    Vector,
-    new_track_id,
-    normalise_box,
-)
+from edge_runtime.followed import FollowedPerson, Sender
+from edge_runtime.link.messages import Message
 from edge_runtime.link.topics import check_name
 from edge_runtime.looking import Look
 from edge_runtime.pace import CameraPace
-from edge_runtime.people.tracker import Track, Tracker
+from edge_runtime.people.best_shot import Shot, ShotPlan
+from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
+from edge_runtime.people.tracker import Foreseen, Track, Tracker
+
+logger = logging.getLogger(__name__)
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
 """A name that may stand in an MQTT topic."""
-_UPDATE_NS = 5_000_000_000
 _LOST_S = 6.0  # twice the time after which a source is stalled
+_MOST_ENDED = 100  # whose names are remembered, since later tracks may carry them on
 
 
 def _check_source(source: str, info: ValidationInfo) -> str:
@@ -124,7 +122,8 @@ class CameraSettings:
 class DescriptorSettings:
     """How often a tracked person is described, and how descriptors are encoded.
 
-    every_s: seconds between two descriptors of one track; 0 makes one for every frame that is processed.
+    every_s: seconds between two descriptors of one track; 0 makes one for every look at which a person is seen well
+    enough.
     """
 
     every_s: Annotated[float, Field(ge=0)] = 0.5
@@ -133,45 +132,40 @@ class DescriptorSettings:
 
 @dataclass(frozen=True)
 class Sighting:
-    """The people of one frame.
+    """The people of one look, and what is to be described before they are followed.
 
-    tracks: all of them. described: those that get a descriptor now.
-    crops: of `described`, in the same order: (N, height, width, 3) uint8, RGB, as the engine takes them.
+    qualities: of each detection whose moment may count. rows: detection -> its row of `crops`. held: earlier moments
+    that are due, by track; the crops of those that are not described yet follow in `crops`.
+    crops: (N, height, width, 3) uint8, RGB, as the engine takes them.
     """
 
-    frame: Frame
-    tracks: tuple[Track, ...]
-    described: tuple[Track, ...]
+    look: Look
+    qualities: dict[int, ShotQuality]
+    rows: dict[int, int]
+    held: dict[int, Shot]
     crops: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class StreamCounts:
-    """Totals of a stream since its start. people: boxes of confirmed tracks that were detected, summed over frames."""
+    """Totals of a stream since its start. people: boxes of confirmed tracks that were detected, summed over frames.
+
+    descriptors: told, each of one crop. described: crops, also those that only helped to follow people.
+    """
 
     frames: int
     people: int
     tracks: int
     descriptors: int
-
-
-@dataclass
-class _Person:
-    """Memory of one confirmed track, until it ends. Times are of the frames' monotonic clock."""
-
-    track_id: str
-    descriptor_sum: NDArray[np.float32]
-    crops: int = 0
-    described_ns: int | None = None
-    updated_ns: int = 0
-    last_seen: dict[str, Any] = field(default_factory=dict)
+    described: int
 
 
 class CameraStream:
     """One camera: its source, its pace, the people who are followed in it, and the messages about them.
 
-    Threads: the daemon's main loop makes it and calls every method. `counts` may be read from any thread, since each
-    change replaces the whole object.
+    tracks: of the last look. sensitivity: how well descriptors tell people apart here, see `Tracker.sensitivity`.
+    Threads: the daemon's main loop makes it and calls every method. `counts` and `sensitivity` may be read from any
+    thread, since each change replaces the whole object.
     """
 
     def __init__(
@@ -179,156 +173,209 @@ class CameraStream:
         source: CameraSource,
         *,
         tracker: Tracker,
+        sure_score: float,
         manifest: Manifest,
         settings: DescriptorSettings,
         max_fps: float,
     ) -> None:
-        """max_fps: how many frames per second are looked at, at most."""
+        """sure_score: see `Detector.sure_score`. max_fps: how many frames per second are looked at, at most."""
         self.source = source
         self.camera_id = source.camera_id
         self.pace = CameraPace(max_fps)
-        self.counts = StreamCounts(0, 0, 0, 0)
+        self.counts = StreamCounts(0, 0, 0, 0, 0)
+        self.sensitivity: float | None = None
         self._tracker = tracker
+        self.tracks: tuple[Track, ...] = ()
+        self._sure_at = min(1.0, 2 * sure_score)
         self._manifest = manifest
-        self._codec = settings.codec
+        self._sender = Sender(manifest, settings.codec)
         self._every_ns = int(settings.every_s * 1e9)
         self._latest_frame_s = 0.0
-        self._people: dict[int, _Person] = {}
+        self._people: dict[int, FollowedPerson] = {}
+        self._ended: OrderedDict[int, str] = OrderedDict()
+        self._was_useful: bool | None = None
 
-    def follow(self, look: Look) -> Sighting:
-        """Follow the people of the next frame in order, and crop those who are due to be described."""
+    def sight(self, look: Look) -> Sighting:
+        """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
         self.pace.note_look(look.busy_s)
-        frame = look.frame
         self._latest_frame_s = time.monotonic()
-        tracks = tuple(self._tracker.update(look.detections, frame.monotonic_ns))
-        due = tuple(track for track in tracks if track.state == "confirmed" and self._is_due(track, frame))
-        spec = self._manifest.input
-        crops = crop_people(
-            frame.pixels,
-            [_detected_box(track) for track in due],
-            height_px=spec.height_px,
-            width_px=spec.width_px,
-            rule=spec.resize,
-        )
-        return Sighting(frame, tracks, due, crops)
+        time_ns = look.frame.monotonic_ns
+        foreseen = self._tracker.foresee(look.detections, time_ns)
+        qualities = self._rate(look, foreseen)
+        chosen = {index for index, one in enumerate(foreseen) if one.is_unclear and not self.pace.is_behind}
+        held = self._last_calls(seen={one.track_id for one in foreseen})
+        for index, quality in qualities.items():
+            plan = self._plan_of(foreseen[index])
+            choice = plan.choose(quality.value, time_ns) if plan.is_due(time_ns) else None
+            if choice == "now":
+                chosen.add(index)
+            elif choice == "held" and plan.held:
+                held[_known(foreseen[index])] = plan.held
+        order = sorted(chosen)
+        crops = [self._crop(look, order), *_crops_of(held)]
+        rows = {index: row for row, index in enumerate(order)}
+        return Sighting(look, qualities, rows, held, np.concatenate(crops))
 
-    def make_messages(self, sighting: Sighting, descriptors: NDArray[np.float32]) -> list[Message]:
-        """Make the messages about a sighting. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
-        messages: list[Message] = []
-        frame = sighting.frame
-        ids = [track.id for track in sighting.described]
-        self._tracker.learn(dict(zip(ids, descriptors, strict=True)))
-        for track in sighting.tracks:
-            if track.state == "confirmed":
-                messages += self._note_seen(frame, track)
-        for track, descriptor, crop in zip(sighting.described, descriptors, sighting.crops, strict=True):
-            messages.append(self._note_described(frame, track, descriptor=descriptor, crop=crop))
-        for track in sighting.tracks:
-            if track.state == "ended":
-                messages += self._note_ended(track)
-        seen = sum(track.state == "confirmed" for track in sighting.tracks)
-        self._count(frames=1, people=seen, descriptors=len(sighting.described))
+    def follow(self, sighting: Sighting, descriptors: NDArray[np.float32]) -> list[Message]:
+        """Follow the people of a sighting. descriptors: (N, D) float32, unit rows, one per crop of the sighting."""
+        frame, detections = sighting.look.frame, sighting.look.detections
+        here, earlier = np.split(descriptors, [len(sighting.rows)])
+        looks = np.full((len(detections), self._manifest.descriptor.length), np.nan, np.float32)
+        looks[list(sighting.rows)] = here
+        self.tracks = tuple(self._tracker.update(detections, frame.monotonic_ns, descriptors=looks))
+        told = [track for track in self.tracks if track.state == "confirmed"]
+        messages = [message for track in told for message in self._note_seen(frame, track)]
+        messages += self._tell_held(sighting.held, earlier, time_ns=frame.monotonic_ns)
+        messages += [message for track in told for message in self._note_moment(sighting, track, looks=looks)]
+        messages += [message for track in self.tracks if track.state == "ended" for message in self._note_ended(track)]
+        self._note_use()
+        self._count(frames=1, people=len(told), described=len(descriptors))
         return messages
 
-    def end_tracks(self) -> list[Message]:
-        """End every track, because the camera or the daemon stops. Returns the messages of those ends."""
-        return [message for track in self._tracker.end_all() for message in self._note_ended(track)]
+    def last_crops(self) -> NDArray[np.uint8]:
+        """What is to be described before `end_tracks`: (N, height, width, 3) uint8, RGB."""
+        return np.concatenate([self._no_crops(), *_crops_of(self._last_calls(seen=set()))])
 
-    def end_tracks_if_lost(self) -> list[Message]:
-        """End every track if the camera has given no frame for a while: it may be away for days."""
-        if self.source.status().state != "reconnecting" or time.monotonic() - self._latest_frame_s < _LOST_S:
-            return []
-        return self.end_tracks()
+    def end_tracks(self, descriptors: NDArray[np.float32]) -> list[Message]:
+        """End every track, because the camera or the daemon stops. descriptors: (N, D), of `last_crops`."""
+        messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=0)
+        self._count(described=len(descriptors))
+        return messages + [message for track in self._tracker.end_all() for message in self._note_ended(track)]
 
-    def _is_due(self, track: Track, frame: Frame) -> bool:
-        person = self._people.get(track.id)
-        if person is None or person.described_ns is None:
-            return True
-        return frame.monotonic_ns - person.described_ns >= self._every_ns
+    def is_lost(self) -> bool:
+        """Whether the camera has given no frame for a while: it may be away for days."""
+        is_away = self.source.status().state == "reconnecting"
+        return is_away and time.monotonic() - self._latest_frame_s >= _LOST_S
+
+    def _rate(self, look: Look, foreseen: Sequence[Foreseen]) -> dict[int, ShotQuality]:
+        """Rate the moments that may count: of tracks that are told and due, and those that are unclear."""
+        pixels, time_ns = look.frame.pixels, look.frame.monotonic_ns
+        height, width = pixels.height_px, pixels.width_px
+        seen = {one.track_id for one in foreseen}
+        hidden = [track.box for track in self.tracks if track.state != "ended" and track.id not in seen]
+        boxes = np.array([one.box for one in look.detections], np.float64).reshape(-1, 4)
+        overlaps = measure_overlaps(boxes, np.array(hidden, np.float64).reshape(-1, 4))
+        rated = {}
+        for index, one in enumerate(foreseen):
+            if not one.is_told or not (one.is_unclear or self._plan_of(one).is_due(time_ns)):
+                continue
+            box = look.detections[index].box
+            left, top, right, bottom = pixel_box(box, frame_height_px=height, frame_width_px=width)
+            rated[index] = ShotQuality(
+                overlap=float(overlaps[index]),
+                sureness=look.detections[index].score / self._sure_at,
+                truncation=measure_truncation(box, height_px=height, width_px=width),
+                size_px=box[3] - box[1],
+                sharpness=measure_sharpness(pixels.luma[top:bottom, left:right]),
+            )
+        return rated
+
+    def _note_use(self) -> None:
+        """Log whether descriptors help to follow people, when that is known or has changed."""
+        self.sensitivity, is_useful = self._tracker.sensitivity, self._tracker.uses_descriptors
+        if self.sensitivity is None or is_useful == self._was_useful:
+            return
+        self._was_useful = is_useful
+        verdict = "help to follow them" if is_useful else "are not used to follow them: places and sizes are better"
+        logger.info(
+            "camera %s: descriptors tell people apart by d' %.1f and %s", self.camera_id, self.sensitivity, verdict
+        )
+
+    def _plan_of(self, one: Foreseen) -> ShotPlan:
+        person = self._people.get(_known(one))
+        return person.plan if person else ShotPlan(self._every_ns)
+
+    def _last_calls(self, *, seen: set[int | None]) -> dict[int, Shot]:
+        """The moments to be described of those who are not seen now, by track."""
+        away = {id_: person.plan.last_call() for id_, person in self._people.items() if id_ not in seen}
+        return {id_: shot for id_, shot in away.items() if shot}
+
+    def _no_crops(self) -> NDArray[np.uint8]:
+        return np.empty((0, self._manifest.input.height_px, self._manifest.input.width_px, 3), np.uint8)
+
+    def _crop(self, look: Look, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Crop detections as the detector gave them: descriptors are made of these pixels, not of smoothed boxes."""
+        spec = self._manifest.input
+        boxes = [look.detections[index].box for index in indices]
+        return crop_people(look.frame.pixels, boxes, height_px=spec.height_px, width_px=spec.width_px, rule=spec.resize)
 
     def _note_seen(self, frame: Frame, track: Track) -> list[Message]:
-        """Remember where a person is. Returns the message that the track starts, or goes on, if one is due."""
+        """Remember where a person is, and which earlier track it is the rest of."""
         person = self._people.get(track.id)
         if person is None:
-            length = self._manifest.descriptor.length
-            person = self._people[track.id] = _Person(new_track_id(), np.zeros(length, np.float32))
+            person = self._people[track.id] = FollowedPerson(self._sender, ShotPlan(self._every_ns))
             self._count(tracks=1)
-        person.last_seen = self._observed_fields(person, frame=frame, track=track)
-        if person.updated_ns and frame.monotonic_ns - person.updated_ns < _UPDATE_NS:
-            return []
-        event: Literal["start", "update"] = "update" if person.updated_ns else "start"
-        person.updated_ns = frame.monotonic_ns
-        return [self._track_message(event, person)]
+        messages = person.note_seen(frame, box=track.box, score=track.score)
+        if track.previous is not None and person.continues is None:
+            earlier = self._people.get(track.previous)
+            name = earlier.track_id if earlier else self._ended.get(track.previous)
+            messages += person.note_earlier(name, frame.monotonic_ns) if name else []
+        return messages
 
-    def _note_described(
-        self, frame: Frame, track: Track, *, descriptor: NDArray[np.float32], crop: NDArray[np.uint8]
-    ) -> DescriptorMessage:
-        """Add a descriptor to a person's sum. Returns its message."""
-        person = self._people[track.id]
-        person.descriptor_sum += descriptor
-        person.crops += 1
-        person.described_ns = frame.monotonic_ns
-        return DescriptorMessage(
-            **self._observed_fields(person, frame=frame, track=track),
-            kind="crop",
-            crops=1,
-            dispersion=0.0,
-            quality=_quality(frame, track, crop=crop),
-            descriptor=Vector.of(encode(descriptor, codec=self._codec)),
-        )
+    def _tell_held(self, held: dict[int, Shot], descriptors: NDArray[np.float32], *, time_ns: int) -> list[Message]:
+        """Tell earlier moments. descriptors: of those that were not described when they were held."""
+        rows, messages = iter(descriptors), list[Message]()
+        for id_, shot in held.items():
+            descriptor = next(rows) if shot.descriptor is None else shot.descriptor
+            messages += self._tell(self._people[id_], shot, descriptor=descriptor, time_ns=time_ns)
+            if shot.descriptor is None:
+                self._tracker.learn({id_: descriptor})
+        return messages
+
+    def _note_moment(self, sighting: Sighting, track: Track, *, looks: NDArray[np.float32]) -> list[Message]:
+        """Tell or hold the moment of a track that was seen now, if it is due."""
+        look, plan = sighting.look, self._people[track.id].plan
+        index = next(index for index, one in enumerate(look.detections) if one is track.detection)
+        quality, time_ns = sighting.qualities.get(index), look.frame.monotonic_ns
+        if quality is None or not plan.is_due(time_ns):
+            return []
+        row = sighting.rows.get(index)
+        is_now = plan.choose(quality.value, time_ns) == "now"
+        if not (is_now and row is not None) and not plan.is_better(quality.value):
+            return []
+        crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
+        fields = self._sender.observe(look.frame, box=look.detections[index].box, score=look.detections[index].score)
+        shot = Shot(quality, crop, None if row is None else looks[index], fields)
+        if is_now and row is not None:
+            return self._tell(self._people[track.id], shot, descriptor=looks[index], time_ns=time_ns)
+        plan.held = shot
+        return []
+
+    def _tell(
+        self, person: FollowedPerson, shot: Shot, *, descriptor: NDArray[np.float32], time_ns: int
+    ) -> list[Message]:
+        messages = person.note_described(shot, descriptor, time_ns=time_ns)
+        self._count(descriptors=len(messages))
+        return messages
 
     def _note_ended(self, track: Track) -> list[Message]:
-        """Forget a person. Returns the message that the track has ended."""
+        """Forget a person, but for the name. Returns the message that the track has ended."""
         person = self._people.pop(track.id, None)
-        return [] if person is None else [self._track_message("end", person)]
+        if person is None:
+            return []
+        self._ended[track.id] = person.track_id
+        if len(self._ended) > _MOST_ENDED:
+            self._ended.popitem(last=False)
+        return [person.note_ended()]
 
-    def _track_message(self, event: Literal["start", "update", "end"], person: _Person) -> TrackMessage:
-        length = float(np.linalg.norm(person.descriptor_sum))
-        vector = None
-        if event == "end" and length > 0:
-            vector = Vector.of(encode(person.descriptor_sum / np.float32(length), codec=self._codec))
-        return TrackMessage(
-            **person.last_seen,
-            event=event,
-            crops=person.crops,
-            # For unit vectors the mean cosine to their normalised mean is the length of their mean.
-            dispersion=max(0.0, 1.0 - length / person.crops) if person.crops else 0.0,
-            descriptor=vector,
-        )
-
-    def _observed_fields(self, person: _Person, *, frame: Frame, track: Track) -> dict[str, Any]:
-        height, width = frame.pixels.height_px, frame.pixels.width_px
-        return {
-            "track": person.track_id,
-            "space": self._manifest.space_id,
-            "model": self._manifest.model_id,
-            "precision": self._manifest.build.precision,
-            "capture_ns": frame.capture_ns,
-            "time_source": frame.time_source,
-            "uncertainty_ns": frame.uncertainty_ns,
-            "monotonic_ns": frame.monotonic_ns,
-            "box": normalise_box(track.box, frame_height_px=height, frame_width_px=width),
-            "frame_height_px": height,
-            "frame_width_px": width,
-            "score": min(max(track.score, 0.0), 1.0),
-        }
-
-    def _count(self, *, frames: int = 0, people: int = 0, tracks: int = 0, descriptors: int = 0) -> None:
+    def _count(
+        self, *, frames: int = 0, people: int = 0, tracks: int = 0, descriptors: int = 0, described: int = 0
+    ) -> None:
         old = self.counts
         self.counts = StreamCounts(
-            old.frames + frames, old.people + people, old.tracks + tracks, old.descriptors + descriptors
+            old.frames + frames,
+            old.people + people,
+            old.tracks + tracks,
+            old.descriptors + descriptors,
+            old.described + described,
         )
 
 
-def _detected_box(track: Track) -> Box:
-    """The box as the detector gave it: its descriptor is made of these pixels, not of smoothed ones."""
-    assert track.detection is not None, "a confirmed track was detected"
-    return track.detection.box
+def _known(one: Foreseen) -> int:
+    """Its track, 0 if it has none: ids begin at 1."""
+    return one.track_id or 0
 
 
-def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
-    left, top, right, bottom = _detected_box(track)
-    height, width = frame.pixels.height_px, frame.pixels.width_px
-    on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
-    sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
-    return Quality(size_px=bottom - top, blur=sharpness, truncation=sum(on_the_edge) / 4)
+def _crops_of(held: dict[int, Shot]) -> list[NDArray[np.uint8]]:
+    """The crops of moments that are not described yet: (1, height, width, 3) each."""
+    return [shot.crop[None] for shot in held.values() if shot.descriptor is None]

@@ -16,6 +16,7 @@ _SHARED_FILE_NAMES = {
     "__init__.py": "a package's docstring",
     "catalog.py": "each family's table",
 }
+_OF_EVERY_SCRIPT = ("main", "command")
 _OLD_WORDS = {
     r"--gate\b": "--acceptance",
     r"--choice\b": "--precision-plan",
@@ -90,6 +91,20 @@ def test_no_two_public_classes_share_a_name() -> None:
     for path in SOURCES:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_two_public_functions_share_a_name() -> None:
+    """A newcomer who follows a name finds one function; every script has the same two."""
+    places = defaultdict(list)
+    for path in SOURCES:
+        for node in ast.parse(path.read_text()).body:
+            if (
+                isinstance(node, ast.FunctionDef)
+                and not node.name.startswith("_")
+                and node.name not in _OF_EVERY_SCRIPT
+            ):
                 places[node.name].append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
 

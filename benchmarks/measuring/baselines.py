@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from benchmarks.measuring.peaks import measure_cpu_peaks, measure_gpu_peaks
 from benchmarks.measuring.roofline import LayerLoad, NetworkCost, Peaks
 from benchmarks.peers.plain_export import Peer, PeerSource
-from benchmarks.peers.pytorch import device_name, export_plain, list_cpu_peers, list_cuda_peers, open_network
+from benchmarks.peers.pytorch import build_eager, device_name, export_plain, list_cpu_peers, list_cuda_peers
 from train.models import complexity
 
 
@@ -24,7 +24,7 @@ class Baselines:
         """Write the plain ONNX file that peers on a CPU read. Returns the cost of one image."""
         if not torch.cuda.is_available():
             export_plain(source)
-        return count_cost(open_network(source), height_px=source.input_.height_px, width_px=source.input_.width_px)
+        return count_cost(build_eager(source), height_px=source.input_.height_px, width_px=source.input_.width_px)
 
 
 def open_baselines(*, compiled: bool) -> Baselines:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 import numpy as np
 import onnxruntime
@@ -17,6 +18,7 @@ _COPY_MIB = 256
 _LEAST_S = 0.3
 
 
+@cache
 def measure_cpu_peaks() -> Peaks:
     """Peaks of one thread. float32: the faster of ONNX Runtime's and PyTorch's matrix product."""
     operations = 2 * _SIDE**3

@@ -28,8 +28,8 @@ from edge_runtime.contract.manifest import (
 )
 from edge_runtime.contract.provenance import derive_manifest, describe_file
 from export.graph.deploy import deploy, deploy_in_half_precision
+from export.graph.onnx_file import OPSET, write_onnx
 from export.graph.variants import Graph, choose_graph
-from export.to_onnx import OPSET, write_onnx
 from train.models.catalog import build
 from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
 

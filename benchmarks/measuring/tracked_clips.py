@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring.tracking_scores import TrackedFrame
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import crop_people
 from edge_runtime.engine.engine import Engine
 from edge_runtime.people.detector import Detection, Detector
@@ -21,8 +22,9 @@ _TRUTH = ".gt.txt"
 
 @dataclass(frozen=True)
 class ClipFrame:
-    """What a detector found, descriptors of it, (N, D) unit rows, and who really was there."""
+    """A picture, what a detector found in it, descriptors of that, (N, D) unit rows, and who really was there."""
 
+    pixels: Nv12
     detections: tuple[Detection, ...]
     descriptors: NDArray[np.float32]
     truth: TrackedFrame
@@ -48,6 +50,33 @@ class Clip:
             [start + int(n * step + 1e-9) for n in range(int((len(self.frames) - 1 - start) / step) + 1)]
             for start in starts
         ]
+
+
+@dataclass(frozen=True)
+class ClipLook:
+    """One look at a clip, so many seconds after the first."""
+
+    time_s: float
+    frame: ClipFrame
+
+
+@dataclass(frozen=True)
+class LookSequence:
+    """Looks at one clip at one rate. name: of the clip."""
+
+    name: str
+    rate: float
+    looks: tuple[ClipLook, ...]
+
+
+def as_sequences(clip: Clip, rate: float) -> list[LookSequence]:
+    """The looks at a clip at one rate, starting at different frames."""
+    return [
+        LookSequence(
+            clip.name, rate, tuple(ClipLook((number - frames[0]) / clip.fps, clip.frames[number]) for number in frames)
+        )
+        for frames in clip.looks(rate)
+    ]
 
 
 def read_clips(folder: Path, *, detector: Detector, engine: Engine) -> list[Clip]:
@@ -81,15 +110,23 @@ def _read_clip(truth: Path, *, detector: Detector, engine: Engine) -> Clip:
     return Clip(name, fps, frames)
 
 
-def _pixels(capture: cv2.VideoCapture) -> Iterator[NDArray[np.uint8]]:
+def _pixels(capture: cv2.VideoCapture) -> Iterator[Nv12]:
     while True:
         is_read, pixels = capture.read()
         if not is_read:
             return
-        yield np.ascontiguousarray(pixels[:, :, ::-1])
+        yield as_nv12(pixels)
 
 
-def _look(pixels: NDArray[np.uint8], rows: NDArray[np.float64], *, detector: Detector, engine: Engine) -> ClipFrame:
+def as_nv12(pixels: NDArray[np.uint8]) -> Nv12:
+    """A picture as a camera gives it. pixels: (H, W, 3) uint8, BGR; H and W are even."""
+    height_px, width_px = pixels.shape[:2]
+    planes = cv2.cvtColor(pixels, cv2.COLOR_BGR2YUV_I420)
+    chroma = planes[height_px:].reshape(2, height_px // 2, width_px // 2)
+    return Nv12(planes[:height_px], np.ascontiguousarray(chroma.transpose(1, 2, 0)))
+
+
+def _look(pixels: Nv12, rows: NDArray[np.float64], *, detector: Detector, engine: Engine) -> ClipFrame:
     """rows: (N, 6 or more) of frame, id, left, top, width, height."""
     detections = tuple(detector.detect(pixels))
     spec = engine.manifest.input
@@ -104,4 +141,4 @@ def _look(pixels: NDArray[np.uint8], rows: NDArray[np.float64], *, detector: Det
     truth = TrackedFrame(
         rows[:, 1].astype(np.int64), np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1)
     )
-    return ClipFrame(detections, descriptors, truth)
+    return ClipFrame(pixels, detections, descriptors, truth)

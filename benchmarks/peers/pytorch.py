@@ -63,7 +63,7 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else read_cpu_name()
 
 
-def open_network(source: PeerSource) -> nn.Module:
+def build_eager(source: PeerSource) -> nn.Module:
     """The network as it was trained, nothing folded, in eval mode; random weights have a fixed seed."""
     if source.checkpoint is None:
         torch.manual_seed(0)
@@ -83,7 +83,7 @@ def export_plain(source: PeerSource) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            open_network(source),
+            build_eager(source),
             (images,),
             str(source.plain),
             dynamo=False,
@@ -95,15 +95,15 @@ def export_plain(source: PeerSource) -> None:
 
 
 def _eager(source: PeerSource) -> Describe:
-    return _describer(open_network(source).to(device()), source.input_)
+    return _describer(build_eager(source).to(device()), source.input_)
 
 
 def _eager_in_half(source: PeerSource) -> Describe:
-    return _describer(open_network(source).to(device()).half(), source.input_, dtype=torch.float16)
+    return _describer(build_eager(source).to(device()).half(), source.input_, dtype=torch.float16)
 
 
 def _compiled(source: PeerSource) -> Describe:
-    return _describer(torch.compile(open_network(source).to(device())), source.input_)
+    return _describer(torch.compile(build_eager(source).to(device())), source.input_)
 
 
 def _torchreid(source: PeerSource) -> Describe:
@@ -129,7 +129,7 @@ def _describer(network: Callable[[Tensor], Tensor], input_: Input, *, dtype: tor
 
 def _recorder(graph: Graph, make: Callable[..., nn.Module]) -> Callable[[PeerSource], Describe]:
     def open_recorded(source: PeerSource) -> Describe:
-        network = make(open_network(source), source.input_, graph=graph).to(device()).eval()
+        network = make(build_eager(source), source.input_, graph=graph).to(device()).eval()
         return _recorded(network)
 
     return open_recorded

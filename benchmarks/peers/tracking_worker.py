@@ -226,7 +226,7 @@ def _run(update: Update, sequence: dict[str, Any], *, rows: Any) -> argparse.Nam
     return argparse.Namespace(told=told, median_ms=float(np.median(spent_ms)))
 
 
-def score(job: Path) -> dict[str, float]:
+def score_by_trackeval(job: Path) -> dict[str, float]:
     """HOTA and IDF1 in per cent by TrackEval. The job has its own input for `eval_sequence`."""
     from trackeval.metrics import HOTA, Identity  # type: ignore[import-not-found]
 
@@ -249,7 +249,7 @@ def main(argv: list[str] | None = None) -> int:
         job, descriptors, result = arguments.files
         track(job, descriptors, result=result)
     else:
-        print(json.dumps(score(arguments.files[0])))
+        print(json.dumps(score_by_trackeval(arguments.files[0])))
     return 0
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.reporting.document_table import CPU_RECORDS, MODELS, Table, of_record
 from benchmarks.reporting.text import Record, markdown_table, network_and_size, network_title, score_text
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import read_manifest
@@ -53,3 +54,21 @@ def engine_table(record: Record) -> str:
     return (
         f"{markdown_table(head, rows)}\n\n{markdown_table(['queries by', 'gallery by', 'rank-1 %', 'mAP %'], crossed)}"
     )
+
+
+ACCURACY_TABLES = (
+    Table(
+        "accuracy",
+        (f"{MODELS}/osnet_x0_25_cuhk03.onnx.json", f"{MODELS}/osnet_x0_25_cuhk03_int8.onnx.json"),
+        "python export/build_engine.py",
+        model_table,
+        "From the manifests in `edge_runtime/models/`; in brackets 95 % intervals, by bootstrap over the queries.",
+    ),
+    Table(
+        "engines",
+        (f"{CPU_RECORDS}/accuracy_cuhk03_np_detected.json",),
+        "python benchmarks/accuracy.py ENGINE ... --data DATA",
+        of_record(engine_table),
+        "{data_set}, {queries} queries, {gallery} gallery images.",
+    ),
+)

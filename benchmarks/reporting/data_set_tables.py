@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.reporting.document_table import Table
 from benchmarks.reporting.text import markdown_table
 from train.datasets.catalog import DATA_SETS
 from train.datasets.data_set import DataSet
@@ -27,3 +28,14 @@ def _data_set_cells(data_set: DataSet) -> tuple[str, ...]:
         f"{query}{test:,}" if test else "-",
         data_set.paper or "-",
     )
+
+
+DATA_SET_TABLES = (
+    Table(
+        "data_sets",
+        ("train/datasets/catalog.py",),
+        "python train/run.py --list",
+        data_set_table,
+        "Counts as published; a copy that differs is refused.",
+    ),
+)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.measuring.records import read_record
-from benchmarks.reporting.text import network_title
+from benchmarks.reporting.text import Record, network_title
 from edge_runtime.contract.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+CPU_RECORDS = "benchmarks/records/cpu-epyc"
+MODELS = "edge_runtime/models"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Table:
     command: str
     render: Callable[[Sequence[Path]], str]
     caption: str
+
+
+def of_record(render: Callable[[Record], str]) -> Callable[[Sequence[Path]], str]:
+    """For a table that is made of one record."""
+    return lambda paths: render(read_record(paths[0]))
 
 
 def render_table(table: Table, *, root: Path = ROOT) -> str:

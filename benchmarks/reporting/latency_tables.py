@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.measuring.latency_record import parse_results
+from benchmarks.reporting.document_table import CPU_RECORDS, Table, of_record
 from benchmarks.reporting.pareto_front import EngineOption, list_options
 from benchmarks.reporting.text import Record, markdown_table, network_title, score_text
 
@@ -133,3 +134,74 @@ def nncf_table(record: Record) -> str:
         for one in record["timings"]
     ]
     return markdown_table(head, rows)
+
+
+_LATENCY_CAPTION = "{network} {size}, one thread on {device}, {rounds} interleaved rounds."
+_CHAIN_CAPTION = "{network}, {threads} threads on {device}; {rounds} rounds, each way in its own process, in turns."
+
+LATENCY_TABLES = (
+    Table(
+        "latency",
+        (f"{CPU_RECORDS}/latency_osnet_x0_25.json",),
+        "python benchmarks/latency.py",
+        of_record(latency_table),
+        _LATENCY_CAPTION,
+    ),
+    Table(
+        "latency_x1_0",
+        (f"{CPU_RECORDS}/latency_osnet_x1_0.json",),
+        "python benchmarks/latency.py ENGINE ...",
+        of_record(latency_table),
+        _LATENCY_CAPTION,
+    ),
+    Table(
+        "alone",
+        (f"{CPU_RECORDS}/latency_osnet_x0_25.json",),
+        "python benchmarks/latency.py",
+        of_record(isolated_table),
+        "{network} {size}, one thread on {device}, {alone_s:g} s each; MLPerf's own runs are longer.",
+    ),
+    Table(
+        "grid",
+        (f"{CPU_RECORDS}/latency_grid.json",),
+        "python benchmarks/latency.py --grid",
+        of_record(grid_table),
+        "Median ms for one image, one thread on {device}: ONNX Runtime in float32 / the fastest engine. "
+        "Random weights: speed does not depend on them.",
+    ),
+    Table(
+        "chain_x0_25",
+        (f"{CPU_RECORDS}/chain_osnet_x0_25.json",),
+        "python benchmarks/chain.py ENGINE ...",
+        of_record(chain_table),
+        _CHAIN_CAPTION,
+    ),
+    Table(
+        "chain_x1_0",
+        (f"{CPU_RECORDS}/chain_osnet_x1_0.json",),
+        "python benchmarks/chain.py ENGINE ...",
+        of_record(chain_table),
+        _CHAIN_CAPTION,
+    ),
+    Table(
+        "preprocessing",
+        (f"{CPU_RECORDS}/preprocessing.json",),
+        "python benchmarks/preprocessing.py",
+        of_record(preprocessing_table),
+        "Crops of {size}, one thread on {device}; {job}.",
+    ),
+    Table(
+        "detectors",
+        (f"{CPU_RECORDS}/detectors.json",),
+        "python benchmarks/detectors.py MODEL ... --video CLIP",
+        of_record(detector_table),
+        "{frames} frames of {video}, one thread on {device} under a load of {load_average}; {job}.",
+    ),
+    Table(
+        "nncf",
+        (f"{CPU_RECORDS}/nncf_osnet_x0_25.json",),
+        "python benchmarks/nncf.py ENGINE ...",
+        of_record(nncf_table),
+        "{network} on {data_set}; NNCF {nncf} by its defaults, one thread of OpenVINO on {device}. {job}.",
+    ),
+)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.measuring.latency_record import EAGER
 from benchmarks.measuring.records import read_record
+from benchmarks.reporting.document_table import CPU_RECORDS, MODELS, Table, of_record
 from benchmarks.reporting.text import Record, markdown_table, score_text
 
 _GPU_STEPS = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
@@ -104,3 +105,47 @@ def gpu_table(paths: Sequence[Path]) -> str:
     steps = {path.stem.removeprefix("gpu_") for path in paths}
     rows += [[step.replace("_", " "), "-", "not measured"] for step in _GPU_STEPS if step not in steps]
     return markdown_table(["step", "GPU", "state"], rows)
+
+
+SYSTEM_TABLES = (
+    Table(
+        "summary",
+        (
+            f"{MODELS}/osnet_x0_25_cuhk03.onnx.json",
+            f"{CPU_RECORDS}/latency_osnet_x0_25.json",
+            f"{CPU_RECORDS}/demo_fp32.json",
+        ),
+        "make bench",
+        summary_table,
+        "OSNet x0.25 in float32 on two cores of {device}; in brackets the 95 % interval.",
+    ),
+    Table(
+        "retrieval",
+        (f"{CPU_RECORDS}/retrieval.json",),
+        "python benchmarks/retrieval.py",
+        of_record(retrieval_table),
+        "{cores} cores of {device}.",
+    ),
+    Table(
+        "association",
+        (f"{CPU_RECORDS}/association.json", f"{CPU_RECORDS}/association_drawn.json"),
+        "python benchmarks/gallery_association.py --data DATA",
+        association_table,
+        "{tracks} tracks of {floor[people]} simulated people past {floor[cameras]} cameras; "
+        "each peer at the threshold that suits it best.",
+    ),
+    Table(
+        "demo",
+        (f"{CPU_RECORDS}/demo_fp32.json", f"{CPU_RECORDS}/demo_int8.json"),
+        "python edge_runtime/demo.py --source CLIP --record RECORD",
+        demo_table,
+        "{seconds:g} s of {source} on {device}, {cores} cores.",
+    ),
+    Table(
+        "gpu",
+        ("benchmarks/records/*/gpu_*.json",),
+        "python benchmarks/gpu_evidence.py",
+        gpu_table,
+        "Figures: the records of these steps.",
+    ),
+)

@@ -9,6 +9,7 @@ from typing import Any
 
 from scipy import stats
 
+from benchmarks.reporting.document_table import CPU_RECORDS, Table, of_record
 from benchmarks.reporting.text import Record, markdown_table, network_title
 from edge_runtime.contract.manifest import Manifest
 from train.recipes.catalog import find_recipe
@@ -145,3 +146,28 @@ def speed_table(record: Record) -> str:
         for one in record["speeds"]
     ]
     return markdown_table(head, rows)
+
+
+TRAINING_TABLES = (
+    Table(
+        "training",
+        ("benchmarks/records/*/*-seed*/settings.json",),
+        "python train/run.py RECIPE --data DATA",
+        training_table,
+        "Rank-1 / mAP in per cent: of one seed with its 95 % interval, of several seeds their mean and range.",
+    ),
+    Table(
+        "torchreid",
+        (f"{CPU_RECORDS}/reduced_cuhk03-seed*/model.pth.json", f"{CPU_RECORDS}/peer_reduced_cuhk03-seed*.json"),
+        "python benchmarks/peer_training.py reduced_cuhk03 --data DATA --peer-python PYTHON",
+        difference_table,
+        "Means over seeds, in points of per cent; the interval by Welch's t-test.",
+    ),
+    Table(
+        "train_speed",
+        (f"{CPU_RECORDS}/train_speed.json",),
+        "python benchmarks/train_speed.py",
+        of_record(speed_table),
+        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]}, the peer in {precision[peer]}.",
+    ),
+)

@@ -9,6 +9,27 @@ from typing import Any, Literal, NoReturn
 
 from edge_runtime.contract.errors import ReidError
 
+_EXTRAS = {
+    "torch": "train",
+    "scipy": "train",
+    "h5py": "train",
+    "onnx": "export",
+    "tqdm": "export",
+    "matplotlib": "export",
+    "onnxruntime": "cpu",
+    "cv2": "cpu",
+    "openvino": "openvino",
+    "psycopg": "postgres",
+    "fastapi": "gallery",
+    "uvicorn": "gallery",
+    "gi": "gstreamer",
+    "cbor2": "runtime",
+    "paho": "runtime",
+    "yaml": "runtime",
+    "prometheus_client": "runtime",
+}
+"""The extra of the installation that brings a module."""
+
 
 class ScriptParser(argparse.ArgumentParser):
     """Parser of a script's options. Without arguments, or with wrong ones, the script answers with three lines.
@@ -68,8 +89,8 @@ def raise_terminated(*_: object) -> NoReturn:
 
 
 def run(main: Callable[[], int]) -> int:
-    """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 130 after Ctrl-C,
-    143 after SIGTERM.
+    """Call the script's `main` and return its exit code: 1 after a ReidError or an OSError, 2 where a library is not
+    installed, 130 after Ctrl-C, 143 after SIGTERM.
 
     An OSError that gets here is a file or folder that the user may not read or write, or a full disk.
 
@@ -80,6 +101,14 @@ def run(main: Callable[[], int]) -> int:
     except ReidError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(str(error.name).partition(".")[0])
+        if extra is None:
+            raise
+        print(
+            f"error: this needs {error.name}, which is not installed: pip install 'reid-edge[{extra}]'", file=sys.stderr
+        )
+        return 2
     except BrokenPipeError:  # the reader of a long answer has seen enough, as in `... --list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

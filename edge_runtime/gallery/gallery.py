@@ -17,8 +17,8 @@ from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
 from edge_runtime.gallery.fixed_cosine import Assignment, Associate, EndedTrack, new_person
 from edge_runtime.gallery.identity import IdentityMessage
-from edge_runtime.gallery.sightings import PersonSighting, Sightings
-from edge_runtime.link.messages import TrackMessage
+from edge_runtime.gallery.sightings import PersonSighting, Sightings, State
+from edge_runtime.link.messages import Message, TrackMessage
 from edge_runtime.link.topics import identity_topic
 from edge_runtime.receiver.receiver import Accepted
 
@@ -83,6 +83,7 @@ class Gallery:
             if added < len(rows):
                 new = [row for row in new if not self._was_erased(row)]
             self._join(new)
+            self._carry_on([one.message for one in messages])
             return added
 
     def settle(self, now_ns: int) -> None:
@@ -122,13 +123,7 @@ class Gallery:
             before = self._find(track)
             if before.state not in ("joined", "confirmed"):
                 raise ValueError(f"track {track} was not joined to another one, so there is nothing to undo")
-            person = new_person()
-            after = dataclasses.replace(before, person=person, score=None, probability=None, state="undone")
-            message = _message(after, event="rename", previous=before.person)
-            self.sightings.record([after], messages=[message])
-            self._associate.move(track, person)
-            self.store.assign({track: person}, where=_near(after))
-            return after
+            return self._give(before, new_person(), state="undone")
 
     def erase(self, where: Where) -> erasure.Receipt:
         """Erase for good, and give the receipt. A person goes with all rows of her tracks."""
@@ -229,6 +224,28 @@ class Gallery:
         self._decide(made, fresh)
         for row in rows:
             self._starts.pop(row.track, None)
+
+    def _carry_on(self, messages: Sequence[Message]) -> None:
+        """Give tracks to the person of the earlier track that their node says they carry on."""
+        earlier = {
+            one.track: one.continues
+            for one in messages
+            if isinstance(one, TrackMessage) and one.event == "end" and one.continues
+        }
+        known = self.sightings.of_tracks([*earlier, *earlier.values()])
+        for track, previous in earlier.items():
+            before, other = known.get(track), known.get(previous)
+            is_open = before is not None and before.state not in ("confirmed", "undone")
+            if is_open and before and other and other.person and before.person != other.person:
+                known[track] = self._give(before, other.person, state="joined")
+
+    def _give(self, before: PersonSighting, person: str, *, state: State) -> PersonSighting:
+        """Give a track to another person for a reason other than its descriptors."""
+        after = dataclasses.replace(before, person=person, score=None, probability=None, state=state)
+        self.sightings.record([after], messages=[_message(after, event="rename", previous=before.person)])
+        self._associate.move(before.track, person)
+        self.store.assign({before.track: person}, where=_near(after))
+        return after
 
     def _decide(self, made: Sequence[Assignment], fresh: Sequence[PersonSighting]) -> None:
         """Write down what was decided: sightings and messages, then the person of the stored rows."""

@@ -69,8 +69,12 @@ class HealthChecks:
                 Figure("reid_looks_per_second", "gauge", "looks it has got lately", rates.got, labels),
                 Figure("reid_reconnects_total", "counter", "reconnections of the camera", status.reconnects, labels),
                 Figure("reid_tracks_total", "counter", "tracks of people", counts.tracks, labels),
-                Figure("reid_descriptors_total", "counter", "descriptors computed", counts.descriptors, labels),
+                Figure("reid_descriptors_total", "counter", "descriptors told", counts.descriptors, labels),
+                Figure("reid_crops_described_total", "counter", "crops described", counts.described, labels),
             ]
+            if stream.sensitivity is not None:
+                what = "how well descriptors tell people apart (d'); below 1.3 they do not help to follow them"
+                figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
         return figures
 
     def _link_figures(self) -> list[Figure]:

@@ -38,7 +38,7 @@ from edge_runtime.link.wire_types import (
     WireModel,
 )
 
-MINOR = 1
+MINOR = 2
 """The minor version that this node sends."""
 
 
@@ -64,12 +64,16 @@ class Quality(WireModel):
     """Quality of a crop.
 
     size_px: height of the box in pixels of the frame. blur: variance of the Laplacian, low in a blurred crop.
-    truncation: share of the box's four sides that lie on or beyond the edge of the frame.
+    truncation: share of the box's four sides that lie on or beyond the edge of the frame. Since minor 2: overlap and
+    sharpness, see `people.shot_quality`; value: the one number made of all of them and of the detector's score.
     """
 
     size_px: NotNegative
     blur: NotNegative
     truncation: Fraction
+    overlap: Fraction | None = None
+    sharpness: NotNegative | None = None
+    value: Fraction | None = None
 
 
 class _Spooled(WireModel):
@@ -115,7 +119,7 @@ class DescriptorMessage(_Observation):
 
     capture_ns: when the frame was captured, UTC, `uncertainty_ns` more or less. monotonic_ns: the same moment by the
     node's monotonic clock. box: (left, top, right, bottom) in fractions of the frame. score: of the detector.
-    dispersion: mean cosine distance of the crops' descriptors from their mean.
+    dispersion: mean cosine distance of the crops' descriptors from their mean, weighed as the mean is.
     """
 
     kind: Literal["crop", "track"]
@@ -126,12 +130,19 @@ class DescriptorMessage(_Observation):
 
 
 class TrackMessage(_Observation):
-    """A track starts, continues or ends. At its end it holds the mean descriptor of its `crops` crops, if any."""
+    """A track starts, continues or ends. At its end it holds the mean descriptor of its `crops` crops, if any.
+
+    The mean is weighed by the quality of the crops. quality: the best of these. continues: an earlier track of this
+    camera of which this one is the rest: both are of one person, whose name for a receiver is the earlier one; every
+    message of the track says so from the moment when it is known. Both fields since minor 2.
+    """
 
     event: Literal["start", "update", "end"]
     crops: Unsigned
     dispersion: NotNegative
     descriptor: Vector | None
+    quality: Fraction | None = None
+    continues: TrackId | None = None
 
 
 class GapMessage(WireModel):

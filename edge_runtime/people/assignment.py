@@ -1,4 +1,4 @@
-"""The best way to give each row at most one column, and each column at most one row."""
+"""The best way to give each row at most one column, and each column at most one row; and where others are as good."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,27 @@ def assign(gain: NDArray[np.float64]) -> list[tuple[int, int]]:
     row_of = _cheapest_rows(-part)
     pairs = [(row, column) for column, row in enumerate(row_of) if row >= 0 and part[row, column] > 0]
     return sorted((int(rows[row]), int(columns[column])) for row, column in pairs)
+
+
+def find_contested(gain: NDArray[np.float64], pairs: list[tuple[int, int]], *, least_loss: float) -> list[int]:
+    """The columns of which another choice is about as good. pairs: as `assign` chose them.
+
+    Another choice gives a column to another row, and their partners, if they have any, to each other. It is about as
+    good if the sum of gains is less than `least_loss` lower. Returns columns, ascending.
+    """
+    rows, columns = gain.shape
+    row_of, column_of = np.full(columns, rows), np.full(rows, columns)  # the last ones: nobody
+    for row, column in pairs:
+        row_of[column], column_of[row] = row, column
+    padded = np.pad(gain, ((0, 1), (0, 1)))
+    of_row, of_column = padded[np.arange(rows), column_of], padded[row_of, np.arange(columns)]
+    of_partners = np.maximum(padded[row_of[None], column_of[:, None]], 0.0)
+    is_contested = of_row[:, None] + of_column - gain - of_partners < least_loss
+    for row, column in pairs:
+        is_contested[row, column] = False
+    partners = column_of[is_contested.any(axis=1)]
+    contested = {*np.flatnonzero(is_contested.any(axis=0)).tolist(), *partners.tolist()} - {columns}
+    return sorted(contested)
 
 
 def _cheapest_rows(cost: NDArray[np.float64]) -> list[int]:

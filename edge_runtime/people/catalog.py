@@ -1,7 +1,7 @@
 """The detectors and trackers there are, and the one way to open them.
 
-To add a kind of detection network: add its row in network_kinds.py; a library that runs networks: network_backends.py;
-a tracker: write its class and add its row here. Nothing else knows them.
+To add a kind of detection network: a row in yolo_kinds.py or stretched_kinds.py; a library that runs networks: a row in
+network_backends.py; a tracker: a class and a row here. Nothing else knows them.
 """
 
 import logging
@@ -28,7 +28,8 @@ from edge_runtime.people.hog import HogDetector
 from edge_runtime.people.likelihood_tracker import LikelihoodTracker
 from edge_runtime.people.network_backends import NetworkBackend, open_network
 from edge_runtime.people.network_detector import NetworkDetector, choose_kind, choose_person_class
-from edge_runtime.people.network_kinds import LEAST_SCORE, kind_named
+from edge_runtime.people.network_kind import LEAST_SCORE
+from edge_runtime.people.network_kinds import kind_named
 from edge_runtime.people.tracker import Tracker
 
 logger = logging.getLogger(__name__)

@@ -37,7 +37,7 @@ class DetectorManifest(StrictModel):
     created: str
 
 
-def manifest_path(path: Path) -> Path:
+def detector_manifest_path(path: Path) -> Path:
     """Where the manifest of a detector's file is."""
     return path.with_name(f"{path.name}.json")
 
@@ -48,7 +48,7 @@ def read_detector_manifest(file: DetectorFile) -> DetectorManifest | None:
     Raises:
         ManifestError: it is damaged, or it is the manifest of another file.
     """
-    path = manifest_path(file.path)
+    path = detector_manifest_path(file.path)
     if not path.is_file():
         return None
     remedy = f"if {file.path.name} is the detector you want, delete {path.name} and run reid-edge --check"
@@ -75,7 +75,7 @@ def check_against_settings(
     asked, written = {"kind": kind, "person_class": person_class}, manifest.model_dump()
     for name, value in asked.items():
         if value not in ("auto", None, written[name]):
-            path = manifest_path(file.path)
+            path = detector_manifest_path(file.path)
             raise ManifestError(
                 f"the configuration has {name} {value} for {file.path}, which was checked as {written[name]}; "
                 f"correct it, or delete {path.name} and run reid-edge --check"
@@ -84,7 +84,7 @@ def check_against_settings(
 
 def write_detector_manifest(path: Path, manifest: DetectorManifest) -> None:
     """Write the manifest beside the detector's file `path`. Where that is not allowed, a warning says so."""
-    beside = manifest_path(path)
+    beside = detector_manifest_path(path)
     try:
         replace_file(beside, manifest.model_dump_json(indent=2) + "\n")
     except OSError as error:

@@ -7,6 +7,7 @@ Source: Uhlenbeck and Ornstein, Phys. Rev. 36, 1930: velocity as a random walk t
 variance is the same at any time, and that of the position grows with time as a walker's does. The filter is Kalman's.
 """
 
+from copy import copy
 from dataclasses import dataclass
 from math import exp, log, pi
 
@@ -65,6 +66,12 @@ class Walkers:
             self._spread[rows],
             self._size_spread[rows],
         )
+
+    def part(self, rows: list[int]) -> "Walkers":
+        """These people alone, apart from all others from now on."""
+        part = copy(self)  # every method replaces or copies its arrays, so nothing is shared that changes
+        part.keep(rows)
+        return part
 
     def predict(self, step_s: float) -> None:
         """Move everybody on by `step_s` >= 0 seconds."""

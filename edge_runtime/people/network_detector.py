@@ -11,15 +11,8 @@ from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.people.detector import Detection, best_detections, size_px
 from edge_runtime.people.input_fit import Fit, fill_input, fit_into
-from edge_runtime.people.network_kinds import (
-    KINDS,
-    Floats,
-    NetworkForm,
-    NetworkKind,
-    NetworkOutputs,
-    find_kinds,
-    kind_named,
-)
+from edge_runtime.people.network_kind import Floats, NetworkForm, NetworkKind, NetworkOutputs
+from edge_runtime.people.network_kinds import KINDS, find_kinds, kind_named
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as ort
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.people.detector_file import DetectorFile, describe_refusal
-from edge_runtime.people.network_kinds import FREE_SIZE_PX, Floats, NetworkForm, Shape
+from edge_runtime.people.network_kind import FREE_SIZE_PX, Floats, NetworkForm, Shape
 
 _DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 _REFUSALS = (  # they share no base class but Exception

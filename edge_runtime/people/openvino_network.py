@@ -7,7 +7,7 @@ import numpy as np
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.people.detector_file import DetectorFile, describe_refusal
-from edge_runtime.people.network_kinds import FREE_SIZE_PX, Floats, NetworkForm, Shape
+from edge_runtime.people.network_kind import FREE_SIZE_PX, Floats, NetworkForm, Shape
 
 
 class OpenVinoNetwork:

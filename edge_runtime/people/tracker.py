@@ -20,6 +20,7 @@ class Track:
     box: where the person is: the detections so far, smoothed; of a `lost` track the predicted place. It may reach over
     the frame's edge. detection: what was matched in this update, None if nothing was. score: of the last detection.
     age: updates since the track began. hits: those with a detection. `ended` is told once.
+    previous: the earlier track of the same person that this one carries on, as soon as it is known.
     """
 
     id: int
@@ -29,16 +30,38 @@ class Track:
     age: int
     hits: int
     state: TrackState
+    previous: int | None = None
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What the next update will make of a detection without its descriptor.
+
+    track_id: of the track that gets it; None: it is nobody. is_told: that track will be `confirmed`.
+    is_unclear: it may be one of several people, or one of several that may be the same person: its descriptor helps to
+    choose. All others come as foreseen while only these get descriptors.
+    """
+
+    track_id: int | None
+    is_told: bool
+    is_unclear: bool
 
 
 class Tracker(Protocol):
     """Anything that follows the people of one camera. One thread makes and uses it: the daemon's main loop."""
 
-    def find_unclear(self, detections: Sequence[Detection], time_ns: int) -> list[int]:
-        """Find the detections that could be more than one person. Returns their indices, ascending; changes nothing.
+    @property
+    def uses_descriptors(self) -> bool:
+        """Whether descriptors help to follow people here, as far as that was measured until now."""
+        ...
 
-        Descriptors of these, and only these, can change what `update` makes of the same detections.
-        """
+    @property
+    def sensitivity(self) -> float | None:
+        """How well descriptors tell people apart here (d'); None until enough was seen to say."""
+        ...
+
+    def foresee(self, detections: Sequence[Detection], time_ns: int) -> list[Foreseen]:
+        """Say what `update` will make of the same detections at the same time; changes nothing."""
         ...
 
     def update(

@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import decode, normalise
+from edge_runtime.contract.preprocess import Box
 from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
 from edge_runtime.link.wire_format import decode_message, encode_message
 from edge_runtime.looking import Look
@@ -15,19 +16,27 @@ from tests.support.scripted import HEIGHT_PX, STEP_NS, WIDTH_PX, ScriptedDetecto
 ANN, BOB = (40.0, 20.0, 100.0, 180.0), (300.0, 20.0, 360.0, 180.0)
 
 
-def follow(stream: CameraStream) -> Sighting:
-    """Look at the next frame and follow its people."""
+def sight(stream: CameraStream) -> Sighting:
+    """Look at the next frame."""
     frame = stream.source.read()
     assert frame is not None
-    return stream.follow(Look(frame, tuple(ScriptedDetector().detect(frame.pixels)), busy_s=0.001))
+    return stream.sight(Look(frame, tuple(ScriptedDetector().detect(frame.pixels)), busy_s=0.001))
+
+
+def same(count: int) -> NDArray[np.float32]:
+    """The same descriptor so many times."""
+    return np.eye(1, DESCRIPTOR.length, dtype=np.float32).repeat(count, axis=0)
 
 
 def step(stream: CameraStream, descriptors: NDArray[np.float32] | None = None) -> list[Message]:
     """Process one frame; those who are due get the given descriptors, or all the same one."""
-    sighting = follow(stream)
-    if descriptors is None:
-        descriptors = np.eye(1, DESCRIPTOR.length, dtype=np.float32).repeat(len(sighting.crops), axis=0)
-    return stream.make_messages(sighting, descriptors)
+    sighting = sight(stream)
+    return stream.follow(sighting, same(len(sighting.crops)) if descriptors is None else descriptors)
+
+
+def end(stream: CameraStream) -> list[Message]:
+    """End all tracks."""
+    return stream.end_tracks(same(len(stream.last_crops())))
 
 
 def told(messages: list[Message]) -> list[str]:
@@ -77,8 +86,8 @@ def test_a_track_that_is_not_confirmed_makes_no_message() -> None:
     source.people.append(ANN)
     said += step(stream)
     source.people.clear()
-    assert said + [message for _ in range(15) for message in step(stream)] + stream.end_tracks() == []
-    assert stream.counts == StreamCounts(frames=17, people=0, tracks=0, descriptors=0)
+    assert said + [message for _ in range(15) for message in step(stream)] + end(stream) == []
+    assert stream.counts == StreamCounts(frames=17, people=0, tracks=0, descriptors=0, described=0)
 
 
 def test_a_track_is_described_when_it_is_due() -> None:
@@ -110,15 +119,15 @@ def test_the_end_carries_the_mean_of_all_descriptors_and_their_dispersion() -> N
     rows = [random_unit(rng) for _ in range(7)]
     for row in rows:
         step(stream, row)
-    (end,) = stream.end_tracks()
-    assert isinstance(end, TrackMessage)
-    assert end.descriptor is not None
+    (ending,) = end(stream)
+    assert isinstance(ending, TrackMessage)
+    assert ending.descriptor is not None
     total = sum(rows[1:], rows[0])[0]
     mean = total / np.linalg.norm(total)
-    np.testing.assert_allclose(decode(end.descriptor.encoded()), mean, atol=1e-6)
+    np.testing.assert_allclose(decode(ending.descriptor.encoded()), mean, atol=1e-6)
     distances = [1 - sum(float(x) * float(y) for x, y in zip(row[0], mean, strict=True)) for row in rows]
-    assert end.dispersion == pytest.approx(sum(distances) / len(distances), abs=1e-6)
-    assert end.crops == 7
+    assert ending.dispersion == pytest.approx(sum(distances) / len(distances), abs=1e-6)
+    assert ending.crops == 7
 
 
 def test_each_person_gets_the_descriptor_of_the_own_crop() -> None:
@@ -152,17 +161,129 @@ def test_an_end_says_where_and_when_the_person_was_last_seen() -> None:
     (_, last) = step(stream)
     source.people.clear()
     step(stream)
-    (end,) = stream.end_tracks()
-    assert (end.capture_ns, end.box) == (last.capture_ns, last.box)
+    (ending,) = end(stream)
+    assert (ending.capture_ns, ending.box) == (last.capture_ns, pytest.approx(last.box))
 
 
 def test_quality_is_size_sharpness_and_what_the_frame_cuts_off() -> None:
-    """The height in pixels of the frame; a quarter for each edge of the frame that the box touches."""
-    stream = scripted_stream(ScriptedSource(people=[ANN, (0.0, 0.0, 60.0, 160.0)]))
-    cut, inside = (message.quality for message in step(stream) if isinstance(message, DescriptorMessage))
-    assert (inside.size_px, inside.truncation) == (160, 0)
-    assert (cut.size_px, cut.truncation) == (160, 0.5)
-    assert inside.blur > 0
+    """The height in pixels of the frame; a quarter for each edge of the frame that the box touches; and one number."""
+    stream = scripted_stream(ScriptedSource(people=[ANN, (300.0, 0.0, 370.0, 160.0)]))
+    inside, cut = (message.quality for message in step(stream) if isinstance(message, DescriptorMessage))
+    assert (inside.size_px, inside.truncation, inside.value) == (160, 0, pytest.approx(0.9))
+    assert (cut.size_px, cut.truncation, cut.value) == (160, 0.25, pytest.approx(0.75 * 0.9))
+    assert min(inside.blur, inside.sharpness or 0.0) > 0
+    assert inside.overlap == 0
+
+
+def beside_ann(shift: float) -> Box:
+    """Somebody whose box begins so many pixels right of Ann's."""
+    return (ANN[0] + shift, ANN[1], ANN[2] + shift, ANN[3])
+
+
+def test_a_good_moment_is_waited_for() -> None:
+    """Half a second at most for each descriptor, then the best moment since; it is told with its own time and box."""
+    source = ScriptedSource(people=[ANN, beside_ann(25)])
+    stream = scripted_stream(source, every_s=0.5)
+    assert told(step(stream)) == ["start", "start"]
+    source.people[1] = beside_ann(50)  # a sixth of Ann is hidden: not good, but the best so far
+    assert told(step(stream)) == []
+    source.people[1] = beside_ann(25)
+    later = [message for _ in range(4) for message in step(stream)]
+    assert told(later) == ["crop", "crop"]
+    assert {message.monotonic_ns for message in later} == {2 * STEP_NS}
+    source.people[1] = beside_ann(70)
+    assert told([message for _ in range(5) for message in step(stream)]) == ["crop", "crop"]
+
+
+def test_who_is_never_seen_well_is_described_once_at_the_end() -> None:
+    """No descriptor stands alone, but the end has one, of the best moment, and says how bad that was."""
+    source = ScriptedSource(people=[ANN, (60.0, 30.0, 80.0, 90.0)])  # somebody far behind Ann
+    stream = scripted_stream(source, every_s=0.1)
+    said = [message for _ in range(20) for message in step(stream)]
+    assert stream.counts.described == 0
+    source.people.clear()
+    said += [message for _ in range(15) for message in step(stream)]
+    assert told(said) == ["start", "start", "end", "end"]
+    assert stream.counts.described == 2
+    for message in said[2:]:
+        assert isinstance(message, TrackMessage)
+        assert message.descriptor is not None
+        assert (message.crops, message.quality) == (1, 0)
+
+
+def test_the_last_moments_are_described_when_the_camera_stops() -> None:
+    """A track that waits for a better moment does not end without a descriptor."""
+    stream = scripted_stream(ScriptedSource(people=[ANN, beside_ann(50)]), every_s=10)
+    step(stream)
+    rows = np.concatenate([random_unit(np.random.default_rng(number)) for number in range(2)])
+    assert len(stream.last_crops()) == 2
+    messages = stream.end_tracks(rows)
+    assert told(messages) == ["crop", "crop", "end", "end"]
+    for message, row in zip(messages[2:], rows, strict=True):
+        assert message.descriptor is not None
+        np.testing.assert_allclose(decode(message.descriptor.encoded()), row, atol=1e-6)
+
+
+def test_the_mean_is_weighed_by_quality() -> None:
+    """Of two descriptors the one of the better moment counts more, by as much as its quality is higher."""
+    source = ScriptedSource(people=[ANN])
+    stream = scripted_stream(source)
+    rows = [random_unit(np.random.default_rng(number)) for number in range(2)]
+    qualities = []
+    for row, others in zip(rows, ([], [beside_ann(50)]), strict=True):
+        source.people[1:] = others
+        messages = step(stream, np.concatenate([row, *[random_unit(np.random.default_rng(9))] * len(others)]))
+        [quality] = [one.quality.value for one in messages if isinstance(one, DescriptorMessage)][:1]
+        qualities.append(quality or 0.0)
+    assert qualities[0] > qualities[1] > 0
+    ending = next(message for message in end(stream) if isinstance(message, TrackMessage))
+    assert ending.descriptor is not None
+    total = qualities[0] * rows[0][0] + qualities[1] * rows[1][0]
+    np.testing.assert_allclose(decode(ending.descriptor.encoded()), total / np.linalg.norm(total), atol=1e-6)
+    assert ending.quality == pytest.approx(qualities[0])
+
+
+def test_who_is_unclear_is_described_before_the_update_and_not_twice() -> None:
+    """Two people so near to each other that places cannot tell them apart: one batch serves following and telling."""
+    source = ScriptedSource(people=[ANN, beside_ann(62)])
+    stream = scripted_stream(source)
+    for _ in range(5):
+        step(stream)
+    source.people = [beside_ann(30), beside_ann(32)]
+    sighting = sight(stream)
+    assert sorted(sighting.rows) == [0, 1]
+    assert len(sighting.crops) == 2
+    stream.follow(sighting, same(2))
+    assert not any(len(sight(stream).crops) > 2 for _ in range(2)), "a moment that is described is not described again"
+
+
+def test_a_track_that_carries_on_an_earlier_one_says_so() -> None:
+    """At once, and in every later message: receivers may miss one."""
+    source = ScriptedSource(people=[ANN, BOB])
+    stream = scripted_stream(source)
+    units = np.eye(DESCRIPTOR.length, dtype=np.float32)
+
+    def look() -> list[Message]:
+        sighting = sight(stream)
+        held = [0 if stream._people[id_] is first else 1 for id_ in sighting.held] if sighting.held else []
+        places = [0 if source.people[index] == ANN else 1 for index in sighting.rows]
+        return stream.follow(sighting, units[[*places, *held]])
+
+    first: object = None
+    said = [message for _ in range(60) for message in look()]
+    ann = next(message.track for message in said if message.box[0] < 0.5)
+    source.people = [BOB]
+    away = [message for _ in range(30) for message in look()]
+    assert [message.track for message in away if told([message]) == ["end"]] == [ann]
+    source.people = [BOB, ANN]
+    back = [message for _ in range(4) for message in look()]
+    [start, update] = [one for one in back if isinstance(one, TrackMessage) and one.track not in (ann, said[1].track)]
+    assert (start.event, update.event) == ("start", "update")
+    assert start.continues is None
+    assert update.continues == ann
+    assert start.track == update.track != ann
+    endings = {one.track: one.continues for one in end(stream) if isinstance(one, TrackMessage)}
+    assert endings[update.track] == ann
 
 
 def test_counts_add_up() -> None:
@@ -173,13 +294,13 @@ def test_counts_add_up() -> None:
         step(stream)
     source.people.remove(BOB)
     step(stream)
-    assert stream.counts == StreamCounts(frames=4, people=7, tracks=2, descriptors=4)
+    assert stream.counts == StreamCounts(frames=4, people=7, tracks=2, descriptors=4, described=4)
 
 
 def test_a_frame_without_people_counts_and_makes_no_message() -> None:
     """An empty scene makes an empty batch of crops of the engine's shape."""
     stream = scripted_stream(ScriptedSource())
-    sighting = follow(stream)
+    sighting = sight(stream)
     assert sighting.crops.shape == (0, MANIFEST.input.height_px, MANIFEST.input.width_px, 3)
-    assert stream.make_messages(sighting, np.empty((0, DESCRIPTOR.length), np.float32)) == []
+    assert stream.follow(sighting, np.empty((0, DESCRIPTOR.length), np.float32)) == []
     assert stream.counts.frames == 1

@@ -32,6 +32,7 @@ from tests.support.sample_messages import MANIFEST, SPACE
 FOLDER = Path(__file__).resolve().parent / "messages"
 BOOT = "0123456789abcdef"
 _TRACK = "019b7e1c-2f00-7abc-8def-0123456789ab"
+_EARLIER_TRACK = "019b7e1c-0000-7abc-8def-0123456789ab"
 _OBSERVATION = {
     "boot": BOOT,
     "publish_ns": 1_767_225_600_060_000_000,
@@ -57,7 +58,7 @@ def _vector(codec: Codec) -> Vector:
 
 
 def _descriptor(seq: int, codec: Codec) -> DescriptorMessage:
-    quality = Quality(size_px=360.0, blur=118.5, truncation=0.25)
+    quality = Quality(size_px=360.0, blur=118.5, truncation=0.25, overlap=0.125, sharpness=0.375, value=0.5)
     ours = {"seq": seq, "kind": "crop", "crops": 1, "dispersion": 0.0, "quality": quality, "descriptor": _vector(codec)}
     return DescriptorMessage.model_validate(_OBSERVATION | ours)
 
@@ -65,6 +66,8 @@ def _descriptor(seq: int, codec: Codec) -> DescriptorMessage:
 def _track(seq: int, event: str) -> TrackMessage:
     is_end = event == "end"
     ours = {"seq": seq, "event": event, "crops": 3 if is_end else 0, "dispersion": 0.0625 if is_end else 0.0}
+    if event != "start":
+        ours |= {"quality": 0.75, "continues": _EARLIER_TRACK}
     return TrackMessage.model_validate(
         _OBSERVATION | ours | {"descriptor": _vector("f16") if is_end else None, "historical": is_end}
     )

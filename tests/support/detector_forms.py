@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_runtime.people.network_kinds import NetworkForm, Shape
+from edge_runtime.people.network_kind import NetworkForm, Shape
 
 SIZE_PX = 416
 CELLS = 52 * 52 + 26 * 26 + 13 * 13

@@ -91,6 +91,7 @@ def scripted_stream(
         tracker=LikelihoodTracker(
             sure_score=ScriptedDetector.sure_score, following=Following(flicker_s=flicker_s, max_lost_s=1.0)
         ),
+        sure_score=ScriptedDetector.sure_score,
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
         max_fps=max_fps,

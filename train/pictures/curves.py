@@ -1,17 +1,43 @@
-"""The curves of several runs in one picture."""
+"""The curves of a run, and of several runs in one picture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from edge_runtime.contract.errors import DataError
-from train.training.run_folder import Curves, read_curves
 
+Curves = dict[str, list[tuple[int, float]]]
+"""Name of a curve -> (epoch, figure) of each point."""
 _COLUMNS = 3
 _MAIN_CURVES = ("", "total")
 """Names of curves that are titled by their panel alone."""
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Draw losses, training accuracy, learning rate and scores over epochs. log: see `read_curves`."""
+    panels = read_curves(log)
+    figure = Figure(figsize=(4 * len(panels), 3.2), layout="constrained")
+    [axes] = figure.subplots(1, len(panels), squeeze=False)
+    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
+        _draw(axis, title, curves=curves)
+    figure.savefig(picture, dpi=120)
+
+
+def read_curves(log: Path) -> dict[str, Curves]:
+    """A run's curves by panel and name; a panel without curves is left out. log: JSON lines, one per epoch."""
+    rows = list({row["epoch"]: row for row in map(json.loads, log.read_text().splitlines())}.values())
+    panels = {
+        "loss": {"total": _curve(rows, "loss"), **_nested(rows, "losses")},
+        "training accuracy": {"": _curve(rows, "accuracy")},
+        "learning rate": {"": _curve(rows, "learning_rate")},
+        "scores": _nested(rows, "scores"),
+    }
+    return {title: curves for title, curves in panels.items() if curves}
 
 
 def draw_comparison(runs: Sequence[Path], picture: Path) -> None:
@@ -66,4 +92,28 @@ def _read(log: Path) -> dict[str, Curves]:
         raise DataError(f"{log} is not the log of a run, or was cut short") from error
     if not curves["learning rate"][""]:
         raise DataError(f"{log} holds no finished epoch yet")
+    return curves
+
+
+def _draw(axis: Any, title: str, *, curves: Curves) -> None:
+    for name, points in curves.items():
+        marker = "o" if len(points) == 1 else None
+        axis.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker=marker)
+    axis.set(xlabel="epoch", title=title)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3)
+    if len(curves) > 1:
+        axis.legend(fontsize="small")
+
+
+def _curve(rows: Sequence[Mapping[str, Any]], key: str) -> list[tuple[int, float]]:
+    return [(row["epoch"], row[key]) for row in rows]
+
+
+def _nested(rows: Sequence[Mapping[str, Any]], key: str) -> Curves:
+    """The figures under `key` by name, of the epochs that have them."""
+    curves: Curves = {}
+    for row in rows:
+        for name, value in row.get(key, {}).items():
+            curves.setdefault(name, []).append((row["epoch"], value))
     return curves

@@ -29,7 +29,7 @@ class Projection:
     shares: tuple[float, float]
 
 
-def choose_images(data: ReidData, *, identities: int, seed: int) -> tuple[Sample, ...]:
+def choose_samples(data: ReidData, *, identities: int, seed: int) -> tuple[Sample, ...]:
     """All test images of some identities, drawn by the seed.
 
     Raises:
@@ -61,10 +61,10 @@ def draw_embedding(member: Member, data: ReidData, *, picture: Path, name: str, 
     """Describe the test images of some identities and draw each as a point. name: of the model.
 
     Raises:
-        ConfigError: see `choose_images`.
-        DataError: see `choose_images`, an image cannot be decoded, or a descriptor is broken.
+        ConfigError: see `choose_samples`.
+        DataError: see `choose_samples`, an image cannot be decoded, or a descriptor is broken.
     """
-    samples = choose_images(data, identities=identities, seed=seed)
+    samples = choose_samples(data, identities=identities, seed=seed)
     described = describe_split(member, samples, label="images")
     check_descriptors(described.descriptors, described.descriptors, distance="cosine")
     projection = principal_components(described.descriptors)

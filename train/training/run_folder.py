@@ -3,7 +3,7 @@
 import json
 import logging
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from matplotlib import pyplot
-from matplotlib.ticker import MaxNLocator
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import hash_file
@@ -20,6 +18,7 @@ from edge_runtime.contract.provenance import read_commit, read_cpu_name
 from edge_runtime.contract.script import replace_file
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
+from train.pictures.curves import draw_curves
 from train.recipes.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -179,52 +178,3 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
         else:
             numbers[name] = value
     return numbers
-
-
-Curves = dict[str, list[tuple[int, float]]]
-
-
-def draw_curves(log: Path, picture: Path) -> None:
-    """Draw losses, training accuracy, learning rate and scores over epochs. log: see `read_curves`."""
-    panels = read_curves(log)
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(4 * len(panels), 3.2), layout="constrained")
-    for axis, (title, curves) in zip(axes, panels.items(), strict=True):
-        _draw(axis, title, curves=curves)
-    figure.savefig(picture, dpi=120)
-    pyplot.close(figure)
-
-
-def read_curves(log: Path) -> dict[str, Curves]:
-    """A run's curves by panel and name; a panel without curves is left out. log: JSON lines, one per epoch."""
-    rows = list({row["epoch"]: row for row in map(json.loads, log.read_text().splitlines())}.values())
-    panels = {
-        "loss": {"total": _curve(rows, "loss"), **_nested(rows, "losses")},
-        "training accuracy": {"": _curve(rows, "accuracy")},
-        "learning rate": {"": _curve(rows, "learning_rate")},
-        "scores": _nested(rows, "scores"),
-    }
-    return {title: curves for title, curves in panels.items() if curves}
-
-
-def _draw(axis: Any, title: str, *, curves: Curves) -> None:
-    for name, points in curves.items():
-        marker = "o" if len(points) == 1 else None
-        axis.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker=marker)
-    axis.set(xlabel="epoch", title=title)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.grid(alpha=0.3)
-    if len(curves) > 1:
-        axis.legend(fontsize="small")
-
-
-def _curve(rows: Sequence[LogRow], key: str) -> list[tuple[int, float]]:
-    return [(row["epoch"], row[key]) for row in rows]
-
-
-def _nested(rows: Sequence[LogRow], key: str) -> Curves:
-    """The figures under `key` by name, of the epochs that have them."""
-    curves: Curves = {}
-    for row in rows:
-        for name, value in row.get(key, {}).items():
-            curves.setdefault(name, []).append((row["epoch"], value))
-    return curves

@@ -63,6 +63,21 @@ def test_a_stop_by_hand_is_no_fault(
     assert capsys.readouterr().err == f"{sentence}\n"
 
 
+def test_a_library_that_is_not_installed_is_named_with_its_extra(capsys: pytest.CaptureFixture[str]) -> None:
+    """The user reads what to install; a missing module of our own stays a bug."""
+
+    def missing(name: str) -> int:
+        raise ModuleNotFoundError(name=name)
+
+    assert run(lambda: missing("torch.nn")) == 2
+    assert (
+        capsys.readouterr().err
+        == "error: this needs torch.nn, which is not installed: pip install 'reid-edge[train]'\n"
+    )
+    with pytest.raises(ModuleNotFoundError):
+        run(lambda: missing("train.nothing"))
+
+
 def test_our_own_bugs_are_not_hidden() -> None:
     """Only errors a user can act on become a sentence."""
 

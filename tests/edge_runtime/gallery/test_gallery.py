@@ -171,6 +171,36 @@ def test_a_correction_by_hand_holds(open_gallery: OpenGallery) -> None:
         gallery.undo(track_id(99))
 
 
+def carrying_on(walk: Walk, earlier: Walk) -> list[Accepted]:
+    """The messages of a walk whose node found out that it is the rest of an earlier one."""
+    return [
+        dataclasses.replace(one, message=one.message.model_copy(update={"continues": earlier.track}))
+        for one in accepted(walk)
+    ]
+
+
+def test_a_track_that_carries_on_another_one_is_of_the_same_person(open_gallery: OpenGallery) -> None:
+    """Though they do not look alike, and once, however often the messages come; unless somebody said otherwise."""
+    gallery, many = open_gallery(), walks(2, people=2)
+    take(gallery, many[:1])
+    ann = people(gallery)[many[0].track]
+    for _ in range(2):
+        gallery.take(carrying_on(many[1], many[0]))
+    assert people(gallery) == {many[0].track: ann, many[1].track: ann}
+    assert {row.person for row in stored(gallery)} == {ann}
+    assert events(gallery).count(("rename", many[1].track)) == 1
+    alone = gallery.undo(many[1].track).person
+    gallery.take(carrying_on(many[1], many[0]))
+    assert people(gallery)[many[1].track] == alone != ann
+
+
+def test_a_track_that_carries_on_an_unknown_one_is_a_track_like_others(open_gallery: OpenGallery) -> None:
+    """The earlier one may have ended before anything was kept, or without a descriptor."""
+    gallery, many = open_gallery(), walks(2, people=2)
+    gallery.take(carrying_on(many[1], many[0]))
+    assert list(people(gallery)) == [many[1].track]
+
+
 def test_rows_are_erased_after_their_time(open_gallery: OpenGallery) -> None:
     """Row by row, with their sightings; a clock that is ahead does not make them stay longer."""
     gallery, now_ns = open_gallery(), time.time_ns()

@@ -45,7 +45,7 @@ def test_evidence_grows_with_what_was_seen_up_to_a_limit(count: int, similarity:
     """A few pairs count for little; and one similarity never outweighs everything else."""
     few, many = (taught(0.9, 0.1, count=number, spread=0.01) for number in (count, 10 * count))
     row = np.array([similarity])
-    assert abs(few.evidence(row)[0]) <= abs(many.evidence(row)[0]) + 0.5
+    assert abs(few.evidence(row)[0]) <= abs(many.evidence(row)[0]) + 1
     assert abs(many.evidence(row)[0]) <= 6
 
 
@@ -56,3 +56,39 @@ def test_missing_similarities_are_left_out() -> None:
     separation.learn(same=np.array([np.nan]), different=np.array([np.nan, np.nan]))
     assert separation.sensitivity() == before
     assert separation.evidence(np.array([np.nan])).tolist() == [0.0]
+
+
+def test_weak_descriptors_are_used_no_more_once_they_are_found_out() -> None:
+    """Assumed to help until enough was seen; their evidence is then nothing, and comes back when they become good."""
+    weak = taught(0.6, 0.5, count=40)
+    assert not weak.is_judged
+    assert weak.is_useful
+    assert weak.evidence(np.array([0.9]))[0] > 0
+    weak = taught(0.6, 0.5, count=200)
+    assert weak.is_judged
+    assert not weak.is_useful
+    assert weak.evidence(np.array([0.9])).tolist() == [0.0]
+    weak.learn(same=np.full(2000, 0.9), different=np.full(2000, 0.2))
+    assert weak.is_useful
+    assert taught(0.9, 0.5, count=200).is_useful
+    assert not Separation(useful_from=0.0).is_judged
+
+
+def test_the_verdict_does_not_change_to_and_fro() -> None:
+    """What was found too weak must become clearly better before it counts again."""
+    separation = taught(0.5, 0.5, count=100)
+    while separation.sensitivity() < 1.35:
+        assert not separation.is_useful
+        separation.learn(same=np.full(5, 0.7), different=np.full(5, 0.5))
+    assert not separation.is_useful
+    while not separation.is_useful:
+        separation.learn(same=np.full(5, 0.7), different=np.full(5, 0.5))
+    assert separation.sensitivity() >= 1.3 * 1.1
+
+
+def test_the_swing_grows_with_how_well_people_are_told_apart() -> None:
+    """d'^2, and within limits."""
+    assert Separation().swing() == 2
+    good = taught(0.9, 0.5, count=5000, spread=0.15)
+    assert good.swing() == pytest.approx(good.sensitivity() ** 2)
+    assert taught(0.95, 0.1, count=5000, spread=0.05).swing() == 12

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from edge_runtime.people.assignment import assign
+from edge_runtime.people.assignment import assign, find_contested
 
 GAINS = arrays(
     np.float64,
@@ -38,3 +38,26 @@ def test_no_other_pairs_have_a_greater_sum(gain: NDArray[np.float64]) -> None:
 def test_the_greatest_gain_is_not_always_taken() -> None:
     """3 + 0 is less than 2 + 2: choosing the greatest first would lose one pair."""
     assert assign(np.array([[3.0, 2.0], [2.0, 0.0]])) == [(0, 1), (1, 0)]
+
+
+def contested(gain: NDArray[np.float64], pairs: list[tuple[int, int]], *, least_loss: float) -> list[int]:
+    """Checked one by one: give each column to each other row, and their partners to each other if that gains."""
+    found = set()
+    of_row, of_column = dict(pairs), {column: row for row, column in pairs}
+    for row in range(gain.shape[0]):
+        for column in range(gain.shape[1]):
+            if of_row.get(row) == column:
+                continue
+            partners = of_column.get(column), of_row.get(row)
+            lost = sum(float(gain[pair]) for pair in pairs if pair[0] == row or pair[1] == column)
+            back = max(0.0, float(gain[partners])) if None not in partners else 0.0
+            if lost - float(gain[row, column]) - back < least_loss:
+                found |= {column, partners[1]} - {None}
+    return sorted(one for one in found if one is not None)
+
+
+@given(gain=GAINS, least_loss=st.floats(0, 5))
+def test_contested_are_those_whose_exchange_costs_little(gain: NDArray[np.float64], least_loss: float) -> None:
+    """Against all exchanges, one by one."""
+    pairs = assign(gain)
+    assert find_contested(gain, pairs, least_loss=least_loss) == contested(gain, pairs, least_loss=least_loss)

@@ -7,7 +7,7 @@ import pytest
 
 from edge_runtime.contract.errors import EngineError, ManifestError
 from edge_runtime.people.catalog import DetectorSettings, open_detector, record_detector
-from edge_runtime.people.detector_manifest import manifest_path
+from edge_runtime.people.detector_manifest import detector_manifest_path
 from edge_runtime.people.network_detector import NetworkDetector
 from tests.support.detector_forms import FORMS, rows_of_six, write_constant_network
 
@@ -26,7 +26,7 @@ def open_and_record(settings: DetectorSettings) -> None:
 def test_a_manifest_holds_what_the_file_was_taken_for(model: Path) -> None:
     """Kind, class, digest and the time of a look; the licence is for the user to state, and stays as he states it."""
     open_and_record(DetectorSettings(model, backend="onnxruntime"))
-    path = manifest_path(model)
+    path = detector_manifest_path(model)
     assert path.name == "found.onnx.json"
     written = json.loads(path.read_text())
     assert (written["file"], written["kind"], written["person_class"]) == ("found.onnx", "yolox", 0)
@@ -75,7 +75,7 @@ def test_a_configuration_that_contradicts_the_manifest_is_refused(
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"file": "found.onnx"}', "\ufffe"])
 def test_a_damaged_manifest_is_refused(text: str, model: Path) -> None:
     """With the first fault, in one sentence."""
-    manifest_path(model).write_text(text)
+    detector_manifest_path(model).write_text(text)
     with pytest.raises(
         ManifestError, match=r"found\.onnx\.json is not the manifest of a detector \(.*delete"
     ) as caught:
@@ -87,7 +87,7 @@ def test_a_folder_that_takes_no_manifest_is_a_warning(model: Path, caplog: pytes
     """A daemon may run as a user who cannot write beside its models."""
     settings = DetectorSettings(model)
     detector = open_detector(settings)
-    manifest_path(model).with_name("found.onnx.json.partial").mkdir()
+    detector_manifest_path(model).with_name("found.onnx.json.partial").mkdir()
     record_detector(settings, detector)
     assert "cannot write" in caplog.records[-1].getMessage()
-    assert not manifest_path(model).exists()
+    assert not detector_manifest_path(model).exists()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import EngineError
-from edge_runtime.people.network_kinds import KINDS, NetworkForm, NetworkOutputs, Shape, find_kinds, kind_named
+from edge_runtime.people.network_kind import NetworkForm, NetworkOutputs, Shape
+from edge_runtime.people.network_kinds import KINDS, find_kinds, kind_named
 from tests.support.detector_forms import BOXES, CELLS, FORMS, SCORES, SIZE_PX, form_of
 
 ALIKE = {

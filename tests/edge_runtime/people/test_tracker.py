@@ -22,6 +22,20 @@ def person(x: float, y: float = 100.0, *, score: float = 0.9) -> Detection:
     return Detection((x - 20, y - 50, x + 20, y + 50), score)
 
 
+SCENES = st.lists(
+    st.lists(
+        st.builds(
+            lambda x, y, score: person(float(x), float(y), score=score),
+            st.integers(0, 300),
+            st.integers(0, 200),
+            st.sampled_from([0.1, 0.4, 0.5, 0.8, 1.0]),
+        ),
+        max_size=5,
+    ),
+    max_size=15,
+)
+
+
 def follow(
     looks: Sequence[Sequence[Detection]], *, fps: float = 8.0, tracker: LikelihoodTracker | None = None
 ) -> list[list[Track]]:
@@ -118,14 +132,71 @@ def test_descriptors_that_tell_nothing_change_nothing() -> None:
 
 
 def test_only_unclear_detections_need_a_descriptor() -> None:
-    """Those that may be one of two people, or one of two that may be the same person; asking changes nothing."""
+    """Those that may as well be another person, while descriptors help; asking changes nothing."""
     tracker = LikelihoodTracker(sure_score=0.5)
     follow([[person(100), person(130), person(400)]] * 4, tracker=tracker)
-    looks = [person(400), person(102), person(128)]
-    assert tracker.find_unclear(looks, 500_000_000) == [1, 2]
-    assert tracker.find_unclear(looks, 500_000_000) == [1, 2]
-    assert tracker.find_unclear([], 500_000_000) == []
+    looks = [person(400), person(114), person(118)]
+    for _ in range(2):
+        assert [one.is_unclear for one in tracker.foresee(looks, 500_000_000)] == [False, True, True]
+    assert tracker.foresee([], 500_000_000) == []
     assert [track.age for track in tracker.update(looks, 500_000_000)] == [5, 5, 5]
+    tracker.separation.is_useful = False
+    assert not any(one.is_unclear for one in tracker.foresee(looks, 600_000_000))
+
+
+@given(scene=SCENES, fps=st.sampled_from(RATES))
+def test_what_is_foreseen_comes(scene: list[list[Detection]], fps: float) -> None:
+    """Without descriptors each detection gets the track that was foreseen, told or not, and nobody if nobody was."""
+    tracker = LikelihoodTracker(sure_score=0.5)
+    for number, detections in enumerate(scene):
+        time_ns = round(number * 1e9 / fps)
+        foreseen = tracker.foresee(detections, time_ns)
+        tracks = tracker.update(detections, time_ns)
+        expected = {
+            one.track_id: (detections[index], one.is_told) for index, one in enumerate(foreseen) if one.track_id
+        }
+        assert expected == {
+            track.id: (track.detection, track.state == "confirmed") for track in tracks if track.detection
+        }
+
+
+def hidden(*, seconds: float, descriptors: bool, back_as: NDArray[np.float32] = ANN) -> list[list[Track]]:
+    """Two people stand; one is gone for so long, and somebody comes back there. At 5 looks/s."""
+    tracker = LikelihoodTracker(sure_score=0.5)
+    told = []
+    gone, back = 30, 30 + round(5 * seconds)
+    for number in range(back + 10):
+        looks, rows = [person(300)], [BOB]
+        if not gone <= number < back:
+            looks, rows = [*looks, person(100)], [*rows, ANN if number < gone else back_as]
+        tracks = tracker.update(looks, number * 200_000_000)
+        if descriptors:
+            by_place = {detection.box: row for detection, row in zip(looks, rows, strict=True)}
+            seen = [track for track in tracks if track.detection]
+            tracker.learn({track.id: by_place[track.detection.box] for track in seen if track.detection})
+        told.append(tracks)
+    return told
+
+
+def test_who_comes_back_after_the_end_of_a_track_carries_it_on() -> None:
+    """After 5 s, told with the first look after the descriptors: a new track, and which one it is the rest of."""
+    told = hidden(seconds=5, descriptors=True)
+    assert ids(told) == {1, 2, 3}
+    (gone,) = (track.id for tracks in told for track in tracks if track.state == "ended")
+    assert {track.previous for track in told[-1] if track.id == 3} == {gone}
+    assert {track.previous for tracks in told for track in tracks if track.id != 3} == {None}
+
+
+def test_somebody_else_at_the_same_place_carries_nothing_on() -> None:
+    """Nor anybody without descriptors, nor who was gone for longer than is remembered."""
+    stranger = np.eye(8, dtype=np.float32)[2]
+    for told in (
+        hidden(seconds=5, descriptors=True, back_as=stranger),
+        hidden(seconds=5, descriptors=False),
+        hidden(seconds=70, descriptors=True),
+    ):
+        assert 3 in ids(told)
+        assert {track.previous for tracks in told for track in tracks} == {None}
 
 
 def test_learned_descriptors_count_like_those_of_an_update() -> None:
@@ -238,20 +309,6 @@ def test_ending_all_tells_the_confirmed_ones_once() -> None:
     assert [(track.id, track.state) for track in tracker.end_all()] == [(1, "ended")]
     assert tracker.end_all() == []
     assert tracker.update([], 1_000_000_000) == []
-
-
-SCENES = st.lists(
-    st.lists(
-        st.builds(
-            lambda x, y, score: person(float(x), float(y), score=score),
-            st.integers(0, 300),
-            st.integers(0, 200),
-            st.sampled_from([0.1, 0.4, 0.5, 0.8, 1.0]),
-        ),
-        max_size=5,
-    ),
-    max_size=15,
-)
 
 
 @given(scene=SCENES, seed=st.integers(0, 1000), fps=st.sampled_from(RATES))

@@ -9,8 +9,8 @@ import pytest
 
 from edge_runtime.contract.manifest import Precision
 from export.graph.deploy import deploy, deploy_in_half_precision
+from export.graph.onnx_file import write_onnx
 from export.graph.variants import Graph
-from export.to_onnx import write_onnx
 from tests.export.building.test_tensorrt_builder import build, quantize
 from tests.support.every_network import descriptor_of, input_of, network
 from tests.support.small_osnet import export_small_osnet

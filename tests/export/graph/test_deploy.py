@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from edge_runtime.contract.manifest import Descriptor, Input, Part
 from export.graph.cost import count_graph_cost
 from export.graph.deploy import GRAPHS, deploy, deploy_in_half_precision
+from export.graph.onnx_file import write_onnx
 from export.graph.public_checkpoint import Facts, load_public_checkpoint
 from export.graph.variants import Graph
-from export.to_onnx import write_onnx
 from tests.support.every_network import (
     STRUCTURES,
     descriptor_of,

@@ -5,7 +5,7 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError
 from train.datasets.catalog import ReidData
-from train.pictures.embedding import choose_images, principal_components
+from train.pictures.embedding import choose_samples, principal_components
 
 
 def test_axes_are_the_leading_eigenvectors_of_the_covariance() -> None:
@@ -27,7 +27,7 @@ def test_equal_descriptors_are_one_point() -> None:
 
 def test_identities_are_drawn_whole(data: ReidData) -> None:
     """All queries and gallery images of each drawn identity, and nobody else."""
-    chosen = choose_images(data, identities=3, seed=0)
+    chosen = choose_samples(data, identities=3, seed=0)
     identities = {sample.identity for sample in chosen}
     assert len(identities) == 3
     assert len(chosen) == 3 * 6
@@ -39,6 +39,6 @@ def test_identities_are_drawn_whole(data: ReidData) -> None:
 def test_what_cannot_be_told_apart_or_is_not_there_is_refused(data: ReidData) -> None:
     """More identities than colours, or than the test has."""
     with pytest.raises(ConfigError, match="expected at most 20 identities, one per colour, found 21"):
-        choose_images(data, identities=21, seed=0)
+        choose_samples(data, identities=21, seed=0)
     with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test of patterns"):
-        choose_images(data, identities=7, seed=0)
+        choose_samples(data, identities=7, seed=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from benchmarks.reporting.document_table import CPU_RECORDS, Table, of_record
 from benchmarks.reporting.text import Record, markdown_table
 
 _OURS, _DESCRIPTORS = "ours", "our descriptors"
@@ -43,3 +44,15 @@ def _cells(scores: Sequence[Record], name: str, *, clip: str) -> list[str]:
 def _times(record: Record, name: str, *, counts: Sequence[int]) -> list[str]:
     found = {(one["tracker"], one["boxes"]): one["cpu_ms"] for one in record["timings"]}
     return [f"{found[name, count]:.1f}" for count in counts]
+
+
+TRACKING_TABLES = (
+    Table(
+        "tracking",
+        (f"{CPU_RECORDS}/tracking.json",),
+        "python benchmarks/tracking.py --clips CLIPS --detector DETECTOR --peer-python PYTHON",
+        of_record(tracking_table),
+        "HOTA / IDF1 in per cent by looks per second, all on the boxes of {detector}; ours with descriptors of "
+        "{descriptors} where it says so; CPU time per update on {device}.",
+    ),
+)
