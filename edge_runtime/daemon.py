@@ -36,6 +36,7 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector
 from edge_runtime.people.detector import Detector
+from edge_runtime.risks import find_risks
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraSettings, CameraStream
 
@@ -122,6 +123,7 @@ def _shortest_command() -> str:
 
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
+    _tell_risks(config)
     _check_summary(arguments.summary)
     sources = [
         CameraSource(camera.read_address(), camera_id=camera.id, trust=camera.trust) for camera in config.cameras
@@ -156,6 +158,14 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
                         stream.source.close()
                     publisher.stop(_FLUSH_S)
                     _report_totals(service, engine, path=arguments.summary)
+
+
+def _tell_risks(config: Config) -> None:
+    risks = find_risks(config)
+    if risks and config.strict:
+        raise ConfigError(f"the configuration is strict and has risks ({len(risks)}): {'; '.join(risks)}")
+    for risk in risks:
+        logger.warning("%s; with `strict: true` this is refused", risk)
 
 
 def _run_loop(service: Service, stop: threading.Event) -> int:

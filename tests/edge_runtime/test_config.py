@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from edge_runtime import config as config_module
 from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
@@ -174,8 +175,10 @@ def test_files_that_are_no_configuration_are_told_apart(tmp_path: Path) -> None:
         ("cameras:\n- {id: door, source: [rtsp://me:secret@x", "line 2"),
         ("cameras:\n- source: rtsp://me:secret@x: y", "line 2"),
         ("site: shop\nnode: gate\nsite: secret", "line 3, column 1: this key appears twice"),
-        ("site: 2026-13-45", "number or date"),
+        ("site: 2026-13-45", "number, date or other"),
         ("site: \0", "position 6"),
+        ("site: !!timestamp secret", "number, date or other value"),
+        ("site: !!bool secret", "number, date or other value"),
     ],
 )
 def test_faults_of_yaml_are_reported_without_the_text(tmp_path: Path, text: str, place: str) -> None:
@@ -229,3 +232,27 @@ def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
     """Editors on Windows begin files with one, and end lines with two characters."""
     (tmp_path / "door.url").write_bytes(b"\xef\xbb\xbfrtsp://10.0.0.7/stream\r\n")
     assert CameraSettings(id="door", source_file=tmp_path / "door.url").read_address() == "rtsp://10.0.0.7/stream"
+
+
+def test_deep_nesting_is_a_fault_in_one_sentence(tmp_path: Path) -> None:
+    """And no end of the stack."""
+    path = tmp_path / "site.yaml"
+    path.write_text("a: " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        read_config(path)
+
+
+def test_an_address_under_a_wrong_key_is_not_repeated(tmp_path: Path) -> None:
+    """It may hold a password."""
+    with pytest.raises(ConfigError, match=r"cameras\.0\.id: .*it contains '/'") as caught:
+        read_config(write(tmp_path, cameras=[{"id": "rtsp://me:secret@10.0.0.7/x", "source": "clip.avi"}]))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_node_is_named_by_its_machine_where_no_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `auto`, which is the default, too."""
+    monkeypatch.setattr(config_module, "machine_name", lambda: "node-1421")
+    settings = {key: value for key, value in SETTINGS.items() if key != "node"}
+    for text in (settings, settings | {"node": "auto"}):
+        (tmp_path / "site.yaml").write_text(yaml.safe_dump(text))
+        assert read_config(tmp_path / "site.yaml").node == "node-1421"

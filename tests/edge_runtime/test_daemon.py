@@ -450,6 +450,18 @@ def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     assert "it holds the broker's user or password" in found.stderr
 
 
+def test_check_refuses_a_risk_where_the_configuration_is_strict(make_site: MakeSite, tmp_path: Path) -> None:
+    """Otherwise it is a warning."""
+    site = make_site(tmp_path / "clip.avi")
+    site.settings["broker"]["host"] = "broker.example"
+    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
+    for is_strict, code in ((False, 0), (True, 2)):
+        (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings | {"strict": is_strict}))
+        found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+        assert found.returncode == code
+        assert "descriptors go to the broker broker.example:1 without encryption" in found.stderr
+
+
 def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_site: MakeSite, tmp_path: Path) -> None:
     """The manifest of the detector is written by --check; a file that has changed since then is final."""
     site = make_site(tmp_path / "clip.avi")

@@ -136,7 +136,7 @@ def share_of_looks(clock: Clock, costs_s: list[float], *, workers: int, seconds:
     """
     paces = [CameraPace(10) for _ in costs_s]
     begun: dict[CameraPace, float] = {}  # what is in work, and when it will be done
-    looks, start_s, judged_s = [0] * len(paces), clock.now_s, clock.now_s
+    looks, start_s, verdict_s = [0] * len(paces), clock.now_s, clock.now_s
     while clock.now_s < start_s + seconds:
         clock.now_s += 0.005
         for pace in [pace for pace, done_s in begun.items() if done_s <= clock.now_s + 1e-6]:
@@ -149,8 +149,8 @@ def share_of_looks(clock: Clock, costs_s: list[float], *, workers: int, seconds:
             waiting.remove(chosen)
             chosen.note_begin(newest_s)
             begun[chosen] = clock.now_s + costs_s[paces.index(chosen)]
-        if clock.now_s >= judged_s + 1:
-            judged_s = clock.now_s
+        if clock.now_s >= verdict_s + 1:
+            verdict_s = clock.now_s
             for pace in paces:
                 pace.judge(is_live=True, frames_per_s=15)
     return [number / 20 for number in looks]
