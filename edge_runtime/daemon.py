@@ -23,6 +23,7 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
+from edge_runtime import doctor
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
@@ -47,6 +48,7 @@ _M_ARENA_MAX = -8  # of glibc's malloc.h
 _EXAMPLES = """\
 example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
+  reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
 
 A configuration with one camera, as the file site.yaml:
@@ -65,7 +67,10 @@ exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configura
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     started_s = time.monotonic()
-    arguments = _parse(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["doctor"]:
+        return doctor.main(words[1:])
+    arguments = _parse(words)
     if arguments.schema:
         print(config_schema())
         return 0
@@ -95,7 +100,7 @@ def command() -> None:
     sys.exit(main())
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = ScriptParser(
         purpose=(__doc__ or "").partition("\n\n")[0],
         shortest=_shortest_command(),
@@ -134,6 +139,7 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
         if arguments.check:
             check_files(link.broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
+            print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
         with Spool(config.spool, node=config.node) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
