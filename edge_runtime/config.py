@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
@@ -17,6 +18,7 @@ from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
+from edge_runtime.machine_name import machine_name
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
 
@@ -32,15 +34,24 @@ def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings
     return cameras
 
 
+def _name_node(name: str) -> str:
+    try:
+        return machine_name() if name == "auto" else name
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
 class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
+    node: `auto` names it by the machine's own identity, so that machines of one disk image differ.
+    strict: end where the configuration has a risk (see `risks`), which is else a warning.
     cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
     several threads. An engine that runs on the CPU may use as many. By default one per core.
     """
 
     site: TopicName
-    node: TopicName
+    node: Annotated[TopicName, AfterValidator(_name_node), Field(validate_default=True)] = "auto"
     cameras: Annotated[tuple[Part[CameraSettings], ...], AfterValidator(_check_distinct)]
     engine: Part[EngineSettings]
     detector: Part[DetectorSettings] = DetectorSettings()
@@ -49,6 +60,7 @@ class Config(StrictModel):
     delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
+    strict: bool = False
     cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 
 

@@ -7,6 +7,7 @@ classes describe.
 
 import argparse
 import contextlib
+import ctypes
 import json
 import logging
 import platform
@@ -22,6 +23,7 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
+from edge_runtime import doctor
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
@@ -35,15 +37,18 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector
 from edge_runtime.people.detector import Detector
+from edge_runtime.risks import find_risks
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraSettings, CameraStream
 
 logger = logging.getLogger(__name__)
 
 _FLUSH_S = 2.0
+_M_ARENA_MAX = -8  # of glibc's malloc.h
 _EXAMPLES = """\
 example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
+  reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
 
 A configuration with one camera, as the file site.yaml:
@@ -62,10 +67,14 @@ exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configura
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     started_s = time.monotonic()
-    arguments = _parse(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["doctor"]:
+        return doctor.main(words[1:])
+    arguments = _parse(words)
     if arguments.schema:
         print(config_schema())
         return 0
+    _share_memory()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         with _stop_on_signals() as stop:
@@ -79,12 +88,19 @@ def main(argv: list[str] | None = None) -> int:
         return 1
 
 
+def _share_memory() -> None:
+    """Let all threads allocate from two pools. With one per thread, as glibc does, each keeps what it has freed: 27 MiB
+    more with eight cameras of 1080p."""
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(_M_ARENA_MAX, 2)
+
+
 def command() -> None:
     """The installed command `reid-edge`."""
     sys.exit(main())
 
 
-def _parse(argv: list[str] | None) -> argparse.Namespace:
+def _parse(argv: list[str]) -> argparse.Namespace:
     parser = ScriptParser(
         purpose=(__doc__ or "").partition("\n\n")[0],
         shortest=_shortest_command(),
@@ -112,14 +128,18 @@ def _shortest_command() -> str:
 
 def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
     config = read_config(arguments.config)
+    _tell_risks(config)
     _check_summary(arguments.summary)
-    sources = [CameraSource(camera.read_address(), camera_id=camera.id) for camera in config.cameras]
+    sources = [
+        CameraSource(camera.read_address(), camera_id=camera.id, trust=camera.trust) for camera in config.cameras
+    ]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
             check_files(link.broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
+            print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
         with Spool(config.spool, node=config.node) as spool:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
@@ -144,6 +164,14 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
                         stream.source.close()
                     publisher.stop(_FLUSH_S)
                     _report_totals(service, engine, path=arguments.summary)
+
+
+def _tell_risks(config: Config) -> None:
+    risks = find_risks(config)
+    if risks and config.strict:
+        raise ConfigError(f"the configuration is strict and has risks ({len(risks)}): {'; '.join(risks)}")
+    for risk in risks:
+        logger.warning("%s; with `strict: true` this is refused", risk)
 
 
 def _run_loop(service: Service, stop: threading.Event) -> int:

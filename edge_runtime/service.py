@@ -87,7 +87,7 @@ class Service:
         """Find people, describe them and publish, until `stop` is set or every camera has ended.
 
         Raises:
-            StreamError: after the end, if a camera was disabled at the start or later.
+            StreamError: after the end of every camera, if one was disabled at the start or later.
             EngineError: the engine failed.
         """
         for stream in self.streams:
@@ -104,6 +104,8 @@ class Service:
                 self._publish_metrics()
         for stream in running:
             self._end_tracks(stream)
+        if stop.is_set():
+            return
         states = [(stream.camera_id, stream.source.status()) for stream in self.streams]
         if faults := [f"camera {id_}: {status.reason}" for id_, status in states if status.state == "disabled"]:
             raise StreamError("; ".join(faults))

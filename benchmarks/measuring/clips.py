@@ -14,7 +14,8 @@ _LIMIT_S = 600
 
 
 def scale_clip(clip: Path, path: Path, *, height_px: int, width_px: int, fps: int, seconds: float) -> None:
-    """Write the beginning of a clip at another size, as H.264 with about the bit rate of a camera.
+    """Write the beginning of a clip at another size, as a camera sends it: H.264 of about its bit rate, each picture
+    from the one before, none from later ones.
 
     Raises:
         StreamError: the clip cannot be read, or an element is missing.
@@ -24,8 +25,8 @@ def scale_clip(clip: Path, path: Path, *, height_px: int, width_px: int, fps: in
     pipeline = Gst.parse_launch(
         f"filesrc location={quote_value(str(clip))} ! {DECODE} ! videoconvert ! videoscale ! videorate ! "
         f"video/x-raw,format=I420,height={height_px},width={width_px},framerate={fps}/1 ! "
-        f"identity eos-after={round(seconds * fps)} ! x264enc speed-preset=superfast key-int-max={2 * fps} "
-        f"bitrate={kbit_s} ! mp4mux ! filesink location={quote_value(str(path))}"
+        f"identity eos-after={round(seconds * fps)} ! x264enc speed-preset=superfast bframes=0 ref=1 "
+        f"key-int-max={2 * fps} bitrate={kbit_s} ! mp4mux ! filesink location={quote_value(str(path))}"
     )
     pipeline.set_state(Gst.State.PLAYING)
     kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR

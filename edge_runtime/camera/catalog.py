@@ -4,13 +4,16 @@ To add a kind: write its class here and list it in SCHEMES. Nothing else knows t
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from edge_runtime.camera.address import DECODE, Address, CameraScheme, quote_value
+from edge_runtime.camera.rtsp_address import read_rtsp_address
 from edge_runtime.contract.errors import StreamError
 
 JITTER_MS = 200  # how long rtspsrc waits for late packets
+_DEVICE = r"/dev/[\w./-]+"
 
 
 class FileScheme(CameraScheme):
@@ -19,7 +22,6 @@ class FileScheme(CameraScheme):
     prefixes = ("file",)
     example = "file:///path"
     is_live = False
-    fault_is_final = "always"
     arrival_uncertainty_ns = 0
 
     def parse(self, uri: str) -> Address | None:
@@ -44,38 +46,31 @@ class FileScheme(CameraScheme):
 
 
 class RtspScheme(CameraScheme):
-    """A camera in the network, over TCP. It may come and go, so no fault of it is final."""
+    """A camera in the network: over TCP, or over UDP where it refuses TCP."""
 
     prefixes = ("rtsp", "rtsps")
     example = "rtsp://host/path"
     is_live = True
-    fault_is_final = "never"
     arrival_uncertainty_ns = 1_000_000_000  # exposure, encoding and network
 
     def parse(self, uri: str) -> Address | None:
-        """Read `rtsp://user:password@host:port/path?query`; all but the host may be missing."""
-        try:
-            parts = urlsplit(uri)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if not host:
-            raise StreamError(
-                "expected rtsp://host:port/path as a source, found no valid host or port; correct the address"
-            )
-        host = f"[{host}]" if ":" in host else host
-        name = f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path}"
-        location = f"{name}?{parts.query}" if parts.query else name
-        user, password = parts.username, parts.password
-        return Address(self, location, name, user and unquote(user), password and unquote(password))
+        """See `read_rtsp_address`."""
+        parts = read_rtsp_address(uri)
+        return Address(self, parts.location, parts.name, parts.user, parts.password, parts.has_secret)
 
     def source_text(self, address: Address) -> str:
-        """Receive the video, without the sound, and decode."""
+        """Receive the video and decode. The funnel goes on where a camera begins anew with another SSRC."""
         return (
-            f"rtspsrc name=camera location={quote_value(address.location)} protocols=tcp latency={JITTER_MS} "
-            # Without these caps decodebin may get the sound of a camera with a microphone.
-            f"drop-on-latency=true tcp-timeout=5000000 ! application/x-rtp,media=video ! {DECODE}"
+            f"rtspsrc name=camera location={quote_value(address.location)} protocols={address.transport} "
+            f"latency={JITTER_MS} drop-on-latency=true tcp-timeout=5000000 timeout=0 : "
+            f"funnel ! application/x-rtp,media=video ! {DECODE}"
         )
+
+    def after_fault(self, address: Address, fault: str) -> Address:
+        """The other transport, where the camera has refused this one."""
+        if "allow more transport protocols" not in fault:
+            return address
+        return replace(address, transport="udp" if address.transport == "tcp" else "tcp")
 
 
 class V4l2Scheme(CameraScheme):
@@ -84,13 +79,12 @@ class V4l2Scheme(CameraScheme):
     prefixes = ("v4l2",)
     example = "v4l2:///dev/video0"
     is_live = True
-    fault_is_final = "before the first frame"
     arrival_uncertainty_ns = 100_000_000  # exposure and transfer
 
     def parse(self, uri: str) -> Address | None:
         """Read `v4l2:///dev/video0`."""
         device = uri.partition("://")[2]
-        return Address(self, device, uri) if re.fullmatch(r"/dev/[\w./-]+", device) else None
+        return Address(self, device, uri) if re.fullmatch(_DEVICE, device) else None
 
     def source_text(self, address: Address) -> str:
         """Capture, and decode where the camera compresses."""
@@ -111,7 +105,6 @@ class CsiScheme(CameraScheme):
     prefixes = ("csi",)
     example = "csi://0"
     is_live = True
-    fault_is_final = "before the first frame"
     arrival_uncertainty_ns = 100_000_000  # exposure and transfer
     needs_jetson = True
     remedy = "install nvidia-l4t-gstreamer, or use v4l2:///dev/video0 for a USB camera"

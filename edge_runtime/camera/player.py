@@ -1,7 +1,8 @@
-"""One GStreamer pipeline from its start to a fault or its end. The only file of the project that imports gi.
+"""One GStreamer pipeline from its start to a fault or its end. Only this file and `certificate.py` import gi.
 
 The caller's thread pulls frames and polls the bus, and no GLib main loop is needed. Of our code only
-`_decode_without_delay` runs in GStreamer's own threads; it sets up a decoder and cannot raise an exception.
+`_decode_without_delay` and `_choose_video`, and what checks certificates, run in GStreamer's own threads, once per
+connection; they cannot raise an exception.
 """
 
 import time
@@ -12,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.camera.address import Address
+from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Address, Trust
 from edge_runtime.camera.pipeline import pipeline_text
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.nv12 import Nv12
@@ -24,6 +25,8 @@ try:
     gi.require_version("GstApp", "1.0")
     gi.require_version("GstVideo", "1.0")
     from gi.repository import GLib, Gst, GstApp, GstVideo  # noqa: F401 - GstApp gives the appsink its methods
+
+    from edge_runtime.camera.certificate import CertificateCheck
 except (ImportError, ValueError) as error:
     _missing: Exception | None = error  # raised by the first Player: an error while importing would end in a traceback
 else:
@@ -84,8 +87,8 @@ class PlaybackError(Exception):
 class Player:
     """Plays one address once. One thread makes, uses and closes it; GStreamer runs threads of its own inside."""
 
-    def __init__(self, address: Address, *, paced: bool) -> None:
-        """Start playing.
+    def __init__(self, address: Address, *, paced: bool, trust: Trust = ANY_KNOWN_AUTHORITY) -> None:
+        """Start playing. trust: which certificate the camera may show, where it shows one.
 
         Raises:
             StreamError: GStreamer is missing or lacks an element, or the address needs hardware that is not here.
@@ -105,9 +108,11 @@ class Player:
                 f"GStreamer cannot build the pipeline of {address.name}: {error.message}; {address.scheme.remedy}"
             ) from error
         self._pipeline.connect("deep-element-added", _decode_without_delay)
+        self._offered: list[str] = []  # kinds of streams that the camera has: video, audio, application
+        self._certificate: CertificateCheck | None = None
         camera = self._pipeline.get_by_name("camera")
         if camera is not None:
-            self._set_up_camera(camera)
+            self._set_up_camera(camera, trust)
         self._frames = self._pipeline.get_by_name("frames")
         self._bus = self._pipeline.get_bus()
         self._ntp = Gst.Caps.from_string("timestamp/x-ntp")
@@ -144,8 +149,11 @@ class Player:
         """Stop, and release camera, connection and threads."""
         self._pipeline.set_state(Gst.State.NULL)
 
-    def _set_up_camera(self, camera: Any) -> None:
-        """Give the first element the credentials, and ask it for the camera's own time stamps where it has them."""
+    def _set_up_camera(self, camera: Any, trust: Trust) -> None:
+        """Give rtspsrc the credentials, and ask it for video only and for the camera's own time stamps."""
+        self._certificate = CertificateCheck(camera, trust)
+        # No method of this object: with a reference back to it the pipeline would never be freed.
+        camera.connect("select-stream", _choose_video, self._offered)
         if self._address.user is not None:
             camera.set_property("user-id", self._address.user)
             camera.set_property("user-pw", self._address.password or "")
@@ -169,6 +177,11 @@ class Player:
 
     def _fault(self, message: Any) -> PlaybackError:
         """Make an exception of an error on the bus, without credentials in its message."""
+        if self._certificate is not None and self._certificate.fault is not None:
+            return PlaybackError(self._certificate.fault)
+        if self._offered and "video" not in self._offered:
+            kinds = " and ".join(sorted(set(self._offered)))
+            return PlaybackError(f"the address gives {kinds} and no video; correct it, or turn the camera's video on")
         error, debug = message.parse_error()
         detail = ((debug or "").strip().splitlines() or [""])[-1]
         text = str(error.message)
@@ -188,6 +201,12 @@ def _decode_without_delay(_pipeline: Any, _parent: Any, element: Any) -> None:
     """
     if element.find_property("thread-type") is not None:
         Gst.util_set_object_arg(element, "thread-type", "slice")
+
+
+def _choose_video(_camera: Any, _number: int, caps: Any, offered: list[str]) -> bool:
+    """Whether to receive one of the camera's streams; sound and metadata are left out. offered: takes its kind."""
+    offered.append(str(caps.get_structure(0).get_string("media")))
+    return offered[-1] == "video"
 
 
 def _plane(data: bytes, offset: int, *, stride: int, shape: tuple[int, int]) -> NDArray[np.uint8]:

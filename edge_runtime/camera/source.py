@@ -1,14 +1,14 @@
 """The newest frame of one camera or file; faults, ends and reconnections are handled here."""
 
 import logging
-import random
 import threading
 import time
 
-from edge_runtime.camera.address import Address
+from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Address, Trust
 from edge_runtime.camera.catalog import parse_address
 from edge_runtime.camera.frame import Frame, SourceState, SourceStatus
 from edge_runtime.camera.frame_spacing import FrameSpacing
+from edge_runtime.camera.patience import Patience
 from edge_runtime.camera.player import PlaybackError, Player, VideoSample
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.time_source import TimeSource
@@ -16,11 +16,6 @@ from edge_runtime.contract.time_source import TimeSource
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-_FIRST_CAMERA_FRAME_S = 20.0  # a camera may send a key frame only every 10 s
-# decodebin of GStreamer 1.22 sometimes reports no error for a damaged file: then no frame comes, and nothing else.
-_FIRST_FILE_FRAME_S = 5.0
-_RETRY_FIRST_S = 1.0
-_REFUSED_RETRY_S = 60.0  # trying sooner would look like an attack, and some cameras then lock the user out
 _SHORT_NS, _SHORT_SHARE = 1_000_000_000, 0.1  # a file was cut off if more than both is missing at its end
 
 
@@ -30,21 +25,28 @@ class CameraSource:
     A frame that the reader did not take before the next one came is dropped and counted. A file is played at its own
     speed, like a camera; with `paced=False` the source waits until the reader has taken each frame instead.
 
-    Faults of a camera in the network are tried again without end, except credentials that it refuses from the start.
-    A fault of a file, and of a local camera that has not given a frame yet, is final: the source is then `disabled`.
+    A camera that fails is asked again without end: it may be plugged in, get its users or get its certificate later. A
+    fault of a file, and a GStreamer that lacks something, is final: the source is then `disabled`.
 
     Threads: `start`, `read`, `waiting_since_s`, `status` and `close` may be called from any thread; the daemon calls
     `read` from its workers and `status` also from the health server's threads. The other methods run in the source's
-    own thread unless they say otherwise. No Python code runs in GStreamer's threads.
+    own thread unless they say otherwise.
     """
 
     def __init__(
-        self, uri: str, *, camera_id: str, paced: bool = True, stall_s: float = 3.0, retry_cap_s: float = 5.0
+        self,
+        uri: str,
+        *,
+        camera_id: str,
+        trust: Trust = ANY_KNOWN_AUTHORITY,
+        paced: bool = True,
+        stall_s: float = 3.0,
+        retry_cap_s: float = 5.0,
     ) -> None:
         """Check the address; nothing is opened yet. See `catalog.SCHEMES` for the forms of an address.
 
-        After `stall_s` without a new frame the source is `stalled`, after twice that it connects again. It waits at
-        most `retry_cap_s` between two attempts.
+        After `stall_s` without a new frame the source is `stalled`, after twice that it connects again, or later where
+        frames come seldom. It waits at most `retry_cap_s` between two attempts; a minute where it was refused.
 
         Raises:
             StreamError: the address has none of the known forms.
@@ -52,8 +54,8 @@ class CameraSource:
         self.camera_id = camera_id
         self._address = parse_address(uri)
         self._paced = paced or self._address.scheme.is_live
-        self._stall_s = stall_s
-        self._retry_cap_s = retry_cap_s
+        self._trust = trust
+        self._patience = Patience(is_live=self._address.scheme.is_live, stall_s=stall_s, retry_cap_s=retry_cap_s)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"camera-{camera_id}", daemon=True)
         self._changed = threading.Condition()  # guards everything below
@@ -64,16 +66,19 @@ class CameraSource:
         self._spacing = FrameSpacing()
         self._frames = self._dropped = self._reconnects = 0
         self._lost_at_s: float | None = None
+        self._brief_lives = 0  # times in a row that frames came for a moment only
+        self._is_flickering = False  # after two of them nothing more is logged until frames last
         self._error: StreamError | None = None
 
     def start(self) -> None:
         """Start the thread that plays.
 
         Raises:
-            StreamError: the file or the device does not exist.
+            StreamError: the file does not exist.
         """
         try:
-            self._address.scheme.check_present(self._address)
+            if not self._address.scheme.is_live:
+                self._address.scheme.check_present(self._address)
         except StreamError as error:
             self._disable(error)
             raise
@@ -134,75 +139,78 @@ class CameraSource:
         Raises:
             StreamError: a final fault.
         """
-        failures = 0
         while not self._stop.is_set():
-            frames_before = self._frames
+            is_refused = False
             try:
-                fault, least_s = self._play_once(), 0.0
+                fault = self._play_once()
             except PlaybackError as error:
-                fault, least_s = self._describe_refusal(error), _REFUSED_RETRY_S
-            if fault is None:
+                fault, is_refused = str(error), error.is_refused
+            if fault is None or self._stop.is_set():
                 return
-            failures = 1 if self._frames > frames_before else failures + 1
-            delay_s = retry_delay_s(failures, cap_s=self._retry_cap_s, chance=random.random())
-            self._note_loss("reconnecting", fault)
-            self._stop.wait(max(delay_s, least_s))
+            if not self._address.scheme.is_live:
+                raise StreamError(
+                    f"expected a video at {self._address.name}, found a fault: {fault}; copy the file again"
+                )
+            self._note_fault(fault, is_refused=is_refused)
+            self._stop.wait(self._patience.pause_s(is_refused=is_refused))
 
     def _play_once(self) -> str | None:
         """Play until the stream ends or fails. Returns a fault that may pass; None: ended, or asked to stop.
 
         Raises:
-            PlaybackError: the camera refuses our credentials.
+            PlaybackError: the pipeline fails.
             StreamError: a final fault.
         """
-        player = Player(self._address, paced=self._paced)
         try:
-            fault = self._take_samples(player)
-        except PlaybackError as error:
-            if error.is_refused:
+            self._address.scheme.check_present(self._address)
+        except StreamError as error:
+            if not self._address.scheme.is_live:
                 raise
-            fault = str(error)
+            return str(error)
+        self._patience.note_connection()
+        player = Player(self._address, paced=self._paced, trust=self._trust)
+        try:
+            return self._take_samples(player)
         finally:
             player.close()
-        if fault is not None and self._is_final_fault():
-            what, remedy = ("video", "copy the file again")
-            if self._address.scheme.is_live:
-                what, remedy = ("working camera", "see that no other program uses it")
-            raise StreamError(f"expected a {what} at {self._address.name}, found a fault: {fault}; {remedy}")
-        return fault
 
-    def _describe_refusal(self, error: PlaybackError) -> str:
-        """Describe refused credentials. After frames it may pass: some cameras do not know their users while starting.
-
-        Raises:
-            StreamError: the credentials have never been accepted.
-        """
-        fault = f"{self._address.name} refuses the user or password given: {error}; correct the credentials"
-        if self._frames == 0:
-            raise StreamError(fault) from error
-        if fault != self._reason:
-            logger.error("camera %s: %s; it accepted them before, so it is asked again", self.camera_id, fault)
-        return fault
+    def _note_fault(self, fault: str, *, is_refused: bool) -> None:
+        """Note a fault after which the camera is asked again; a refusal is logged also while the camera is lost."""
+        name, transport = self._address.name, self._address.transport
+        self._address = self._address.scheme.after_fault(self._address, fault)
+        if self._address.transport != transport:
+            fault = f"it does not send over {transport.upper()}; asked over {self._address.transport.upper()} now"
+        if is_refused:
+            fault = (
+                f"{name} refuses the user or password given: {fault}; correct the credentials. It is asked again every "
+                "minute, since a camera that has just started may not know its users yet"
+            )
+            if self._lost_at_s is not None and fault != self._reason:
+                logger.warning("camera %s: %s", self.camera_id, fault)
+        self._note_loss("reconnecting", fault)
 
     def _take_samples(self, player: Player) -> str | None:
         """Take samples until the stream ends, no new frame comes, or `close` is called. Returns a fault or None.
 
         A frame with the time stamp of the one before does not count as new: a frozen camera repeats its last frame.
         """
-        is_live = self._address.scheme.is_live
+        is_live, patience = self._address.scheme.is_live, self._patience
         position_ns: int | None = None
-        last_s, limit_s = time.monotonic(), _FIRST_CAMERA_FRAME_S if is_live else _FIRST_FILE_FRAME_S
         while not self._stop.is_set():
             sample = player.next_sample(_POLL_S)
             if player.is_over:
                 return self._handle_end(position_ns, player.duration_ns())
+            silence_s = patience.silence_s()
             if sample is not None and (sample.position_ns is None or sample.position_ns != position_ns):
+                patience.note_frame()
                 self._store(sample)
-                position_ns, last_s, limit_s = sample.position_ns, time.monotonic(), 2 * self._stall_s
-            elif time.monotonic() - last_s > limit_s and (is_live or self._frames == 0):
-                return f"no new frame for {limit_s:g} s"
-            elif time.monotonic() - last_s > self._stall_s and self._state == "live":
-                self._note_loss("stalled", f"no new frame for {self._stall_s:g} s")
+                position_ns = sample.position_ns
+            elif silence_s > patience.lost_after_s() and (is_live or self._frames == 0):
+                fault = f"no new frame for {patience.lost_after_s():.3g} s"
+                patience.note_silence()
+                return fault
+            elif silence_s > patience.stalled_after_s() and self._state == "live":
+                self._note_loss("stalled", f"no new frame for {patience.stalled_after_s():.3g} s")
         return None
 
     def _store(self, sample: VideoSample) -> None:
@@ -211,7 +219,7 @@ class CameraSource:
             if not self._paced:
                 self._changed.wait_for(lambda: self._newest is None or self._stop.is_set())
             self._dropped += self._newest is not None
-            if self._state != "live":
+            if self._state != "live" or (self._is_flickering and self._patience.is_steady()):
                 self._note_live()
             self._newest, self._newest_arrival_s = (self._frames, sample), time.monotonic()
             self._spacing.note(sample.monotonic_ns if sample.position_ns is None else sample.position_ns)
@@ -220,20 +228,30 @@ class CameraSource:
 
     def _note_live(self) -> None:
         """Set the state, and log once, when frames come (again). The caller holds the lock."""
+        self._reconnects += self._frames > 0 and self._state != "live"
         self._state, self._reason = "live", ""
+        if self._is_flickering and not self._patience.is_steady():
+            return
         if self._frames > 0 and self._lost_at_s is not None:
             logger.info("camera %s back after %.0f s", self.camera_id, time.monotonic() - self._lost_at_s)
-            self._reconnects += 1
         else:
             logger.info("camera %s live: %s", self.camera_id, self._address.name)
-        self._lost_at_s = None
+        self._lost_at_s, self._is_flickering = None, False
+        if self._patience.is_steady():
+            self._brief_lives = 0
 
     def _note_loss(self, state: SourceState, reason: str) -> None:
         """Set the state, and log once, when frames stop coming."""
+        if self._state == "live":
+            self._brief_lives = 0 if self._patience.is_steady() else self._brief_lives + 1
         self._set_state(state, reason)
-        if self._lost_at_s is None:
-            self._lost_at_s = time.monotonic()
-            logger.warning("camera %s %s: %s", self.camera_id, "lost" if self._frames else "not reached yet", reason)
+        if self._lost_at_s is not None:
+            return
+        self._lost_at_s = time.monotonic()
+        self._is_flickering = self._brief_lives > 1
+        what = "lost" if self._frames else "not reached yet"
+        more = "; it gives frames for moments only, and its return is told when it lasts" if self._is_flickering else ""
+        logger.warning("camera %s %s: %s%s", self.camera_id, what, reason, more)
 
     def _handle_end(self, position_ns: int | None, duration_ns: int | None) -> str | None:
         """Handle the end of the stream. Returns a fault for a camera, which should not end; None for a whole file.
@@ -284,18 +302,6 @@ class CameraSource:
     def _is_final(self) -> bool:
         """Whether no frame can come any more. Runs in the reader's thread."""
         return self._state in ("ended", "disabled") or self._stop.is_set()
-
-    def _is_final_fault(self) -> bool:
-        final = self._address.scheme.fault_is_final
-        return final == "always" or (final == "before the first frame" and self._frames == 0)
-
-
-def retry_delay_s(failures: int, *, cap_s: float, chance: float) -> float:
-    """Seconds to wait after so many failures in a row: doubled each time up to `cap_s`, then times 0.5 to 1.
-
-    chance: a random number in [0, 1) that chooses the factor, so that many nodes do not connect at the same moment.
-    """
-    return min(cap_s, _RETRY_FIRST_S * 2.0 ** min(failures - 1, 16)) * (0.5 + chance / 2)
 
 
 def _capture_time(address: Address, sample: VideoSample) -> tuple[int, TimeSource, int]:

@@ -7,12 +7,14 @@ SHA-256.
 
 import hashlib
 import json
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from edge_runtime.contract.errors import ManifestError
+from edge_runtime.contract.external_weights import REMEDY, keeps_weights_elsewhere
 from edge_runtime.contract.script import replace_file
 from edge_runtime.contract.strict_model import StrictModel
 
@@ -270,7 +272,8 @@ def read_manifest(artefact: Path) -> Manifest:
     """Read the manifest of an artefact and check that the artefact has the SHA-256 that it names.
 
     Raises:
-        ManifestError: manifest or artefact missing, fields wrong (all are listed), or another SHA-256.
+        ManifestError: manifest or artefact missing, fields wrong (all are listed), another SHA-256, or weights in a
+            second file, which no digest covers.
     """
     found = hash_file(artefact)
     path = manifest_path(artefact)
@@ -287,7 +290,18 @@ def read_manifest(artefact: Path) -> Manifest:
             f"{artefact} is not the file its manifest describes: expected SHA-256 {manifest.artefact.sha256}, "
             f"found {found}; the file is damaged or was replaced, copy or export both again"
         )
+    if manifest.artefact.kind == "onnx":
+        _check_is_whole(artefact)
     return manifest
+
+
+def _check_is_whole(artefact: Path) -> None:
+    with artefact.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        if keeps_weights_elsewhere(content):
+            raise ManifestError(
+                f"{artefact} keeps its weights in another file: expected one file, so that its digest covers them; "
+                f"{REMEDY}, and export it again"
+            )
 
 
 def _remedy(missing: Path) -> str:

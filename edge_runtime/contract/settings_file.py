@@ -36,7 +36,10 @@ def read_settings_file(path: Path, model: type[Model], *, help_command: str) -> 
         settings = yaml.load(path.read_bytes(), _UniqueKeys)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {path}: {error.strerror}; name a YAML file") from error
-    except (yaml.YAMLError, ValueError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path} is nested too deeply for a configuration; correct it") from error
+    # What PyYAML raises for a tag that does not fit its value, such as `!!timestamp x` and `!!bool x`.
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise ConfigError(f"{path} is not YAML: {_yaml_fault(error)}; correct it") from error
     if settings is None:
         raise ConfigError(f"{path} is empty; {help_command} shows a configuration")
@@ -68,7 +71,7 @@ def _yaml_fault(error: Exception) -> str:
         return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
     if isinstance(error, yaml.reader.ReaderError):
         return f"position {error.position}: {error.reason}"
-    return "a number or date that does not exist"
+    return "a number, date or other value that does not exist"
 
 
 def _place(location: tuple[str | int, ...]) -> str:

@@ -36,12 +36,16 @@ class HealthChecks:
         if facts.spool_hours is not None:
             spool += f", lasts {facts.spool_hours:.1f} h without a broker"
         return [
-            Check("cameras", live > 0, f"{live} of {all_cameras} live"),
+            Check("cameras", live > 0, "; ".join([f"{live} of {all_cameras} live", *self._absent_cameras()])),
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
             *(self._check_looks(stream) for stream in self._service.streams),
         ]
+
+    def _absent_cameras(self) -> list[str]:
+        states = [(stream.camera_id, stream.source.status()) for stream in self._service.streams]
+        return [f"{id_} {status.state}: {status.reason}" for id_, status in states if status.state != "live"]
 
     def _check_looks(self, stream: CameraStream) -> Check:
         fault = self._service.too_slow(stream)

@@ -123,6 +123,9 @@ class HealthServer:
         class Handler(BaseHTTPRequestHandler):
             timeout = 5.0
 
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
             def do_GET(self) -> None:
                 try:
                     status, content_type, body = answer(self.path)
@@ -136,7 +139,8 @@ class HealthServer:
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Cache-Control", "no-store")
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Log nothing: probes ask every few seconds."""
@@ -146,6 +150,7 @@ class HealthServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # with the 5 of the library a crowd of clients waits for TCP to try again
 
     def server_bind(self) -> None:
         """Bind without looking up our own host name, as HTTPServer does: without a name server that takes seconds."""

@@ -30,7 +30,8 @@ def check_name(name: str, *, what: str) -> str:
     found = [repr(sign) for sign in f"{_FORBIDDEN}/" if sign in name]
     if not name or found:
         fault = f"it contains {', '.join(found)}" if found else "it is empty"
-        raise ConfigError(f"{what} {name!r} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
+        # The name is not repeated: it may be a camera's address with a password, written under the wrong key.
+        raise ConfigError(f"this {what} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
     return name
 
 

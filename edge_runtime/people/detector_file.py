@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.external_weights import REMEDY, keeps_weights_elsewhere
 
-_EXTERNAL_WEIGHTS = b"\n\x08location\x12"
-"""The key `location` of an ONNX tensor that is stored in another file, as protobuf writes it."""
 _PLUGIN_SIGNS = ("is not a registered function/op", "No conversion rule found for operations", "EfficientNMS_TRT")
 
 
@@ -36,10 +35,9 @@ def read_detector_file(path: Path) -> DetectorFile:
         raise EngineError(
             f"there is no person detector at {path} ({error.strerror}); give the path of a network in ONNX format"
         ) from error
-    if _EXTERNAL_WEIGHTS in content:
+    if keeps_weights_elsewhere(content):
         raise EngineError(
-            f"{path} keeps its weights in another file: expected one file, so that one digest covers it; "
-            "save it again with onnx.save(onnx.load(FILE), NEW_FILE)"
+            f"{path} keeps its weights in another file: expected one file, so that one digest covers it; {REMEDY}"
         )
     return DetectorFile(path, content)
 

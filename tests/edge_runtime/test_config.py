@@ -8,6 +8,7 @@ import jsonschema
 import pytest
 import yaml
 
+from edge_runtime import config as config_module
 from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
@@ -77,6 +78,9 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"broker": {"host": "x", "password_file": "password"}}, "password_file is of no use without user_file"),
         ({"broker": {"host": "localhost", "password": "secret"}}, "broker.password: unknown key"),
         ({"cameras": [{"id": "door", "source": "rtsp://u:secret@h/x"}]}, "cameras.0.source: "),
+        ({"cameras": [{"id": "door", "source": "rtsp://u:12/34secret@h/x"}]}, "write / as %2F"),
+        ({"cameras": [{"id": "door", "source": "rtsp://h/x?user=u&password=secret"}]}, "it holds a password"),
+        ({"cameras": [{"id": "door", "source": "rtsps://h/x", "fingerprint": "12:34"}]}, "64 hex digits"),
         ({"cameras": [{"id": "door"}]}, "cameras.0: expected either source or source_file"),
         ({"descriptors": {"codec": "f64"}}, "descriptors.codec: "),
         ({"spool": {"path": "x", "max_mib": 0}}, "spool.max_mib: "),
@@ -171,8 +175,10 @@ def test_files_that_are_no_configuration_are_told_apart(tmp_path: Path) -> None:
         ("cameras:\n- {id: door, source: [rtsp://me:secret@x", "line 2"),
         ("cameras:\n- source: rtsp://me:secret@x: y", "line 2"),
         ("site: shop\nnode: gate\nsite: secret", "line 3, column 1: this key appears twice"),
-        ("site: 2026-13-45", "number or date"),
+        ("site: 2026-13-45", "number, date or other"),
         ("site: \0", "position 6"),
+        ("site: !!timestamp secret", "number, date or other value"),
+        ("site: !!bool secret", "number, date or other value"),
     ],
 )
 def test_faults_of_yaml_are_reported_without_the_text(tmp_path: Path, text: str, place: str) -> None:
@@ -208,7 +214,45 @@ def test_the_schema_accepts_what_the_reader_accepts(tmp_path: Path) -> None:
         jsonschema.validate(SETTINGS | {"colour": "red"}, schema)
 
 
+def test_what_checks_a_certificate_needs_an_encrypted_address(tmp_path: Path) -> None:
+    """Otherwise an operator believes that the camera is checked. A fingerprint may have colons and large letters."""
+    digits = "AB" * 32
+    camera = CameraSettings(id="door", source="rtsp://10.0.0.7/stream", fingerprint=digits.lower())
+    with pytest.raises(ConfigError, match="camera door: ca_file and fingerprint are of no use without an rtsps://"):
+        camera.read_address()
+    secure = {"id": "door", "source": "rtsps://10.0.0.7/stream", "fingerprint": ":".join(["AB"] * 32)}
+    [camera] = read_config(write(tmp_path, cameras=[secure])).cameras
+    assert camera.fingerprint == digits.lower()
+    assert camera.read_address() == "rtsps://10.0.0.7/stream"
+    with pytest.raises(ConfigError, match="either ca_file or fingerprint"):
+        read_config(write(tmp_path, cameras=[secure | {"ca_file": "camera.pem"}]))
+
+
 def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
     """Editors on Windows begin files with one, and end lines with two characters."""
     (tmp_path / "door.url").write_bytes(b"\xef\xbb\xbfrtsp://10.0.0.7/stream\r\n")
     assert CameraSettings(id="door", source_file=tmp_path / "door.url").read_address() == "rtsp://10.0.0.7/stream"
+
+
+def test_deep_nesting_is_a_fault_in_one_sentence(tmp_path: Path) -> None:
+    """And no end of the stack."""
+    path = tmp_path / "site.yaml"
+    path.write_text("a: " + "[" * 5000 + "]" * 5000)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        read_config(path)
+
+
+def test_an_address_under_a_wrong_key_is_not_repeated(tmp_path: Path) -> None:
+    """It may hold a password."""
+    with pytest.raises(ConfigError, match=r"cameras\.0\.id: .*it contains '/'") as caught:
+        read_config(write(tmp_path, cameras=[{"id": "rtsp://me:secret@10.0.0.7/x", "source": "clip.avi"}]))
+    assert "secret" not in str(caught.value)
+
+
+def test_a_node_is_named_by_its_machine_where_no_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `auto`, which is the default, too."""
+    monkeypatch.setattr(config_module, "machine_name", lambda: "node-1421")
+    settings = {key: value for key, value in SETTINGS.items() if key != "node"}
+    for text in (settings, settings | {"node": "auto"}):
+        (tmp_path / "site.yaml").write_text(yaml.safe_dump(text))
+        assert read_config(tmp_path / "site.yaml").node == "node-1421"

@@ -301,7 +301,6 @@ def test_all_faults_of_a_configuration_are_reported_at_once(make_site: MakeSite,
         ("summary without folder", 2, "cannot write nowhere/daemon.json"),
         ("no GStreamer", 1, "GStreamer 1.x and its Python bindings are needed"),
         ("missing video", 1, "expected a video file"),
-        ("missing camera", 1, "expected a camera at /dev/video99"),
         ("corrupt video", 1, "clip.avi"),
     ],
 )
@@ -329,8 +328,6 @@ def test_what_cannot_work_ends_in_one_sentence(
             manifest.write_text(json.dumps(content))
         case "missing video":
             clip.unlink()
-        case "missing camera":
-            site.settings["cameras"][0]["source"] = "v4l2:///dev/video99"
         case "summary without folder":
             site.summary = "nowhere/daemon.json"
         case "no GStreamer":
@@ -340,12 +337,17 @@ def test_what_cannot_work_ends_in_one_sentence(
 
 
 def test_one_broken_camera_does_not_stop_the_others(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
-    """The missing one is reported at once and again at the end, with exit code 1; the other one is used until then."""
+    """The missing ones are in the log, once, and in /readyz; the other one is used. Asked to stop it ends well."""
     site = make_site(pedestrians, port=broker.port)
-    site.settings["cameras"].append({"id": "gone", "source": "v4l2:///dev/video99"})
+    site.settings["cameras"] += [{"id": "usb", "source": "v4l2:///dev/video99"}, {"id": "gone", "source": "gone.avi"}]
     daemon = site.daemon()
     wait_for(lambda: site.figure("reid_frames_total") > 5, timeout_s=30)
-    assert "camera gone: expected a camera at /dev/video99" in stop(daemon, code=1)
+    status, text = readiness(site)
+    assert status == 200
+    assert "1 of 3 live; usb reconnecting: expected a camera at /dev/video99, found no such device" in text
+    assert "gone disabled: expected a video file at" in text
+    log = stop(daemon)
+    assert log.count("expected a camera at /dev/video99") == log.count("gone.avi, found nothing") == 1
 
 
 def test_an_ended_file_ends_the_daemon_with_success(make_site: MakeSite, tmp_path: Path, broker: Broker) -> None:
@@ -446,6 +448,18 @@ def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
     found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
     assert found.returncode == 2
     assert "it holds the broker's user or password" in found.stderr
+
+
+def test_check_refuses_a_risk_where_the_configuration_is_strict(make_site: MakeSite, tmp_path: Path) -> None:
+    """Otherwise it is a warning."""
+    site = make_site(tmp_path / "clip.avi")
+    site.settings["broker"]["host"] = "broker.example"
+    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
+    for is_strict, code in ((False, 0), (True, 2)):
+        (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings | {"strict": is_strict}))
+        found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
+        assert found.returncode == code
+        assert "descriptors go to the broker broker.example:1 without encryption" in found.stderr
 
 
 def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_site: MakeSite, tmp_path: Path) -> None:

@@ -127,3 +127,44 @@ def test_equally_heavy_cameras_do_not_wait_for_each_other(clock: Clock) -> None:
             pace.judge(is_live=True, frames_per_s=15)
     assert all(pace.is_too_slow for pace in everyone)
     assert all(choose_next([pace], everyone, workers=2) is pace for pace in everyone)
+
+
+def share_of_looks(clock: Clock, costs_s: list[float], *, workers: int, seconds: float = 40.0) -> list[float]:
+    """Run cameras of 15 frames per second, of which 10 are wanted, for a while of the clock's time.
+
+    costs_s: seconds of a worker that a look at each takes. Returns the looks per second of each in the last 20 s.
+    """
+    paces = [CameraPace(10) for _ in costs_s]
+    begun: dict[CameraPace, float] = {}  # what is in work, and when it will be done
+    looks, start_s, verdict_s = [0] * len(paces), clock.now_s, clock.now_s
+    while clock.now_s < start_s + seconds:
+        clock.now_s += 0.005
+        for pace in [pace for pace, done_s in begun.items() if done_s <= clock.now_s + 1e-6]:
+            del begun[pace]
+            pace.note_look(costs_s[paces.index(pace)])
+            looks[paces.index(pace)] += clock.now_s > start_s + seconds - 20
+        newest_s = start_s + int((clock.now_s - start_s) * 15) / 15
+        waiting = [pace for pace in paces if pace not in begun and pace.is_due(newest_s)]
+        while waiting and len(begun) < workers and (chosen := choose_next(waiting, paces, workers=workers)):
+            waiting.remove(chosen)
+            chosen.note_begin(newest_s)
+            begun[chosen] = clock.now_s + costs_s[paces.index(chosen)]
+        if clock.now_s >= verdict_s + 1:
+            verdict_s = clock.now_s
+            for pace in paces:
+                pace.judge(is_live=True, frames_per_s=15)
+    return [number / 20 for number in looks]
+
+
+def test_sixteen_small_cameras_beside_a_heavy_one_keep_nine_of_ten_looks(clock: Clock) -> None:
+    """Fifteen small ones want 1.5 of two workers; one look at the heavy one takes as long as thirty of theirs."""
+    heavy, *small = share_of_looks(clock, [0.3, *[0.01] * 15], workers=2)
+    assert min(small) >= 9
+    assert heavy >= 0.5, "it gets what they leave"
+
+
+def test_sixteen_equal_cameras_share_evenly_when_there_is_too_little_for_all(clock: Clock) -> None:
+    """They want 3.2 of two workers."""
+    looks = share_of_looks(clock, [0.02] * 16, workers=2)
+    assert sum(looks) > 75, "no worker is idle"
+    assert max(looks) - min(looks) <= 1

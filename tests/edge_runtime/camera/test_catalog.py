@@ -1,11 +1,11 @@
 """Addresses, and the table of their kinds."""
 
 import contextlib
-from typing import get_args
+from urllib.parse import unquote
 
 import pytest
 
-from edge_runtime.camera.address import Address, CameraScheme, FaultIsFinal
+from edge_runtime.camera.address import Address, CameraScheme
 from edge_runtime.camera.catalog import SCHEMES, parse_address
 from edge_runtime.camera.pipeline import pipeline_text
 from edge_runtime.contract.errors import StreamError
@@ -74,7 +74,6 @@ def test_every_scheme_is_complete(scheme: CameraScheme) -> None:
     text = pipeline_text(address, hardware=True, paced=True)
     assert text.startswith(scheme.source_text(address) + " ! ")
     assert (address.user is None) or "name=camera" in text
-    assert scheme.fault_is_final in get_args(FaultIsFinal)
     assert (scheme.arrival_uncertainty_ns > 0) == scheme.is_live
     assert scheme.remedy
 
@@ -83,6 +82,67 @@ def test_no_two_schemes_share_a_prefix() -> None:
     """Otherwise the second one could never be chosen."""
     prefixes = [prefix for scheme in SCHEMES for prefix in scheme.prefixes]
     assert len(prefixes) == len(set(prefixes))
+
+
+@pytest.mark.parametrize(
+    ("password", "how"),
+    [
+        ("ab/cd-secret", "write / as %2F"),
+        ("12/34-secret", "write / as %2F"),
+        ("ab#cd-secret", "write # as %23"),
+        ("12#34-secret", "write # as %23"),
+        ("ab?cd-secret", "write ? as %3F"),
+        ("a/b?c#d-secret", "write / as %2F and ? as %3F and # as %23"),
+        ("50%off-secret", "write % as %25"),
+    ],
+)
+def test_a_reserved_character_in_a_password_is_named(password: str, how: str) -> None:
+    """Instead of a host that is half of the password; before anything runs, and without repeating it."""
+    with pytest.raises(StreamError) as caught:
+        parse_address(f"rtsp://admin:{password}@127.0.0.1:554/camera")
+    assert how in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["a:b", "ab@cd", "plain", "a%2Fb%23c%3Fd%25e%40f"])
+def test_other_characters_of_a_password_are_taken_as_they_are(password: str) -> None:
+    """A colon and an @ are clear; what is escaped is decoded."""
+    address = parse_address(f"rtsp://admin:{password}@127.0.0.1:554/camera")
+    assert (address.user, address.password) == ("admin", unquote(password))
+    assert address.location == "rtsp://127.0.0.1:554/camera"
+
+
+def test_a_sharp_in_an_address_is_not_dropped_in_silence() -> None:
+    """Everything behind it would be."""
+    with pytest.raises(StreamError, match="found a #; write it as %23"):
+        parse_address("rtsp://10.0.0.7/live#main")
+
+
+@pytest.mark.parametrize(
+    ("uri", "has_secret"),
+    [
+        ("rtsp://10.0.0.7/live", False),
+        ("rtsp://admin@10.0.0.7/live", False),
+        ("rtsp://admin:pw@10.0.0.7/live", True),
+        ("rtsp://10.0.0.7/live?user=admin&password=pw", True),
+        ("rtsp://10.0.0.7/user=admin&password=hidden&channel=1", True),
+        ("rtsp://10.0.0.7/live?channel=1", False),
+    ],
+)
+def test_a_password_anywhere_in_an_address_is_seen(uri: str, has_secret: bool) -> None:
+    """Cameras want it before the host, in the query or in the path; the name that is shown holds none."""
+    address = parse_address(uri)
+    assert address.has_secret == has_secret
+    assert not any(secret in address.name for secret in ("pw", "hidden"))
+
+
+def test_a_camera_that_refuses_tcp_is_asked_over_udp() -> None:
+    """And the other way round: a camera may be exchanged for another one."""
+    address, fault = parse_address("rtsp://10.0.0.7/live"), "You might need to allow more transport protocols or"
+    udp = RTSP.after_fault(address, fault)
+    assert " protocols=udp " in udp.scheme.source_text(udp)
+    assert RTSP.after_fault(udp, fault) == address
+    assert RTSP.after_fault(address, "no answer") == address
 
 
 def test_credentials_are_kept_apart() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from edge_runtime.contract.errors import ManifestError
@@ -20,7 +21,7 @@ from edge_runtime.contract.manifest import (
     write_manifest,
 )
 from tests.conftest import ROOT
-from tests.support.tiny_network import write_tiny_network
+from tests.support.tiny_network import tiny_manifest, write_tiny_network
 
 
 @pytest.fixture
@@ -155,3 +156,13 @@ def test_manifests_of_the_first_release_are_still_read(name: str) -> None:
     assert Evidence.model_validate(old).precisions == ()
     added_to_build = {"network_sha256", "workspace_mib", "optimisation_level"}
     assert Build.model_validate(manifest.build.model_dump(exclude=added_to_build)).network_sha256 is None
+
+
+def test_weights_in_a_second_file_are_refused(tmp_path: Path) -> None:
+    """They could be exchanged under a digest that still fits."""
+    path = write_tiny_network(tmp_path)
+    model = onnx.load(path)
+    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    write_manifest(tiny_manifest(path), path)
+    with pytest.raises(ManifestError, match=r"tiny\.onnx keeps its weights in another file: expected one file"):
+        read_manifest(path)

@@ -5,6 +5,7 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -156,3 +157,17 @@ def test_the_name_service_is_not_asked(node: Node, monkeypatch: pytest.MonkeyPat
     everything: list[Figure] = []
     server = HealthServer(title="x", liveness=list, readiness=list, figures=lambda: everything, host="0.0.0.0")
     server.close()
+
+
+def test_a_probe_that_asks_for_the_head_alone_gets_it(server: HealthServer) -> None:
+    """Some load balancers do; the answer has no body."""
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}/healthz", method="HEAD")
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        assert (answer.status, answer.read(), int(answer.headers["Content-Length"]) > 0) == (200, b"", True)
+
+
+def test_a_crowd_of_clients_waits_in_line(server: HealthServer) -> None:
+    """A hundred that connect at once are taken at once, though nobody has been answered yet."""
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=0.9))

@@ -1,0 +1,41 @@
+"""What in a configuration lets others see people's descriptors or passwords."""
+
+import stat
+from ipaddress import ip_address
+from pathlib import Path
+
+from edge_runtime.config import Config
+
+
+def find_risks(config: Config) -> list[str]:
+    """One sentence for each risk: what can be seen by whom, and what to do. Files that are missing are not judged."""
+    risks = []
+    broker = config.broker
+    if broker.ca_file is None and not _is_this_machine(broker.host):
+        what = "descriptors, which are biometric data, and the password" if broker.password_file else "descriptors"
+        risks.append(f"{what} go to the broker {broker} without encryption: set ca_file and a port with TLS")
+    if config.health.port and not _is_this_machine(config.health.host):
+        risks.append(
+            f"everybody who reaches {config.health.host}:{config.health.port} sees the health page: use 127.0.0.1"
+        )
+    secrets = [broker.password_file, broker.key_file, *(camera.source_file for camera in config.cameras)]
+    risks += [
+        f"other users of this machine can read {path}: chmod o-rwx {path}"
+        for path in dict.fromkeys(secrets)
+        if path is not None and _is_open_to_others(path)
+    ]
+    return risks
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_open_to_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IRWXO)
+    except OSError:
+        return False
