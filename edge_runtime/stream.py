@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
@@ -20,6 +19,7 @@ from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
+from edge_runtime.contract.sharpness import sharpness
 from edge_runtime.link.messages import (
     DescriptorMessage,
     Message,
@@ -303,5 +303,4 @@ def _quality(frame: Frame, track: Track, *, crop: NDArray[np.uint8]) -> Quality:
     left, top, right, bottom = _detected_box(track)
     height, width = frame.pixels.height_px, frame.pixels.width_px
     on_the_edge: Sequence[bool] = (left <= 0, top <= 0, right >= width, bottom >= height)
-    sharpness = float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var())
-    return Quality(size_px=bottom - top, blur=sharpness, truncation=sum(on_the_edge) / 4)
+    return Quality(size_px=bottom - top, blur=sharpness(crop), truncation=sum(on_the_edge) / 4)
