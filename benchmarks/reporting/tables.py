@@ -7,6 +7,7 @@ from benchmarks.measuring.records import read_record
 from benchmarks.reporting import (
     accuracy_tables,
     data_set_tables,
+    kernel_table,
     latency_tables,
     system_tables,
     tracking_table,
@@ -48,6 +49,13 @@ TABLES = (
         "python train/run.py RECIPE --data DATA",
         training_tables.training_table,
         "Rank-1 / mAP in per cent: of one seed with its 95 % interval, of several seeds their mean and range.",
+    ),
+    Table(
+        "kernels",
+        (f"{_CPU}/kernels_tensorrt.json",),
+        "python benchmarks/kernels.py networks/*/*.onnx",
+        _of_record(kernel_table.kernel_table),
+        "Batches of {batch}, in the list that TensorRT-RTX 1.7 under the bindings {tensorrt} makes of an engine.",
     ),
     Table(
         "torchreid",

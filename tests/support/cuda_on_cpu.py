@@ -28,7 +28,17 @@ static char calls[1 << 20], failing[64];
 static int alive;
 static size_t used;
 static long recording, graphs; /* the number of the graph that is recorded, and of all */
-static struct { void *to; uint64_t from; size_t size; } copies[64];
+struct copy { void *to, *from; size_t size; };
+static struct { struct copy up[8], down[8]; int ups, downs; } recorded[64];
+static void keep(struct copy *list, int *count, void *to, void *from, size_t size)
+{
+    struct copy one = {to, from, size};
+    list[(*count)++] = one;
+}
+static void replay(struct copy *list, int count)
+{
+    for (; count--; list++) memcpy(list->to, list->from, list->size);
+}
 static void (*launched)(long);
 void when_launched(void (*function)(long)) { launched = function; }
 long is_recording(void) { return recording; }
@@ -69,10 +79,14 @@ CALL(cuMemAlloc_v2, uint64_t *address, size_t size) *address = (uint64_t)take(si
 CALL(cuMemFree_v2, uint64_t address) give((void *)address); DONE
 CALL(cuMemHostAlloc, void **address, size_t size, unsigned flags) *address = take(size); DONE
 CALL(cuMemFreeHost, void *address) give(address); DONE
-CALL(cuMemcpyHtoDAsync_v2, uint64_t to, void *from, size_t size, void *s) memcpy((void *)to, from, size); DONE
+#define NOW recorded[recording % 64]
+CALL(cuMemcpyHtoDAsync_v2, uint64_t to, void *from, size_t size, void *s)
+    if (recording) keep(NOW.up, &NOW.ups, (void *)to, from, size);
+    else memcpy((void *)to, from, size);
+    DONE
 CALL(cuMemcpyDtoHAsync_v2, void *to, uint64_t from, size_t size, void *s)
-    if (!recording) memcpy(to, (void *)from, size);
-    else copies[recording % 64].to = to, copies[recording % 64].from = from, copies[recording % 64].size = size;
+    if (recording) keep(NOW.down, &NOW.downs, to, (void *)from, size);
+    else memcpy(to, (void *)from, size);
     DONE
 CALL(cuStreamCreate, void **stream, unsigned flags) *stream = malloc(1); alive++; if (flags != 1) return 1; DONE
 CALL(cuStreamDestroy_v2, void *stream) free(stream); alive--; DONE
@@ -98,7 +112,7 @@ CALL(cuLaunchKernel, void *f, int gx, int gy, int gz, int bx, int by, int bz, in
     TIMES(blockIdx, z, gz) TIMES(blockIdx, y, gy) TIMES(blockIdx, x, gx)
         TIMES(threadIdx, z, bz) TIMES(threadIdx, y, by) TIMES(threadIdx, x, bx) run((long)f, a);
     DONE
-CALL(cuStreamBeginCapture_v2, void *stream, int mode) recording = ++graphs; DONE
+CALL(cuStreamBeginCapture_v2, void *stream, int mode) recording = ++graphs; NOW.ups = NOW.downs = 0; DONE
 int cuStreamEndCapture(void *stream, void **graph)
 {
     long number = recording;
@@ -113,8 +127,9 @@ CALL(cuGraphExecDestroy, void *exec) alive--; DONE
 CALL(cuGraphDestroy, void *graph) alive--; DONE
 CALL(cuGraphLaunch, void *exec, void *stream)
     long number = (long)exec;
+    replay(recorded[number % 64].up, recorded[number % 64].ups);
     launched(number);
-    memcpy(copies[number % 64].to, (void *)copies[number % 64].from, copies[number % 64].size);
+    replay(recorded[number % 64].down, recorded[number % 64].downs);
     DONE
 """
 _USERS = ("cuda", "cuda_driver", "cuda_graph")

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime.engine.tensorrt.batch_buckets import batch_buckets
 from tests.support.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX
@@ -79,6 +80,71 @@ class Context:
         self._driver.note(b"context-gone")
 
 
+class FixedContext:
+    """Gives the same outputs whatever it sees, plus the mean of its first input."""
+
+    def __init__(self, engine: "FixedEngine", driver: ctypes.CDLL) -> None:
+        self._engine, self._driver = engine, driver
+        self._addresses: dict[str, int] = {}
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self._addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        if number := self._driver.is_recording():
+            self._engine.plan.recorded[number] = self
+        else:
+            self.compute()
+        return True
+
+    def compute(self) -> None:
+        images = self._engine.view("images", self._addresses["images"])
+        for name, output in self._engine.plan.outputs.items():
+            self._engine.view(name, self._addresses[name])[:] = output + images.mean()
+
+    def __del__(self) -> None:
+        self._driver.note(b"context-gone")
+
+
+@dataclass
+class FixedPlan:
+    """A plan with images of fixed size as its only input. outputs: by name, of one image, with its axis."""
+
+    shape: tuple[int, ...]
+    outputs: dict[str, NDArray[np.float32]]
+    recorded: dict[int, FixedContext] = field(default_factory=dict)
+    callback: Any = None
+
+
+class FixedEngine:
+    """The deserialized plan."""
+
+    def __init__(self, plan: FixedPlan, driver: ctypes.CDLL) -> None:
+        self.plan, self._driver = plan, driver
+        self._shapes = {"images": plan.shape} | {name: output.shape for name, output in plan.outputs.items()}
+        self.num_io_tensors = len(self._shapes)
+
+    def view(self, name: str, address: int) -> NDArray[np.float32]:
+        count = int(np.prod(self._shapes[name]))
+        return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address)).reshape(self._shapes[name])
+
+    def get_tensor_name(self, index: int) -> str:
+        return list(self._shapes)[index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return "in" if name == "images" else "out"
+
+    def get_tensor_dtype(self, name: str) -> Any:
+        return SimpleNamespace(name="FLOAT")
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return self._shapes[name]
+
+    def create_execution_context(self) -> FixedContext:
+        return FixedContext(self, self._driver)
+
+
 class CpuEngine:
     """The deserialized plan."""
 
@@ -110,17 +176,18 @@ class CpuEngine:
         self._driver.note(b"engine-gone")
 
 
-def tensorrt_module(plan: Plan, driver: ctypes.CDLL) -> Any:
+def tensorrt_module(plan: Plan | FixedPlan, driver: ctypes.CDLL) -> Any:
     """The module; `import tensorrt` finds it when it is in `sys.modules`."""
     # ctypes frees a callback with the object that wraps it: the plan keeps it.
     plan.callback = ctypes.CFUNCTYPE(None, ctypes.c_long)(lambda number: plan.recorded[number].compute())
     driver.when_launched(plan.callback)
     log = type("ILogger", (), {"Severity": SimpleNamespace(WARNING=1, VERBOSE=2, INTERNAL_ERROR=3, ERROR=4)})
+    engine: Any = CpuEngine if isinstance(plan, Plan) else FixedEngine
     return SimpleNamespace(
         __version__="10.3.0",
         ILogger=log,
-        TensorIOMode=SimpleNamespace(INPUT="in"),
+        TensorIOMode=SimpleNamespace(INPUT="in", OUTPUT="out"),
         NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED=1),
-        Runtime=lambda log: SimpleNamespace(deserialize_cuda_engine=lambda data: CpuEngine(plan, driver)),
+        Runtime=lambda log: SimpleNamespace(deserialize_cuda_engine=lambda data: engine(plan, driver)),
     )

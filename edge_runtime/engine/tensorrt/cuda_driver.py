@@ -77,7 +77,7 @@ class Stream:
         stream = _POINTER()
         call_driver("cuStreamCreate", ctypes.byref(stream), flags)
         self.handle = stream.value or 0
-        weakref.finalize(self, _release, "cuStreamDestroy_v2", _POINTER(self.handle))
+        _release_with(self, "cuStreamDestroy_v2", _POINTER(self.handle))
 
     def synchronize(self) -> None:
         """Wait until its work is done."""
@@ -117,7 +117,7 @@ def pagelocked_empty(shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
     call_driver("cuMemHostAlloc", ctypes.byref(address), ctypes.c_size_t(size_bytes), 0)
     assert address.value, "a block of at least one byte has an address"
     memory = (ctypes.c_ubyte * size_bytes).from_address(address.value)
-    weakref.finalize(memory, _release, "cuMemFreeHost", _POINTER(address.value))
+    _release_with(memory, "cuMemFreeHost", _POINTER(address.value))
     array: NDArray[Any] = np.ctypeslib.as_array(memory)[: count * np.dtype(dtype).itemsize].view(dtype)
     return array.reshape(tuple(shape))
 
@@ -145,7 +145,7 @@ class Module:
     def __init__(self, code: bytes) -> None:
         self._module = _POINTER()
         call_driver("cuModuleLoadData", ctypes.byref(self._module), code + b"\0")
-        weakref.finalize(self, _release, "cuModuleUnload", self._module)
+        _release_with(self, "cuModuleUnload", self._module)
 
     def get_function(self, name: str) -> "Kernel":
         """The kernel of that name."""
@@ -166,6 +166,11 @@ class Kernel:
         call_driver("cuLaunchKernel", self._function, *grid, *block, 0, _POINTER(stream.handle), addresses, None)
 
 
-def _release(function: str, handle: ctypes.c_void_p) -> None:
+def _release_with(owner: object, function: str, handle: ctypes.c_void_p) -> None:  # noqa: PLR0917 - one call each
+    """Release something when its owner goes; at the end of the process the driver does it by itself."""
+    weakref.finalize(owner, _release, LIBRARY, function, handle).atexit = False
+
+
+def _release(library: str, function: str, handle: ctypes.c_void_p) -> None:  # noqa: PLR0917 - a callback
     """Release what an object held. An error can no longer be told to anyone: the context may be gone already."""
-    getattr(ctypes.CDLL(LIBRARY), function)(handle)
+    getattr(ctypes.CDLL(library), function)(handle)

@@ -164,19 +164,26 @@ def describe_in_turns(slots: Sequence[Slot], crops: NDArray[np.uint8], *, batch_
 
 
 def check_versions(manifest: Manifest, *, tensorrt_version: str, device: Device | None) -> None:
+    """See `check_build`."""
+    check_build(manifest.build, name=manifest.artefact.file, tensorrt_version=tensorrt_version, device=device)
+
+
+def check_build(build: Build, *, name: str, tensorrt_version: str, device: Device | None) -> None:
     """Check that a plan was built for this TensorRT and this GPU. device: None without a driver; it is not compared.
+
+    name: of the file, for messages.
 
     Raises:
         EngineError: it was not; the message has every value that differs.
     """
-    build, faults = manifest.build, []
+    faults = []
     if version_numbers(build.tensorrt or "") != version_numbers(tensorrt_version):
         faults.append(f"TensorRT {build.tensorrt}, but this device has {tensorrt_version}")
     if device and build.gpu != device.gpu:
         faults.append(f"the GPU {build.gpu}, but this device has {device.gpu}")
-    for name, of_build, here in _tuned_for(build, device) if device else ():
+    for what, of_build, here in _tuned_for(build, device) if device else ():
         if of_build is not None and of_build != here:  # engines of earlier versions do not say
-            faults.append(f"{name} {of_build}, but this device has {here}")
+            faults.append(f"{what} {of_build}, but this device has {here}")
     if device and build.compute_capability != device.compute_capability:
         faults.append(f"compute capability {build.compute_capability}, but this device has {device.compute_capability}")
     if device and build.power_mode is not None and build.power_mode != device.power_mode:
@@ -187,7 +194,7 @@ def check_versions(manifest: Manifest, *, tensorrt_version: str, device: Device 
         )
     if faults:
         raise EngineError(
-            f"the engine {manifest.artefact.file} was built for {'; and for '.join(faults)}; "
+            f"the engine {name} was built for {'; and for '.join(faults)}; "
             "build it again on this device with export/build_engine.py"
         )
 
