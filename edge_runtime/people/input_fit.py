@@ -77,10 +77,16 @@ def fill_input(frame: Nv12 | NDArray[np.uint8], fit: Fit, *, rule: InputRule, pl
     else:
         small = np.asarray(cv2.resize(frame, (width_px, height_px), interpolation=cv2.INTER_LINEAR), np.uint8)
     left, top = int(fit.offset[0]), int(fit.offset[1])
+    bottom, right = top + height_px, left + width_px
+    colours = cv2.split(small)  # once, because reading every third byte costs more than the arithmetic
     for plane, channel in zip(planes, rule.channels, strict=True):
         scale, shift = plane_factors(rule, channel)
-        if (height_px, width_px) != plane.shape:
-            plane[:] = GREY * scale + shift
-        np.multiply(small[..., channel], np.float32(scale), out=plane[top : top + height_px, left : left + width_px])
+        for beside in (plane[:top], plane[bottom:], plane[top:bottom, :left], plane[top:bottom, right:]):
+            beside[:] = GREY * scale + shift
+        inside = plane[top:bottom, left:right]
+        if scale == 1.0:
+            inside[:] = colours[channel]
+        else:
+            np.multiply(colours[channel], np.float32(scale), out=inside)
         if shift:
-            plane[top : top + height_px, left : left + width_px] += np.float32(shift)
+            inside += np.float32(shift)

@@ -52,15 +52,18 @@ def test_a_network_that_fits_already_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-def test_yolox_is_built_in_int8(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_yolox_is_built_in_int8(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It finds the same people; its manifest says what it is; the daemon runs it in the backend it was built for."""
+    monkeypatch.setattr(fit_detector, "_FRAMES", 16)
     model = tmp_path / "nano.onnx"
     model.write_bytes((shared_data / "yolox_nano.onnx").read_bytes())
     options = ["--detector", "--int8", "--backend", "openvino", "--allow-slower", "--video", str(CLIP)]
     assert build_engine.main([str(model), *options]) == 0
     built = tmp_path / "nano_int8_openvino.onnx"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nano.onnx", built.name, f"{built.name}.json"]
-    assert "int8 openvino:\npeople in 48 frames" in capsys.readouterr().out
+    assert "int8 openvino:\npeople in 16 frames" in capsys.readouterr().out
     manifest = read_detector_manifest(read_detector_file(built))
     assert manifest is not None
     assert manifest.build is not None
