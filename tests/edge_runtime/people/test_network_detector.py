@@ -29,6 +29,8 @@ CELLS = [
 ]
 IN_THE_MIDDLE = {9: (0.5, 0.5, 0, 0, 1, 1)}
 
+ON_A_CPU = [name for name in NETWORK_BACKENDS if name != "tensorrt"]
+
 
 def write_kind(name: str, tmp_path: Path) -> Path:
     form = FORMS[name]
@@ -40,7 +42,7 @@ def network_of(name: str, tmp_path: Path) -> tuple[DetectionNetwork, Path]:
     return open_network(read_detector_file(path), backend="onnxruntime"), path
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("name", FORMS)
 def test_people_are_found_where_the_network_says(name: str, backend: NetworkBackend, tmp_path: Path) -> None:
     """From the file to boxes on the frame, surest first; the kind is guessed wherever the form tells."""
@@ -52,7 +54,7 @@ def test_people_are_found_where_the_network_says(name: str, backend: NetworkBack
         np.testing.assert_allclose([one.score for one in found], [0.9, 0.6], atol=0.01)
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_half_precision_and_free_sizes_are_read(backend: NetworkBackend, tmp_path: Path) -> None:
     """A network that takes any size gets 640 pixels; here its outputs are those of 416, so it is of no kind."""
     half = write_constant_network(tmp_path / "half.onnx", yolox(is_decoded=False), half=True)
@@ -129,7 +131,7 @@ def test_unsure_and_small_people_can_be_left_out(tmp_path: Path) -> None:
     assert [round(one.score, 1) for one in tall.detect(FRAME)] == [0.6]
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_files_that_are_no_detectors_are_named(backend: NetworkBackend, tmp_path: Path) -> None:
     """A missing file, and a network that takes no pictures: a sentence each."""
     flat = write_constant_network(tmp_path / "flat.onnx", [np.zeros((5, 6), np.float32)], planes=1)
@@ -142,7 +144,7 @@ def test_files_that_are_no_detectors_are_named(backend: NetworkBackend, tmp_path
         open_detector(DetectorSettings(tmp_path / "missing.onnx", backend=backend))
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_another_network_is_refused_with_the_known_kinds(backend: NetworkBackend, tmp_path: Path) -> None:
     """A classifier; the sentence says what was found."""
     classifier = write_constant_network(tmp_path / "classifier.onnx", [np.zeros(1000, np.float32)])
@@ -151,7 +153,7 @@ def test_another_network_is_refused_with_the_known_kinds(backend: NetworkBackend
         open_detector(DetectorSettings(classifier, backend=backend))
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_damaged_file_is_refused(share: float, backend: NetworkBackend, tmp_path: Path) -> None:
     """A cut file or garbage ends in one sentence, not in a crash."""
@@ -163,7 +165,7 @@ def test_a_damaged_file_is_refused(share: float, backend: NetworkBackend, tmp_pa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("domain", ["", "TRT"])
 def test_a_plugin_of_tensorrt_is_named(domain: str, backend: NetworkBackend, tmp_path: Path) -> None:
     """The libraries of a CPU have no EfficientNMS: the file is not damaged, and the sentence says what to export."""
@@ -266,7 +268,7 @@ def test_yolox_gets_blue_green_red(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_yolox_finds_the_people_of_a_real_clip(backend: NetworkBackend, shared_data: Path) -> None:
     """People who walk one by one are found in the clip's frames, at most two at a time, as tall boxes."""
     detector = open_detector(DetectorSettings(shared_data / "yolox_nano.onnx", backend=backend))
