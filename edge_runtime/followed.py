@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +10,7 @@ from edge_runtime.camera.frame import Frame
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import Box
+from edge_runtime.contract.sharpness import sharpness
 from edge_runtime.link.messages import (
     DescriptorMessage,
     Message,
@@ -129,7 +129,7 @@ class FollowedPerson:
 def _as_told(quality: ShotQuality, *, crop: NDArray[np.uint8]) -> Quality:
     return Quality(
         size_px=quality.size_px,
-        blur=float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var()),
+        blur=sharpness(crop),
         truncation=quality.truncation,
         overlap=min(quality.overlap, 1.0),
         sharpness=quality.sharpness,

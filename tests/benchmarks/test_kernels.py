@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.reporting.kernel_tables import kernel_table
 
+from benchmarks.reporting.kernel_tables import kernel_table
 from tests.support.tensorrt_site import ROOT, SiteUnavailableError, builder_site, environment
 from tests.support.tiny_network import write_tiny_network
 

@@ -319,7 +319,7 @@ def test_frames_of_several_cameras_go_through_a_network_in_one_go(tmp_path: Path
     assert many.batches == [3], "one frame needs no batch"
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_on_a_cpu_frames_are_looked_at_one_by_one(backend: NetworkBackend, tmp_path: Path) -> None:
     """A batch takes as long there as its frames do alone, and the first frame would wait for the last."""
     detector = open_detector(DetectorSettings(write_kind("yolox", tmp_path), backend=backend))
