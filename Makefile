@@ -4,6 +4,7 @@
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
 #   make test                      everything that can be tested without a GPU
 #   make lint                      formatter, linter, types and the import rule (part of `make test`)
+#   make audit                     known weaknesses, licences and a bill of materials of what is installed
 #   make bench                     latency beside named peers, the page that compares engines, the README's tables
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-d
 	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
 TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-clients git
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench audit clean
 
 demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
@@ -43,6 +44,18 @@ bench: $(VENV)/test.done
 	@$(if $(DATA),$(BIN)/python benchmarks/accuracy.py $(ENGINES) --data $(DATA))
 	@$(BIN)/python benchmarks/pareto.py
 	@$(BIN)/python benchmarks/readme_tables.py
+
+# Known weaknesses, licences and a bill of materials of what is installed, by tools in an environment of their own.
+PERMISSIVE := Apache;BSD;MIT;PSF;Python Software Foundation;ISC;CC0;0BSD;Zlib;BSL;Unlicense;HPND
+audit: $(VENV)/test.done
+	@test -x .cache/audit/bin/pip-audit || { $(PYTHON) -m venv .cache/audit && \
+		.cache/audit/bin/python -m pip install -q --disable-pip-version-check pip-audit pip-licenses cyclonedx-bom; }
+	@mkdir -p build
+	@.cache/audit/bin/cyclonedx-py environment $(BIN)/python --output-file build/sbom.json && echo "bill of materials: build/sbom.json"
+	@.cache/audit/bin/pip-licenses --python $(BIN)/python --from=mixed --partial-match --allow-only="$(PERMISSIVE);LGPL;MPL;Lesser" >build/licences.txt \
+		&& echo "licences: build/licences.txt, none but permissive ones, LGPL and MPL"
+	@.cache/audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --strict --progress-spinner off \
+		|| echo "pip-audit found something, or could not reach its databases: read above"
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info
