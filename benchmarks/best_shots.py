@@ -107,8 +107,8 @@ def main(argv: list[str] | None = None) -> int:
     for one in found:
         print(
             f"{one.clip:16}{one.way:8}{one.rate:5g} looks/s{one.descriptors:6} descriptors, clean {one.clean:.3f} "
-            f"(strictly {one.strictly_clean:.3f}), {one.well_described} of {one.people} people; {one.described} crops in "
-            f"{one.looks} looks, {one.unclear_ends} unclear ends"
+            f"(strictly {one.strictly_clean:.3f}), {one.well_described} of {one.people} people; "
+            f"{one.described} crops in {one.looks} looks, {one.unclear_ends} unclear ends"
         )
     print(f"record: {output}")
     return 0
