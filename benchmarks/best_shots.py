@@ -18,13 +18,14 @@ from edge_runtime.contract.preprocess import Box
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
-from edge_runtime.link.messages import DescriptorMessage, TrackMessage
+from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.people.best_shot import GOOD_QUALITY, LEAST_QUALITY
 from edge_runtime.people.catalog import DetectorSettings, open_detector, open_tracker
 from edge_runtime.stream import DescriptorSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 _MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+_ALL = "all"
 _ON_ONE_PERSON, _MOST_OF_ANOTHER = 0.5, 0.3
 _METHOD = (
     "every_s 0.5; sequences that start at each of the first frames. clean: IoU of at least 0.5 with one true box, and "
@@ -44,8 +45,18 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class ChosenMoments:
+    """What was described of one sequence. described: crops, also those that only helped to follow people."""
+
+    sequence: LookSequence
+    moments: list[Moment]
+    described: int
+    unclear_ends: int
+
+
+@dataclass(frozen=True)
 class ShotFigures:
-    """One way of choosing moments at one rate, all clips together. Shares are of `descriptors`.
+    """One way of choosing moments at one rate on one clip, or on all of them. Shares are of `descriptors`.
 
     people: true ones, once per sequence; well_described: of whom at least one descriptor is clean. unclear_ends: ends
     of tracks that were never seen well enough, and whose only descriptor says so by its quality.
@@ -53,6 +64,7 @@ class ShotFigures:
     """
 
     way: str
+    clip: str
     rate: float
     looks: int
     described: int
@@ -74,8 +86,14 @@ def main(argv: list[str] | None = None) -> int:
         clips = read_clips(arguments.clips, detector=detector, engine=engine)
         for rate in arguments.rates:
             sequences = [one for clip in clips for one in as_sequences(clip, min(rate, clip.fps))]
-            found.append(_count_before(sequences, rate, sure_score=detector.sure_score))
-            found.append(_count_now(sequences, rate, engine=engine, sure_score=detector.sure_score))
+            ways = {
+                "before": [_choose_before(one, sure_score=detector.sure_score) for one in sequences],
+                "now": [_choose_now(one, engine=engine, sure_score=detector.sure_score) for one in sequences],
+            }
+            for way, chosen in ways.items():
+                for clip in (*(clip.name for clip in clips), _ALL):
+                    some = [one for one in chosen if clip in (one.sequence.name, _ALL)]
+                    found.append(_sum_up(some, way=way, clip=clip, rate=rate))
     record = record_head("best_shots", libraries=("numpy", "onnxruntime", "opencv-python-headless")) | {
         "detector": arguments.detector.name,
         "model": _MODEL.name,
@@ -88,9 +106,9 @@ def main(argv: list[str] | None = None) -> int:
     write_record(output, record)
     for one in found:
         print(
-            f"{one.way:8}{one.rate:5g} looks/s{one.descriptors:6} descriptors, clean {one.clean:.3f} (strictly "
-            f"{one.strictly_clean:.3f}), {one.well_described} of {one.people} people; {one.described} crops in "
-            f"{one.looks} looks, {one.unclear_ends} unclear ends"
+            f"{one.clip:16}{one.way:8}{one.rate:5g} looks/s{one.descriptors:6} descriptors, clean {one.clean:.3f} "
+            f"(strictly {one.strictly_clean:.3f}), {one.well_described} of {one.people} people; "
+            f"{one.described} crops in {one.looks} looks, {one.unclear_ends} unclear ends"
         )
     print(f"record: {output}")
     return 0
@@ -113,66 +131,51 @@ def judge(box: Box, truth: TrackedFrame) -> Moment:
     return Moment(is_person, is_clean, is_strict, int(truth.ids[best]) if is_clean else None)
 
 
-def _count_before(sequences: Sequence[LookSequence], rate: float, *, sure_score: float) -> ShotFigures:
+def _choose_before(sequence: LookSequence, *, sure_score: float) -> ChosenMoments:
     """Each confirmed track is described whenever half a second has passed."""
     every_ns = int(DescriptorSettings().every_s * 1e9)
-    moments = []
-    for sequence in sequences:
-        tracker, described_ns, found = open_tracker(sure_score=sure_score), dict[int, int](), list[Moment]()
-        for look in sequence.looks:
-            for track in tracker.update(look.frame.detections, time_ns(look)):
-                is_due = time_ns(look) - described_ns.get(track.id, -every_ns) >= every_ns
-                if track.state == "confirmed" and track.detection and is_due:
-                    described_ns[track.id] = time_ns(look)
-                    found.append(judge(track.detection.box, look.frame.truth))
-        moments.append(found)
-    described = sum(len(one) for one in moments)
-    return _figures("before", rate, sequences, moments=moments, described=described, unclear_ends=0)
+    tracker, described_ns, found = open_tracker(sure_score=sure_score), dict[int, int](), list[Moment]()
+    for look in sequence.looks:
+        for track in tracker.update(look.frame.detections, time_ns(look)):
+            is_due = time_ns(look) - described_ns.get(track.id, -every_ns) >= every_ns
+            if track.state == "confirmed" and track.detection and is_due:
+                described_ns[track.id] = time_ns(look)
+                found.append(judge(track.detection.box, look.frame.truth))
+    return ChosenMoments(sequence, found, described=len(found), unclear_ends=0)
 
 
-def _count_now(sequences: Sequence[LookSequence], rate: float, *, engine: Engine, sure_score: float) -> ShotFigures:
+def _choose_now(sequence: LookSequence, *, engine: Engine, sure_score: float) -> ChosenMoments:
     """What a camera's stream sends."""
-    moments, described, unclear_ends = [], 0, 0
-    for sequence in sequences:
-        streamed = stream_clip(sequence, engine=engine, sure_score=sure_score)
-        truths = {time_ns(look): look.frame.truth for look in sequence.looks}
-        found = []
-        for message in streamed.messages:
-            if isinstance(message, DescriptorMessage):
-                left, top, right, bottom = message.box
-                width, height = message.frame_width_px, message.frame_height_px
-                box = (left * width, top * height, right * width, bottom * height)
-                found.append(judge(box, truths[message.monotonic_ns]))
-            elif isinstance(message, TrackMessage) and message.event == "end":
-                unclear_ends += message.quality is not None and message.quality < LEAST_QUALITY
-        moments.append(found)
-        described += streamed.described
-    return _figures("now", rate, sequences, moments=moments, described=described, unclear_ends=unclear_ends)
+    streamed = stream_clip(sequence, engine=engine, sure_score=sure_score)
+    truths = {time_ns(look): look.frame.truth for look in sequence.looks}
+    found, unclear_ends = list[Moment](), 0
+    for message in streamed.messages:
+        if isinstance(message, DescriptorMessage):
+            left, top, right, bottom = message.box
+            width, height = message.frame_width_px, message.frame_height_px
+            box = (left * width, top * height, right * width, bottom * height)
+            found.append(judge(box, truths[message.monotonic_ns]))
+        elif message.event == "end":
+            unclear_ends += message.quality is not None and message.quality < LEAST_QUALITY
+    return ChosenMoments(sequence, found, streamed.described, unclear_ends)
 
 
-def _figures(  # noqa: PLR0917 - a row of the table: its head
-    way: str,
-    rate: float,
-    sequences: Sequence[LookSequence],
-    *,
-    moments: list[list[Moment]],
-    described: int,
-    unclear_ends: int,
-) -> ShotFigures:
-    every = [moment for found in moments for moment in found]
-    people = sum(len({int(id_) for look in one.looks for id_ in look.frame.truth.ids}) for one in sequences)
+def _sum_up(chosen: Sequence[ChosenMoments], *, way: str, clip: str, rate: float) -> ShotFigures:
+    every = [moment for one in chosen for moment in one.moments]
+    people = [{int(id_) for look in one.sequence.looks for id_ in look.frame.truth.ids} for one in chosen]
     return ShotFigures(
         way=way,
+        clip=clip,
         rate=rate,
-        looks=sum(len(one.looks) for one in sequences),
-        described=described,
+        looks=sum(len(one.sequence.looks) for one in chosen),
+        described=sum(one.described for one in chosen),
         descriptors=len(every),
         on_a_person=round(float(np.mean([one.is_person for one in every])), 3),
         clean=round(float(np.mean([one.is_clean for one in every])), 3),
         strictly_clean=round(float(np.mean([one.is_strictly_clean for one in every])), 3),
-        people=people,
-        well_described=sum(len({one.person for one in found} - {None}) for found in moments),
-        unclear_ends=unclear_ends,
+        people=sum(map(len, people)),
+        well_described=sum(len({moment.person for moment in one.moments} - {None}) for one in chosen),
+        unclear_ends=sum(one.unclear_ends for one in chosen),
     )
 
 

@@ -37,6 +37,7 @@ def best_shots_table(record: Record) -> str:
     rows = [
         [
             f"{one['rate']:g}/s",
+            one["clip"],
             one["way"],
             f"{one['descriptors']}",
             f"{one['on_a_person']:.3f}",
@@ -48,7 +49,17 @@ def best_shots_table(record: Record) -> str:
         ]
         for one in record["figures"]
     ]
-    head = ["looks", "", "descriptors", "on a person", "clean", "strictly", "people well described", "unclear ends"]
+    head = [
+        "looks",
+        "clip",
+        "",
+        "descriptors",
+        "on a person",
+        "clean",
+        "strictly",
+        "people well described",
+        "unclear ends",
+    ]
     return markdown_table([*head, "crops per look"], rows)
 
 
