@@ -3,6 +3,7 @@
 #   make demo PRECISION=int8       the same with the INT8 engine
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
 #   make test                      everything that can be tested without a GPU
+#   make deb                       a Debian package of the daemon for this machine's kind, build/reid-edge.deb
 #   make lint                      formatter, linter, types and the import rule (part of `make test`)
 #   make bench                     latency beside named peers, the page that compares engines, the README's tables
 
@@ -19,7 +20,7 @@ RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-d
 	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
 TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-clients git
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench deb clean
 
 demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
@@ -43,6 +44,11 @@ bench: $(VENV)/test.done
 	@$(if $(DATA),$(BIN)/python benchmarks/accuracy.py $(ENGINES) --data $(DATA))
 	@$(BIN)/python benchmarks/pareto.py
 	@$(BIN)/python benchmarks/readme_tables.py
+
+deb: $(VENV)/runtime.done
+	@mkdir -p build
+	@sh edge_runtime/install/build_deb.sh $(BIN)/python . build/reid-edge.deb
+	@echo "build/reid-edge.deb; install it with: apt-get install ./build/reid-edge.deb"
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info
