@@ -19,6 +19,8 @@ from edge_runtime.contract.preprocess import Box
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector import Detection, Detector
+from edge_runtime.people.detector_file import read_detector_file
+from edge_runtime.people.detector_manifest import read_detector_manifest
 from edge_runtime.people.hog import HogDetector
 from edge_runtime.people.network_backends import NetworkBackend
 from edge_runtime.people.network_detector import NetworkDetector
@@ -99,7 +101,9 @@ def _open_ways(models: Sequence[Path]) -> dict[str, Detector]:
     ways: dict[str, Detector] = {"HOG": HogDetector()}
     backends: tuple[NetworkBackend, ...] = ("onnxruntime", "openvino")
     for model in models:
-        for backend in backends:
+        manifest = read_detector_manifest(read_detector_file(model))
+        own: tuple[NetworkBackend, ...] = ("auto",)  # what was built runs in the backend it was built for
+        for backend in own if manifest and manifest.build else backends:
             detector = open_detector(DetectorSettings(model, backend=backend))
             assert isinstance(detector, NetworkDetector)
             library, _, *where = detector.network.backend.split()

@@ -42,7 +42,7 @@ def batches_of_tracks(tracks: tuple[FinishedTrack, ...]) -> Iterator[tuple[float
 
 def join(walked: Walked) -> tuple[NDArray[np.intp], float, int]:
     """Our own way. Returns a number of a person per track, seconds of the CPU, and how many tracks were renamed."""
-    association = Association(len(walked.tracks[0].mean), b"benchmark")
+    association = Association(len(walked.tracks[0].mean))
     names: dict[str, str] = {}
     renames, start_s = 0, time.process_time()
     for number, (now_s, tracks) in enumerate(batches_of_tracks(walked.tracks), 1):

@@ -11,8 +11,8 @@ from benchmarks.measuring.machine import record_head
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.preprocess import Box, crop_people
 from edge_runtime.contract.script import ScriptParser, run
-from edge_runtime.engine.tensorrt.crop_kernel import FrameCropper
 from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda, read_device
+from edge_runtime.engine.tensorrt.frame_cropper import FrameCropper
 from export.building.timing import interleave
 
 _FRAME_PX = (1080, 1920)
@@ -60,10 +60,10 @@ def _compare(people: int, *, rounds: int) -> CroppingResult:
     with cuda.current():
         cropper = FrameCropper(cuda, height_px=height, width_px=width, crops_max=people)
         crops = Buffer(cuda, (people, height, width, 3), dtype=np.uint8)
-        stream = cuda.driver.Stream()
+        stream = cuda.make_stream()
 
         def on_gpu() -> None:
-            cropper.crop_rgb(frame, boxes, into=crops, stream=stream)
+            cropper.crop(frame, boxes, into=crops, stream=stream)
             stream.synchronize()
 
         def on_host() -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ record is written after each process, so that a stopped run leaves what it found
 
 What must be installed, in one Python or in two:
   this Python         the extras runtime, cpu and train (torch, onnx, onnxruntime, opencv, pydantic, matplotlib, ...)
-  TensorRT's Python   tensorrt, and the extras cpu, export and cuda (pycuda, onnx, onnxruntime, opencv, pydantic, ...)
+  TensorRT's Python   tensorrt, and the extras cpu, export and cuda (onnx, onnxruntime, opencv, pydantic, ...)
 Of two Pythons (--python) each sees only its own packages: PYTHONPATH and the bundle's libraries are not shared.
 """
 
@@ -46,9 +46,8 @@ with TensorRT from a bundle of pack_tensorrt.py that also holds a Python; --pyth
 in parts, where a command may not take so long; --work keeps networks, engines and the timing cache between them:
   PYTHONPATH=. python3 benchmarks/gpu_evidence.py --data DATA --work WORK --steps tensorrt latency --minutes 9
 """
-_PYCUDA = "import pycuda.driver"
 _TENSORRT = (
-    f"{_PYCUDA}, sys, cv2, onnxruntime, tqdm, export.building.tensorrt_builder as builder; "
+    "import sys, cv2, onnxruntime, tqdm, export.building.tensorrt_builder as builder; "
     "sys.exit(builder.tensorrt_unavailable())"
 )
 
@@ -112,7 +111,6 @@ def _site(arguments: argparse.Namespace, own: Interpreter, *, other: Interpreter
         recipes=tuple(arguments.recipes),
         no_device=no_device,
         no_tensorrt=None if no_device else _cannot(_TENSORRT, other, what="TensorRT"),
-        no_pycuda=None if no_device else _cannot(_PYCUDA, other, what="pycuda"),
     )
 
 

@@ -170,9 +170,12 @@ def weaken(sequences: Sequence[LookSequence], *, engine: Engine, sure_score: flo
     """
     truths = [[look.frame.truth for look in one.looks] for one in sequences]
     found = []
-    for dimensions in (engine.manifest.descriptor.length, 64, 32, 16, 8, 4, 2):
-        weak = WeakEngine(engine, dimensions=dimensions)
-        trackers = [LikelihoodTracker(sure_score=sure_score, separation=Separation(useful_from=0.0)) for _ in sequences]
+    for dimensions in (engine.manifest.descriptor.length, 64, 32, 16, 8, 4, 2, 0):
+        weak = WeakEngine(engine, dimensions=max(dimensions, 1))
+        trackers = [
+            LikelihoodTracker(sure_score=sure_score, separation=Separation(useful_from=0.0 if dimensions else np.inf))
+            for _ in sequences
+        ]
         told = [
             stream_clip(one, engine=weak, sure_score=sure_score, tracker=tracker).tracked
             for one, tracker in zip(sequences, trackers, strict=True)

@@ -8,16 +8,17 @@ import onnx
 from calibration.onnx_graph import GraphLinks, is_depthwise_node, weight_shapes
 
 LayerGroup = Literal[
-    "stem", "pointwise", "depthwise", "spatial", "gates", "sums", "residuals", "transitions", "descriptor"
+    "stem", "pointwise", "depthwise", "spatial", "gates", "sums", "residuals", "transitions", "descriptor", "heads"
 ]
 LAYER_GROUPS: tuple[LayerGroup, ...] = get_args(LayerGroup)
 """stem: convolutions that read the image, and their max pool. pointwise: 1x1 convolutions. depthwise, spatial: the
 other convolutions. gates: channel gates, from their global pools to the products. sums: additions of gated streams.
 residuals: other additions. transitions: 2x2 pools and the convolutions that only these pools read. descriptor: the last
-pool and the linear layers."""
+pool and the linear layers. heads: a detector's last convolutions, whose results no other layer computes with."""
 
 _POOLS = ("GlobalAveragePool", "ReduceMean")
 _FOLLOWERS = ("Relu", "MaxPool")
+_AFTER_HEADS = ("Concat", "Flatten", "Reshape", "Sigmoid", "Transpose")
 
 
 def find_layer_groups(model: onnx.ModelProto) -> dict[LayerGroup, tuple[str, ...]]:
@@ -36,6 +37,7 @@ def find_layer_groups(model: onnx.ModelProto) -> dict[LayerGroup, tuple[str, ...
             found[node.name] = group
     for name in _names_before_transitions(model.graph, links, found=found):
         found[name] = "transitions"
+    found.update(dict.fromkeys(_names_of_heads(model.graph, links), "heads"))
     order = [node.name for node in model.graph.node]
     members = {group: tuple(name for name in order if found.get(name) == group) for group in LAYER_GROUPS}
     return {group: names for group, names in members.items() if names}
@@ -87,15 +89,18 @@ def _gates_and_sums(graph: onnx.GraphProto, links: GraphLinks) -> Iterable[tuple
 
 def _nodes_back_to_pools(sigmoid: onnx.NodeProto, links: GraphLinks) -> list[onnx.NodeProto]:
     """The nodes from a gate's sigmoid back to its global pools; empty if there is no such pool."""
-    found, waiting, has_pool = [], [sigmoid], False
+    found, waiting, has_pool = {sigmoid.output[0]: sigmoid}, [sigmoid], False
     while waiting:
         node = waiting.pop()
-        found.append(node)
         if node.op_type in _POOLS:
             has_pool = True
-        else:
-            waiting += links.before(node)
-    return found if has_pool else []
+            continue
+        if node.op_type == "Mul":  # the sigmoid of a SiLU: its tensor is no gate, however deep the network is
+            return []
+        new = [maker for maker in links.before(node) if maker.output[0] not in found]
+        found.update({maker.output[0]: maker for maker in new})
+        waiting += new
+    return list(found.values()) if has_pool else []
 
 
 def _nodes_on_to_products(sigmoid: onnx.NodeProto, links: GraphLinks) -> list[onnx.NodeProto]:
@@ -127,3 +132,17 @@ def _only_maker(node: onnx.NodeProto, links: GraphLinks) -> onnx.NodeProto | Non
     """The only node whose tensor this node reads, if no other node reads that tensor."""
     makers = links.before(node)
     return makers[0] if len(makers) == 1 and len(links.after(makers[0])) == 1 else None
+
+
+def _names_of_heads(graph: onnx.GraphProto, links: GraphLinks) -> list[str]:
+    """Names of the convolutions from which an output is reached without another computation than `_AFTER_HEADS`."""
+    found, waiting = [], [output.name for output in graph.output]
+    while waiting:
+        maker = links.maker.get(waiting.pop())
+        if maker is None:
+            continue
+        if maker.op_type == "Conv":
+            found.append(maker.name)
+        elif maker.op_type in _AFTER_HEADS:
+            waiting += maker.input
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,7 +12,9 @@ from edge_runtime.contract.script import replace_file
 
 TargetBackend = Literal["onnxruntime", "openvino", "tensorrt"]
 """What will run a quantised network; decides the type of its activations."""
-Activations = Literal["uint8", "int8"]
+Activations = Literal["uint8", "uint8 inputs", "int8"]
+"""Type of quantised tensors. `uint8 inputs`: only what convolutions read is quantised, not what they give: SiLU stays
+in float between two convolutions, as OpenVINO computes it in the same step."""
 Method = Literal["max", "percentile", "entropy", "mse"]
 """How the range of a tensor is chosen, see `ranges.choose_range`."""
 PERCENTILE = 99.99
@@ -41,7 +43,8 @@ class PrecisionPlan(BaseModel):
     """How a network is quantised for one backend.
 
     method: see `ranges.choose_range`. equalised: whether `rewrites/equalisation.py` runs first. kept_in_float: groups
-    that are not quantised. decided_by: the record or the machine that the plan comes from. measured: the measurements
+    that are not quantised. quantises: all tensors along a chain of INT8 steps, or only what convolutions read.
+    decided_by: the record or the machine that the plan comes from. measured: the measurements
     it was made from, empty where it was not measured here.
     """
 
@@ -52,13 +55,15 @@ class PrecisionPlan(BaseModel):
     method: Method = "max"
     equalised: bool = True
     kept_in_float: tuple[LayerGroup, ...]
+    quantises: Literal["chains", "inputs"] = "chains"
     decided_by: str
     measured: tuple[GroupCost, ...] = ()
 
     @property
     def activations(self) -> Activations:
         """The type of activations of its backend."""
-        return activations_of(self.backend)
+        of_backend = activations_of(self.backend)
+        return "uint8 inputs" if of_backend == "uint8" and self.quantises == "inputs" else of_backend
 
 
 def activations_of(backend: TargetBackend) -> Activations:
@@ -66,6 +71,17 @@ def activations_of(backend: TargetBackend) -> Activations:
     return "int8" if backend == "tensorrt" else "uint8"
 
 
+DETECTOR_PLANS = tuple(
+    PrecisionPlan(
+        backend=backend,
+        equalised=False,
+        kept_in_float=("stem", "depthwise", "heads"),
+        quantises="inputs",
+        decided_by="benchmarks/records/cpu-epyc/detector_groups.json",
+    )
+    for backend in get_args(TargetBackend)
+)
+"""The same for detection networks: depthwise convolutions in INT8 cost YOLOX-nano a sixth of the people it finds."""
 # ONNX Runtime is fastest when INT8 steps follow each other without a gap, OpenVINO when gates and sums stay in float.
 DEFAULT_PLANS = (
     PrecisionPlan(
@@ -80,8 +96,8 @@ DEFAULT_PLANS = (
     ),
     PrecisionPlan(
         backend="tensorrt",
-        kept_in_float=("gates", "sums", "residuals", "descriptor"),
-        decided_by="not measured: no GPU was there; only convolutions are quantised",
+        kept_in_float=("stem", "depthwise", "gates", "sums", "residuals", "descriptor"),
+        decided_by="not measured: no GPU was there; kernels were counted, and depthwise convolutions gain none",
     ),
 )
 """One row per backend: what is done where no plan is given."""

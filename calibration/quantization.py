@@ -21,7 +21,7 @@ from calibration.image_list import ImageList, read_image_list
 from calibration.layer_groups import LayerGroup, find_layer_groups
 from calibration.onnx_graph import read_network
 from calibration.precision_plan import PERCENTILE, Activations, PrecisionPlan
-from calibration.ranges import ActivationRange, CropBatches, choose_range, observe_extremes, observe_histograms
+from calibration.ranges import ActivationRange, ImageBatches, choose_range, observe_extremes, observe_histograms
 from calibration.rewrites.equalisation import equalise
 from calibration.rewrites.mean_pools import replace_mean_pool_nodes
 from calibration.rewrites.stem_blocks import convolve_stem_in_blocks
@@ -45,10 +45,12 @@ _CHUNK = 4
 # convolutions only, so that nothing stands between a convolution and its ReLU.
 _STEPS: dict[Activations, list[str]] = {
     "uint8": ["Conv", "Add", "MaxPool", "Relu", "GlobalAveragePool", "Concat", "Sigmoid", "Mul", "Split", "Gemm"],
+    "uint8 inputs": ["Conv", "Gemm"],
     "int8": ["Conv", "Gemm"],
 }
 _OPTIONS: dict[Activations, dict[str, Any]] = {
     "uint8": {"WeightSymmetric": True},
+    "uint8 inputs": {"WeightSymmetric": True, "OpTypesToExcludeOutputQuantization": ["Conv", "Gemm"]},
     "int8": {
         "WeightSymmetric": True,
         "ActivationSymmetric": True,
@@ -112,7 +114,7 @@ def read_float_parent(model: Path) -> Manifest:
     return parent
 
 
-def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> CropBatches:
+def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> ImageBatches:
     """The calibration images in small batches, preprocessed as on the device, with a progress bar."""
     paths = [data / image for image in images.images]
 
@@ -125,7 +127,7 @@ def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> CropBa
     return batches
 
 
-def calibrate(network: onnx.ModelProto, batches: CropBatches, *, plan: PrecisionPlan) -> Calibrated:
+def calibrate(network: onnx.ModelProto, batches: ImageBatches, *, plan: PrecisionPlan) -> Calibrated:
     """Rewrite a float32 network for quantising, and find the range of each tensor over the images.
 
     `network` is changed. Of the plan, `backend`, `method` and `equalised` are used.
@@ -167,7 +169,7 @@ def quantize_network(
         True,  # per channel
         False,
         QuantType.QInt8,
-        QuantType.QUInt8 if activations == "uint8" else QuantType.QInt8,
+        QuantType.QInt8 if activations == "int8" else QuantType.QUInt8,
         TensorsData(
             CalibrationMethod.MinMax,
             {

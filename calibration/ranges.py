@@ -13,8 +13,9 @@ from onnx import helper
 from calibration.precision_plan import PERCENTILE, Method
 
 Floats = NDArray[np.float32]
-CropBatches = Callable[[], Iterable[NDArray[np.uint8]]]
-"""Each call starts again at the first images. Batches: (N, H, W, channels) uint8."""
+ImageBatches = Callable[[], Iterable[NDArray[Any]]]
+"""Each call starts again at the first images. Batches are what the network takes: (N, H, W, channels) uint8 for those
+that describe people, (1, 3, H, W) float32 for detectors."""
 ActivationRange = tuple[float, float]
 """Lowest and highest value that 8 bits represent; values outside become the nearer end."""
 
@@ -58,7 +59,7 @@ class Histogram:
         self.zeros += zeros
 
 
-def observe_extremes(model: onnx.ModelProto, names: Iterable[str], *, batches: CropBatches) -> dict[str, Extremes]:
+def observe_extremes(model: onnx.ModelProto, names: Iterable[str], *, batches: ImageBatches) -> dict[str, Extremes]:
     """The extremes per channel of the named tensors, over all images. model: with inferred shapes."""
     observed = onnx.ModelProto()
     observed.CopyFrom(model)
@@ -77,7 +78,7 @@ def observe_extremes(model: onnx.ModelProto, names: Iterable[str], *, batches: C
 
 
 def observe_histograms(
-    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], *, batches: CropBatches
+    model: onnx.ModelProto, limits: dict[str, tuple[float, float]], *, batches: ImageBatches
 ) -> dict[str, Histogram]:
     """A histogram of each tensor in `limits` over all images. limits: its lowest and highest value."""
     observed = onnx.ModelProto()
@@ -112,7 +113,7 @@ def _add_maxima(graph: onnx.GraphProto, name: str, *, rank: int) -> tuple[str, s
     return outputs[0], outputs[1]
 
 
-def _run(model: onnx.ModelProto, batches: CropBatches) -> Iterator[dict[str, Any]]:
+def _run(model: onnx.ModelProto, batches: ImageBatches) -> Iterator[dict[str, Any]]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

@@ -1,9 +1,8 @@
-"""What is remembered of one person who is followed, and the messages about her."""
+"""What is remembered of one person who is followed, and the messages about the track."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +10,7 @@ from edge_runtime.camera.frame import Frame
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import Box
+from edge_runtime.contract.sharpness import sharpness
 from edge_runtime.link.messages import (
     DescriptorMessage,
     Message,
@@ -36,7 +36,7 @@ class Sender:
     codec: Codec
 
     def observe(self, frame: Frame, *, box: Box, score: float) -> dict[str, Any]:
-        """The fields of a message about a person in a frame, but for her track. box: pixels."""
+        """The fields of a message about a person in a frame, but for the track. box: pixels."""
         height, width = frame.pixels.height_px, frame.pixels.width_px
         return {
             "space": self.manifest.space_id,
@@ -68,7 +68,7 @@ class FollowedPerson:
         self._last_seen: dict[str, Any] = {}
 
     def note_seen(self, frame: Frame, *, box: Box, score: float) -> list[Message]:
-        """Remember where she is. Returns the message that the track starts, or goes on, if one is due."""
+        """Remember where the person is. Returns the message that the track starts, or goes on, if one is due."""
         self._last_seen = self._sender.observe(frame, box=box, score=score)
         if self._updated_ns is None:
             return [self._tell("start", frame.monotonic_ns)]
@@ -98,6 +98,7 @@ class FollowedPerson:
                 kind="crop",
                 crops=1,
                 dispersion=0.0,
+                waited_ns=max(0, time_ns - shot.fields["monotonic_ns"]) or None,
                 descriptor=Vector.of(encode(descriptor, codec=self._sender.codec)),
             )
         ]
@@ -128,7 +129,7 @@ class FollowedPerson:
 def _as_told(quality: ShotQuality, *, crop: NDArray[np.uint8]) -> Quality:
     return Quality(
         size_px=quality.size_px,
-        blur=float(cv2.Laplacian(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var()),
+        blur=sharpness(crop),
         truncation=quality.truncation,
         overlap=min(quality.overlap, 1.0),
         sharpness=quality.sharpness,

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError, GalleryError, ReidError
 from edge_runtime.contract.script import ScriptParser
+from edge_runtime.gallery.associate import AssociationBySpace
 from edge_runtime.gallery.descriptor_store import Store
 from edge_runtime.gallery.erasure import AuditLog
-from edge_runtime.gallery.fixed_cosine import FixedCosine
 from edge_runtime.gallery.gallery import Gallery
 from edge_runtime.gallery.gallery_config import GalleryConfig, gallery_config_schema, read_gallery_config
 from edge_runtime.gallery.identity import identity_schema
@@ -125,7 +125,7 @@ def _open_gallery(config: GalleryConfig) -> Gallery:
         return Gallery(
             store,
             sightings,
-            associate=FixedCosine(config.association),
+            associate=AssociationBySpace(config.association, folder=config.folder),
             log=AuditLog(config.folder / "erasures.jsonl"),
             keep_s=config.keep_h * 3600,
         )

@@ -5,8 +5,9 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Annotated
 
@@ -204,13 +205,15 @@ class CameraStream:
         qualities = self._rate(look, foreseen)
         chosen = {index for index, one in enumerate(foreseen) if one.is_unclear and not self.pace.is_behind}
         held = self._last_calls(seen={one.track_id for one in foreseen})
-        for index, quality in qualities.items():
-            plan = self._plan_of(foreseen[index])
-            choice = plan.choose(quality.value, time_ns) if plan.is_due(time_ns) else None
+        for index, one in enumerate(foreseen):
+            plan = self._plan_of(one)
+            if not one.is_told or not plan.is_due(time_ns):
+                continue
+            choice = plan.choose(qualities[index].value if index in qualities else -1.0, time_ns)
             if choice == "now":
                 chosen.add(index)
             elif choice == "held" and plan.held:
-                held[_known(foreseen[index])] = plan.held
+                held[_known(one)] = plan.held
         order = sorted(chosen)
         crops = [self._crop(look, order), *_crops_of(held)]
         rows = {index: row for row, index in enumerate(order)}
@@ -238,7 +241,7 @@ class CameraStream:
 
     def end_tracks(self, descriptors: NDArray[np.float32]) -> list[Message]:
         """End every track, because the camera or the daemon stops. descriptors: (N, D), of `last_crops`."""
-        messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=0)
+        messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=time.monotonic_ns())
         self._count(described=len(descriptors))
         return messages + [message for track in self._tracker.end_all() for message in self._note_ended(track)]
 
@@ -248,7 +251,7 @@ class CameraStream:
         return is_away and time.monotonic() - self._latest_frame_s >= _LOST_S
 
     def _rate(self, look: Look, foreseen: Sequence[Foreseen]) -> dict[int, ShotQuality]:
-        """Rate the moments that may count: of tracks that are told and due, and those that are unclear."""
+        """Rate the moments that may count: better than what a track holds, and of tracks that are due, or unclear."""
         pixels, time_ns = look.frame.pixels, look.frame.monotonic_ns
         height, width = pixels.height_px, pixels.width_px
         seen = {one.track_id for one in foreseen}
@@ -257,17 +260,20 @@ class CameraStream:
         overlaps = measure_overlaps(boxes, np.array(hidden, np.float64).reshape(-1, 4))
         rated = {}
         for index, one in enumerate(foreseen):
-            if not one.is_told or not (one.is_unclear or self._plan_of(one).is_due(time_ns)):
+            plan, detection = self._plan_of(one), look.detections[index]
+            if not one.is_told or not (one.is_unclear or plan.is_due(time_ns)):
                 continue
-            box = look.detections[index].box
-            left, top, right, bottom = pixel_box(box, frame_height_px=height, frame_width_px=width)
-            rated[index] = ShotQuality(
+            at_best = ShotQuality(
                 overlap=float(overlaps[index]),
-                sureness=look.detections[index].score / self._sure_at,
-                truncation=measure_truncation(box, height_px=height, width_px=width),
-                size_px=box[3] - box[1],
-                sharpness=measure_sharpness(pixels.luma[top:bottom, left:right]),
+                sureness=detection.score / self._sure_at,
+                truncation=measure_truncation(detection.box, height_px=height, width_px=width),
+                size_px=detection.box[3] - detection.box[1],
+                sharpness=inf,
             )
+            if plan.is_better(at_best.value):
+                left, top, right, bottom = pixel_box(detection.box, frame_height_px=height, frame_width_px=width)
+                sharpness = measure_sharpness(pixels.luma[top:bottom, left:right])
+                rated[index] = replace(at_best, sharpness=sharpness)
         return rated
 
     def _note_use(self) -> None:

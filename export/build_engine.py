@@ -36,6 +36,7 @@ from export.building.engine_candidate import (
 )
 from export.building.engine_source import EngineSource, find_sibling, get_network, list_kinds
 from export.building.tensorrt_builder import BatchSizes
+from export.building.tensorrt_versions import OPTIMISATION_LEVEL
 from train.datasets.catalog import open_folder
 
 _EXAMPLES = """\
@@ -171,10 +172,7 @@ def _build(kinds: Sequence[EngineKind], job: _Job) -> None:
     with _folder_near(output or parent) as name:
         folder = Path(name)
         networks = [get_network(job.source, kind, folder=folder) for kind in kinds]
-        builds = [
-            decide_build(network, kind, parent=parent, batch=job.batch, output=output)
-            for network, kind in zip(networks, kinds, strict=True)
-        ]
+        builds = [_decide(network, kind, job=job, output=output) for network, kind in zip(networks, kinds, strict=True)]
         if not job.arguments.force:
             refuse_stale(builds)
         candidates = _time(_make_and_compare(builds, job, folder=folder), builds, job=job, folder=folder)
@@ -183,6 +181,13 @@ def _build(kinds: Sequence[EngineKind], job: _Job) -> None:
         os.replace(best.path, output)
         write_manifest(best.manifest.model_copy(update={"evidence": best.comparison.child}), output)
     print(f"{output}: {entry.precision}, backend {entry.backend}, {output.stat().st_size / 1e6:.2f} MB")
+
+
+def _decide(network: Path, kind: EngineKind, *, job: _Job, output: Path | None) -> EngineBuild:
+    level = job.arguments.optimisation_level
+    return decide_build(
+        network, kind, parent=job.source.parent, batch=job.batch, output=output, optimisation_level=level
+    )
 
 
 def _make_and_compare(builds: Sequence[EngineBuild], job: _Job, *, folder: Path) -> list[ComparedEngine]:
@@ -239,7 +244,7 @@ def _timed_parent(builds: Sequence[EngineBuild], job: _Job, *, folder: Path) -> 
         return parent
     engine = folder / "parent" / "float32.engine"
     engine.parent.mkdir()
-    build = decide_build(parent, EngineKind("fp32", "tensorrt"), parent=parent, batch=job.batch, output=engine)
+    build = _decide(parent, EngineKind("fp32", "tensorrt"), job=job, output=engine)
     make_engine(build, engine, timing_cache=job.timing_cache)
     return engine
 
@@ -274,6 +279,16 @@ def _parser() -> argparse.ArgumentParser:
         help="auto (default) takes TensorRT where it is available, else ONNX Runtime (OpenVINO for --bf16), and says "
         "which one it took; with --best it tries all there are",
     )
+    _add_tuning(parser)
+    parser.add_argument("--output", type=Path, help="default: NAME_PRECISION_BACKEND beside the model")
+    parser.add_argument("--force", action="store_true", help="build again, and replace an engine that is there already")
+    parser.add_argument("--fallback", choices=("fp16", "bf16"), help="build this precision if the other is refused")
+    parser.add_argument("--allow-slower", action="store_true", help="accept an engine slower than its float32 parent")
+    add_tolerance_options(parser)
+    return parser
+
+
+def _add_tuning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch",
         nargs=3,
@@ -281,12 +296,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("MIN", "OPT", "MAX"),
         help="batch sizes the engine accepts, and the one it is tuned for and timed at (default: those of the model)",
     )
-    parser.add_argument("--output", type=Path, help="default: NAME_PRECISION_BACKEND beside the model")
-    parser.add_argument("--force", action="store_true", help="build again, and replace an engine that is there already")
-    parser.add_argument("--fallback", choices=("fp16", "bf16"), help="build this precision if the other is refused")
-    parser.add_argument("--allow-slower", action="store_true", help="accept an engine slower than its float32 parent")
-    add_tolerance_options(parser)
-    return parser
+    parser.add_argument(
+        "--optimisation-level",
+        type=int,
+        choices=range(6),
+        default=OPTIMISATION_LEVEL,
+        help="how long TensorRT searches (default: %(default)s); 5 finds the fastest engine, in several times the time",
+    )
 
 
 def _add_precisions(parser: argparse.ArgumentParser) -> None:

@@ -30,10 +30,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     subprocess.run([*pip, "wheel", "--no-deps", "-w", folder, sources], check=True)
     [wheel] = folder.glob("*.whl")
-    venv.create(folder / "empty", with_pip=True)
-    python = folder / "empty/bin/python"
+    venv.create(folder / "empty")
     needs = f"{wheel}[runtime,cpu,gstreamer,gallery,export]"
-    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "-q", "install", needs], check=True)
+    subprocess.run([*pip, "--python", folder / "empty/bin/python", "install", "--no-compile", needs], check=True)
     return folder / "empty/bin"
 
 

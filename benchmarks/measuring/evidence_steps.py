@@ -18,9 +18,9 @@ _PACKED_PEOPLE = 30
 
 @dataclass(frozen=True)
 class Site:
-    """The machine. no_device, no_tensorrt, no_pycuda: why something cannot be done here, None where it can.
+    """The machine. no_device, no_tensorrt: why something cannot be done here, None where it can.
 
-    python has torch, tensorrt_python has TensorRT and pycuda; they may be one. model: the float32 ONNX file in a
+    python has torch, tensorrt_python has TensorRT; they may be one. model: the float32 ONNX file in a
     folder of its own, exported there from the checkpoint if there is one.
     """
 
@@ -34,7 +34,6 @@ class Site:
     recipes: tuple[str, ...]
     no_device: str | None
     no_tensorrt: str | None
-    no_pycuda: str | None
 
     @property
     def no_engines(self) -> str | None:
@@ -322,7 +321,7 @@ def _trained(site: Site, recipe: str) -> Command:
 
 def _crop_kernel(site: Site) -> tuple[Command, ...]:
     script = _script(site.tensorrt_python, "benchmarks/gpu_cropping.py")
-    return (Command(script, unavailable=site.no_device or site.no_pycuda),)
+    return (Command(script, unavailable=site.no_device),)
 
 
 def _script(python: str, path: str, *options: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The table of trackers at several rates of looks."""
+"""The tables of trackers and of best shots at several rates of looks."""
 
 from collections.abc import Sequence
 
@@ -21,6 +21,35 @@ def tracking_table(record: Record) -> str:
     ]
     rates = [f"{one['rate']:g}/s" for one in scores if (one["tracker"], one["clip"]) == (names[0], clips[0])]
     return markdown_table(["tracker", "clip", *rates, *(f"ms, {count} people" for count in counts)], rows)
+
+
+def weak_table(record: Record) -> str:
+    """What weaker descriptors do to our tracker."""
+    rows = [
+        [f"{one['dimensions']}", f"{one['sensitivity']:.2f}", f"{one['hota']:.1f} / {one['idf1']:.1f}"]
+        for one in record["weakened"]
+    ]
+    return markdown_table(["dimensions", "d'", "HOTA / IDF1"], rows)
+
+
+def best_shots_table(record: Record) -> str:
+    """Both ways of choosing moments, by rate."""
+    rows = [
+        [
+            f"{one['rate']:g}/s",
+            one["way"],
+            f"{one['descriptors']}",
+            f"{one['on_a_person']:.3f}",
+            f"{one['clean']:.3f}",
+            f"{one['strictly_clean']:.3f}",
+            f"{one['well_described']} of {one['people']}",
+            f"{one['unclear_ends']}",
+            f"{one['described'] / one['looks']:.2f}",
+        ]
+        for one in record["figures"]
+    ]
+    head = ["looks", "", "descriptors", "on a person", "clean", "strictly", "people well described", "unclear ends"]
+    return markdown_table([*head, "crops per look"], rows)
 
 
 def _better_settings(scores: Sequence[Record]) -> list[str]:
@@ -54,5 +83,19 @@ TRACKING_TABLES = (
         of_record(tracking_table),
         "HOTA / IDF1 in per cent by looks per second, all on the boxes of {detector}; ours with descriptors of "
         "{descriptors} where it says so; CPU time per update on {device}.",
+    ),
+    Table(
+        "weak-descriptors",
+        (f"{CPU_RECORDS}/tracking.json",),
+        "python benchmarks/tracking.py --clips CLIPS --detector DETECTOR --peer-python PYTHON",
+        of_record(weak_table),
+        "All sequences of both clips together, through a camera's stream; 0: no descriptors.",
+    ),
+    Table(
+        "best-shots",
+        (f"{CPU_RECORDS}/best_shots.json",),
+        "python benchmarks/best_shots.py --clips CLIPS --detector DETECTOR",
+        of_record(best_shots_table),
+        "Boxes of {detector}, network {model}; shares of descriptors.",
     ),
 )

@@ -11,7 +11,14 @@ from calibration.onnx_graph import GraphLinks
 from edge_runtime.contract.errors import ExportError
 
 _STRIDE = 32
-_REFUSALS = (ort.Fail, ort.InvalidArgument, ort.InvalidGraph, ort.RuntimeException)
+REFUSALS = (
+    shape_inference.InferenceError,
+    ort.Fail,
+    ort.InvalidArgument,
+    ort.InvalidGraph,
+    ort.RuntimeException,
+)
+"""What a network whose sizes do not fit ends in."""
 _SETTINGS = {"kernel_shape": [3, 3], "strides": [1, 1], "pads": [1, 1, 1, 1], "dilations": [1, 1], "group": 1}
 
 
@@ -59,18 +66,27 @@ def fit_input(model: onnx.ModelProto, *, frame_px: tuple[int, int]) -> tuple[int
         for old, size in zip((height_px, width_px), frame_px, strict=True)
     ]
     dims[2].dim_value, dims[3].dim_value = new
-    del model.graph.value_info[:]
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField("shape")
     try:
-        model.CopyFrom(shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
-        _run(model, np.zeros((1, 3, *new), np.float32))
-    except (shape_inference.InferenceError, *_REFUSALS) as error:
+        infer_shapes(model)
+        run_once(model, np.zeros((1, 3, *new), np.float32))
+    except REFUSALS as error:
         raise ExportError(
             f"the network works only at its own size of {height_px}x{width_px} pixels, not at {new[0]}x{new[1]}: "
             f"{str(error).strip().splitlines()[-1]}; export it without decoding inside, or keep the file"
         ) from error
     return new[0], new[1]
+
+
+def infer_shapes(model: onnx.ModelProto) -> None:
+    """Find the shapes of all tensors anew; `model` is changed.
+
+    Raises:
+        onnx.shape_inference.InferenceError: the sizes do not fit.
+    """
+    del model.graph.value_info[:]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    model.CopyFrom(shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
 
 
 def _is_plain(node: onnx.NodeProto) -> bool:
@@ -93,7 +109,7 @@ def _offsets(model: onnx.ModelProto, joined: onnx.NodeProto) -> list[tuple[int, 
         return None
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    blocks = _run(part, image)
+    blocks = run_once(part, image)
     corners = {float(image[0, 0, row, column]): (row, column) for row in (0, 1) for column in (0, 1)}
     offsets = [corners.get(float(blocks[0, 3 * third, 0, 0])) for third in range(4)]
     if blocks.shape[1] != 12 or None in offsets:
@@ -103,7 +119,7 @@ def _offsets(model: onnx.ModelProto, joined: onnx.NodeProto) -> list[tuple[int, 
     return found if np.array_equal(blocks, expected) else None
 
 
-def _run(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_once(model: onnx.ModelProto, images: NDArray[np.float32]) -> NDArray[np.float32]:
     """The first output for some images."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

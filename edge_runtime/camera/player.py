@@ -5,16 +5,18 @@ The caller's thread pulls frames and polls the bus, and no GLib main loop is nee
 connection; they cannot raise an exception.
 """
 
+import logging
 import time
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Address, Trust
-from edge_runtime.camera.pipeline import pipeline_text
+from edge_runtime.camera.pipeline import HardwareConverter, pipeline_text
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.nv12 import Nv12
 
@@ -32,9 +34,11 @@ except (ImportError, ValueError) as error:
 else:
     _missing = None
 
+logger = logging.getLogger(__name__)
+
 _NTP_TO_UNIX_S = 2_208_988_800  # from 1900 to 1970, RFC 5905
 _LATEST_ARRIVAL_NS = 5_000_000_000  # a live frame whose time stamp is older is treated as arriving now
-_JETSON_ELEMENTS = ("nvv4l2decoder", "nvvidconv", "nvarguscamerasrc")
+_HARDWARE_DECODER = "nvv4l2decoder"
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ class Player:
             ) from _missing
         Gst.init(None)
         self._address = address
-        text = pipeline_text(address, hardware=_has_jetson_elements(), paced=paced)
+        text = pipeline_text(address, hardware=_hardware_converter(), paced=paced)
         try:
             self._pipeline = Gst.parse_launch(text)
         except GLib.Error as error:
@@ -159,6 +163,8 @@ class Player:
             camera.set_property("user-pw", self._address.password or "")
         if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
             camera.set_property("add-reference-timestamp-meta", True)
+        elif camera.find_property("ntp-sync"):  # an rtspsrc, and no other element
+            _warn_of_arrival_times()
 
     def _stamp(self, handle: Any) -> VideoSample:
         """Add the times of a picture; see `VideoSample`."""
@@ -216,5 +222,19 @@ def _plane(data: bytes, offset: int, *, stride: int, shape: tuple[int, int]) -> 
     return np.lib.stride_tricks.as_strided(row, shape, (stride, 1), writeable=False)
 
 
-def _has_jetson_elements() -> bool:
-    return all(Gst.ElementFactory.find(name) is not None for name in _JETSON_ELEMENTS)
+def _hardware_converter() -> HardwareConverter | None:
+    """The converter for NVIDIA's decoder, where decodebin will take that."""
+    if Gst.ElementFactory.find(_HARDWARE_DECODER) is None:
+        return None
+    converters: tuple[HardwareConverter, ...] = get_args(HardwareConverter)
+    return next((name for name in converters if Gst.ElementFactory.find(name) is not None), None)
+
+
+@cache
+def _warn_of_arrival_times() -> None:
+    """Once per process: it holds for every camera."""
+    logger.warning(
+        "GStreamer %s does not pass on the clocks of RTSP cameras (1.22 and later do): their frames have the time of "
+        "arrival, and `time_source` is `arrival`, never `rtcp-ntp`",
+        ".".join(map(str, Gst.version()[:2])),
+    )

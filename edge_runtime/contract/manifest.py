@@ -87,6 +87,7 @@ class Artefact(StrictModel):
 class Build(StrictModel):
     """Which backend runs the artefact, in which precision; for an engine, also what it was built from, and where.
 
+    gpu to power_mode: see `engine.tensorrt.cuda.Device`.
     network_sha256: SHA-256 of the ONNX file (of the quantized one for INT8) that the engine was built from.
     """
 
@@ -101,6 +102,10 @@ class Build(StrictModel):
     gpu: str | None = None
     compute_capability: str | None = None
     l4t: str | None = None
+    multiprocessors: int | None = None
+    memory_gib: int | None = None
+    board: str | None = None
+    power_mode: str | None = None
 
 
 class Calibration(StrictModel):

@@ -93,5 +93,5 @@ def _as_rgb(
     luma: NDArray[np.uint8], chroma: NDArray[np.uint8], *, matrix: ColourMatrix, is_full_range: bool
 ) -> NDArray[np.uint8]:
     """luma: (H, W), chroma: (H, W, 2). Clips; within one grey level, since OpenCV's factors of bytes have 10 bits."""
-    planes = cv2.merge([luma, chroma[..., 0], chroma[..., 1]])
+    planes = cv2.merge([luma, *cv2.split(chroma)])
     return np.asarray(cv2.transform(planes, colour_factors(matrix, is_full_range=is_full_range)), np.uint8)

@@ -46,8 +46,9 @@ class CameraName(StrictModel):
 class SightingView(CameraName):
     """A person was in front of a camera for a while.
 
-    probability: that the track is this person's; null where nobody can say: see `joined_by` of /health. score: what the
-    join was made by. state: first (the person's first track), joined (by the program), confirmed or undone (by hand).
+    probability: that the track is this person's; null after a correction by hand. borrowed: how much of the figures
+    behind it comes from another site, from 1 to 0. state: first (the person's first track), joined (by the program),
+    confirmed or undone (by hand).
     """
 
     space: str
@@ -56,7 +57,7 @@ class SightingView(CameraName):
     since: str
     until: str
     probability: float | None
-    score: float | None
+    borrowed: float | None
     state: Literal["first", "joined", "confirmed", "undone"]
 
     @classmethod
@@ -72,7 +73,7 @@ class SightingView(CameraName):
             since=moment_text(one.start_ns),
             until=moment_text(one.capture_ns),
             probability=one.probability,
-            score=one.score,
+            borrowed=one.borrowed,
             state=one.state,
         )
 

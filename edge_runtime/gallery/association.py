@@ -6,16 +6,17 @@ that somebody new came in. A track is decided when it is added, and looked at ag
 The same tracks in the same order give the same people, before and after a restart.
 """
 
-import hashlib
 import io
 import json
+import secrets
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.calibration import BORROWED, CosineCalibration, Figures
@@ -24,18 +25,16 @@ from edge_runtime.gallery.open_tracks import Chains, OpenTracks
 from edge_runtime.gallery.prototypes import Centre, FinishedTrack
 
 _SECOND_NS = 1_000_000_000
-_ARRAYS = {
-    "open": ("camera", "start_s", "end_s", "person", "probability", "is_final", "vectors", "centred"),
-    "centre": ("sums", "counts"),
+_LEARNT = {
     "links": ("joins", "births", "tracks"),
     "same": ("sums",),
     "other": ("sums",),
     "negatives": ("cosines", "tracks"),
 }
-"""What is saved of each part."""
-_LEAST_SHARE = 0.02  # less probable joins teach nothing
+"""What is kept of each part over a restart: figures about all tracks, no descriptor."""
+_LEAST_SHARE = 0.02  # less probable joins say nothing
 _LEAST_LOG_DENSITY = -20.0  # of a walk in a chain that was joined all the same
-_PASSES = 4  # a track may move once a pass, and two moves that touch one person wait for each other
+_PASSES = 16  # at most; a track may move once a pass, and two moves that touch one person wait for each other
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,9 @@ class JoiningSettings:
     may still be joined or split. memory_s: people who were not seen for so long are not compared any more.
     """
 
-    join_from: float = 0.5
-    window_s: float = 300.0
-    memory_s: float = 3600.0
+    join_from: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    window_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
+    memory_s: Annotated[float, Field(gt=0, le=86400)] = 3600.0
 
 
 @dataclass(frozen=True)
@@ -67,33 +66,37 @@ class PersonDecision:
     borrowed: float
 
 
+def new_person() -> str:
+    """A random name, which says nothing about anybody."""
+    return f"p-{secrets.token_hex(8)}"
+
+
 class Association:
     """Tracks of one space, joined into people. Not thread-safe.
 
-    length: D of the descriptors. key: keeps names of people from being linked with those of another site or epoch.
+    length: D of the descriptors. new_name: gives a name that nobody had yet.
     """
 
     def __init__(
         self,
         length: int,
-        key: bytes,
         *,
         settings: JoiningSettings = JoiningSettings(),
         borrowed: Figures = BORROWED,
+        new_name: Callable[[], str] = new_person,
     ) -> None:
-        self._key, self.settings = key, settings
+        self.settings, self._new_name = settings, new_name
         self.calibration, self.links = CosineCalibration(borrowed), CameraLinks()
         self._centre = Centre(length)
         self._open = OpenTracks(length)
         self._parts = {
-            "open": self._open,
-            "centre": self._centre,
             "links": self.links,
             "same": self.calibration.same,
             "other": self.calibration.other,
             "negatives": self.calibration.negatives,
         }
         self._people = 0
+        self._names: dict[int, str] = {}
         self._first_ns: int | None = None
 
     def add(self, tracks: Sequence[FinishedTrack]) -> list[PersonDecision]:
@@ -112,20 +115,34 @@ class Association:
         self._improve(rows)
         return [self._tell(int(row), None) for row in rows]
 
-    def move(self, track_id: str, person: str | None) -> str | None:
-        """Take a correction by hand: a person who is still compared, or None for a new one. It is not changed again.
-
-        Returns the track's person from now on; None where track or person is not known any more.
-        """
-        known = self._open
-        numbers = {self._name(number): number for number in np.unique(known.person).tolist()}
-        if track_id not in known.track_ids or (person is not None and person not in numbers):
+    def find(self, track_id: str) -> PersonDecision | None:
+        """What is decided of a track now; None where it is not known any more."""
+        if track_id not in self._open.track_ids:
             return None
-        row = known.track_ids.index(track_id)
-        known.person[row] = self._people if person is None else numbers[person]
-        self._people += person is None
-        known.probability[row], known.is_final[row] = 1.0, True
-        return self._name(int(known.person[row]))
+        return self._tell(self._open.track_ids.index(track_id), None)
+
+    def take_back(self, tracks: Sequence[FinishedTrack], people: Sequence[str]) -> None:
+        """Know tracks again after a restart, with the names of their people. Nothing is learnt from them twice."""
+        if not tracks:
+            return
+        known = self._open
+        rows = known.append(tracks)
+        known.person[rows] = [self._number(name) for name in people]
+        known.is_final[rows] = known.end_s[rows] < known.end_s.max() - self.settings.window_s
+        for part in (self.calibration, self.links):
+            part.grow(len(known.cameras))
+        self._centre.add(known.vectors[rows], known.camera[rows])
+        known.centred = self._centre.take_off(known.vectors, known.camera)
+        if self._first_ns is None:
+            self._first_ns = min(track.start_ns for track in tracks)
+
+    def move(self, track_id: str, person: str) -> None:
+        """Take a correction by hand; `person` may be somebody new. It is not changed again. Unknown tracks are left."""
+        known = self._open
+        if track_id in known.track_ids:
+            row = known.track_ids.index(track_id)
+            known.person[row] = self._number(person)
+            known.probability[row], known.is_final[row] = 1.0, True
 
     def erase(self, track_ids: Collection[str]) -> None:
         """Drop tracks with their vectors, also from the mean. Of cosines and transits only sums and figures stay."""
@@ -134,44 +151,33 @@ class Association:
         self._centre.remove(known.vectors[is_erased], known.camera[is_erased])
         known.keep(~is_erased)
 
-    def save(self) -> bytes:
-        """Everything that is needed to go on with the same people after a restart; no pickled objects."""
-        head = {
-            "first_ns": self._first_ns,
-            "people": self._people,
-            "cameras": self._open.cameras,
-            "tracks": self._open.track_ids,
-        }
+    def save_learnt(self) -> bytes:
+        """What was learnt of looks and walks, to go on with after a restart; neither tracks nor descriptors."""
+        head = {"first_ns": self._first_ns, "cameras": self._open.cameras}
         file = io.BytesIO()
         arrays = {
-            f"{part}.{name}": getattr(self._parts[part], name) for part, names in _ARRAYS.items() for name in names
+            f"{part}.{name}": getattr(self._parts[part], name) for part, names in _LEARNT.items() for name in names
         }
         np.savez(file, head=np.array(json.dumps(head)), **arrays)
         return file.getvalue()
 
-    def restore(self, saved: bytes) -> None:
-        """Go on from what `save` gave. The length, key and settings are those of this association.
+    def restore_learnt(self, saved: bytes) -> None:
+        """Go on from what `save_learnt` gave. Call it before any track.
 
         Raises:
-            GalleryError: it is damaged, or of descriptors of another length.
+            GalleryError: it is damaged.
         """
-        length = self._open.vectors.shape[1]
         try:
             with np.load(io.BytesIO(saved), allow_pickle=False) as arrays:
                 head = json.loads(str(arrays["head"]))
-                read = {part: {name: arrays[f"{part}.{name}"] for name in names} for part, names in _ARRAYS.items()}
+                read = {part: {name: arrays[f"{part}.{name}"] for name in names} for part, names in _LEARNT.items()}
+            first_ns, cameras = head["first_ns"], head["cameras"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise GalleryError(f"expected the saved state of an association, found damaged bytes: {error}") from error
-        found = read["open"]["vectors"].shape[1]
-        if found != length:
-            raise GalleryError(
-                f"expected saved tracks of {length} numbers each, found {found}; use that space's own state"
-            )
+            raise GalleryError(f"expected what an association has learnt, found damaged bytes: {error}") from error
         for part, arrays_of in read.items():
             for name, array in arrays_of.items():
                 setattr(self._parts[part], name, array)
-        self._first_ns, self._people = head["first_ns"], head["people"]
-        self._open.cameras, self._open.track_ids = head["cameras"], head["tracks"]
+        self._first_ns, self._open.cameras = first_ns, cameras
         self.calibration.refresh()
 
     def revise(self, now_ns: int) -> list[PersonDecision]:
@@ -188,10 +194,23 @@ class Association:
         changed = np.flatnonzero(self._open.person != before)
         events = [self._tell(int(row), self._name(int(before[row]))) for row in changed]
         self._open.forget(now_s - self.settings.memory_s)
+        kept = set(self._open.person.tolist())
+        self._names = {number: name for number, name in self._names.items() if number in kept}
         return events
 
     def _name(self, person: int) -> str:
-        return hashlib.blake2b(str(person).encode(), key=self._key, digest_size=8).hexdigest()
+        if person not in self._names:
+            self._names[person] = self._new_name()
+        return self._names[person]
+
+    def _number(self, name: str) -> int:
+        """The number of a person; a new one for a name that is not known."""
+        for number, known in self._names.items():
+            if known == name:
+                return number
+        self._people += 1
+        self._names[self._people - 1] = name
+        return self._people - 1
 
     def _tell(self, row: int, previous: str | None) -> PersonDecision:
         person = int(self._open.person[row])
@@ -254,7 +273,8 @@ class Association:
         known.probability[rows] = shares[every, own]
         is_alone = ~np.isfinite(odds[every, own])
         known.probability[rows[is_alone]] = 1.0 - shares[is_alone].sum(1)
-        joins = (shares[every, best] >= self.settings.join_from) & (best != own)
+        in_all = self._of_one_person(rows, odds, people=people, shares=shares, best=best)
+        joins = (in_all >= self.settings.join_from) & (best != own)
         leaves = ~is_alone & ~joins & (odds[every, own] < 0) & (shares[every, own] < 1 - shares.sum(1))
         gain = np.where(joins, odds[every, best], 0.0) - np.where(is_alone, 0.0, odds[every, own])
         touched: set[int] = set()
@@ -268,8 +288,33 @@ class Association:
             touched |= {source, target}
             self._people += not joins[one]
             known.person[rows[one]] = target
-            known.probability[rows[one]] = shares[one, best[one]] if joins[one] else 1 - shares[one].sum()
+            known.probability[rows[one]] = in_all[one] if joins[one] else 1 - shares[one].sum()
         return bool(touched)
+
+    def _of_one_person(
+        self,
+        rows: NDArray[np.intp],
+        odds: NDArray[np.float64],
+        *,
+        people: NDArray[np.intp],
+        shares: NDArray[np.float64],
+        best: NDArray[np.intp],
+    ) -> NDArray[np.float64]:
+        """(rows,): share of the best person, with those who are as yet taken for others and look like her themselves.
+
+        Many tracks of one person that come at once are many people at first; each of them alone would be too little.
+        """
+        every = np.arange(len(rows))
+        in_all = shares[every, best]
+        first_row = np.full(len(people), -1)
+        first_row[np.searchsorted(people, self._open.person[rows[::-1]])] = every[::-1]
+        is_split = (in_all < self.settings.join_from) & (shares.sum(1) >= self.settings.join_from)
+        for one in np.flatnonzero(is_split):
+            others = np.flatnonzero((shares[one] > 0) & (first_row >= 0))
+            others = others[(others != best[one]) & (first_row[others] != one)]
+            alike = others[odds[first_row[others], best[one]] > 0]
+            in_all[one] += shares[one, alike].sum()
+        return in_all
 
     def _compare(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(rows, all tracks): log likelihood ratios of their looks, and which are surely two people."""

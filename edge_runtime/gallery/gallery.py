@@ -10,13 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.descriptor import decode
+from edge_runtime.contract.descriptor import decode, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
+from edge_runtime.gallery.associate import Assignment, Associate
+from edge_runtime.gallery.association import new_person
 from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
-from edge_runtime.gallery.fixed_cosine import Assignment, Associate, EndedTrack, new_person
 from edge_runtime.gallery.identity import IdentityMessage
+from edge_runtime.gallery.prototypes import FinishedTrack
 from edge_runtime.gallery.sightings import PersonSighting, Sightings, State
 from edge_runtime.link.messages import Message, TrackMessage
 from edge_runtime.link.topics import identity_topic
@@ -174,6 +176,7 @@ class Gallery:
     def close(self) -> None:
         """Close the store and the sightings."""
         with self._lock:
+            self._associate.close()
             self.store.close()
             self.sightings.close()
 
@@ -186,13 +189,12 @@ class Gallery:
             if row:
                 self._lengths[space] = row.vector.length
         ends = [row for row in self.store.rows(Where(since_ns=since_ns, kind="track")) if row.quality is None]
-        new = []
-        for row in sorted(ends, key=lambda row: row.capture_ns):
-            if row.track in known:
-                self._associate.restore(_ended(row, known[row.track].start_ns), known[row.track].person)
-            elif row.capture_ns <= now_ns + _CLOCK_AHEAD_NS:
-                new.append(row)
-        self._join(new)
+        ends.sort(key=lambda row: row.capture_ns)
+        decided = [row for row in ends if row.track in known and known[row.track].person]
+        for space, rows in _by_space(decided).items():
+            tracks = [_finished(row, known[row.track].start_ns) for row in rows]
+            self._associate.restore(space, tracks, people=[known[row.track].person or "" for row in rows])
+        self._join([row for row in ends if row.track not in known and row.capture_ns <= now_ns + _CLOCK_AHEAD_NS])
 
     def _note_start(self, one: Accepted) -> None:
         track, capture_ns = one.message.track, one.message.capture_ns
@@ -218,12 +220,26 @@ class Gallery:
         return self.store.digest(where).rows == 0
 
     def _join(self, rows: Sequence[Row]) -> None:
-        starts = [min(self._starts.get(row.track, row.capture_ns), row.capture_ns) for row in rows]
-        fresh = [_sighting(row, start_ns) for row, start_ns in zip(rows, starts, strict=True)]
-        made = self._associate.add([_ended(row, start_ns) for row, start_ns in zip(rows, starts, strict=True)])
+        starts = {row.track: min(self._starts.get(row.track, row.capture_ns), row.capture_ns) for row in rows}
+        fresh = [_sighting(row, starts[row.track]) for row in rows]
+        made: list[Assignment] = []
+        for space, some in _by_space(rows).items():
+            crops = self._crops(space, some, since_ns=min(starts[row.track] for row in some))
+            tracks = [_finished(row, starts[row.track], crops=crops.get(row.track, ())) for row in some]
+            made += self._associate.add(space, tracks)
         self._decide(made, fresh)
         for row in rows:
             self._starts.pop(row.track, None)
+
+    def _crops(self, space: str, ended: Sequence[Row], *, since_ns: int) -> dict[str, list[Row]]:
+        """The stored crops of tracks, in order of time."""
+        tracks = tuple(row.track for row in ended)
+        until_ns = max(row.capture_ns for row in ended) + 1
+        crops: dict[str, list[Row]] = {}
+        where = Where(space=space, since_ns=since_ns, until_ns=until_ns, tracks=tracks, kind="crop")
+        for row in self.store.rows(where):
+            crops.setdefault(row.track, []).append(row)
+        return {track: sorted(some, key=lambda row: row.capture_ns) for track, some in crops.items()}
 
     def _carry_on(self, messages: Sequence[Message]) -> None:
         """Give tracks to the person of the earlier track that their node says they carry on."""
@@ -241,7 +257,7 @@ class Gallery:
 
     def _give(self, before: PersonSighting, person: str, *, state: State) -> PersonSighting:
         """Give a track to another person for a reason other than its descriptors."""
-        after = dataclasses.replace(before, person=person, score=None, probability=None, state=state)
+        after = dataclasses.replace(before, person=person, probability=None, borrowed=None, state=state)
         self.sightings.record([after], messages=[_message(after, event="rename", previous=before.person)])
         self._associate.move(before.track, person)
         self.store.assign({before.track: person}, where=_near(after))
@@ -263,8 +279,8 @@ class Gallery:
             after = dataclasses.replace(
                 before,
                 person=one.person,
-                score=one.score,
                 probability=one.probability,
+                borrowed=one.borrowed,
                 state="joined" if is_known else "first",
             )
             sightings[one.track] = after
@@ -294,9 +310,25 @@ def _near(sighting: PersonSighting, **more: object) -> Where:
     )
 
 
-def _ended(row: Row, start_ns: int) -> EndedTrack:
-    return EndedTrack(
-        row.space, row.site, row.node, row.camera, row.track, start_ns, row.capture_ns, decode(row.vector)
+def _by_space(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    spaces: dict[str, list[Row]] = {}
+    for row in rows:
+        spaces.setdefault(row.space, []).append(row)
+    return spaces
+
+
+def _finished(row: Row, start_ns: int, *, crops: Sequence[Row] = ()) -> FinishedTrack:
+    mean = decode(row.vector)
+    ends = [decode(crop.vector) for crop in (crops[0], crops[-1])] if len(crops) > 1 else []
+    return FinishedTrack(
+        track_id=row.track,
+        camera=f"{row.site}/{row.node}/{row.camera}",
+        start_ns=start_ns,
+        end_ns=row.capture_ns,
+        mean=normalise(mean[None])[0],
+        prototypes=normalise(np.stack(ends)) if ends else np.zeros((0, len(mean)), np.float32),
+        dispersion=row.dispersion,
+        crops=row.crops,
     )
 
 
@@ -326,8 +358,8 @@ def _message(sighting: PersonSighting, *, event: str, previous: str | None) -> t
         camera=sighting.camera,
         start_ns=sighting.start_ns,
         end_ns=sighting.capture_ns,
-        score=sighting.score,
         probability=sighting.probability,
+        borrowed=sighting.borrowed,
         by_hand=sighting.state in ("confirmed", "undone"),
         publish_ns=time.time_ns(),
     )

@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
-from edge_runtime.gallery.fixed_cosine import AssociationSettings
+from edge_runtime.gallery.association import JoiningSettings
 from edge_runtime.gallery.intake import IntakeSettings
 from edge_runtime.link.broker import BrokerSettings
 
@@ -91,7 +91,7 @@ class GalleryConfig(StrictModel):
     keep_h: Annotated[float, Field(gt=0, le=24 * 366)]
     broker: Part[BrokerSettings]
     intake: Part[IntakeSettings] = IntakeSettings()
-    association: Part[AssociationSettings] = AssociationSettings()
+    association: Part[JoiningSettings] = JoiningSettings()
     purposes: Part[Purposes] = Purposes()
     page: Part[PageSettings] = PageSettings()
 

@@ -20,9 +20,9 @@ class IdentityMessage(WireModel):
     event: start (a new person, with the first track), join (one more track of a person), rename (the track was given
     to another person than `previous`), end (the person was not seen for so long that no track will be joined any more;
     `track` is the last one).
-    node, camera: where the track was. start_ns, end_ns: when, UTC. score: what the join was made by (see the gallery's
-    page); None for a first track and after a correction by hand. probability: that the join is right; None where nobody
-    can say. by_hand: a person has corrected it.
+    node, camera: where the track was. start_ns, end_ns: when, UTC. probability: that the track is this person's.
+    borrowed: how much of the figures behind it comes from another site, from 1 to 0. Both are None after a correction
+    by hand (`by_hand`) and where the node itself said that the track carries on another one.
     """
 
     minor: Unsigned = 0
@@ -35,8 +35,8 @@ class IdentityMessage(WireModel):
     camera: str
     start_ns: Unsigned
     end_ns: Unsigned
-    score: float | None
     probability: Fraction | None
+    borrowed: Fraction | None
     by_hand: bool
     publish_ns: Unsigned
 

@@ -20,7 +20,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS sighting (
     space TEXT NOT NULL, site TEXT NOT NULL, node TEXT NOT NULL, camera TEXT NOT NULL, track TEXT NOT NULL,
     start_ns INTEGER NOT NULL, capture_ns INTEGER NOT NULL, crops INTEGER NOT NULL, expires_at_ns INTEGER NOT NULL,
-    person TEXT, score REAL, probability REAL, state TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'track',
+    person TEXT, probability REAL, borrowed REAL, state TEXT NOT NULL, kind TEXT NOT NULL DEFAULT 'track',
     PRIMARY KEY (space, track)
 );
 CREATE INDEX IF NOT EXISTS sighting_person ON sighting (person);
@@ -54,8 +54,8 @@ class PersonSighting:
     crops: int
     expires_at_ns: int
     person: str | None = None
-    score: float | None = None
     probability: float | None = None
+    borrowed: float | None = None
     state: State = "first"
 
 
@@ -159,7 +159,7 @@ class Sightings:
 
     def unsure(self, *, count: int) -> list[PersonSighting]:
         """Joins that somebody should look at, the least sure ones first."""
-        return self._sightings(f"{_UNSURE} ORDER BY coalesce(probability, 0), score, capture_ns DESC LIMIT ?", count)
+        return self._sightings(f"{_UNSURE} ORDER BY coalesce(probability, 0), capture_ns DESC LIMIT ?", count)
 
     def people(self, since_ns: int, until_ns: int, *, count: int) -> list[SeenPerson]:
         """People seen within a time, latest first."""

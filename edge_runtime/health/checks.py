@@ -73,7 +73,7 @@ class HealthChecks:
                 Figure("reid_crops_described_total", "counter", "crops described", counts.described, labels),
             ]
             if stream.sensitivity is not None:
-                what = "how well descriptors tell people apart (d'); below 1.3 they do not help to follow them"
+                what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
         return figures
 

@@ -43,4 +43,4 @@ Priority: optional
 Description: person re-identification beside the camera
  Finds people in cameras' pictures, describes each by a few hundred numbers, and sends these to an MQTT broker.
 CONTROL
-dpkg-deb --root-owner-group --build "$root" "$output" >/dev/null
+dpkg-deb -Zzstd --root-owner-group --build "$root" "$output" >/dev/null

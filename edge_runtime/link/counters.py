@@ -45,7 +45,10 @@ class LinkCounters:
             self._refused += 1
 
     def add_delivered(self, *, is_historical: bool = False, latency_ms: float | None = None) -> None:
-        """Count a message that the broker acknowledged. latency_ms: capture to PUBACK, of live descriptors only."""
+        """Count a message that the broker acknowledged. latency_ms: capture to PUBACK, of live descriptors.
+
+        Without the time for which the node waited for a better moment.
+        """
         with self._mutex:
             self._delivered += 1
             self._delivered_historical += is_historical

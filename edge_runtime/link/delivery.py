@@ -42,12 +42,13 @@ class DeliveryRates:
 class _InFlight:
     """A publish that the broker has not acknowledged yet: a spooled message, a gap, or (neither) a retained message.
 
-    capture_ns: of a live descriptor, for the latency. None for the end of a track: it is sent long after its capture.
+    due_ns: when a live descriptor could be sent at the earliest, for the latency: its capture, or later where the node
+    waited for a better moment. None for the end of a track: it is sent long after its capture.
     """
 
     topic: str
     spooled: SpooledMessage | None = None
-    capture_ns: int | None = None
+    due_ns: int | None = None
     is_historical: bool = False
     gap: Gap | None = None
     sent_s: float = field(default_factory=time.monotonic)
@@ -61,6 +62,7 @@ class _NeededFields(BaseModel):
     space: Space
     capture_ns: Unsigned
     descriptor: Vector | None
+    waited_ns: Unsigned | None = None
 
 
 @dataclass(frozen=True)
@@ -256,8 +258,8 @@ class Delivery:
             self._note_too_large(spooled.topic, error)
             return
         is_timed = packet.leaf == "descriptor" and not is_historical
-        capture_ns = fields.capture_ns if is_timed else None
-        self._in_flight[packet_id] = _InFlight(spooled.topic, spooled, capture_ns, is_historical)
+        due_ns = fields.capture_ns + (fields.waited_ns or 0) if is_timed else None
+        self._in_flight[packet_id] = _InFlight(spooled.topic, spooled, due_ns, is_historical)
 
     def _handle_answer(self, answer: Acknowledgement) -> int | None:
         """Handle the broker's answer to one publish. Returns the number of the spooled message that it has now."""
@@ -274,7 +276,7 @@ class Delivery:
             self._spool.acknowledge_gap(sent.gap)
         if sent.spooled is None:
             return None
-        latency_ms = None if sent.capture_ns is None else (time.time_ns() - sent.capture_ns) / 1e6
+        latency_ms = None if sent.due_ns is None else (time.time_ns() - sent.due_ns) / 1e6
         self._counters.add_delivered(is_historical=sent.is_historical, latency_ms=latency_ms)
         return sent.spooled.seq
 

@@ -11,7 +11,7 @@ A new minor version may only add fields, so that old and new nodes and receivers
 
 A node cannot send a field that its own model does not have: making such a message raises a ValidationError.
 To add a field: write it into its class below, raise MINOR by one, run `python tests/golden/wire_messages.py`, and set
-the field where the message is made (descriptors and tracks: `edge_runtime/stream.py`).
+the field where the message is made (descriptors and tracks: `edge_runtime/followed.py`).
 """
 
 import secrets
@@ -119,7 +119,8 @@ class DescriptorMessage(_Observation):
 
     capture_ns: when the frame was captured, UTC, `uncertainty_ns` more or less. monotonic_ns: the same moment by the
     node's monotonic clock. box: (left, top, right, bottom) in fractions of the frame. score: of the detector.
-    dispersion: mean cosine distance of the crops' descriptors from their mean, weighed as the mean is.
+    dispersion: mean cosine distance of the crops' descriptors from their mean, weighed as the mean is. waited_ns: how
+    long the node has waited for a better moment, in vain, until it told this one; None: not at all; since minor 2.
     """
 
     kind: Literal["crop", "track"]
@@ -127,6 +128,7 @@ class DescriptorMessage(_Observation):
     dispersion: NotNegative
     quality: Quality
     descriptor: Vector
+    waited_ns: Unsigned | None = None
 
 
 class TrackMessage(_Observation):

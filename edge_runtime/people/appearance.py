@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 _PRIOR_COUNT = 10.0  # so many similarities must be seen until they count for half
 _PRIOR_VARIANCE = 0.02
 _TRIAL_COUNT = 50  # so many similarities of the same person are seen before a network is judged
-_LEAST_SWING = 2.0  # also while nothing is known yet
 MOST_EVIDENCE = 6.0
 """One bad crop must not outweigh everything else."""
-USEFUL_SENSITIVITY = 1.3
+USEFUL_SENSITIVITY = 1.0
 """From here on descriptors help to follow people. Measured by benchmarks/tracking.py with ever weaker descriptors."""
 
 
@@ -60,10 +59,6 @@ class Separation:
         """Distance of the two means in standard deviations (d'), at least 0."""
         same, different, variance = self._estimate()
         return max(0.0, (same - different) / sqrt(variance))
-
-    def swing(self) -> float:
-        """By how much descriptors usually change the evidence when two people are exchanged: d'^2, within limits."""
-        return float(np.clip(self.sensitivity() ** 2, _LEAST_SWING, 2 * MOST_EVIDENCE))
 
     def _estimate(self) -> tuple[float, float, float]:
         """Means of both, pulled together while few were seen, and their common variance."""

@@ -17,8 +17,9 @@ from pydantic import Field
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.settings import FilePath, checked_by
 from edge_runtime.people.detector import Detector
-from edge_runtime.people.detector_file import read_detector_file
+from edge_runtime.people.detector_file import DetectorFile, read_detector_file
 from edge_runtime.people.detector_manifest import (
+    DetectorManifest,
     check_against_settings,
     describe_detector,
     read_detector_manifest,
@@ -83,8 +84,11 @@ def open_detector(settings: DetectorSettings, *, threads: int = 1) -> Detector:
     file = read_detector_file(settings.model)
     manifest = read_detector_manifest(file)
     if manifest:
-        check_against_settings(manifest, file, kind=settings.kind, person_class=settings.person_class)
-    network = open_network(file, backend=settings.backend, threads=threads)
+        check_against_settings(
+            manifest, file, kind=settings.kind, person_class=settings.person_class, backend=settings.backend
+        )
+    build = manifest.build if manifest else None
+    network = open_network(file, backend=settings.backend, build=build, threads=threads)
     kind = choose_kind(network, name=manifest.kind if manifest else settings.kind, path=file.path)
     asked = manifest.person_class if manifest else settings.person_class
     person_class = choose_person_class(kind, network.form, asked=asked, path=file.path)
@@ -118,15 +122,19 @@ def record_detector(settings: DetectorSettings, detector: Detector) -> None:
     file = read_detector_file(settings.model)
     if read_detector_manifest(file):
         return
+    write_detector_manifest(file.path, describe_opened(file, detector))
+
+
+def describe_opened(file: DetectorFile, detector: NetworkDetector) -> DetectorManifest:
+    """The manifest of a file that was opened as this detector; it looks at a grey frame a few times."""
     frame = np.full((720, 1280, 3), 114, np.uint8)
-    manifest = describe_detector(
+    return describe_detector(
         file,
         kind=detector.kind.name,
         person_class=detector.person_class,
         backend=detector.network.backend,
         seconds=[_time_look(detector, frame) for _ in range(_LOOKS)],
     )
-    write_detector_manifest(file.path, manifest)
 
 
 def open_tracker(kind: str = "likelihood", *, sure_score: float) -> Tracker:

@@ -1,7 +1,8 @@
 """Frames to person boxes: the interface of every detector, and the choice of the best of overlapping boxes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -30,6 +31,32 @@ class Detector(Protocol):
     def detect(self, frame: Nv12 | NDArray[np.uint8]) -> list[Detection]:
         """Find people. frame: NV12, or (H, W, 3) uint8, RGB. Boxes lie inside the frame, best score first."""
         ...
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A detector that can look at several frames in one go.
+
+    frames_at_once: at most so many; 1 where more take no less time per frame, as on a CPU.
+    """
+
+    frames_at_once: int
+
+    def detect_batch(self, frames: Sequence[Nv12 | NDArray[np.uint8]]) -> list[list[Detection]]:
+        """As `detect`, for each frame; they may differ in size."""
+        ...
+
+
+def frames_at_once(detector: Detector) -> int:
+    """How many frames a detector is best given in one go."""
+    return detector.frames_at_once if isinstance(detector, BatchDetector) else 1
+
+
+def detect_all(detector: Detector, frames: Sequence[Nv12 | NDArray[np.uint8]]) -> list[list[Detection]]:
+    """Find people in frames, in one go where the detector gains by it. frames: at most `frames_at_once`."""
+    if isinstance(detector, BatchDetector) and len(frames) > 1:
+        return detector.detect_batch(frames)
+    return [detector.detect(frame) for frame in frames]
 
 
 def size_px(frame: Nv12 | NDArray[np.uint8]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from edge_runtime.contract.errors import ManifestError
+from edge_runtime.contract.manifest import Build
 from edge_runtime.contract.provenance import read_cpu_name, read_utc
 from edge_runtime.contract.script import replace_file
 from edge_runtime.contract.strict_model import StrictModel
@@ -25,8 +26,39 @@ class MeasuredLook(StrictModel):
     cpu: str
 
 
+class DetectorCalibration(StrictModel):
+    """Where the INT8 ranges come from. kept_in_float: groups of layers that are not quantised."""
+
+    video: str
+    frames: int
+    method: str
+    kept_in_float: tuple[str, ...]
+
+
+class DetectorTrial(StrictModel):
+    """What a built detector found beside its float32 parent, on frames of a video.
+
+    people: the parent's sure ones. finds: share of them that it finds, too; adds: share of its own that the parent
+    finds (IoU of 0.5 and more). overlap: mean IoU of those pairs. score_change: mean absolute difference of their
+    scores. look_ms, parent_look_ms: CPU time of one look, of the parent as it would run without building.
+    """
+
+    video: str
+    frames: int
+    people: int
+    finds: float
+    adds: float
+    overlap: float
+    score_change: float
+    look_ms: float
+    parent_look_ms: float
+
+
 class DetectorManifest(StrictModel):
-    """What a detector's file is. licence: of its weights; the user writes it into the file."""
+    """What a detector's file is. licence: of its weights; the user writes it into the file.
+
+    build, parent_sha256, calibration, trial: of a file that export/build_engine.py made; its backend runs it.
+    """
 
     file: str
     sha256: str
@@ -35,6 +67,10 @@ class DetectorManifest(StrictModel):
     licence: str = _NOT_STATED
     measured: MeasuredLook
     created: str
+    build: Build | None = None
+    parent_sha256: str | None = None
+    calibration: DetectorCalibration | None = None
+    trial: DetectorTrial | None = None
 
 
 def detector_manifest_path(path: Path) -> Path:
@@ -65,13 +101,19 @@ def read_detector_manifest(file: DetectorFile) -> DetectorManifest | None:
 
 
 def check_against_settings(
-    manifest: DetectorManifest, file: DetectorFile, *, kind: str, person_class: int | None
+    manifest: DetectorManifest, file: DetectorFile, *, kind: str, person_class: int | None, backend: str
 ) -> None:
-    """Check that the configuration asks for what the manifest holds. kind: or `auto`; person_class: or None.
+    """Check that the configuration asks for what the manifest holds. kind, backend: or `auto`; person_class: or None.
 
     Raises:
-        ManifestError: it asks for another kind or class.
+        ManifestError: it asks for another kind, class or backend.
     """
+    built_for = manifest.build.backend if manifest.build else backend
+    if backend not in ("auto", built_for):
+        raise ManifestError(
+            f"the configuration has backend {backend} for {file.path}, which was built for {built_for}; leave "
+            "`backend` out, or build for it with export/build_engine.py --detector"
+        )
     asked, written = {"kind": kind, "person_class": person_class}, manifest.model_dump()
     for name, value in asked.items():
         if value not in ("auto", None, written[name]):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.nv12 import Nv12
 
 Placement = Literal["top-left", "centred", "stretched"]
-_GREY = 114  # what YOLO networks are trained to see beside a frame of another shape
+GREY = 114  # what YOLO networks are trained to see beside a frame of another shape
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ class InputRule:
     range_max: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    @property
+    def channels(self) -> tuple[int, int, int]:
+        """Which channel of RGB each plane holds."""
+        return (0, 1, 2) if self.colours == "RGB" else (2, 1, 0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ def fit_into(height_px: int, width_px: int, *, frame_px: tuple[int, int], placem
     return Fit((zoom, zoom), (float((width_px - inside[1]) // 2), float((height_px - inside[0]) // 2)), inside)
 
 
+def plane_factors(rule: InputRule, channel: int) -> tuple[float, float]:
+    """What a byte of a channel of RGB is multiplied by, and what is added then."""
+    return rule.range_max / 255 / rule.std[channel], -rule.mean[channel] * rule.range_max / rule.std[channel]
+
+
 def fill_input(frame: Nv12 | NDArray[np.uint8], fit: Fit, *, rule: InputRule, planes: NDArray[np.float32]) -> None:
     """Write a frame as the network expects it.
 
@@ -67,12 +77,16 @@ def fill_input(frame: Nv12 | NDArray[np.uint8], fit: Fit, *, rule: InputRule, pl
     else:
         small = np.asarray(cv2.resize(frame, (width_px, height_px), interpolation=cv2.INTER_LINEAR), np.uint8)
     left, top = int(fit.offset[0]), int(fit.offset[1])
-    order = (0, 1, 2) if rule.colours == "RGB" else (2, 1, 0)
-    for plane, channel in zip(planes, order, strict=True):
-        scale = rule.range_max / 255 / rule.std[channel]
-        shift = -rule.mean[channel] * rule.range_max / rule.std[channel]
-        if (height_px, width_px) != plane.shape:
-            plane[:] = _GREY * scale + shift
-        np.multiply(small[..., channel], np.float32(scale), out=plane[top : top + height_px, left : left + width_px])
+    bottom, right = top + height_px, left + width_px
+    colours = cv2.split(small)  # once, because reading every third byte costs more than the arithmetic
+    for plane, channel in zip(planes, rule.channels, strict=True):
+        scale, shift = plane_factors(rule, channel)
+        for beside in (plane[:top], plane[bottom:], plane[top:bottom, :left], plane[top:bottom, right:]):
+            beside[:] = GREY * scale + shift
+        inside = plane[top:bottom, left:right]
+        if scale == 1.0:
+            inside[:] = colours[channel]
+        else:
+            np.multiply(colours[channel], np.float32(scale), out=inside)
         if shift:
-            plane[top : top + height_px, left : left + width_px] += np.float32(shift)
+            inside += np.float32(shift)

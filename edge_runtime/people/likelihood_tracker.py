@@ -21,6 +21,9 @@ from edge_runtime.people.motion import Floats, Walkers, Walking
 from edge_runtime.people.relinking import OutOfSight, find_earlier
 from edge_runtime.people.tracker import Foreseen, Track, TrackState
 
+_OPEN = 2.0
+"""A choice is open if another one is more than a seventh (e^-2) as likely. To ask for more descriptors costs much time,
+and was not seen to help."""
 _MOST_GONE = 30
 _YOUNG = 5  # a track that was described more often is not looked at again: whom it carries on is known by then
 
@@ -200,10 +203,10 @@ class LikelihoodTracker:
         return _Plan(tuple(detections), order, time_ns, walkers, evidence, pairs, unclear)
 
     def _find_unclear(self, found: list[Detection], evidence: Floats, *, pairs: list[tuple[int, int]]) -> list[int]:
-        """The detections, as rows of `found`, whose choice descriptors may change, as good as they are here."""
+        """The detections, as rows of `found`, of which places and sizes leave it open whose they are."""
         is_weak = np.array([detection.score < self._sure_score for detection in found], np.bool_)
         gain = evidence - np.where(is_weak, log(self._following.weak_clutter), 0.0)
-        return find_contested(gain, pairs, least_loss=self.separation.swing())
+        return find_contested(gain, pairs, least_loss=_OPEN)
 
     def _step_s(self, time_ns: int) -> float:
         """Seconds since the last update; 0 at the first, and where the clock went back."""

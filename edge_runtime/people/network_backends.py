@@ -1,29 +1,39 @@
 """What runs a detection network, one table row each, and the choice among them."""
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
+from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.manifest import Build
 from edge_runtime.people.detector_file import DetectorFile
 from edge_runtime.people.network_detector import DetectionNetwork
 
-NetworkBackend = Literal["auto", "onnxruntime", "openvino"]
+NetworkBackend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
-def open_network(file: DetectorFile, *, backend: NetworkBackend = "auto", threads: int = 1) -> DetectionNetwork:
-    """Open a network. backend: `auto` is OpenVINO where it is installed and the CPU computes in bfloat16.
+def open_network(
+    file: DetectorFile, *, backend: NetworkBackend = "auto", build: Build | None = None, threads: int = 1
+) -> DetectionNetwork:
+    """Open a network. backend: `auto` is what the file was built for; without a `build` OpenVINO, where it is installed
+    and the CPU computes in bfloat16, else ONNX Runtime.
 
-    There it is faster than ONNX Runtime in float32; without bfloat16 it is slower (benchmarks/README.md).
+    There OpenVINO is faster than ONNX Runtime in float32; without bfloat16 it is slower (benchmarks/README.md).
 
     Raises:
         EngineError: the backend is not installed, or refuses the file.
     """
-    if backend == "auto":
+    chosen = backend if build is None else build.backend
+    if chosen == "auto":
         is_installed = importlib.util.find_spec("openvino") is not None
-        backend = "openvino" if is_installed and has_bf16() else "onnxruntime"
-    return NETWORK_BACKENDS[backend](file, threads)
+        chosen = "openvino" if is_installed and has_bf16() else "onnxruntime"
+    if chosen == "tensorrt" and build is None:
+        raise EngineError(
+            f"{file.path} was not built for TensorRT: expected an engine of export/build_engine.py --detector and its "
+            "manifest beside it; build it on this device"
+        )
+    return NETWORK_BACKENDS[chosen](file, build, threads=threads)
 
 
 def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
@@ -36,20 +46,36 @@ def has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return not _BF16_FLAGS.isdisjoint(flags)
 
 
-def _open_onnxruntime(file: DetectorFile, threads: int) -> DetectionNetwork:
+class OpenNetwork(Protocol):
+    """Opens a file; build: how it was built, where it was. threads: CPU threads."""
+
+    def __call__(self, file: DetectorFile, build: Build | None, *, threads: int) -> DetectionNetwork:
+        """See above."""
+        ...
+
+
+def _open_onnxruntime(file: DetectorFile, build: Build | None, *, threads: int) -> DetectionNetwork:
     from edge_runtime.people.onnxruntime_network import OnnxRuntimeNetwork
 
     return OnnxRuntimeNetwork(file, threads=threads)
 
 
-def _open_openvino(file: DetectorFile, threads: int) -> DetectionNetwork:
+def _open_openvino(file: DetectorFile, build: Build | None, *, threads: int) -> DetectionNetwork:
     from edge_runtime.people.openvino_network import OpenVinoNetwork
 
-    return OpenVinoNetwork(file, threads=threads)
+    return OpenVinoNetwork(file, precision=build.precision if build else None, threads=threads)
 
 
-NETWORK_BACKENDS: dict[str, Callable[[DetectorFile, int], DetectionNetwork]] = {
+def _open_tensorrt(file: DetectorFile, build: Build | None, *, threads: int) -> DetectionNetwork:
+    from edge_runtime.people.tensorrt_network import TensorRTNetwork
+
+    assert build is not None, "open_network asks for it"
+    return TensorRTNetwork(file, build)
+
+
+NETWORK_BACKENDS: dict[str, OpenNetwork] = {
     "onnxruntime": _open_onnxruntime,
     "openvino": _open_openvino,
+    "tensorrt": _open_tensorrt,
 }
-"""(file, CPU threads) -> an open network. Each imports its library when it is called."""
+"""Each imports its library when it is called."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.manifest import Precision
 from edge_runtime.people.detector_file import DetectorFile, describe_refusal
 from edge_runtime.people.network_kind import FREE_SIZE_PX, Floats, NetworkForm, Shape
 
@@ -13,14 +14,15 @@ from edge_runtime.people.network_kind import FREE_SIZE_PX, Floats, NetworkForm, 
 class OpenVinoNetwork:
     """Runs one image at a time; see `OnnxRuntimeNetwork`. Its file is the same ONNX file.
 
-    precision: bfloat16 moves boxes by parts of a pixel and is taken where the CPU has instructions for it; `backend`
-    says which one it is.
+    precision: that of the build. bfloat16 moves boxes by parts of a pixel; where the CPU has instructions for it, a
+    file that was not built runs in it, and so do the layers of an INT8 file that are not quantised.
 
     Raises:
-        EngineError: OpenVINO is not installed or refuses the file, or the file takes no images.
+        EngineError: OpenVINO is not installed or refuses the file, the file takes no images, or was built for bfloat16
+            and the CPU does not compute in it.
     """
 
-    def __init__(self, file: DetectorFile, *, threads: int = 1) -> None:
+    def __init__(self, file: DetectorFile, *, precision: Precision | None = None, threads: int = 1) -> None:
         try:
             import openvino
         except ImportError as error:
@@ -30,14 +32,19 @@ class OpenVinoNetwork:
             ) from error
         core = openvino.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        precision = "bf16" if has_bf16 else "f32"
-        self.backend = f"openvino {openvino.__version__.partition('-')[0]} CPU {precision}"
+        if precision == "bf16" and not has_bf16:
+            raise EngineError(
+                f"this CPU does not compute in bfloat16, for which {file.path} was built; build it again here"
+            )
+        hint = "bf16" if has_bf16 and precision != "fp32" else "f32"
+        held = "int8" if precision == "int8" else hint
+        self.backend = f"openvino {openvino.__version__.partition('-')[0]} CPU {held}"
         settings = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
             # Pinned streams of every process would start at core 0 and wait for each other there.
             "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": precision,
+            "INFERENCE_PRECISION_HINT": hint,
         }
         try:
             network = core.read_model(file.content, b"")

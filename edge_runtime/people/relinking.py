@@ -33,8 +33,13 @@ def find_earlier(
     """
     if not others:
         return None
-    evidence = np.array([_log_of_place(one, box, time_ns=time_ns) for one in others])
-    evidence += separation.evidence(np.array([_cosine(one.descriptor_sum, descriptor_sum) for one in others]))
+    evidence = separation.evidence(np.array([_cosine(one.descriptor_sum, descriptor_sum) for one in others]))
+    is_alike = evidence > 0  # descriptors must speak for it; a place alone was not enough before
+    if not is_alike.any():
+        return None
+    evidence[~is_alike] = -np.inf
+    for index in np.flatnonzero(is_alike).tolist():
+        evidence[index] += _log_of_place(others[index], box, time_ns=time_ns)
     best, next_best = evidence.max(), np.sort(evidence)[-2:][0] if len(others) > 1 else -np.inf
     if best < _LEAST_EVIDENCE or best - next_best < _LEAST_LEAD:
         return None

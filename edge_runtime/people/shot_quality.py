@@ -30,7 +30,7 @@ _LEAST_VARIANCE = 25.0  # of a box that is all grey: its noise is not sharpness
 
 @dataclass(frozen=True)
 class ShotQuality:
-    """See the file. sureness: the part `sure`, from 0 to 1."""
+    """See the file. sureness: the part `sure`, at most 1 counts. sharpness: infinite where it is not measured yet."""
 
     overlap: float
     sureness: float

@@ -82,7 +82,8 @@ class ReceiverSummary:
 
     historical: messages that waited in a node's spool. duplicates: arrived again and were dropped. reused: numbers
     that another run of the node had used before. refused: payloads that must not be used.
-    latency: from capture to publish of live descriptors, by the node's own clock.
+    latency: from capture to publish of live descriptors, by the node's own clock, without what the node has waited for
+    a better moment.
     """
 
     messages: int
@@ -294,7 +295,7 @@ class Receiver:
         self._counts["descriptors"] += 1
         self._counts["bytes"] += payload_bytes
         if not message.historical:
-            self._latencies_ms.append((message.publish_ns - message.capture_ns) / 1e6)
+            self._latencies_ms.append((message.publish_ns - message.capture_ns - (message.waited_ns or 0)) / 1e6)
 
 
 def _length(model: ModelCard) -> int | None:

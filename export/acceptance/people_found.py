@@ -1,6 +1,7 @@
 """Whether two detectors find the same people in the frames of a video."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,36 @@ from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 
 _SAME_PERSON = 0.5
+
+
+@dataclass(frozen=True)
+class Found:
+    """One person whom a detector found."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True)
+class PersonPair:
+    """The same person, found by two detectors. overlap: IoU of the boxes. score_change: of the second one."""
+
+    overlap: float
+    score_change: float
+
+
+def match_people(expected: Sequence[Sequence[Found]], found: Sequence[Sequence[Found]]) -> list[PersonPair]:
+    """Pairs of people, frame by frame, whose boxes overlap by half and more; each is in one pair at most."""
+    pairs: list[PersonPair] = []
+    for first, second in zip(expected, found, strict=True):
+        overlaps = [(_overlap(a.box, b.box), i, j) for i, a in enumerate(first) for j, b in enumerate(second)]
+        taken: tuple[set[int], set[int]] = (set(), set())
+        for overlap, i, j in sorted(overlaps, reverse=True):
+            if overlap >= _SAME_PERSON and i not in taken[0] and j not in taken[1]:
+                taken[0].add(i)
+                taken[1].add(j)
+                pairs.append(PersonPair(overlap, second[j].score - first[i].score))
+    return pairs
 
 
 def share_found(expected: Sequence[Sequence[Box]], found: Sequence[Sequence[Box]]) -> float:

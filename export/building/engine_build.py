@@ -9,6 +9,7 @@ from edge_runtime.contract.manifest import Build, Manifest, hash_file, manifest_
 from edge_runtime.contract.provenance import derive_manifest, describe_file
 from export.building.backends import BACKENDS, EngineKind
 from export.building.tensorrt_builder import BatchSizes, build_plan, read_target
+from export.building.tensorrt_versions import OPTIMISATION_LEVEL
 
 TIMING_CACHE = "tensorrt_timing.cache"
 """Name of the file in which TensorRT keeps its measurements, so that the next build on this device is short."""
@@ -36,18 +37,25 @@ class EngineBuild:
 
 
 def decide_build(
-    network: Path, kind: EngineKind, *, parent: Path, batch: BatchSizes, output: Path | None = None
+    network: Path,
+    kind: EngineKind,
+    *,
+    parent: Path,
+    batch: BatchSizes,
+    output: Path | None = None,
+    optimisation_level: int = OPTIMISATION_LEVEL,
 ) -> EngineBuild:
     """Decide what an engine is made of and where it goes. Reads the manifest and the device, writes nothing.
 
-    output: None for NAME_PRECISION_BACKEND beside the parent.
+    output: None for NAME_PRECISION_BACKEND beside the parent. optimisation_level: how long TensorRT searches.
 
     Raises:
         ExportError: the backend is TensorRT, and there is none or no usable GPU.
     """
     kept_higher = read_manifest(network).build.kept_higher
     if kind.backend == "tensorrt":
-        entry = read_target().build(kind.precision, kept_higher=kept_higher)
+        target = read_target()
+        entry = target.build(kind.precision, kept_higher=kept_higher, optimisation_level=optimisation_level)
         entry = entry.model_copy(update={"workspace_mib": _WORKSPACE_MIB})
     else:
         entry = Build(backend=kind.backend, precision=kind.precision, kept_higher=kept_higher)
@@ -139,5 +147,6 @@ def _build_with_tensorrt(build: EngineBuild, timing_cache: Path | None) -> bytes
         precision=build.entry.precision,
         batch=build.batch,
         workspace_mib=_WORKSPACE_MIB,
+        optimisation_level=build.entry.optimisation_level or OPTIMISATION_LEVEL,
         timing_cache=timing_cache,
     ).plan

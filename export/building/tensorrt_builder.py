@@ -6,7 +6,7 @@ that INT8 leaves in float run in half precision with all versions.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from calibration.onnx_graph import read_network
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Build, Precision
 from edge_runtime.contract.script import replace_file
+from edge_runtime.engine.tensorrt.batch_buckets import batch_buckets
 from edge_runtime.engine.tensorrt.cuda import Device, driver_unavailable, read_device
 from edge_runtime.engine.tensorrt.library import is_strongly_typed, load_tensorrt, tensorrt_log
 from export.building.half_floats import with_half_floats
@@ -50,19 +51,22 @@ class Target:
     gpu: str | None
     compute_capability: str | None
     l4t: str | None
+    multiprocessors: int | None
+    memory_gib: int | None
+    board: str | None
+    power_mode: str | None
 
-    def build(self, precision: Precision, *, kept_higher: tuple[str, ...] = ()) -> Build:
+    def build(
+        self, precision: Precision, *, kept_higher: tuple[str, ...] = (), optimisation_level: int = OPTIMISATION_LEVEL
+    ) -> Build:
         """The `build` entry of an engine's manifest."""
+        device = {field.name: getattr(self, field.name) for field in fields(Target)}
         return Build(
             backend="tensorrt",
             precision=precision,
             kept_higher=kept_higher,
-            optimisation_level=OPTIMISATION_LEVEL,
-            tensorrt=self.tensorrt,
-            cuda=self.cuda,
-            gpu=self.gpu,
-            compute_capability=self.compute_capability,
-            l4t=self.l4t,
+            optimisation_level=optimisation_level,
+            **device,
         )
 
 
@@ -106,21 +110,23 @@ def read_target() -> Target:
         ExportError: no TensorRT, or no usable GPU where there is a driver.
     """
     trt, device = _open_tensorrt()
-    return Target(
-        tensorrt=trt.__version__,
-        cuda=device.cuda if device else None,
-        gpu=device.gpu if device else None,
-        compute_capability=device.compute_capability if device else None,
-        l4t=device.l4t if device else None,
-    )
+    of_device = {field.name for field in fields(Target)} - {"tensorrt"}
+    return Target(tensorrt=trt.__version__, **{name: getattr(device, name, None) for name in of_device})
 
 
 def build_plan(
-    onnx_path: Path, *, precision: Precision, batch: BatchSizes, workspace_mib: int, timing_cache: Path | None = None
+    onnx_path: Path,
+    *,
+    precision: Precision,
+    batch: BatchSizes | None,
+    workspace_mib: int,
+    optimisation_level: int = OPTIMISATION_LEVEL,
+    timing_cache: Path | None = None,
 ) -> BuiltPlan:
     """Build a TensorRT plan for this machine's GPU; it takes seconds to many minutes.
 
-    The network must have one input, with a dynamic batch as its first axis. timing_cache: is read if the file is there
+    batch: the network must have one input then, with a dynamic batch as its first axis; None for a network whose sizes
+    are all fixed. timing_cache: is read if the file is there
     and fits, and written afterwards, so that the next build on this device is short.
 
     Raises:
@@ -134,10 +140,13 @@ def build_plan(
     if is_strongly_typed(trt) and _holds_int8(model):
         model = with_half_floats(model)
     parser = _parse(trt, network, path=onnx_path, model=model)
-    config = create_config(trt, builder, workspace_mib=workspace_mib)
+    config = create_config(trt, builder, workspace_mib=workspace_mib, optimisation_level=optimisation_level)
     allow_precisions(trt, config, half=_holds_half(model), int8=_holds_int8(model))
     allow_profile_sharing(trt, config)
-    _add_batch_profile(builder, network, config=config, batch=batch)
+    if batch is None:
+        _check_fixed(network, onnx_path)
+    else:
+        _add_batch_profiles(builder, network, config=config, batch=batch)
     cache = _attach_timing_cache(config, timing_cache) if timing_cache else None
 
     logger.info("building %s for TensorRT %s, which takes seconds to many minutes", onnx_path, trt.__version__)
@@ -148,6 +157,15 @@ def build_plan(
     if timing_cache and cache is not None:
         replace_file(timing_cache, bytes(cache.serialize()))
     return BuiltPlan(**vars(read_target()), plan=bytes(plan))
+
+
+def _check_fixed(network: Any, path: Path) -> None:
+    tensors = [network.get_input(index) for index in range(network.num_inputs)]
+    free = {tensor.name: tuple(tensor.shape) for tensor in tensors if any(size < 0 for size in tensor.shape)}
+    if free:
+        raise ExportError(
+            f"expected inputs of fixed sizes in {path}, found {free}; export it for one image of one size"
+        )
 
 
 def _open_tensorrt() -> tuple[Any, Device | None]:
@@ -212,7 +230,8 @@ def _parser_faults(parser: Any, model: Any) -> str:
     return ("; ".join(faults[:_SHOWN_FAULTS]) or tensorrt_log().take_errors()) + more
 
 
-def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: BatchSizes) -> None:
+def _add_batch_profiles(builder: Any, network: Any, *, config: Any, batch: BatchSizes) -> None:
+    """One profile for each batch size that runs are recorded for, so that each gets tactics of its own."""
     shapes = {}
     for index in range(network.num_inputs):
         tensor = network.get_input(index)
@@ -223,10 +242,11 @@ def _add_batch_profile(builder: Any, network: Any, *, config: Any, batch: BatchS
             "export it again"
         )
     [(name, (_, *sizes))] = shapes.items()
-    profile = builder.create_optimization_profile()
-    profile.set_shape(name, *((count, *sizes) for count in (batch.smallest, batch.best, batch.largest)))
-    if config.add_optimization_profile(profile) < 0:
-        raise ExportError(f"TensorRT refuses the batch sizes {batch}: {tensorrt_log().take_errors()}")
+    for count in batch_buckets(smallest=batch.smallest, best=batch.best, largest=batch.largest):
+        profile = builder.create_optimization_profile()
+        profile.set_shape(name, *[(count, *sizes)] * 3)
+        if config.add_optimization_profile(profile) < 0:
+            raise ExportError(f"TensorRT refuses a batch of {count}: {tensorrt_log().take_errors()}")
 
 
 def _attach_timing_cache(config: Any, path: Path) -> Any:

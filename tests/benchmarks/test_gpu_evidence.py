@@ -33,7 +33,6 @@ def site(folder: Path) -> Site:
         recipes=("osnet_cuhk03:scratch",),
         no_device=None,
         no_tensorrt=None,
-        no_pycuda=None,
     )
 
 

@@ -5,19 +5,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.measuring.records import RECORDS, read_record
-from benchmarks.measuring.tracked_clips import Clip, ClipFrame, read_clips
+from benchmarks.measuring.tracked_clips import (
+    Clip,
+    ClipFrame,
+    ClipLook,
+    LookSequence,
+    as_nv12,
+    as_sequences,
+    read_clips,
+)
 from benchmarks.measuring.tracking_scores import TrackedFrame
+from benchmarks.measuring.weak_engine import RememberingEngine, WeakEngine
 from benchmarks.reporting.tracking_tables import tracking_table
-from benchmarks.tracking import ClipLook, LookSequence, as_sequences, run_ours, run_peers, score_tracker
+from benchmarks.tracking import run_ours, run_peers, score_tracker
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.engine import Engine
 from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector import Detection
 from tests.conftest import ROOT
+from tests.support.sample_messages import MANIFEST
 
-NOBODY = ClipFrame((), np.zeros((0, 4), np.float32), TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4))))
+PIXELS = as_nv12(np.random.default_rng(0).integers(0, 256, (200, 400, 3), np.uint8))
+NOBODY = ClipFrame(PIXELS, (), np.zeros((0, 4), np.float32), TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4))))
 RECORD = RECORDS / "cpu-epyc" / "tracking.json"
 DATA = ROOT.parent / "shared" / "data"
 
@@ -33,8 +46,51 @@ def walk(rate: float) -> LookSequence:
         left = 100 + 60 * number / rate
         box = (left, 50.0, left + 40, 150.0)
         truth = TrackedFrame(np.array([4]), np.array([box]))
-        looks.append(ClipLook(number / rate, ClipFrame((Detection(box, 0.9),), np.ones((1, 4), np.float32), truth)))
+        looks.append(
+            ClipLook(number / rate, ClipFrame(PIXELS, (Detection(box, 0.9),), np.ones((1, 4), np.float32), truth))
+        )
     return LookSequence("street", rate, tuple(looks))
+
+
+class MeanEngine(Engine):
+    """Describes a crop by the means of its colours, and counts what it was given."""
+
+    backend = "mean"
+
+    def __init__(self) -> None:
+        super().__init__(MANIFEST)
+        self.crops = 0
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.crops += len(crops)
+        means = crops.mean(axis=(1, 2)) + 1
+        return np.resize(means, (len(crops), MANIFEST.descriptor.length)).astype(np.float32)
+
+
+def test_an_engine_remembers_what_it_has_described() -> None:
+    """Each crop is computed once, and the same is given again."""
+    engine = MeanEngine()
+    remembering = RememberingEngine(engine)
+    size = (3, MANIFEST.input.height_px, MANIFEST.input.width_px, 3)
+    crops = np.random.default_rng(0).integers(0, 256, size, np.uint8)
+    first = remembering.describe(crops)
+    np.testing.assert_array_equal(remembering.describe(crops[::-1]), first[::-1])
+    assert engine.crops == 3
+
+
+def test_a_weak_engine_sees_fewer_dimensions() -> None:
+    """All of its descriptors lie in a space of so many; with all dimensions they are as before."""
+    random = np.random.default_rng(0)
+
+    class Random(MeanEngine):
+        def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return random.normal(0, 1, (len(crops), MANIFEST.descriptor.length)).astype(np.float32)
+
+    crops = np.zeros((20, MANIFEST.input.height_px, MANIFEST.input.width_px, 3), np.uint8)
+    length = MANIFEST.descriptor.length
+    for dimensions in (2, length):
+        rows = WeakEngine(Random(), dimensions=dimensions).describe(crops)
+        assert np.linalg.matrix_rank(rows, tol=1e-4) == min(dimensions, 20)
 
 
 def test_a_rate_above_the_clip_is_that_of_the_clip() -> None:
@@ -57,7 +113,7 @@ def test_looks_are_evenly_spaced_and_start_at_different_frames(rate: float) -> N
 def test_our_tracker_follows_who_walks_straight_on() -> None:
     """All of one person under one id, at any rate, with descriptors and without."""
     sequences = [walk(rate) for rate in (25.0, 5.0, 2.0)]
-    told, ms = run_ours(sequences, [], sure_score=0.5)
+    told, ms = run_ours(sequences, [], engine=MeanEngine(), sure_score=0.5)
     for name, tracked in told.items():
         assert min(one.idf1 for one in score_tracker(name, tracked, sequences=sequences)) >= 95
     assert list(ms) == list(told)
@@ -113,8 +169,8 @@ def test_the_record_says_what_our_tracker_does(tmp_path: Path) -> None:
     detector = open_detector(DetectorSettings(DATA / "yolox_nano.onnx"))
     with open_engine(ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx") as engine:
         [street] = read_clips(tmp_path, detector=detector, engine=engine)
-    sequences = [one for rate in (25.0, 5.0, 2.0) for one in as_sequences(street, rate)]
-    told, _ = run_ours(sequences, [], sure_score=detector.sure_score)
+        sequences = [one for rate in (25.0, 5.0) for one in as_sequences(street, rate)]
+        told, _ = run_ours(sequences, [], engine=engine, sure_score=detector.sure_score)
     expected = {
         (one["tracker"], one["rate"]): one["hota"]
         for one in read_record(RECORD)["scores"]

@@ -81,6 +81,7 @@ def test_the_groups_are_the_documented_ones() -> None:
         "residuals",
         "transitions",
         "descriptor",
+        "heads",
     )
 
 

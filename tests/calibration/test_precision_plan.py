@@ -74,7 +74,7 @@ def test_a_precision_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
     [
         ("{}", "backend: Field required"),
         (
-            '{"backend": "onnxruntime", "kept_in_float": ["heads"], "decided_by": ""}',
+            '{"backend": "onnxruntime", "kept_in_float": ["tails"], "decided_by": ""}',
             "kept_in_float.0: Input should be",
         ),
         ('{"backend": "cpu", "kept_in_float": [], "decided_by": "", "colour": 1}', "colour: Extra inputs"),

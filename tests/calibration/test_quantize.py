@@ -159,8 +159,8 @@ def test_weights_have_one_symmetric_scale_per_channel(quantized: Quantize, activ
     """One scale for all channels destroys small networks; a zero point would cost a correction per product."""
     model = onnx.load(quantized(activations))
     constants = _constants(model)
-    scales = [array for name, array in constants.items() if name.startswith("stem_w") and name.endswith("scale")]
-    points = [array for name, array in constants.items() if name.startswith("stem_w") and name.endswith("zero_point")]
+    scales = [array for name, array in constants.items() if name.startswith("expand_w") and name.endswith("scale")]
+    points = [array for name, array in constants.items() if name.startswith("expand_w") and name.endswith("zero_point")]
     assert [array.shape for array in scales] == [(8,)]
     assert [(array.dtype, array.any()) for array in points] == [(np.dtype(np.int8), False)]
 

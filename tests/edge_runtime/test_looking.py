@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -106,3 +107,62 @@ def test_a_worker_that_is_busy_does_not_hold_up_the_end(monkeypatch: pytest.Monk
         began_s = time.monotonic()
     assert 0.05 < time.monotonic() - began_s < 10
     detector.go_on.set()
+
+
+class Batching(Stopped):
+    """Looks at up to three frames in one go."""
+
+    frames_at_once = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def detect(self, frame: Nv12 | NDArray[np.uint8]) -> list[Detection]:
+        """See `Detector.detect`."""
+        self.batches.append(1)
+        return super().detect(frame)
+
+    def detect_batch(self, frames: Sequence[Nv12 | NDArray[np.uint8]]) -> list[list[Detection]]:
+        """See `BatchDetector.detect_batch`."""
+        self.batches.append(len(frames))
+        return [ScriptedDetector.detect(self, frame) for frame in frames]
+
+
+def test_a_detector_that_gains_by_it_gets_all_waiting_frames_in_one_go() -> None:
+    """Of all cameras, up to as many as it takes; each camera gets its own people, and its share of the time."""
+    detector = Batching()
+    sources = [ScriptedSource(str(number), [ANN] * number) for number in range(5)]
+    with LookingPool([detector]) as pool:
+        pool.begin(sources[0])
+        while not detector.batches:
+            time.sleep(0.001)
+        for source in sources[1:3]:
+            assert pool.has_free_worker()
+            pool.begin(source)
+        assert not pool.has_free_worker()
+        for source in sources[3:]:
+            pool.begin(source)
+        detector.go_on.set()
+        finished = collect(pool, 5)
+    assert detector.batches == [1, 3, 1]
+    assert {one.camera_id: len(one.look.detections) for one in finished if one.look} == {
+        str(number): number for number in range(5)
+    }
+
+
+def test_a_camera_without_a_frame_leaves_the_others_of_its_batch_alone() -> None:
+    """Two frames are looked at in one go, though three cameras were asked."""
+    detector = Batching()
+    sources = [ScriptedSource(name) for name in ("first", "door", "lost", "hall")]
+    sources[2].told = "disabled"
+    with LookingPool([detector]) as pool:
+        pool.begin(sources[0])
+        while not detector.batches:
+            time.sleep(0.001)
+        for source in sources[1:]:
+            pool.begin(source)
+        detector.go_on.set()
+        finished = collect(pool, 4)
+    assert detector.batches == [1, 2]
+    assert {one.camera_id for one in finished if one.look is None} == {"lost"}

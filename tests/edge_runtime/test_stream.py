@@ -1,5 +1,7 @@
 """One camera from detections to messages, with a scripted camera."""
 
+import logging
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -191,6 +193,7 @@ def test_a_good_moment_is_waited_for() -> None:
     later = [message for _ in range(4) for message in step(stream)]
     assert told(later) == ["crop", "crop"]
     assert {message.monotonic_ns for message in later} == {2 * STEP_NS}
+    assert {message.waited_ns for message in later if isinstance(message, DescriptorMessage)} == {4 * STEP_NS}
     source.people[1] = beside_ann(70)
     assert told([message for _ in range(5) for message in step(stream)]) == ["crop", "crop"]
 
@@ -255,6 +258,32 @@ def test_who_is_unclear_is_described_before_the_update_and_not_twice() -> None:
     assert len(sighting.crops) == 2
     stream.follow(sighting, same(2))
     assert not any(len(sight(stream).crops) > 2 for _ in range(2)), "a moment that is described is not described again"
+
+
+def test_a_camera_that_gets_too_few_looks_describes_nobody_only_to_follow_her() -> None:
+    """Time is short then; moments are described as before."""
+    source = ScriptedSource(people=[beside_ann(0), beside_ann(2)])
+    stream = scripted_stream(source)
+    step(stream)
+    assert len(sight(stream).crops) == 2
+    stream.pace.is_behind = True
+    assert len(sight(stream).crops) == 0
+
+
+@pytest.mark.parametrize(("units", "verdict"), [(2, "help to follow them"), (1, "are not used to follow them")])
+def test_it_is_said_once_whether_descriptors_help(units: int, verdict: str, caplog: pytest.LogCaptureFixture) -> None:
+    """As soon as enough was seen, with the figure; a network that describes everybody alike does not help."""
+    caplog.set_level(logging.INFO)
+    stream = scripted_stream(ScriptedSource(people=[ANN, BOB]))
+    rows = np.eye(2, DESCRIPTOR.length, dtype=np.float32)[[0, units - 1]]
+    step(stream, rows)
+    assert stream.sensitivity is None
+    for _ in range(80):
+        step(stream, rows)
+    assert stream.sensitivity is not None
+    [line] = [message for message in caplog.messages if "descriptors" in message]
+    assert line.startswith("camera door: descriptors tell people apart by d' ")
+    assert verdict in line
 
 
 def test_a_track_that_carries_on_an_earlier_one_says_so() -> None:

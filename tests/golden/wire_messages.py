@@ -60,6 +60,7 @@ def _vector(codec: Codec) -> Vector:
 def _descriptor(seq: int, codec: Codec) -> DescriptorMessage:
     quality = Quality(size_px=360.0, blur=118.5, truncation=0.25, overlap=0.125, sharpness=0.375, value=0.5)
     ours = {"seq": seq, "kind": "crop", "crops": 1, "dispersion": 0.0, "quality": quality, "descriptor": _vector(codec)}
+    ours |= {"waited_ns": 400_000_000}
     return DescriptorMessage.model_validate(_OBSERVATION | ours)
 
 

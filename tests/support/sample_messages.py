@@ -64,7 +64,7 @@ def descriptor_message(**changes: object) -> DescriptorMessage:
 
 def track_message(**changes: object) -> TrackMessage:
     """A track that ends, with the descriptor of three crops."""
-    fields = descriptor_message().model_dump(exclude={"kind", "quality", "descriptor"})
+    fields = descriptor_message().model_dump(exclude={"kind", "quality", "descriptor", "waited_ns"})
     ending = {"event": "end", "crops": 3, "dispersion": 0.02, "descriptor": vector()}
     return TrackMessage.model_validate(fields | ending | changes)
 

@@ -1,6 +1,7 @@
-"""The CUDA device: its name and versions (from the driver), its context and buffers (through pycuda)."""
+"""The CUDA device: what it is (from the driver), its context, streams and buffers (by pycuda, or the driver itself)."""
 
 import ctypes
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,23 +13,38 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edge_runtime.contract.errors import DeviceError, EngineError
+from edge_runtime.engine.tensorrt import cuda_driver
+from edge_runtime.engine.tensorrt.cuda_driver import LIBRARY
 
-DRIVER = "libcuda.so.1"
-L4T_RELEASE = Path("/etc/nv_tegra_release")
-# Numbers of the CUDA driver API, cuda.h: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR.
-_CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
+logger = logging.getLogger(__name__)
+
+L4T_RELEASE, BOARD_MODEL = Path("/etc/nv_tegra_release"), Path("/proc/device-tree/model")
+POWER_MODE = Path("/var/lib/nvpmodel/status")
+# Numbers of the CUDA driver API: CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, _COMPUTE_CAPABILITY_MAJOR and _MINOR.
+_MULTIPROCESSORS, _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 16, 75, 76
+# CU_CTX_SCHED_BLOCKING_SYNC: a thread that waits for the GPU sleeps; by default it spins, and takes a core.
+_BLOCKING_SYNC = 4
+# CU_STREAM_NON_BLOCKING: the stream does not wait for the legacy default stream, which other libraries may use.
+_NON_BLOCKING = 1
 
 
 @dataclass(frozen=True)
 class Device:
-    """The device that a TensorRT plan works on; the fields are those of the manifest's `build`."""
+    """The device that a TensorRT plan works on; the fields are those of the manifest's `build`.
+
+    Every Jetson of a generation has a GPU of the same name (`Orin`), so the other fields tell an Orin Nano from an AGX.
+    cuda: the newest version this driver runs. l4t, board, power_mode: None where it is no Jetson. power_mode: the
+    number of nvpmodel's mode, which sets cores and clocks. memory_gib: rounded, since systems keep back a little of it.
+    """
 
     gpu: str
     compute_capability: str
     cuda: str
-    """The newest CUDA version this driver runs."""
     l4t: str | None
-    """The Jetson's L4T release; None on any other machine."""
+    multiprocessors: int | None = None
+    memory_gib: int | None = None
+    board: str | None = None
+    power_mode: str | None = None
 
 
 def driver_unavailable() -> str | None:
@@ -37,14 +53,14 @@ def driver_unavailable() -> str | None:
     Call it before anything of TensorRT is constructed: without a driver TensorRT 8's Runtime ends the process.
     """
     try:
-        ctypes.CDLL(DRIVER)
+        ctypes.CDLL(LIBRARY)
     except OSError:
-        return f"TensorRT needs an NVIDIA GPU and its driver, and {DRIVER} was not found on this machine"
+        return f"TensorRT needs an NVIDIA GPU and its driver, and {LIBRARY} was not found on this machine"
     return None
 
 
 def read_device() -> Device:
-    """Read name and versions of the first GPU from the driver, without pycuda and without a context.
+    """Read what the first GPU is from the driver, without a context. CUDA_VISIBLE_DEVICES says which one is first.
 
     Raises:
         DeviceError: the driver finds no usable GPU.
@@ -52,7 +68,7 @@ def read_device() -> Device:
     """
     if reason := driver_unavailable():
         raise EngineError(f"{reason}; run an ONNX file with ONNX Runtime instead")
-    driver = ctypes.CDLL(DRIVER)
+    driver = ctypes.CDLL(LIBRARY)
     device, number, name = ctypes.c_int(), ctypes.c_int(), ctypes.create_string_buffer(256)
 
     def ask(function: str, *arguments: object) -> int:
@@ -63,16 +79,22 @@ def read_device() -> Device:
     ask("cuInit", 0)
     ask("cuDeviceGet", ctypes.byref(device), 0)
     ask("cuDeviceGetName", name, len(name), device)
-    major, minor = (
+    major, minor, multiprocessors = (
         ask("cuDeviceGetAttribute", ctypes.byref(number), attribute, device)
-        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
+        for attribute in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR, _MULTIPROCESSORS)
     )
+    memory = ctypes.c_size_t()
+    ask("cuDeviceTotalMem_v2", ctypes.byref(memory), device)
     version = ask("cuDriverGetVersion", ctypes.byref(number))
     return Device(
         gpu=name.value.decode(),
         compute_capability=f"{major}.{minor}",
         cuda=f"{version // 1000}.{version % 1000 // 10}",
         l4t=read_l4t_release(L4T_RELEASE),
+        multiprocessors=multiprocessors,
+        memory_gib=round(memory.value / 2**30),
+        board=_first_words(BOARD_MODEL),
+        power_mode=_first_words(POWER_MODE),
     )
 
 
@@ -86,20 +108,34 @@ def read_l4t_release(path: Path) -> str | None:
     return f"{found[1]}.{found[2]}" if found else None
 
 
+def _first_words(path: Path) -> str | None:
+    """The text of a file of the system; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").strip("\0\n ") or None
+    except OSError:
+        return None
+
+
 class Cuda:
     """The primary context of the first GPU, which TensorRT also uses. It is current only inside `with cuda.current():`.
+
+    driver: pycuda's, where pycuda is installed, else `cuda_driver`, which needs nothing installed. A thread that waits
+    for the GPU sleeps.
 
     Threads: `current` makes it current on the calling thread; two threads must not be inside at the same time.
 
     Raises:
         DeviceError: CUDA cannot start.
-        EngineError: pycuda is missing.
+        EngineError: no driver.
     """
 
     def __init__(self) -> None:
-        self.driver = _import_pycuda()
+        if reason := driver_unavailable():
+            raise EngineError(f"{reason}; run an ONNX file with ONNX Runtime instead")
+        self.driver = _choose_driver()
         try:
             self.driver.init()
+            _let_waiting_threads_sleep()
             self._context = self.driver.Device(0).retain_primary_context()
         except self.driver.Error as error:
             raise DeviceError(f"CUDA cannot start: {error}; check the GPU with nvidia-smi") from error
@@ -115,6 +151,10 @@ class Cuda:
                 self._context.pop()
         except self.driver.Error as error:
             raise DeviceError(f"CUDA failed: {error}; restart the program, since such an error may last") from error
+
+    def make_stream(self) -> Any:
+        """A stream that waits for no other; call it inside `with cuda.current():`."""
+        return self.driver.Stream(_NON_BLOCKING)
 
     def free_memory_bytes(self) -> int:
         """Memory that is free on the device now; call it inside `with cuda.current():`."""
@@ -155,12 +195,19 @@ class Buffer:
         del self.host
 
 
-def _import_pycuda() -> Any:
+def _choose_driver() -> Any:
     try:
         import pycuda.driver
-    except ImportError as error:
-        raise EngineError(
-            f"running a TensorRT engine needs pycuda, which cannot be imported ({error}); "
-            "install it with: pip install 'reid-edge[cuda]'"
-        ) from error
+    except ImportError:
+        return cuda_driver
     return pycuda.driver
+
+
+def _let_waiting_threads_sleep() -> None:
+    """Set the primary context's flags. pycuda cannot; a driver that refuses lets threads spin, which only costs CPU."""
+    device = ctypes.c_int()
+    try:
+        cuda_driver.call_driver("cuDeviceGet", ctypes.byref(device), 0)
+        cuda_driver.call_driver("cuDevicePrimaryCtxSetFlags_v2", device, _BLOCKING_SYNC)
+    except (cuda_driver.Error, AttributeError) as error:
+        logger.info("threads that wait for the GPU will spin: %s", error)

@@ -1,6 +1,6 @@
 """CUDA graphs: GPU work that is recorded once and then launched with one call.
 
-pycuda does not have them, so five functions of the driver are called directly.
+pycuda does not have them, so functions of the driver are called directly.
 Source: CUDA driver API, graph management.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_runtime.contract.errors import DeviceError
-from edge_runtime.engine.tensorrt.cuda import DRIVER
+from edge_runtime.engine.tensorrt.cuda_driver import LIBRARY
 
 # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may use CUDA during the recording.
 _THREAD_LOCAL = 1
@@ -24,7 +24,7 @@ class CudaGraph:
         Raises:
             DeviceError: the work cannot be recorded; an allocation, for example, cannot.
         """
-        self._driver = ctypes.CDLL(DRIVER)
+        self._driver = ctypes.CDLL(LIBRARY)
         self._stream = ctypes.c_void_p(stream.handle)
         self._graph, self._launchable = ctypes.c_void_p(), ctypes.c_void_p()
         self._call("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
@@ -33,18 +33,28 @@ class CudaGraph:
             record()
         except BaseException:  # a stream that stays in recording cannot be used again
             self._driver.cuStreamEndCapture(*end)
+            self.close()
             raise
         self._call("cuStreamEndCapture", *end)
-        self._call("cuGraphInstantiateWithFlags", ctypes.byref(self._launchable), self._graph, ctypes.c_ulonglong(0))
+        try:
+            self._call(
+                "cuGraphInstantiateWithFlags", ctypes.byref(self._launchable), self._graph, ctypes.c_ulonglong(0)
+            )
+            self._call("cuGraphUpload", self._launchable, self._stream)  # otherwise the first launch would do it
+        except DeviceError:
+            self.close()
+            raise
 
     def launch(self) -> None:
         """Put the recorded work on its stream."""
         self._call("cuGraphLaunch", self._launchable, self._stream)
 
     def close(self) -> None:
-        """Release the recording."""
-        self._call("cuGraphExecDestroy", self._launchable)
-        self._call("cuGraphDestroy", self._graph)
+        """Release the recording, as far as there is one."""
+        for function, handle in (("cuGraphExecDestroy", self._launchable), ("cuGraphDestroy", self._graph)):
+            if handle.value:
+                self._call(function, handle)
+                handle.value = None
 
     def _call(self, function: str, *arguments: object) -> None:
         if status := getattr(self._driver, function)(*arguments):

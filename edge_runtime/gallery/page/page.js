@@ -43,7 +43,8 @@ const cameraName = (one) => `${one.site}/${one.node}/${one.camera}`;
 const likely = (one) => one.state === "first" ? "first track" : one.state === "confirmed" ? "confirmed by hand"
   : one.state === "undone" ? "separated by hand"
   : one.probability === null ? "not known" : `${(100 * one.probability).toFixed(0)} %`;
-const how = (one) => one.state === "joined" ? (one.score === null ? "joined" : `joined, score ${one.score.toFixed(2)}`) : "";
+const how = (one) => one.state !== "joined" ? ""
+  : one.borrowed === null ? "joined" : one.borrowed > 0.5 ? "joined by borrowed figures" : "joined";
 const isUnsure = (one) => one.state === "joined" && (one.probability ?? 0) < 0.9;
 
 function cameraColour(name) {

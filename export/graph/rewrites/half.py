@@ -13,6 +13,8 @@ _SUM_METHODS = ("mean", "softmax", "sum", "norm")
 _SUM_MODULES = (nn.AdaptiveAvgPool2d, nn.Softmax)
 _NORMS = (nn.InstanceNorm2d, nn.BatchNorm1d, nn.BatchNorm2d)  # a variance may be smaller than float16's smallest number
 _PRODUCTS = (operator.matmul, torch.matmul, torch.bmm)
+_SMALL_PRODUCTS = (nn.Conv2d, nn.Linear)
+_RESHAPES = (torch.flatten, "flatten", "view", "reshape", "squeeze")
 _SOFTMAX = ("softmax", torch.softmax, nn.functional.softmax)
 
 
@@ -28,11 +30,15 @@ def to_half_precision(traced: fx.GraphModule) -> fx.GraphModule:
     """
     steps = trace_steps(traced)
     graph = steps.graph
+    sums: set[fx.Node] = set()
     for node in list(graph.nodes):
         module = module_of(steps, node)
         if isinstance(module, Pixels):
             _insert_after(graph, node, cast="half")
-        elif _adds_up_many(module, node):
+        elif _adds_up_many(module, node) or (node.target in _RESHAPES and _reads_one_of(sums, node)):
+            _run_in_float32(graph, node)
+            sums.add(node)
+        elif isinstance(module, _SMALL_PRODUCTS) and _reads_one_of(sums, node):
             _run_in_float32(graph, node)
         elif module is not None:
             module.half()
@@ -54,6 +60,15 @@ def _adds_up_many(module: nn.Module | None, node: fx.Node) -> bool:
         or (node.op == "call_method" and node.target in _SUM_METHODS)
         or (node.target in _PRODUCTS and any(reader.target in _SOFTMAX for reader in node.users))
     )
+
+
+def _reads_one_of(sums: set[fx.Node], node: fx.Node) -> bool:
+    """Whether a step reads a sum, now through a cast.
+
+    There is one number per channel then, as in a gate or before the descriptor, and float32 costs nothing. TensorRT
+    casts in the step after it; a cast between a mean and a product would be a kernel of its own.
+    """
+    return len(node.all_input_nodes) == 1 and _is_cast(source_of(node)) and source_of(source_of(node)) in sums
 
 
 def _run_in_float32(graph: fx.Graph, node: fx.Node) -> None:

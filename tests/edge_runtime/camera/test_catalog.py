@@ -71,7 +71,7 @@ def test_every_scheme_is_complete(scheme: CameraScheme) -> None:
     assert scheme.example.partition("://")[0] in scheme.prefixes
     with contextlib.suppress(StreamError):
         scheme.check_present(address)
-    text = pipeline_text(address, hardware=True, paced=True)
+    text = pipeline_text(address, hardware="nvvidconv", paced=True)
     assert text.startswith(scheme.source_text(address) + " ! ")
     assert (address.user is None) or "name=camera" in text
     assert (scheme.arrival_uncertainty_ns > 0) == scheme.is_live
@@ -150,7 +150,7 @@ def test_credentials_are_kept_apart() -> None:
     address = parse_address("rtsp://bob:s3%40cret@cam:554/live?channel=1&key=abc")
     assert (address.user, address.password) == ("bob", "s3@cret")
     assert address.name == "rtsp://cam:554/live"
-    text = pipeline_text(address, hardware=False, paced=True)
+    text = pipeline_text(address, hardware=None, paced=True)
     assert 'location="rtsp://cam:554/live?channel=1&key=abc"' in text
     assert not any(secret in text + repr(address) for secret in ("bob", "s3@cret", "s3%40cret"))
     assert "key" not in repr(address)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_runtime.camera.address import DECODE
 from edge_runtime.camera.catalog import parse_address
 from edge_runtime.camera.pipeline import pipeline_text
-from edge_runtime.camera.player import Gst, Player, VideoSample
+from edge_runtime.camera.player import Gst, Player, VideoSample, _hardware_converter, _warn_of_arrival_times
 from edge_runtime.contract.nv12 import Nv12
 from tests.edge_runtime.camera.conftest import MakeClip
 
@@ -31,7 +31,7 @@ def first_sample(path: Path) -> VideoSample:
 def flow(caps: str, *, picture: str = "pattern=smpte", after: str = "") -> Nv12:
     """A test picture in raw video of the given form, through the end of our pipelines."""
     Gst.init(None)
-    ending = pipeline_text(parse_address("a.avi"), hardware=False, paced=False).partition(f"{DECODE} ! ")[2]
+    ending = pipeline_text(parse_address("a.avi"), hardware=None, paced=False).partition(f"{DECODE} ! ")[2]
     text = f"videotestsrc num-buffers=1 {picture} ! video/x-raw,{caps} ! {after} {ending}"
     pipeline = Gst.parse_launch(text)
     pipeline.set_state(Gst.State.PLAYING)
@@ -104,3 +104,42 @@ def test_a_sample_outlives_its_player(make_clip: MakeClip) -> None:
     np.testing.assert_array_equal(sample.pixels().rgb(), sample.pixels().rgb())
     assert sample.position_ns == 0
     assert sample.ntp_ns is None
+
+
+class OldRtspSource:
+    """The properties of rtspsrc in GStreamer 1.20."""
+
+    def find_property(self, name: str) -> bool:
+        """See GObject."""
+        return name in ("ntp-sync", "location")
+
+    def set_property(self, name: str, value: object) -> None:
+        """See GObject."""
+
+
+def test_missing_camera_clocks_are_told_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GStreamer 1.20 of JetPack 6 has no reference time stamps: `rtcp-ntp` will never come, and the log says why."""
+    monkeypatch.setattr(Gst, "version", lambda: (1, 20, 3, 0))
+    _warn_of_arrival_times.cache_clear()
+    player = Player.__new__(Player)
+    player._address = parse_address("rtsp://cam/x")
+    for _ in range(2):
+        player._set_up_camera(OldRtspSource())
+    [record] = caplog.records
+    assert "GStreamer 1.20 does not pass on the clocks of RTSP cameras" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("elements", "expected"),
+    [
+        (set(), None),
+        ({"nvv4l2decoder", "nvvidconv", "nvarguscamerasrc"}, "nvvidconv"),
+        ({"nvv4l2decoder", "nvvideoconvert"}, "nvvideoconvert"),
+    ],
+)
+def test_the_converter_is_that_of_the_decoder(
+    elements: set[str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Jetson has nvvidconv; a PC with DeepStream has the same decoder and another converter."""
+    monkeypatch.setattr(Gst.ElementFactory, "find", lambda name: name if name in elements else None)
+    assert _hardware_converter() == expected

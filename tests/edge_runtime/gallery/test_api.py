@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.gallery.erasure import AuditLog
-from edge_runtime.gallery.fixed_cosine import AssociationSettings, FixedCosine
 from edge_runtime.gallery.gallery import Gallery
 from edge_runtime.gallery.intake import IntakeState
 from edge_runtime.gallery.sightings import Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 from tests.edge_runtime.gallery.test_gallery import take
+from tests.support.fixed_cosine import FixedCosine
 from tests.support.gallery_rows import track_id
 from tests.support.gallery_site import SPACE, walks
 
@@ -90,7 +90,7 @@ def serve(facts: ApiFacts, folder: Path, *, token: str | None = None) -> Iterato
     gallery = Gallery(
         SqliteStore(folder / "gallery"),
         Sightings(folder / "people.sqlite"),
-        associate=FixedCosine(AssociationSettings()),
+        associate=FixedCosine(),
         log=AuditLog(folder / "erasures.jsonl"),
         keep_s=86_400.0,
     )

@@ -10,7 +10,6 @@ import pytest
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.descriptor_store import Camera, Row, Where
 from edge_runtime.gallery.erasure import AuditLog, find_remains
-from edge_runtime.gallery.fixed_cosine import AssociationSettings, FixedCosine
 from edge_runtime.gallery.gallery import Gallery
 from edge_runtime.gallery.identity import IdentityMessage
 from edge_runtime.gallery.sightings import Sightings
@@ -19,6 +18,7 @@ from edge_runtime.link.topics import Topic
 from edge_runtime.link.wire_format import decode_message
 from edge_runtime.receiver.receiver import Accepted
 from tests.edge_runtime.gallery.conftest import Place
+from tests.support.fixed_cosine import FixedCosine
 from tests.support.gallery_rows import track_id
 from tests.support.gallery_site import Walk, walks
 
@@ -38,7 +38,7 @@ def open_gallery(place: Place, tmp_path: Path) -> Iterator[OpenGallery]:
             Gallery(
                 place.open(),
                 Sightings(tmp_path / "people.sqlite", busy_timeout_s=0.1),
-                associate=FixedCosine(AssociationSettings()),
+                associate=FixedCosine(),
                 log=AuditLog(tmp_path / "erasures.jsonl"),
                 keep_s=KEEP_S,
             )

@@ -77,7 +77,15 @@ OBSERVATION: dict[str, Any] = {
     "is_clock_synchronised": st.none() | st.booleans(),
     "dispersion": NOT_NEGATIVE,
 }
-QUALITIES = st.builds(Quality, size_px=NOT_NEGATIVE, blur=NOT_NEGATIVE, truncation=FRACTION)
+QUALITIES = st.builds(
+    Quality,
+    size_px=NOT_NEGATIVE,
+    blur=NOT_NEGATIVE,
+    truncation=FRACTION,
+    overlap=st.none() | FRACTION,
+    sharpness=st.none() | NOT_NEGATIVE,
+    value=st.none() | FRACTION,
+)
 DESCRIPTORS = st.builds(
     DescriptorMessage,
     **OBSERVATION,
@@ -85,6 +93,7 @@ DESCRIPTORS = st.builds(
     crops=st.integers(1, 1000),
     quality=QUALITIES,
     descriptor=VECTORS,
+    waited_ns=st.none() | UNSIGNED,
 )
 TRACKS = st.builds(
     TrackMessage,
@@ -92,6 +101,7 @@ TRACKS = st.builds(
     event=st.sampled_from(["start", "update", "end"]),
     crops=st.integers(0, 1000),
     descriptor=st.none() | VECTORS,
+    quality=st.none() | FRACTION,
 )
 GAPS = st.builds(
     GapMessage, boot=HEX, first=UNSIGNED, last=UNSIGNED, why=st.sampled_from(get_args(GapReason)), publish_ns=UNSIGNED

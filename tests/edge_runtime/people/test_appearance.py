@@ -60,11 +60,11 @@ def test_missing_similarities_are_left_out() -> None:
 
 def test_weak_descriptors_are_used_no_more_once_they_are_found_out() -> None:
     """Assumed to help until enough was seen; their evidence is then nothing, and comes back when they become good."""
-    weak = taught(0.6, 0.5, count=40)
+    weak = taught(0.55, 0.5, count=40)
     assert not weak.is_judged
     assert weak.is_useful
     assert weak.evidence(np.array([0.9]))[0] > 0
-    weak = taught(0.6, 0.5, count=200)
+    weak = taught(0.55, 0.5, count=200)
     assert weak.is_judged
     assert not weak.is_useful
     assert weak.evidence(np.array([0.9])).tolist() == [0.0]
@@ -77,18 +77,10 @@ def test_weak_descriptors_are_used_no_more_once_they_are_found_out() -> None:
 def test_the_verdict_does_not_change_to_and_fro() -> None:
     """What was found too weak must become clearly better before it counts again."""
     separation = taught(0.5, 0.5, count=100)
-    while separation.sensitivity() < 1.35:
+    while separation.sensitivity() < 1.05:
         assert not separation.is_useful
         separation.learn(same=np.full(5, 0.7), different=np.full(5, 0.5))
     assert not separation.is_useful
     while not separation.is_useful:
         separation.learn(same=np.full(5, 0.7), different=np.full(5, 0.5))
-    assert separation.sensitivity() >= 1.3 * 1.1
-
-
-def test_the_swing_grows_with_how_well_people_are_told_apart() -> None:
-    """d'^2, and within limits."""
-    assert Separation().swing() == 2
-    good = taught(0.9, 0.5, count=5000, spread=0.15)
-    assert good.swing() == pytest.approx(good.sensitivity() ** 2)
-    assert taught(0.95, 0.1, count=5000, spread=0.05).swing() == 12
+    assert separation.sensitivity() >= 1.1

@@ -12,10 +12,10 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector
-from edge_runtime.people.detector import Detector
+from edge_runtime.people.detector import Detector, detect_all, frames_at_once
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.network_backends import NETWORK_BACKENDS, NetworkBackend, open_network
-from edge_runtime.people.network_detector import DetectionNetwork, choose_kind, choose_person_class
+from edge_runtime.people.network_detector import DetectionNetwork, NetworkDetector, choose_kind, choose_person_class
 from edge_runtime.people.network_kinds import kind_named
 from tests.support.detector_forms import BOXES, FORMS, SIZE_PX, form_of, rows_of_six, write_constant_network, yolox
 
@@ -29,6 +29,8 @@ CELLS = [
 ]
 IN_THE_MIDDLE = {9: (0.5, 0.5, 0, 0, 1, 1)}
 
+ON_A_CPU = [name for name in NETWORK_BACKENDS if name != "tensorrt"]
+
 
 def write_kind(name: str, tmp_path: Path) -> Path:
     form = FORMS[name]
@@ -40,7 +42,7 @@ def network_of(name: str, tmp_path: Path) -> tuple[DetectionNetwork, Path]:
     return open_network(read_detector_file(path), backend="onnxruntime"), path
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("name", FORMS)
 def test_people_are_found_where_the_network_says(name: str, backend: NetworkBackend, tmp_path: Path) -> None:
     """From the file to boxes on the frame, surest first; the kind is guessed wherever the form tells."""
@@ -52,7 +54,7 @@ def test_people_are_found_where_the_network_says(name: str, backend: NetworkBack
         np.testing.assert_allclose([one.score for one in found], [0.9, 0.6], atol=0.01)
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_half_precision_and_free_sizes_are_read(backend: NetworkBackend, tmp_path: Path) -> None:
     """A network that takes any size gets 640 pixels; here its outputs are those of 416, so it is of no kind."""
     half = write_constant_network(tmp_path / "half.onnx", yolox(is_decoded=False), half=True)
@@ -129,7 +131,7 @@ def test_unsure_and_small_people_can_be_left_out(tmp_path: Path) -> None:
     assert [round(one.score, 1) for one in tall.detect(FRAME)] == [0.6]
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_files_that_are_no_detectors_are_named(backend: NetworkBackend, tmp_path: Path) -> None:
     """A missing file, and a network that takes no pictures: a sentence each."""
     flat = write_constant_network(tmp_path / "flat.onnx", [np.zeros((5, 6), np.float32)], planes=1)
@@ -142,7 +144,7 @@ def test_files_that_are_no_detectors_are_named(backend: NetworkBackend, tmp_path
         open_detector(DetectorSettings(tmp_path / "missing.onnx", backend=backend))
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_another_network_is_refused_with_the_known_kinds(backend: NetworkBackend, tmp_path: Path) -> None:
     """A classifier; the sentence says what was found."""
     classifier = write_constant_network(tmp_path / "classifier.onnx", [np.zeros(1000, np.float32)])
@@ -151,7 +153,7 @@ def test_another_network_is_refused_with_the_known_kinds(backend: NetworkBackend
         open_detector(DetectorSettings(classifier, backend=backend))
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_damaged_file_is_refused(share: float, backend: NetworkBackend, tmp_path: Path) -> None:
     """A cut file or garbage ends in one sentence, not in a crash."""
@@ -163,7 +165,7 @@ def test_a_damaged_file_is_refused(share: float, backend: NetworkBackend, tmp_pa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 @pytest.mark.parametrize("domain", ["", "TRT"])
 def test_a_plugin_of_tensorrt_is_named(domain: str, backend: NetworkBackend, tmp_path: Path) -> None:
     """The libraries of a CPU have no EfficientNMS: the file is not damaged, and the sentence says what to export."""
@@ -266,7 +268,7 @@ def test_yolox_gets_blue_green_red(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("backend", NETWORK_BACKENDS)
+@pytest.mark.parametrize("backend", ON_A_CPU)
 def test_yolox_finds_the_people_of_a_real_clip(backend: NetworkBackend, shared_data: Path) -> None:
     """People who walk one by one are found in the clip's frames, at most two at a time, as tall boxes."""
     detector = open_detector(DetectorSettings(shared_data / "yolox_nano.onnx", backend=backend))
@@ -281,3 +283,46 @@ def test_yolox_finds_the_people_of_a_real_clip(backend: NetworkBackend, shared_d
     assert sum(count > 0 for count in counts) >= 40
     assert max(counts) <= 2
     assert 1.5 < np.median(shapes) < 4
+
+
+class ManyAtOnce:
+    """A network as an accelerator runs it: up to four images in one go, each with outputs of its own."""
+
+    backend = "many"
+    images_at_once = 4
+
+    def __init__(self, network: DetectionNetwork) -> None:
+        self.form, self._network = network.form, network
+        self.batches: list[int] = []
+
+    def run(self, planes: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """See `DetectionNetwork.run`."""
+        return self._network.run(planes)
+
+    def run_batch(self, planes: NDArray[np.float32]) -> list[list[NDArray[np.float32]]]:
+        """See `BatchNetwork.run_batch`."""
+        self.batches.append(len(planes))
+        return [self._network.run(one) for one in planes]
+
+
+def test_frames_of_several_cameras_go_through_a_network_in_one_go(tmp_path: Path) -> None:
+    """Frames of other sizes, too: each gets the people that it has alone."""
+    network, _ = network_of("yolox", tmp_path)
+    many = ManyAtOnce(network)
+    detector = NetworkDetector(many, kind_named("yolox"), person_class=0)
+    small = np.full((SIZE_PX, SIZE_PX, 3), 90, np.uint8)
+    frames: list[Nv12 | NDArray[np.uint8]] = [FRAME, small, GREY_NV12]
+    assert frames_at_once(detector) == 4
+    assert detect_all(detector, frames) == [detector.detect(frame) for frame in frames]
+    assert many.batches == [3]
+    assert detect_all(detector, [small]) == [detector.detect(small)]
+    assert many.batches == [3], "one frame needs no batch"
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_on_a_cpu_frames_are_looked_at_one_by_one(backend: NetworkBackend, tmp_path: Path) -> None:
+    """A batch takes as long there as its frames do alone, and the first frame would wait for the last."""
+    detector = open_detector(DetectorSettings(write_kind("yolox", tmp_path), backend=backend))
+    assert frames_at_once(detector) == 1
+    assert isinstance(detector, NetworkDetector)
+    assert detector.detect_batch([FRAME, GREY_NV12]) == [detector.detect(FRAME), detector.detect(GREY_NV12)]

@@ -100,10 +100,10 @@ def test_two_people_crossing_keep_their_ids(fps: float) -> None:
 
 
 def meeting(*, descriptors: bool) -> tuple[dict[int, float], dict[int, float]]:
-    """Two people stand, walk up to each other and turn back, at 2 looks/s. Returns where each id is first and last."""
+    """Two people walk up to each other, talk and turn back, at 2 looks/s. Returns where each id is first and last."""
     tracker = LikelihoodTracker(sure_score=0.5)
     told = []
-    for number, way in enumerate([0] * 20 + [0, 35, 70, 105, 75, 40, 5, 0, 0]):
+    for number, way in enumerate([0] * 20 + [0, 35, 70, 107, 107, 107, 70, 35, 0, 0]):
         rows = np.stack([ANN, BOB]) if descriptors else None
         tracks = tracker.update([person(100 + way), person(320 - way)], number * 500_000_000, descriptors=rows)
         told.append({track.id: centre_x(track.detection.box) for track in tracks if track.detection})

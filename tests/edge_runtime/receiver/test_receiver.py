@@ -194,11 +194,11 @@ def test_rubbish_is_refused_and_counted(receiver: Receiver, topic: str, payload:
 
 
 def test_the_summary_counts_what_came(receiver: Receiver) -> None:
-    """Bytes per descriptor message, and latency of live messages only."""
+    """Bytes per descriptor message, and latency of live messages only, without what was waited for a better moment."""
     track = descriptor_message().track
     now = time.time_ns()
-    for seq, (age_ms, is_historical) in enumerate([(10, False), (30, False), (9000, True)]):
-        times = {"capture_ns": now - age_ms * 1_000_000, "publish_ns": now}
+    for seq, (age_ms, waited_ms, is_historical) in enumerate([(10, 0, False), (530, 500, False), (9000, 0, True)]):
+        times = {"capture_ns": now - age_ms * 1_000_000, "publish_ns": now, "waited_ns": waited_ms * 1_000_000 or None}
         list(receiver.take(received(descriptor_message(seq=seq, track=track, historical=is_historical, **times))))
     camera = CameraStatus(state="live", why="").model_dump_json().encode()
     list(receiver.take(Received(f"{NODE}/door/status", camera, is_retained=True)))

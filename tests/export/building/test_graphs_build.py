@@ -25,7 +25,7 @@ from export.building.tensorrt_builder import BatchSizes, build_plan
 
 for path in map(Path, sys.argv[1:]):
     precision = path.stem.rpartition("-")[2]
-    build_plan(path, precision=precision, batch=BatchSizes(1, 2, 4), workspace_mib=256)
+    build_plan(path, precision=precision, batch=BatchSizes(2, 2, 2), workspace_mib=256)
     print(path.name)
 """
 CASES: tuple[tuple[str, Graph, Precision], ...] = (

@@ -50,7 +50,7 @@ ONE = BatchSizes(1, 1, 1)
 def build(site: Path, path: Path, *, precision: str = "fp32", **changes: Any) -> subprocess.CompletedProcess[str]:
     """Run `build_plan` beside the site's TensorRT; the plan lands beside the network as `*.plan`."""
     options = {"onnx_path": str(path), "precision": precision, "workspace_mib": 256, "timing_cache": None}
-    options |= {"batch": [1, 4, 8], **changes}
+    options |= {"batch": [1, 2, 2], **changes}
     return subprocess.run(
         [sys.executable, "-c", BUILD, json.dumps(options), str(path.with_suffix(".plan"))],
         env=environment(site), cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,

@@ -16,9 +16,10 @@ int cuInit(unsigned flags) { return STATUS; }
 int cuDeviceGet(int *device, int ordinal) { *device = 7; return ordinal; }
 int cuDeviceGetName(char *name, int size, int device) { strncpy(name, "Orin", size); return device != 7; }
 int cuDeviceGetAttribute(int *value, int attribute, int device) {
-    *value = attribute == 75 ? 8 : attribute == 76 ? 7 : -1;
+    *value = attribute == 75 ? 8 : attribute == 76 ? 7 : attribute == 16 ? 8 : -1;
     return device != 7;
 }
+int cuDeviceTotalMem_v2(size_t *bytes, int device) { *bytes = 7990000000ul; return device != 7; }
 int cuDriverGetVersion(int *version) { *version = 12060; return 0; }
 """
 ASK = """
@@ -43,9 +44,10 @@ def ask_driver(folder: Path, *, status: int) -> str:
 
 
 def test_the_device_is_read_from_the_driver(tmp_path: Path) -> None:
-    """Name, compute capability and CUDA version are the driver's own, of the first device."""
+    """Name, compute capability, processors, memory and CUDA version are the driver's own, of the first device."""
     said = ask_driver(tmp_path, status=0)
     assert "gpu='Orin', compute_capability='8.7', cuda='12.6'" in said
+    assert "multiprocessors=8, memory_gib=7" in said
 
 
 def test_a_driver_without_a_gpu_is_reported(tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_without_a_driver_nothing_starts() -> None:
     """No driver is one sentence that names what was looked for and what to do."""
     with pytest.raises(EngineError, match=r"libcuda\.so\.1 was not found .*; run an ONNX file with ONNX Runtime"):
         read_device()
-    with pytest.raises(EngineError, match=r"pip install 'reid-edge\[cuda\]'"):
+    with pytest.raises(EngineError, match=r"libcuda\.so\.1 was not found"):
         Cuda()
 
 

@@ -9,13 +9,17 @@ from tests.support.tensorrt_site import ROOT
 DRIVER = r"""
 #include <stdio.h>
 #include <string.h>
-#define CALL(name, ...) int name(__VA_ARGS__) { puts(#name); fflush(stdout); return strcmp(#name, FAILING) ? 0 : 901; }
+static int call(const char *name) { puts(name); fflush(stdout); return strcmp(name, FAILING) ? 0 : 901; }
+#define CALL(name, ...) int name(__VA_ARGS__) { return call(#name); }
+#define GIVE(name, handle, ...) \
+    int name(__VA_ARGS__) { int status = call(#name); *handle = status ? 0 : "x"; return status; }
 CALL(cuStreamBeginCapture_v2, void *stream, int mode)
-CALL(cuGraphInstantiateWithFlags, void **launchable, void *graph, unsigned long long flags)
+GIVE(cuGraphInstantiateWithFlags, launchable, void **launchable, void *graph, unsigned long long flags)
+CALL(cuGraphUpload, void *launchable, void *stream)
 CALL(cuGraphLaunch, void *launchable, void *stream)
 CALL(cuGraphExecDestroy, void *launchable)
 CALL(cuGraphDestroy, void *graph)
-CALL(cuStreamEndCapture, void *stream, void **graph)
+GIVE(cuStreamEndCapture, graph, void *stream, void **graph)
 """
 RECORD = """
 from types import SimpleNamespace
@@ -56,6 +60,7 @@ def test_work_is_recorded_once_and_launched_as_often_as_asked(tmp_path: Path) ->
     expected = [
         *RECORDING,
         "cuGraphInstantiateWithFlags",
+        "cuGraphUpload",
         *["cuGraphLaunch"] * 2,
         "cuGraphExecDestroy",
         "cuGraphDestroy",
@@ -64,9 +69,9 @@ def test_work_is_recorded_once_and_launched_as_often_as_asked(tmp_path: Path) ->
 
 
 def test_a_driver_error_names_the_function(tmp_path: Path) -> None:
-    """The number is the driver's, and nothing goes on after it."""
+    """The number is the driver's, nothing goes on after it, and what there was of the recording is given back."""
     *calls, said = record(tmp_path, failing="cuGraphInstantiateWithFlags")
-    assert calls == [*RECORDING, "cuGraphInstantiateWithFlags"]
+    assert calls == [*RECORDING, "cuGraphInstantiateWithFlags", "cuGraphDestroy"]
     assert said.startswith("DeviceError refused: the NVIDIA driver answers CUDA error 901 to cuGraphInst")
 
 
@@ -74,4 +79,5 @@ def test_work_that_fails_ends_the_recording(tmp_path: Path) -> None:
     """A stream left recording could run nothing any more; what is said is the reason, not that the recording broke."""
     for failing in ("", "cuStreamEndCapture"):
         said = record(tmp_path, breaks=True, failing=failing)
-        assert said == [*RECORDING, "EngineError refused: the work failed"]
+        given_back = [] if failing else ["cuGraphDestroy"]
+        assert said == [*RECORDING, *given_back, "EngineError refused: the work failed"]

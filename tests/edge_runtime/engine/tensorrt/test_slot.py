@@ -4,19 +4,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime.engine.tensorrt.slot import batch_buckets
+from edge_runtime.engine.tensorrt.batch_buckets import batch_buckets
 from edge_runtime.engine.tensorrt.tensorrt_engine import describe_in_turns
 
 
 @pytest.mark.parametrize(
-    ("smallest", "largest", "expected"),
-    [(1, 32, (1, 2, 4, 8, 16, 32)), (1, 1, (1,)), (3, 20, (3, 4, 8, 16, 20)), (1, 33, (1, 2, 4, 8, 16, 32, 33))],
-)  # fmt: skip
-def test_runs_are_recorded_for_powers_of_two_and_both_ends(
-    smallest: int, largest: int, expected: tuple[int, ...]
+    ("sizes", "expected"),
+    [
+        ((1, 8, 32), (1, 2, 4, 8, 16, 32)),
+        ((1, 1, 1), (1,)),
+        ((3, 8, 20), (3, 4, 8, 16, 20)),
+        ((1, 6, 33), (1, 2, 4, 6, 8, 16, 32, 33)),
+    ],
+)
+def test_runs_are_recorded_for_powers_of_two_both_ends_and_the_best(
+    sizes: tuple[int, int, int], expected: tuple[int, ...]
 ) -> None:
     """Any number of crops from the smallest to the largest batch is padded to less than twice its size."""
-    assert batch_buckets(smallest=smallest, largest=largest) == expected
+    smallest, best, largest = sizes
+    assert batch_buckets(smallest=smallest, best=best, largest=largest) == expected
 
 
 class Device:

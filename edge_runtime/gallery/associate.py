@@ -1,0 +1,157 @@
+"""What joins tracks into people, as the gallery sees it: tracks of many spaces in, persons of tracks out."""
+
+import logging
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edge_runtime.contract.errors import GalleryError
+from edge_runtime.contract.script import replace_file
+from edge_runtime.gallery.association import Association, JoiningSettings, PersonDecision
+from edge_runtime.gallery.prototypes import FinishedTrack
+
+logger = logging.getLogger(__name__)
+
+_SECOND_NS = 1_000_000_000
+_REVISED_EVERY_NS = 5 * _SECOND_NS
+_SAVED_EVERY_NS = 600 * _SECOND_NS
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A track belongs to a person. A later assignment of the same track replaces the earlier one.
+
+    probability: that the track is of this person and of no other one. borrowed: how much of the figures behind it comes
+    from another site, from 1 to 0.
+    """
+
+    track: str
+    person: str
+    probability: float
+    borrowed: float
+
+
+class Associate(Protocol):
+    """Joins tracks into people. Not thread-safe: one call at a time."""
+
+    @property
+    def explanation(self) -> str:
+        """How it decides, in one sentence for the people who read the page."""
+
+    def restore(self, space: str, tracks: Sequence[FinishedTrack], *, people: Sequence[str]) -> None:
+        """Take back what was decided before a restart."""
+
+    def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
+        """Give each track to a person; a known one keeps its person."""
+
+    def settle(self, now_ns: int) -> list[Assignment]:
+        """Better decisions of earlier tracks. Called about every second."""
+
+    def move(self, track: str, person: str) -> None:
+        """Take a correction by hand."""
+
+    def forget(self, tracks: Collection[str]) -> None:
+        """Forget erased tracks."""
+
+    def is_open(self, end_ns: int, now_ns: int) -> bool:
+        """Whether a track that begins now may still be joined to a person who was last seen at `end_ns`."""
+
+    def close(self) -> None:
+        """Keep what was learnt."""
+
+
+class AssociationBySpace:
+    """An `Associate` with an `Association` for each space: descriptors of two spaces are never compared.
+
+    folder: where what was learnt is kept, a file for each space.
+    """
+
+    def __init__(self, settings: JoiningSettings, *, folder: Path) -> None:
+        self._settings, self._folder = settings, folder
+        self._spaces: dict[str, Association] = {}
+        self._revised_ns = self._saved_ns = 0
+
+    @property
+    def explanation(self) -> str:
+        """See `Associate`."""
+        shares = [one.calibration.borrowed_share for one in self._spaces.values()] or [1.0]
+        own = (
+            "All figures behind it are still borrowed from another site."
+            if min(shares) >= 1
+            else f"{1 - min(shares):.0%} of the figures behind it were learnt from these cameras, the rest is borrowed."
+        )
+        return (
+            "A track joins a person if that is more probable than that it is of anybody else: by how alike they look, "
+            f"and by which camera usually follows which, and when. Each join shows its probability. {own} Joins may "
+            f"change for {self._settings.window_s / 60:g} minutes."
+        )
+
+    def restore(self, space: str, tracks: Sequence[FinishedTrack], *, people: Sequence[str]) -> None:
+        """See `Associate`."""
+        if tracks:
+            self._of(space, length=len(tracks[0].mean)).take_back(tracks, people)
+
+    def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
+        """See `Associate`."""
+        if not tracks:
+            return []
+        association = self._of(space, length=len(tracks[0].mean))
+        made = {one.track_id: one for one in association.add(tracks)}
+        decided = [made.get(track.track_id) or association.find(track.track_id) for track in tracks]
+        return [_assignment(one) for one in decided if one is not None]
+
+    def settle(self, now_ns: int) -> list[Assignment]:
+        """See `Associate`. Looks again every five seconds."""
+        if now_ns - self._revised_ns < _REVISED_EVERY_NS:
+            return []
+        self._revised_ns = now_ns
+        changed = [_assignment(one) for association in self._spaces.values() for one in association.revise(now_ns)]
+        if now_ns - self._saved_ns >= _SAVED_EVERY_NS:
+            self._saved_ns = now_ns
+            self._save()
+        return changed
+
+    def move(self, track: str, person: str) -> None:
+        """See `Associate`."""
+        for association in self._spaces.values():
+            association.move(track, person)
+
+    def forget(self, tracks: Collection[str]) -> None:
+        """See `Associate`."""
+        for association in self._spaces.values():
+            association.erase(tracks)
+
+    def is_open(self, end_ns: int, now_ns: int) -> bool:
+        """See `Associate`."""
+        return now_ns - end_ns <= self._settings.memory_s * _SECOND_NS
+
+    def close(self) -> None:
+        """See `Associate`."""
+        self._save()
+
+    def _of(self, space: str, *, length: int) -> Association:
+        if space not in self._spaces:
+            association = Association(length, settings=self._settings)
+            try:
+                association.restore_learnt(self._file(space).read_bytes())
+            except FileNotFoundError:
+                pass
+            except (OSError, GalleryError) as error:
+                logger.error("%s is left out, the association learns anew: %s", self._file(space), error)
+            self._spaces[space] = association
+        return self._spaces[space]
+
+    def _save(self) -> None:
+        for space, association in self._spaces.items():
+            try:
+                replace_file(self._file(space), association.save_learnt())
+            except OSError as error:
+                logger.error("what was learnt of space %s cannot be kept: %s", space, error)
+
+    def _file(self, space: str) -> Path:
+        return self._folder / f"learnt-{space}.npz"
+
+
+def _assignment(made: PersonDecision) -> Assignment:
+    return Assignment(made.track_id, made.person, made.probability, made.borrowed)
