@@ -3,6 +3,7 @@
 #   make demo PRECISION=int8       the same with the INT8 engine
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
 #   make test                      everything that can be tested without a GPU
+#   make deb                       a Debian package of the daemon for this machine's kind, build/reid-edge.deb
 #   make lint                      formatter, linter, types and the import rule (part of `make test`)
 #   make audit                     known weaknesses, licences and a bill of materials of what is installed
 #   make bench                     latency beside named peers, the page that compares engines, the README's tables
@@ -20,7 +21,7 @@ RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-d
 	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
 TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-clients git
 
-.PHONY: demo test lint bench audit clean
+.PHONY: demo test lint bench deb audit clean
 
 demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
@@ -56,6 +57,11 @@ audit: $(VENV)/test.done
 		&& echo "licences: build/licences.txt, none but permissive ones, LGPL and MPL"
 	@.cache/audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') --strict --progress-spinner off \
 		|| echo "pip-audit found something, or could not reach its databases: read above"
+
+deb: $(VENV)/runtime.done
+	@mkdir -p build
+	@sh edge_runtime/install/build_deb.sh $(BIN)/python . build/reid-edge.deb
+	@echo "build/reid-edge.deb; install it with: apt-get install ./build/reid-edge.deb"
 
 clean:
 	rm -rf $(VENV) .cache build *.egg-info

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import logging
+import os
 import platform
 import re
 import signal
@@ -32,6 +33,7 @@ from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
 from edge_runtime.health.server import HealthServer
+from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
@@ -158,7 +160,8 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
             with _serve_health(config, HealthChecks(service, publisher)):
                 publisher.start()
                 try:
-                    return _run_loop(service, stop)
+                    with tell_starter(os.environ, is_alive=service.is_looping):
+                        return _run_loop(service, stop)
                 finally:
                     for stream in streams:
                         stream.source.close()

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -348,6 +349,25 @@ def test_one_broken_camera_does_not_stop_the_others(make_site: MakeSite, pedestr
     assert "gone disabled: expected a video file at" in text
     log = stop(daemon)
     assert log.count("expected a camera at /dev/video99") == log.count("gone.avi, found nothing") == 1
+
+
+def test_it_tells_systemd_that_it_is_ready_and_alive_and_stops(
+    make_site: MakeSite, pedestrians: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `Type=notify` and `WatchdogSec` of the unit want; a third of the watchdog's time lies between two signs."""
+    site = make_site(pedestrians, port=broker.port)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(site.folder / "notify"))
+        systemd.settimeout(30)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(site.folder / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "600000")
+        daemon = site.daemon()
+        told = [systemd.recv(100).decode() for _ in range(4)]
+        stop(daemon)
+        while told[-1] != "STOPPING=1":
+            told.append(systemd.recv(100).decode())
+    assert told[0] == "READY=1"
+    assert set(told[1:-1]) == {"WATCHDOG=1"}
 
 
 def test_an_ended_file_ends_the_daemon_with_success(make_site: MakeSite, tmp_path: Path, broker: Broker) -> None:
