@@ -37,7 +37,7 @@ from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector
+from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
 from edge_runtime.risks import find_risks
 from edge_runtime.service import Service
@@ -206,13 +206,18 @@ def _check_summary(path: Path | None) -> None:
 
 
 def _open_detectors(config: Config) -> list[Detector]:
-    """One detector per worker, of which no more are needed than there are cameras; they share the CPU threads."""
+    """One detector per worker, of which no more are needed than there are cameras; they share the CPU threads.
+
+    On a GPU there is one: more of them would wait for each other, each with memory of its own.
+    """
     workers = min(config.cpu_threads, len(config.cameras))
     threads = config.cpu_threads // workers
     cv2.setNumThreads(threads)
     first = open_detector(config.detector, threads=threads)
     log_detector(config.detector, first)
     record_detector(config.detector, first)
+    if runs_on_gpu(first):
+        return [first]
     return [first, *(open_detector(config.detector, threads=threads) for _ in range(workers - 1))]
 
 

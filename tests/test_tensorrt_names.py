@@ -16,6 +16,7 @@ FILES = (
     "export/building/tensorrt_builder.py",
     "export/building/tensorrt_versions.py",
     "edge_runtime/engine/tensorrt/tensorrt_engine.py",
+    "edge_runtime/engine/tensorrt/fixed_network.py",
     "edge_runtime/engine/tensorrt/library.py",
     "edge_runtime/engine/tensorrt/slot.py",
 )

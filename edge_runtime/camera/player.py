@@ -161,10 +161,7 @@ class Player:
         if self._address.user is not None:
             camera.set_property("user-id", self._address.user)
             camera.set_property("user-pw", self._address.password or "")
-        if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
-            camera.set_property("add-reference-timestamp-meta", True)
-        elif camera.find_property("ntp-sync"):  # an rtspsrc, and no other element
-            _warn_of_arrival_times()
+        _ask_for_camera_times(camera)
 
     def _stamp(self, handle: Any) -> VideoSample:
         """Add the times of a picture; see `VideoSample`."""
@@ -228,6 +225,13 @@ def _hardware_converter() -> HardwareConverter | None:
         return None
     converters: tuple[HardwareConverter, ...] = get_args(HardwareConverter)
     return next((name for name in converters if Gst.ElementFactory.find(name) is not None), None)
+
+
+def _ask_for_camera_times(camera: Any) -> None:
+    if camera.find_property("add-reference-timestamp-meta"):  # since GStreamer 1.22
+        camera.set_property("add-reference-timestamp-meta", True)
+    else:
+        _warn_of_arrival_times()
 
 
 @cache

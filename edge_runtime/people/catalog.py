@@ -44,7 +44,7 @@ def _check_kind(name: str) -> str:
 
 @dataclass(frozen=True)
 class DetectorSettings:
-    """What finds people: a detection network as an ONNX file, or without a file OpenCV's HOG detector.
+    """What finds people: a detection network (ONNX file or TensorRT engine), or without a file OpenCV's HOG detector.
 
     kind: a name of the table in network_kinds.py; `auto` takes the kind that the file's form shows.
     person_class: needed where the network's list of classes is not a well-known one.
@@ -99,6 +99,11 @@ def open_detector(settings: DetectorSettings, *, threads: int = 1) -> Detector:
         min_score=settings.min_score,
         smallest_person_px=settings.smallest_person_px or 0.0,
     )
+
+
+def runs_on_gpu(detector: Detector) -> bool:
+    """Whether an opened detector computes on the one GPU of this machine."""
+    return isinstance(detector, NetworkDetector) and detector.network.backend.startswith("tensorrt ")
 
 
 def log_detector(settings: DetectorSettings, detector: Detector) -> None:

@@ -10,6 +10,7 @@ from edge_runtime.people.detector_file import DetectorFile
 from edge_runtime.people.network_detector import DetectionNetwork
 
 NetworkBackend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
+_ENGINE = ".engine"
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
@@ -28,7 +29,7 @@ def open_network(
     if chosen == "auto":
         is_installed = importlib.util.find_spec("openvino") is not None
         chosen = "openvino" if is_installed and has_bf16() else "onnxruntime"
-    if chosen == "tensorrt" and build is None:
+    if build is None and (chosen == "tensorrt" or file.path.suffix == _ENGINE):
         raise EngineError(
             f"{file.path} was not built for TensorRT: expected an engine of export/build_engine.py --detector and its "
             "manifest beside it; build it on this device"

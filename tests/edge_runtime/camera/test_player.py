@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from edge_runtime.camera.address import DECODE
 from edge_runtime.camera.catalog import parse_address
 from edge_runtime.camera.pipeline import pipeline_text
-from edge_runtime.camera.player import Gst, Player, VideoSample, _hardware_converter, _warn_of_arrival_times
+from edge_runtime.camera.player import (
+    Gst,
+    Player,
+    VideoSample,
+    _ask_for_camera_times,
+    _hardware_converter,
+    _warn_of_arrival_times,
+)
 from edge_runtime.contract.nv12 import Nv12
 from tests.edge_runtime.camera.conftest import MakeClip
 
@@ -113,18 +120,13 @@ class OldRtspSource:
         """See GObject."""
         return name in ("ntp-sync", "location")
 
-    def set_property(self, name: str, value: object) -> None:
-        """See GObject."""
-
 
 def test_missing_camera_clocks_are_told_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """GStreamer 1.20 of JetPack 6 has no reference time stamps: `rtcp-ntp` will never come, and the log says why."""
     monkeypatch.setattr(Gst, "version", lambda: (1, 20, 3, 0))
     _warn_of_arrival_times.cache_clear()
-    player = Player.__new__(Player)
-    player._address = parse_address("rtsp://cam/x")
     for _ in range(2):
-        player._set_up_camera(OldRtspSource())
+        _ask_for_camera_times(OldRtspSource())
     [record] = caplog.records
     assert "GStreamer 1.20 does not pass on the clocks of RTSP cameras" in record.getMessage()
 

@@ -1,5 +1,6 @@
 """The choice of what runs a detection network."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +45,9 @@ def test_a_plan_needs_a_manifest(tmp_path: Path) -> None:
     file = read_detector_file(write_constant_network(tmp_path / "a.onnx", FORMS["yolox"].outputs()))
     with pytest.raises(EngineError, match=r"a\.onnx was not built for TensorRT: expected an engine of"):
         open_network(file, backend="tensorrt")
+    alone = replace(file, path=tmp_path / "b.engine")
+    with pytest.raises(EngineError, match=r"expected an engine .* and its manifest beside it"):
+        open_network(alone)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])

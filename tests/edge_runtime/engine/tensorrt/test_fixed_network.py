@@ -12,7 +12,7 @@ from edge_runtime.contract.manifest import Build
 from edge_runtime.engine.tensorrt.cuda import read_device
 from edge_runtime.engine.tensorrt.fixed_network import FixedNetwork
 from edge_runtime.engine.tensorrt.library import tensorrt_log
-from edge_runtime.people.catalog import DetectorSettings, open_detector
+from edge_runtime.people.catalog import DetectorSettings, open_detector, runs_on_gpu
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.detector_manifest import DetectorManifest, MeasuredLook, write_detector_manifest
 from tests.support.detector_forms import BOXES, FORMS, SCORES, SIZE_PX
@@ -52,6 +52,7 @@ def test_the_daemons_detector_runs_a_plan(tmp_path: Path, plan: FixedPlan) -> No
     detector = open_detector(DetectorSettings(write_plan(tmp_path)))
     found = detector.detect(np.zeros((SIZE_PX, SIZE_PX, 3), np.uint8))
     assert detector.network.backend == "tensorrt 10.3.0 CPU fp16"  # type: ignore[attr-defined]
+    assert runs_on_gpu(detector), "so the daemon opens it once"
     np.testing.assert_allclose([one.box for one in found], BOXES, atol=1e-3)
     np.testing.assert_allclose([one.score for one in found], SCORES, atol=1e-3)
     detector.network._network.close()  # type: ignore[attr-defined]
