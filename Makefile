@@ -1,5 +1,5 @@
 # Two commands for a new user, each does its own set-up: `make demo` and `make test`.
-#   make demo                      the daemon on a sample clip, a broker and a listener, all on this machine
+#   make demo                      two cameras of a sample clip, daemon, broker, listener and gallery, all on this machine
 #   make demo PRECISION=int8       the same with the INT8 engine
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
 #   make test                      everything that can be tested without a GPU
@@ -10,7 +10,9 @@
 
 PYTHON ?= python3
 PRECISION ?= fp32
-DURATION ?= 45
+DURATION ?= 40
+# Many tests wait for a broker, a camera or a process, so two of them share a core.
+WORKERS ?= $(shell echo $$((2 * $$(nproc))))
 VENV := .venv
 BIN := $(VENV)/bin
 CLIP := .cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi
@@ -27,7 +29,7 @@ demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
 
 test: lint $(CLIP)
-	@$(BIN)/python -m pytest --no-skips --durations=15 --numprocesses=auto --dist=loadfile
+	@$(BIN)/python -m pytest --no-skips --durations=15 --numprocesses=$(WORKERS) --dist=loadfile
 
 lint: $(VENV)/test.done
 	@$(BIN)/ruff check .
@@ -81,7 +83,7 @@ $(VENV)/runtime.done: pyproject.toml Makefile
 	$(call install_packages,$(RUNTIME_PACKAGES))
 	@echo "Setting up $(VENV) (Python packages, without torch)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[runtime,cpu,gstreamer]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[runtime,cpu,gstreamer,gallery]'
 	@touch $@
 
 $(VENV)/test.done: $(VENV)/runtime.done pyproject.toml tests/constraints.txt

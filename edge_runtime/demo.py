@@ -1,4 +1,7 @@
-"""Shows the whole path on one machine: the daemon on a clip or camera, a temporary broker, a listener, a summary."""
+"""Shows the whole path on one machine: cameras, the daemon, a temporary broker, a listener and the gallery.
+
+A clip becomes two cameras, its left and its right half. Ends with a summary and a picture of who walked where.
+"""
 
 import argparse
 import json
@@ -10,16 +13,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
-from edge_runtime.camera.catalog import known_forms, parse_address
+from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import ScriptParser, run
+from edge_runtime.demo_cameras import empty_street, split_clip
+from edge_runtime.demo_gallery import DemoGallery
+from edge_runtime.demo_picture import WalkedTrack, draw_walks
 
 _EXAMPLES = """\
 example:
@@ -43,20 +51,25 @@ def main(argv: list[str] | None = None) -> int:
     model = _HERE / "models" / _MODELS[arguments.precision]
     manifest = read_manifest(model)
     camera = parse_address(arguments.source).name
-    print(f"{camera} -> {manifest.model_id} ({arguments.precision}) -> broker, for {arguments.seconds:g} s")
+    print(f"{camera} -> {manifest.model_id} ({arguments.precision}) -> broker -> gallery, for {arguments.seconds:g} s")
     if arguments.precision == "int8":
         print(f"note: {_INT8_NOTE}")
     with tempfile.TemporaryDirectory(prefix="reid-edge-demo-") as name:
         folder = Path(name)
         port = _free_port()
-        _write_config(folder, arguments, model=model, port=port)
+        sources = _sources(arguments.source, folder)
+        _write_config(folder, sources, model=model, port=port)
         broker = _start_broker(folder, port)
+        gallery = DemoGallery(folder, broker_port=port)
         try:
             daemon, heard = _run_daemon_and_listener(folder, port, seconds=arguments.seconds)
+            joined = gallery.finish(tracks=daemon["tracks"])
         finally:
+            gallery.stop()
             broker.terminate()
             broker.wait()
-    _print_summary(daemon, heard, manifest=manifest)
+        _print_summary(daemon, heard, manifest=manifest)
+        _show_people(joined, {camera: Path(source) for camera, source in sources.items()}, picture=arguments.picture)
     if arguments.record is not None:
         _write_record(arguments, daemon=daemon, heard=heard, manifest=manifest)
     return 0 if heard["descriptors"] and heard["is_complete"] and not daemon["waiting"] else 1
@@ -71,7 +84,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--source", required=True, help=known_forms())
     parser.add_argument("--precision", choices=tuple(_MODELS), default="fp32", help="which engine (default: fp32)")
-    parser.add_argument("--seconds", type=float, default=45.0, help="how long to run (default: 45)")
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long to run (default: 40)")
+    parser.add_argument(
+        "--picture", type=Path, default=Path("demo.png"), help="where people walked (default: %(default)s)"
+    )
     parser.add_argument("--record", type=Path, help="write the figures to this JSON file, with machine and commit")
     return parser.parse_args(argv)
 
@@ -90,13 +106,20 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _write_config(folder: Path, arguments: argparse.Namespace, *, model: Path, port: int) -> None:
-    source = arguments.source if "://" in arguments.source else str(Path(arguments.source).resolve())
-    (folder / "source").write_text(source)
+def _sources(source: str, folder: Path) -> dict[str, str]:
+    """Camera -> source: the two halves of a clip, or the one camera that was given."""
+    if is_plain_path(source):
+        return {camera: str(path) for camera, path in split_clip(Path(source).resolve(), folder).items()}
+    return {"camera": source}
+
+
+def _write_config(folder: Path, sources: dict[str, str], *, model: Path, port: int) -> None:
+    for camera, source in sources.items():
+        (folder / f"{camera}.source").write_text(source)
     settings = {
         "site": "demo",
         "node": "this-machine",
-        "cameras": [{"id": "camera", "source_file": "source"}],
+        "cameras": [{"id": camera, "source_file": f"{camera}.source"} for camera in sources],
         "engine": {"model": str(model)},
         "broker": {"host": "127.0.0.1", "port": port},
         "spool": {"path": "spool.sqlite"},
@@ -170,7 +193,7 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
     p50, p95 = daemon["latency_p50_ms"], daemon["latency_p95_ms"]
     rows = {
         "frames": f"{daemon['frames']} looked at, {daemon['frames_dropped']} replaced by newer ones",
-        "looks per second": _looks(daemon["looks"]["camera"]),
+        "looks per second": ", ".join(f"{camera} {_looks(rates)}" for camera, rates in daemon["looks"].items()),
         "people": f"{daemon['people']} sightings, {daemon['tracks']} tracks",
         "descriptors received": f"{heard['descriptors']} of {daemon['descriptors']} made",
         "bytes per descriptor": "-" if not heard["descriptors"] else f"{heard['bytes_per_descriptor']:.0f} per message",
@@ -183,6 +206,22 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
     }
     for name, value in rows.items():
         print(f"  {name:24}{value}")
+
+
+def _show_people(joined: Sequence[WalkedTrack], sources: Mapping[str, Path], *, picture: Path) -> None:
+    """Say how many people walked by, and draw where, on streets that the clips show without them."""
+    if not joined:
+        return
+    people = {track.person for track in joined}
+    everywhere = [one for one in people if {track.camera for track in joined if track.person == one} == set(sources)]
+    where = f", {len(everywhere)} of them before both cameras" if len(sources) > 1 else ""
+    print(f"  {'people by the gallery':24}{len(people)} of {len(joined)} tracks{where}")
+    streets = {
+        camera: empty_street(path) if path.is_file() else np.full((360, 640, 3), 200, np.uint8)
+        for camera, path in sources.items()
+    }
+    draw_walks(picture, streets, tracks=joined)
+    print(f"  {'picture':24}{picture}: who walked where and when, one colour a person")
 
 
 def _write_record(

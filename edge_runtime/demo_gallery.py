@@ -1,0 +1,107 @@
+"""The gallery of the demo: a process of its own, and what it has joined when the demo ends."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from edge_runtime.demo_picture import WalkedTrack
+from edge_runtime.gallery.descriptor_store import Where
+from edge_runtime.gallery.sightings import PersonSighting, Sightings
+from edge_runtime.gallery.sqlite_store import SqliteStore
+
+_SCRIPT = Path(__file__).resolve().parent / "gallery_server.py"
+_START_S, _FINISH_S = 20.0, 8.0
+
+
+class DemoGallery:
+    """Runs from construction until `stop`. Without FastAPI and uvicorn it says so, and does nothing."""
+
+    def __init__(self, folder: Path, *, broker_port: int) -> None:
+        self._folder = folder / "gallery"
+        self._process: subprocess.Popen[bytes] | None = None
+        if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+            print("without the gallery, which needs: pip install 'reid-edge[gallery]'")
+            return
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = int(probe.getsockname()[1])
+        settings = {
+            "folder": str(self._folder),
+            "keep_h": 1,
+            "broker": {"host": "127.0.0.1", "port": broker_port},
+            "page": {"port": self._port},
+        }
+        config = folder / "gallery.yaml"
+        config.write_text(json.dumps(settings))  # JSON is YAML too
+        command = [sys.executable, str(_SCRIPT), "--config", str(config)]
+        with (folder / "gallery.log").open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        _wait_until(lambda: self._tracks() is not None, _START_S)
+
+    def finish(self, *, tracks: int) -> list[WalkedTrack]:
+        """Wait until so many tracks have arrived and were looked at once more, stop, and return what was joined."""
+        if self._process is None:
+            return []
+        _wait_until(lambda: (self._tracks() or 0) >= tracks, _FINISH_S)
+        self.stop()
+        sightings = Sightings(self._folder / "people.sqlite")
+        try:
+            known = [one for one in sightings.since(0) if one.person]
+        finally:
+            sightings.close()
+        with SqliteStore(self._folder) as store:
+            return [_walked(one, store) for one in known]
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(_FINISH_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+
+    def _tracks(self) -> int | None:
+        """How many tracks have a person; None while nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=2)
+        try:
+            connection.request("GET", "/people?count=1000")
+            answer = connection.getresponse()
+            return sum(one["tracks"] for one in json.loads(answer.read())) if answer.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+
+def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+
+
+def _walked(sighting: PersonSighting, store: SqliteStore) -> WalkedTrack:
+    where = Where(
+        space=sighting.space,
+        since_ns=sighting.start_ns,
+        until_ns=sighting.capture_ns + 1,
+        tracks=(sighting.track,),
+    )
+    rows = sorted(store.rows(where), key=lambda row: row.capture_ns)
+    feet = [((row.box[0] + row.box[2]) / 2, row.box[3]) for row in rows]
+    return WalkedTrack(
+        camera=sighting.camera,
+        person=sighting.person or "",
+        start_ns=sighting.start_ns,
+        end_ns=sighting.capture_ns,
+        feet=np.array(feet, np.float32).reshape(-1, 2),
+    )
