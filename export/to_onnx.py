@@ -34,8 +34,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     # Imported here, because reading on in --help neither needs PyTorch nor should wait for it.
     from export.graph.onnx_file import export_network
+    from train.models.stripes import check_stripes
 
     source = _set_pixels(_open_checkpoint(arguments), arguments.pixels)
+    check_stripes(source)
     targets = _choose_targets(arguments, source.manifest)
     data = open_folder(arguments.data) if arguments.data else None
     _make_folder(arguments.output)

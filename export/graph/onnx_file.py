@@ -34,7 +34,6 @@ from export.graph.variants import Graph
 from train.datasets.catalog import ReidData, load_images
 from train.models.checkpoint import LoadedNetwork
 from train.models.pixels import describe_with
-from train.models.stripes import check_stripes
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
 _PROOF_IMAGES = 16
@@ -51,7 +50,6 @@ def export_network(
     Raises:
         ExportError: the network cannot be exported, or its descriptors differ. No file is left then.
     """
-    check_stripes(source)
     build = deploy if precision == "fp32" else deploy_in_half_precision
     deployed = build(source.network, source.manifest.input, graph=graph)
     if precision == "fp16":
