@@ -39,8 +39,16 @@ class Associate(Protocol):
     def explanation(self) -> str:
         """How it decides, in one sentence for the people who read the page."""
 
-    def restore(self, space: str, tracks: Sequence[FinishedTrack], *, people: Sequence[str]) -> None:
-        """Take back what was decided before a restart."""
+    def restore(
+        self,
+        space: str,
+        tracks: Sequence[FinishedTrack],
+        *,
+        people: Sequence[str],
+        by_hand: Collection[str],
+        now_ns: int,
+    ) -> None:
+        """Take back what was decided before a restart. by_hand: tracks that somebody has corrected or confirmed."""
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """Give each track to a person; a known one keeps its person."""
@@ -87,10 +95,18 @@ class AssociationBySpace:
             f"change for {self._settings.window_s / 60:g} minutes."
         )
 
-    def restore(self, space: str, tracks: Sequence[FinishedTrack], *, people: Sequence[str]) -> None:
+    def restore(
+        self,
+        space: str,
+        tracks: Sequence[FinishedTrack],
+        *,
+        people: Sequence[str],
+        by_hand: Collection[str],
+        now_ns: int,
+    ) -> None:
         """See `Associate`."""
         if tracks:
-            self._of(space, length=len(tracks[0].mean)).take_back(tracks, people)
+            self._of(space, length=len(tracks[0].mean)).take_back(tracks, people, by_hand=by_hand, now_ns=now_ns)
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """See `Associate`."""
@@ -103,11 +119,12 @@ class AssociationBySpace:
 
     def settle(self, now_ns: int) -> list[Assignment]:
         """See `Associate`. Looks again every five seconds."""
-        if now_ns - self._revised_ns < _REVISED_EVERY_NS:
+        # A clock may have been set back.
+        if 0 <= now_ns - self._revised_ns < _REVISED_EVERY_NS:
             return []
         self._revised_ns = now_ns
         changed = [_assignment(one) for association in self._spaces.values() for one in association.revise(now_ns)]
-        if now_ns - self._saved_ns >= _SAVED_EVERY_NS:
+        if not 0 <= now_ns - self._saved_ns < _SAVED_EVERY_NS:
             self._saved_ns = now_ns
             self._save()
         return changed

@@ -121,14 +121,20 @@ class Association:
             return None
         return self._tell(self._open.track_ids.index(track_id), None)
 
-    def take_back(self, tracks: Sequence[FinishedTrack], people: Sequence[str]) -> None:
-        """Know tracks again after a restart, with the names of their people. Nothing is learnt from them twice."""
+    def take_back(
+        self, tracks: Sequence[FinishedTrack], people: Sequence[str], *, by_hand: Collection[str] = (), now_ns: int
+    ) -> None:
+        """Know tracks again after a restart, with the names of their people. Nothing is learnt from them twice.
+
+        by_hand: the tracks whose person somebody has corrected or confirmed; these are not changed again.
+        """
         if not tracks:
             return
         known = self._open
         rows = known.append(tracks)
         known.person[rows] = [self._number(name) for name in people]
-        known.is_final[rows] = known.end_s[rows] < known.end_s.max() - self.settings.window_s
+        is_old = known.end_s[rows] < now_ns / _SECOND_NS - self.settings.window_s
+        known.is_final[rows] = is_old | np.isin([track.track_id for track in tracks], list(by_hand))
         for part in (self.calibration, self.links):
             part.grow(len(known.cameras))
         self._centre.add(known.vectors[rows], known.camera[rows])
@@ -183,7 +189,7 @@ class Association:
     def revise(self, now_ns: int) -> list[PersonDecision]:
         """Look again at the tracks of the last `window_s`, learn from those that are older, and tell what changed."""
         now_s = now_ns / _SECOND_NS
-        if self._first_ns is None:
+        if self._first_ns is None or not self._open.track_ids:
             return []
         self._refresh(now_s)
         self._open.centred = self._centre.take_off(self._open.vectors, self._open.camera)

@@ -193,7 +193,13 @@ class Gallery:
         decided = [row for row in ends if row.track in known and known[row.track].person]
         for space, rows in _by_space(decided).items():
             tracks = [_finished(row, known[row.track].start_ns) for row in rows]
-            self._associate.restore(space, tracks, people=[known[row.track].person or "" for row in rows])
+            self._associate.restore(
+                space,
+                tracks,
+                people=[known[row.track].person or "" for row in rows],
+                by_hand=[row.track for row in rows if known[row.track].state in ("confirmed", "undone")],
+                now_ns=now_ns,
+            )
         self._join([row for row in ends if row.track not in known and row.capture_ns <= now_ns + _CLOCK_AHEAD_NS])
 
     def _note_start(self, one: Accepted) -> None:

@@ -17,7 +17,15 @@ class FixedCosine:
     def __init__(self) -> None:
         self._known: dict[str, list[tuple[FinishedTrack, str]]] = {}
 
-    def restore(self, space: str, tracks: Sequence[FinishedTrack], *, people: Sequence[str]) -> None:
+    def restore(
+        self,
+        space: str,
+        tracks: Sequence[FinishedTrack],
+        *,
+        people: Sequence[str],
+        by_hand: Collection[str],
+        now_ns: int,
+    ) -> None:
         """See `Associate`."""
         self._known.setdefault(space, []).extend(zip(tracks, people, strict=True))
 

@@ -51,6 +51,16 @@ def test_what_was_learnt_outlives_a_restart(tmp_path: Path) -> None:
     assert "were learnt from these cameras" in second.explanation
 
 
+def test_a_clock_that_is_set_back_stops_no_later_look(tmp_path: Path) -> None:
+    """Tracks go on being looked at again, and what is learnt goes on being kept."""
+    associate, now_ns = open_at(tmp_path), 10_000 * SECOND_NS
+    associate.add("space", [make_track(0, "camera-0", start_s=6000.0)])
+    associate.settle(now_ns)
+    (tmp_path / "learnt-space.npz").unlink()
+    associate.settle(now_ns - 3600 * SECOND_NS)
+    assert (tmp_path / "learnt-space.npz").exists()
+
+
 def test_a_damaged_file_is_told_and_the_rest_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The association learns anew."""
     (tmp_path / "learnt-space.npz").write_bytes(b"half a file")

@@ -80,7 +80,7 @@ def test_after_a_restart_the_people_are_the_same() -> None:
     people = join(whole, tracks[:60])
     second = Association(LENGTH, borrowed=FITTING)
     second.restore_learnt(whole.save_learnt())
-    second.take_back(tracks[:60], [people[track.track_id] for track in tracks[:60]])
+    second.take_back(tracks[:60], [people[track.track_id] for track in tracks[:60]], now_ns=tracks[59].end_ns)
     for start in range(60, 120, 10):
         some = tracks[start : start + 10]
         mine, theirs = second.add(some), whole.add(some)
@@ -136,6 +136,44 @@ def test_a_correction_by_hand_is_not_changed_again() -> None:
     association.move(tracks[-1].track_id, "by hand")
     association.move("nobody", "by hand")
     assert association.revise(tracks[-1].end_ns + SECOND_NS) == []
+
+
+def test_a_correction_by_hand_outlives_a_restart() -> None:
+    """Though the track looks like the person that it was taken from."""
+    tracks = walkers(30)
+    first = Association(LENGTH, borrowed=FITTING)
+    people = join(first, tracks) | {tracks[-1].track_id: "by hand"}
+    second = Association(LENGTH, borrowed=FITTING)
+    second.restore_learnt(first.save_learnt())
+    names = [people[track.track_id] for track in tracks]
+    second.take_back(tracks, names, by_hand=[tracks[-1].track_id], now_ns=tracks[-1].end_ns)
+    changed = second.revise(tracks[-1].end_ns + SECOND_NS)
+    assert tracks[-1].track_id not in {one.track_id for one in changed}
+
+
+def test_after_a_quiet_night_the_next_person_is_somebody_new() -> None:
+    """Nobody is compared any more, and looking again at nobody is no fault."""
+    association = Association(LENGTH, borrowed=FITTING)
+    tracks = walkers(30)
+    join(association, tracks)
+    for hours in (2, 3):
+        assert association.revise(tracks[-1].end_ns + hours * 3600 * SECOND_NS) == []
+    [made] = association.add([make_track(3, "camera-1", start_s=20_000.0)])
+    assert made.event == "start"
+
+
+def test_a_restart_after_a_quiet_night_learns_nothing_twice() -> None:
+    """The last tracks of the evening were learnt before it."""
+    tracks = walkers(30)
+    first = Association(LENGTH, borrowed=FITTING)
+    people = join(first, tracks)
+    morning_ns = tracks[-1].end_ns + 3000 * SECOND_NS
+    first.revise(morning_ns)
+    second = Association(LENGTH, borrowed=FITTING)
+    second.restore_learnt(first.save_learnt())
+    second.take_back(tracks, [people[track.track_id] for track in tracks], now_ns=morning_ns)
+    second.revise(morning_ns + 5 * SECOND_NS)
+    np.testing.assert_array_equal(second.calibration.same.sums, first.calibration.same.sums)
 
 
 def test_what_outlives_the_process_holds_no_descriptor_and_no_track() -> None:
