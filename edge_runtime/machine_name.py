@@ -26,7 +26,10 @@ def machine_name(root: Path = Path("/")) -> str:
     # Only real cards have a device; the addresses of bridges and containers are made up at each start.
     cards = sorted(card for card in (root / "sys/class/net").glob("*") if (card / "device").exists())
     for card in cards:
-        address = (card / "address").read_text().strip().replace(":", "")
+        try:
+            address = (card / "address").read_text().strip().replace(":", "")
+        except OSError:  # it was taken out
+            continue
         if address.strip("0"):
             return f"node-{address}"
     raise ConfigError(

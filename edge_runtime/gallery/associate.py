@@ -8,7 +8,7 @@ from typing import Protocol
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.contract.script import replace_file
-from edge_runtime.gallery.association import Association, JoiningSettings, PersonDecision
+from edge_runtime.gallery.association import Association, DecidedTracks, JoiningSettings, PersonDecision
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 logger = logging.getLogger(__name__)
@@ -39,16 +39,8 @@ class Associate(Protocol):
     def explanation(self) -> str:
         """How it decides, in one sentence for the people who read the page."""
 
-    def restore(
-        self,
-        space: str,
-        tracks: Sequence[FinishedTrack],
-        *,
-        people: Sequence[str],
-        by_hand: Collection[str],
-        now_ns: int,
-    ) -> None:
-        """Take back what was decided before a restart. by_hand: tracks that somebody has corrected or confirmed."""
+    def restore(self, space: str, decided: DecidedTracks) -> None:
+        """Take back what was decided before a restart."""
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """Give each track to a person; a known one keeps its person."""
@@ -95,18 +87,10 @@ class AssociationBySpace:
             f"change for {self._settings.window_s / 60:g} minutes."
         )
 
-    def restore(
-        self,
-        space: str,
-        tracks: Sequence[FinishedTrack],
-        *,
-        people: Sequence[str],
-        by_hand: Collection[str],
-        now_ns: int,
-    ) -> None:
+    def restore(self, space: str, decided: DecidedTracks) -> None:
         """See `Associate`."""
-        if tracks:
-            self._of(space, length=len(tracks[0].mean)).take_back(tracks, people, by_hand=by_hand, now_ns=now_ns)
+        if decided.tracks:
+            self._of(space, length=len(decided.tracks[0].mean)).take_back(decided)
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """See `Associate`."""

@@ -66,6 +66,19 @@ class PersonDecision:
     borrowed: float
 
 
+@dataclass(frozen=True)
+class DecidedTracks:
+    """Tracks that were decided before a restart, and the names of their people, one for each.
+
+    by_hand: the tracks whose person somebody has corrected or confirmed. now_ns: UTC, of the restart.
+    """
+
+    tracks: Sequence[FinishedTrack]
+    people: Sequence[str]
+    by_hand: Collection[str]
+    now_ns: int
+
+
 def new_person() -> str:
     """A random name, which says nothing about anybody."""
     return f"p-{secrets.token_hex(8)}"
@@ -121,20 +134,16 @@ class Association:
             return None
         return self._tell(self._open.track_ids.index(track_id), None)
 
-    def take_back(
-        self, tracks: Sequence[FinishedTrack], people: Sequence[str], *, by_hand: Collection[str] = (), now_ns: int
-    ) -> None:
-        """Know tracks again after a restart, with the names of their people. Nothing is learnt from them twice.
-
-        by_hand: the tracks whose person somebody has corrected or confirmed; these are not changed again.
-        """
+    def take_back(self, decided: DecidedTracks) -> None:
+        """Know tracks again. Nothing is learnt from them twice, and corrections by hand are not changed again."""
+        tracks = decided.tracks
         if not tracks:
             return
         known = self._open
         rows = known.append(tracks)
-        known.person[rows] = [self._number(name) for name in people]
-        is_old = known.end_s[rows] < now_ns / _SECOND_NS - self.settings.window_s
-        known.is_final[rows] = is_old | np.isin([track.track_id for track in tracks], list(by_hand))
+        known.person[rows] = [self._number(name) for name in decided.people]
+        is_old = known.end_s[rows] < decided.now_ns / _SECOND_NS - self.settings.window_s
+        known.is_final[rows] = is_old | np.isin([track.track_id for track in tracks], list(decided.by_hand))
         for part in (self.calibration, self.links):
             part.grow(len(known.cameras))
         self._centre.add(known.vectors[rows], known.camera[rows])

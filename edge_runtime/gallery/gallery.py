@@ -14,7 +14,7 @@ from edge_runtime.contract.descriptor import decode, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
-from edge_runtime.gallery.association import new_person
+from edge_runtime.gallery.association import DecidedTracks, new_person
 from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
 from edge_runtime.gallery.identity import IdentityMessage
@@ -193,13 +193,9 @@ class Gallery:
         decided = [row for row in ends if row.track in known and known[row.track].person]
         for space, rows in _by_space(decided).items():
             tracks = [_finished(row, known[row.track].start_ns) for row in rows]
-            self._associate.restore(
-                space,
-                tracks,
-                people=[known[row.track].person or "" for row in rows],
-                by_hand=[row.track for row in rows if known[row.track].state in ("confirmed", "undone")],
-                now_ns=now_ns,
-            )
+            people = [known[row.track].person or "" for row in rows]
+            by_hand = [row.track for row in rows if known[row.track].state in ("confirmed", "undone")]
+            self._associate.restore(space, DecidedTracks(tracks, people, by_hand, now_ns))
         self._join([row for row in ends if row.track not in known and row.capture_ns <= now_ns + _CLOCK_AHEAD_NS])
 
     def _note_start(self, one: Accepted) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from edge_runtime.gallery.associate import Assignment
-from edge_runtime.gallery.association import new_person
+from edge_runtime.gallery.association import DecidedTracks, new_person
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 _COSINE, _WINDOW_NS = 0.7, 30 * 60_000_000_000
@@ -17,17 +17,9 @@ class FixedCosine:
     def __init__(self) -> None:
         self._known: dict[str, list[tuple[FinishedTrack, str]]] = {}
 
-    def restore(
-        self,
-        space: str,
-        tracks: Sequence[FinishedTrack],
-        *,
-        people: Sequence[str],
-        by_hand: Collection[str],
-        now_ns: int,
-    ) -> None:
+    def restore(self, space: str, decided: DecidedTracks) -> None:
         """See `Associate`."""
-        self._known.setdefault(space, []).extend(zip(tracks, people, strict=True))
+        self._known.setdefault(space, []).extend(zip(decided.tracks, decided.people, strict=True))
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """See `Associate`."""

@@ -1,12 +1,13 @@
 """Finished tracks become people."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import GalleryError
-from edge_runtime.gallery.association import Association
+from edge_runtime.gallery.association import Association, DecidedTracks
 from edge_runtime.gallery.calibration import Figures
 from edge_runtime.gallery.prototypes import FinishedTrack
 
@@ -47,6 +48,19 @@ def join(association: Association, tracks: list[FinishedTrack], *, batch: int = 
     return names
 
 
+def take_back(
+    association: Association,
+    tracks: list[FinishedTrack],
+    people: dict[str, str],
+    *,
+    by_hand: Sequence[str] = (),
+    now_ns: int | None = None,
+) -> None:
+    """As after a restart; when the last track has just ended if nothing else is said."""
+    names = [people[track.track_id] for track in tracks]
+    association.take_back(DecidedTracks(tracks, names, by_hand, now_ns or tracks[-1].end_ns))
+
+
 def test_clear_tracks_of_one_person_get_one_name() -> None:
     """Sixty people past three cameras, and nothing to tell how the cameras lie."""
     names = join(Association(LENGTH, borrowed=FITTING), walkers(60))
@@ -80,7 +94,7 @@ def test_after_a_restart_the_people_are_the_same() -> None:
     people = join(whole, tracks[:60])
     second = Association(LENGTH, borrowed=FITTING)
     second.restore_learnt(whole.save_learnt())
-    second.take_back(tracks[:60], [people[track.track_id] for track in tracks[:60]], now_ns=tracks[59].end_ns)
+    take_back(second, tracks[:60], people)
     for start in range(60, 120, 10):
         some = tracks[start : start + 10]
         mine, theirs = second.add(some), whole.add(some)
@@ -145,8 +159,7 @@ def test_a_correction_by_hand_outlives_a_restart() -> None:
     people = join(first, tracks) | {tracks[-1].track_id: "by hand"}
     second = Association(LENGTH, borrowed=FITTING)
     second.restore_learnt(first.save_learnt())
-    names = [people[track.track_id] for track in tracks]
-    second.take_back(tracks, names, by_hand=[tracks[-1].track_id], now_ns=tracks[-1].end_ns)
+    take_back(second, tracks, people, by_hand=[tracks[-1].track_id])
     changed = second.revise(tracks[-1].end_ns + SECOND_NS)
     assert tracks[-1].track_id not in {one.track_id for one in changed}
 
@@ -171,7 +184,7 @@ def test_a_restart_after_a_quiet_night_learns_nothing_twice() -> None:
     first.revise(morning_ns)
     second = Association(LENGTH, borrowed=FITTING)
     second.restore_learnt(first.save_learnt())
-    second.take_back(tracks, [people[track.track_id] for track in tracks], now_ns=morning_ns)
+    take_back(second, tracks, people, now_ns=morning_ns)
     second.revise(morning_ns + 5 * SECOND_NS)
     np.testing.assert_array_equal(second.calibration.same.sums, first.calibration.same.sums)
 
