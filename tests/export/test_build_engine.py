@@ -4,7 +4,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,46 +18,10 @@ from edge_runtime.link.messages import Birth, ModelCard
 from edge_runtime.link.wire_format import decode_json
 from export import build_engine, pack_images
 from export.build_engine import main
-from export.building.engine_build import EngineBuild, make_engine
 from export.building.tensorrt_builder import tensorrt_unavailable
-from tests.support.market_folder import write_market_folder
-from tests.support.small_osnet import export_small_osnet
+from tests.support.engine_options import ANY_LOSS, ANY_SPEED, CPU, NO_LOSS_IS_SMALL_ENOUGH
 from tests.support.tensorrt_site import ROOT, environment
-from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
-
-# Few patterns and a network that was never trained: scores jump, and are not what these tests are about.
-ANY_LOSS = ("--rank1-points", "100", "--map-points", "100", "--mean-cosine", "-1", "--least-cosine", "-1")
-ANY_SPEED = ("--allow-slower",)
-NO_LOSS_IS_SMALL_ENOUGH = ("--rank1-points", "-101")
-CPU = ("--backend", "onnxruntime")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Colour patterns in Market-1501's layout."""
-    return write_market_folder(tmp_path_factory.mktemp("data") / "patterns")
-
-
-@pytest.fixture(scope="module")
-def images(data: Path) -> Path:
-    """A calibration list of the patterns."""
-    path = data.parent / "list.json"
-    assert select_images.main([str(data), "--output", str(path), "--count", "20"]) == 0
-    return path
-
-
-@pytest.fixture(scope="module")
-def small_osnet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an OSNet in float32 and in half precision."""
-    folder = tmp_path_factory.mktemp("osnet")
-    export_small_osnet(folder, "--half")
-    return folder
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A tiny float32 network."""
-    return write_tiny_network(tmp_path)
+from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX
 
 
 def _build(model: Path, images: Path, data: Path, *options: str) -> int:
@@ -270,93 +233,6 @@ def test_an_engine_slower_than_float32_is_refused_unless_asked_for(
         main(command)
     assert not (model.parent / "tiny_int8_onnxruntime.onnx").exists()
     assert main([*command, "--allow-slower"]) == 0
-
-
-def test_best_keeps_the_fastest_that_is_good_enough(
-    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every candidate is named with its time and loss; what was not tried is named with the reason."""
-    pytest.importorskip("openvino")
-    monkeypatch.setattr(build_engine, "time_engines", _clock)
-    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *ANY_LOSS]
-    assert main(command) == 0
-    said = capsys.readouterr().out
-    for title in ("fp32 onnxruntime", "int8 onnxruntime", "fp32 openvino", "int8 openvino"):
-        assert re.search(rf"^{title} +\d\.00 +\d\.\d\d +-?\d+\.\d\d", said, flags=re.MULTILINE), title
-    if tensorrt_unavailable():
-        assert "not tried: tensorrt (TensorRT is not available" in said
-    assert "tiny_int8_openvino.onnx: int8, backend openvino" in said
-    assert read_manifest(model.parent / "tiny_int8_openvino.onnx").build.backend == "openvino"
-
-
-def _clock(parent: Path, candidates: list[Path], *, batch: int) -> tuple[list[float], str]:
-    """INT8 by OpenVINO is made the fastest."""
-    return [5.0, *(1.0 if "int8_openvino" in path.name else 4.0 for path in candidates)], "by a made-up clock"
-
-
-def test_best_does_not_keep_what_loses_too_much(
-    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Float32 stays when INT8 is faster but not good enough."""
-    monkeypatch.setattr(build_engine, "time_engines", lambda _, paths, **__: ([5.0, *map(_place, paths)], "made up"))
-    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *CPU]
-    assert main([*command, *ANY_LOSS[:4], "--mean-cosine", "0.9999999"]) == 0
-    assert read_manifest(model.parent / "tiny_fp32_onnxruntime.onnx").build.precision == "fp32"
-    assert not (model.parent / "tiny_int8_onnxruntime.onnx").exists()
-
-
-def _place(path: Path) -> float:
-    return 1.0 if "int8" in path.name else 4.0
-
-
-def test_a_fallback_is_built_only_when_asked_for_and_said_aloud(
-    small_osnet: Path, tmp_path: Path, images: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """INT8 that cannot reach the cosine asked for, and half precision that can."""
-    model = shutil.copytree(small_osnet, tmp_path / "models") / "osnet.onnx"
-    command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS[:4], *ANY_SPEED]
-    command += ["--mean-cosine", "0.99", "--least-cosine", "0.9"]
-    with pytest.raises(ExportError, match=r"int8 onnxruntime engine is not good enough: mean cosine to float32 0\."):
-        main(command)
-    assert list(model.parent.glob("*_onnxruntime*")) == []
-    assert main([*command, "--fallback", "fp16"]) == 0
-    assert "falling back to fp16, as asked with --fallback" in capsys.readouterr().out
-    assert read_manifest(model.with_name("osnet_fp16_onnxruntime.onnx")).build.precision == "fp16"
-
-
-def _refusing(backend: str) -> Callable[..., Manifest]:
-    """`make_engine` on a machine whose `backend` builds nothing."""
-
-    def make(build: EngineBuild, path: Path, *, timing_cache: Path) -> Manifest:
-        if build.title == backend:
-            raise ExportError(f"{backend} cannot build this")
-        return make_engine(build, path, timing_cache=timing_cache)
-
-    return make
-
-
-def test_one_engine_that_cannot_be_built_does_not_end_the_search(
-    model: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is named with its reason, and the best of the others is kept."""
-    monkeypatch.setattr(build_engine, "make_engine", _refusing("int8 onnxruntime"))
-    command = [str(model), "--best", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS]
-    assert main(command) == 0
-    assert "int8 onnxruntime: left out: int8 onnxruntime cannot build this" in capsys.readouterr().out
-    assert (model.parent / "tiny_fp32_onnxruntime.onnx").exists()
-
-
-def test_the_fallback_is_for_what_cannot_be_built_too(
-    small_osnet: Path, tmp_path: Path, images: Path, data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever asks for another precision means: rather that one than none."""
-    model = shutil.copytree(small_osnet, tmp_path / "models") / "osnet.onnx"
-    monkeypatch.setattr(build_engine, "make_engine", _refusing("int8 onnxruntime"))
-    command = [str(model), "--int8", "--calibration", str(images), "--data", str(data), *CPU, *ANY_LOSS, *ANY_SPEED]
-    with pytest.raises(ExportError, match="cannot build this"):
-        main(command)
-    assert main([*command, "--fallback", "fp16"]) == 0
-    assert read_manifest(model.with_name("osnet_fp16_onnxruntime.onnx")).build.precision == "fp16"
 
 
 def test_bfloat16_is_openvinos(model: Path, data: Path) -> None:
