@@ -48,6 +48,7 @@ _INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
+    _check_picture(arguments.picture)
     model = _HERE / "models" / _MODELS[arguments.precision]
     manifest = read_manifest(model)
     camera = parse_address(arguments.source).name
@@ -60,8 +61,9 @@ def main(argv: list[str] | None = None) -> int:
         sources = _sources(arguments.source, folder)
         _write_config(folder, sources, model=model, port=port)
         broker = _start_broker(folder, port)
-        gallery = DemoGallery(folder, broker_port=port)
+        gallery = DemoGallery(folder)
         try:
+            gallery.start(broker_port=port)
             daemon, heard = _run_daemon_and_listener(folder, port, seconds=arguments.seconds)
             joined = gallery.finish(tracks=daemon["tracks"])
         finally:
@@ -69,9 +71,11 @@ def main(argv: list[str] | None = None) -> int:
             broker.terminate()
             broker.wait()
         _print_summary(daemon, heard, manifest=manifest)
-        _show_people(joined, {camera: Path(source) for camera, source in sources.items()}, picture=arguments.picture)
+        found = _count_people(joined, cameras=len(sources))
+        _show_people(found, picture=arguments.picture)
+        _draw(joined, {camera: Path(source) for camera, source in sources.items()}, picture=arguments.picture)
     if arguments.record is not None:
-        _write_record(arguments, daemon=daemon, heard=heard, manifest=manifest)
+        _write_record(arguments, daemon=daemon, heard=heard, gallery=found, manifest=manifest)
     return 0 if heard["descriptors"] and heard["is_complete"] and not daemon["waiting"] else 1
 
 
@@ -104,6 +108,16 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _check_picture(picture: Path) -> None:
+    """Refuse a picture that could not be written, before a minute has passed.
+
+    Raises:
+        ConfigError: no folder, or another kind of file.
+    """
+    if picture.suffix.lower() not in (".png", ".jpg") or not picture.absolute().parent.is_dir():
+        raise ConfigError(f"expected --picture to be a .png or .jpg file in a folder that is there, found {picture}")
 
 
 def _sources(source: str, folder: Path) -> dict[str, str]:
@@ -208,24 +222,39 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
         print(f"  {name:24}{value}")
 
 
-def _show_people(joined: Sequence[WalkedTrack], sources: Mapping[str, Path], *, picture: Path) -> None:
-    """Say how many people walked by, and draw where, on streets that the clips show without them."""
-    if not joined:
-        return
-    people = {track.person for track in joined}
-    everywhere = [one for one in people if {track.camera for track in joined if track.person == one} == set(sources)]
-    where = f", {len(everywhere)} of them before both cameras" if len(sources) > 1 else ""
-    print(f"  {'people by the gallery':24}{len(people)} of {len(joined)} tracks{where}")
-    streets = {
-        camera: empty_street(path) if path.is_file() else np.full((360, 640, 3), 200, np.uint8)
-        for camera, path in sources.items()
-    }
-    draw_walks(picture, streets, tracks=joined)
-    print(f"  {'picture':24}{picture}: who walked where and when, one colour a person")
+def _count_people(joined: Sequence[WalkedTrack], *, cameras: int) -> dict[str, int]:
+    """What the gallery found: tracks, people, and how many of these were before all cameras."""
+    places: dict[str, set[str]] = {}
+    for track in joined:
+        places.setdefault(track.person, set()).add(track.camera)
+    everywhere = [person for person, seen in places.items() if len(seen) == cameras]
+    return {"cameras": cameras, "tracks": len(joined), "people": len(places), "before_all_cameras": len(everywhere)}
+
+
+def _show_people(found: dict[str, int], *, picture: Path) -> None:
+    if found["tracks"]:
+        where = f", {found['before_all_cameras']} of them before both cameras" if found["cameras"] > 1 else ""
+        print(f"  {'people by the gallery':24}{found['people']} of {found['tracks']} tracks{where}")
+        print(f"  {'picture':24}{picture}: who walked where and when, one colour a person")
+
+
+def _draw(joined: Sequence[WalkedTrack], sources: Mapping[str, Path], *, picture: Path) -> None:
+    """Draw the walks on streets that the clips show without people; on plain grey where there is no clip."""
+    if joined:
+        streets = {
+            camera: empty_street(path) if path.is_file() else np.full((360, 640, 3), 200, np.uint8)
+            for camera, path in sources.items()
+        }
+        draw_walks(picture, streets, tracks=joined)
 
 
 def _write_record(
-    arguments: argparse.Namespace, *, daemon: dict[str, Any], heard: dict[str, Any], manifest: Manifest
+    arguments: argparse.Namespace,
+    *,
+    daemon: dict[str, Any],
+    heard: dict[str, Any],
+    gallery: dict[str, int],
+    manifest: Manifest,
 ) -> None:
     record = {
         "benchmark": "demo",
@@ -239,6 +268,7 @@ def _write_record(
         "precision": manifest.build.precision,
         "daemon": daemon,
         "listener": heard,
+        "gallery": gallery,
     }
     arguments.record.write_text(json.dumps(record, indent=2) + "\n")
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.contract.errors import GalleryError
 from edge_runtime.demo_picture import WalkedTrack
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.sightings import PersonSighting, Sightings
@@ -23,11 +24,20 @@ _START_S, _FINISH_S = 20.0, 8.0
 
 
 class DemoGallery:
-    """Runs from construction until `stop`. Without FastAPI and uvicorn it says so, and does nothing."""
+    """The process, from `start` until `stop`. folder: for its files."""
 
-    def __init__(self, folder: Path, *, broker_port: int) -> None:
+    def __init__(self, folder: Path) -> None:
+        self._settings, self._log = folder / "gallery.yaml", folder / "gallery.log"
         self._folder = folder / "gallery"
         self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+
+    def start(self, *, broker_port: int) -> None:
+        """Start it and wait until it answers. Without FastAPI and uvicorn it says so, and does nothing.
+
+        Raises:
+            GalleryError: it does not start.
+        """
         if find_spec("fastapi") is None or find_spec("uvicorn") is None:
             print("without the gallery, which needs: pip install 'reid-edge[gallery]'")
             return
@@ -40,12 +50,13 @@ class DemoGallery:
             "broker": {"host": "127.0.0.1", "port": broker_port},
             "page": {"port": self._port},
         }
-        config = folder / "gallery.yaml"
-        config.write_text(json.dumps(settings))  # JSON is YAML too
-        command = [sys.executable, str(_SCRIPT), "--config", str(config)]
-        with (folder / "gallery.log").open("wb") as log:
+        self._settings.write_text(json.dumps(settings))  # JSON is YAML too
+        command = [sys.executable, str(_SCRIPT), "--config", str(self._settings)]
+        with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        _wait_until(lambda: self._tracks() is not None, _START_S)
+        if not _wait_until(lambda: self._tracks() is not None, _START_S):
+            last = (self._log.read_text(errors="replace").strip() or "it says nothing").splitlines()[-1]
+            raise GalleryError(f"the gallery did not start within {_START_S:g} s: {last}")
 
     def finish(self, *, tracks: int) -> list[WalkedTrack]:
         """Wait until so many tracks have arrived and were looked at once more, stop, and return what was joined."""
@@ -83,10 +94,12 @@ class DemoGallery:
             connection.close()
 
 
-def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether it has become true in time."""
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (is_true := condition()) and time.monotonic() < deadline:
         time.sleep(0.2)
+    return is_true
 
 
 def _walked(sighting: PersonSighting, store: SqliteStore) -> WalkedTrack:

@@ -71,5 +71,7 @@ def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     found = answer(installed, command, cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     record = json.loads((tmp_path / "record.json").read_text())
+    assert 0 < record["gallery"]["people"] <= record["gallery"]["tracks"] <= record["daemon"]["tracks"]
+    assert (tmp_path / "demo.png").stat().st_size > 0
     assert record["listener"]["is_complete"]
     assert record["listener"]["descriptors"] == record["daemon"]["descriptors"] > 0

@@ -163,7 +163,7 @@ def test_the_table_shows_other_trackers_with_their_better_settings() -> None:
 @pytest.mark.shared_data
 @pytest.mark.skipif(not (DATA / "tud").is_dir(), reason="needs ../shared/data/tud")
 def test_the_record_says_what_our_tracker_does(tmp_path: Path) -> None:
-    """On the shorter clip; within 1, because other versions of ONNX Runtime round boxes differently (54.7 for 54.0)."""
+    """On the shorter clip; within 0.5, because other versions of ONNX Runtime round boxes differently."""
     for name in ("TUD-Campus.webm", "TUD-Campus.gt.txt"):
         (tmp_path / name).symlink_to(DATA / "tud" / name)
     detector = open_detector(DetectorSettings(DATA / "yolox_nano.onnx"))
@@ -178,4 +178,4 @@ def test_the_record_says_what_our_tracker_does(tmp_path: Path) -> None:
     }
     for name, tracked in told.items():
         for one in score_tracker(name, tracked, sequences=sequences):
-            assert one.hota == pytest.approx(expected[name, one.rate], abs=1)
+            assert one.hota == pytest.approx(expected[name, one.rate], abs=0.5)

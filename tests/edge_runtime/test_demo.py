@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import demo
-from edge_runtime.contract.errors import StreamError
+from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.demo_cameras import empty_street, split_clip
 from edge_runtime.demo_picture import WalkedTrack, draw_walks
 
@@ -21,6 +21,13 @@ def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> Non
     assert "on one machine" in purpose
     assert shortest.split(" --source ")[1]
     assert "edge_runtime/README.md" in next_step
+
+
+@pytest.mark.parametrize("picture", ["walks.gif", "nowhere/walks.png"])
+def test_a_picture_that_cannot_be_written_is_refused_first(picture: str) -> None:
+    """Not after a minute."""
+    with pytest.raises(ConfigError, match=r"expected --picture to be a \.png or \.jpg file"):
+        demo.main(["--source", "clip.avi", "--picture", picture])
 
 
 def write_clip(path: Path, *, frames: int = 40) -> None:
