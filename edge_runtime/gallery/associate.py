@@ -8,7 +8,8 @@ from typing import Protocol
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.contract.script import replace_file
-from edge_runtime.gallery.association import Association, DecidedTracks, JoiningSettings, PersonDecision
+from edge_runtime.gallery.association import Association
+from edge_runtime.gallery.decisions import DecidedTracks, JoiningSettings, PersonDecision
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 logger = logging.getLogger(__name__)

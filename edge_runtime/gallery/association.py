@@ -8,19 +8,16 @@ The same tracks in the same order give the same people, before and after a resta
 
 import io
 import json
-import secrets
 import zipfile
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.calibration import BORROWED, CosineCalibration, Figures
 from edge_runtime.gallery.camera_links import CameraLinks
+from edge_runtime.gallery.decisions import USUAL_SETTINGS, DecidedTracks, JoiningSettings, PersonDecision, new_person
 from edge_runtime.gallery.open_tracks import Chains, OpenTracks
 from edge_runtime.gallery.prototypes import Centre, FinishedTrack
 
@@ -37,53 +34,6 @@ _LEAST_LOG_DENSITY = -20.0  # of a walk in a chain that was joined all the same
 _PASSES = 16  # at most; a track may move once a pass, and two moves that touch one person wait for each other
 
 
-@dataclass(frozen=True)
-class JoiningSettings:
-    """How people are joined.
-
-    join_from: least probability of a join; below it a track becomes a person of its own. window_s: how long a track
-    may still be joined or split. memory_s: people who were not seen for so long are not compared any more.
-    """
-
-    join_from: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    window_s: Annotated[float, Field(gt=0, le=3600)] = 300.0
-    memory_s: Annotated[float, Field(gt=0, le=86400)] = 3600.0
-
-
-@dataclass(frozen=True)
-class PersonDecision:
-    """A track's person, when it is first decided (`start`, `join`) or changed (`rename`).
-
-    probability: that the track is of this person and of no other one. previous: the person before a `rename`.
-    borrowed: how much of the figures behind the probability comes from another site, from 1 to 0.
-    """
-
-    event: Literal["start", "join", "rename"]
-    track_id: str
-    person: str
-    probability: float
-    previous: str | None
-    borrowed: float
-
-
-@dataclass(frozen=True)
-class DecidedTracks:
-    """Tracks that were decided before a restart, and the names of their people, one for each.
-
-    by_hand: the tracks whose person somebody has corrected or confirmed. now_ns: UTC, of the restart.
-    """
-
-    tracks: Sequence[FinishedTrack]
-    people: Sequence[str]
-    by_hand: Collection[str]
-    now_ns: int
-
-
-def new_person() -> str:
-    """A random name, which says nothing about anybody."""
-    return f"p-{secrets.token_hex(8)}"
-
-
 class Association:
     """Tracks of one space, joined into people. Not thread-safe.
 
@@ -94,7 +44,7 @@ class Association:
         self,
         length: int,
         *,
-        settings: JoiningSettings = JoiningSettings(),
+        settings: JoiningSettings = USUAL_SETTINGS,
         borrowed: Figures = BORROWED,
         new_name: Callable[[], str] = new_person,
     ) -> None:
@@ -141,7 +91,7 @@ class Association:
             return
         known = self._open
         rows = known.append(tracks)
-        known.person[rows] = [self._number(name) for name in decided.people]
+        known.person[rows] = self._numbers(decided.people)
         is_old = known.end_s[rows] < decided.now_ns / _SECOND_NS - self.settings.window_s
         known.is_final[rows] = is_old | np.isin([track.track_id for track in tracks], list(decided.by_hand))
         for part in (self.calibration, self.links):
@@ -150,13 +100,14 @@ class Association:
         known.centred = self._centre.take_off(known.vectors, known.camera)
         if self._first_ns is None:
             self._first_ns = min(track.start_ns for track in tracks)
+        self._forget(decided.now_ns / _SECOND_NS)
 
     def move(self, track_id: str, person: str) -> None:
         """Take a correction by hand; `person` may be somebody new. It is not changed again. Unknown tracks are left."""
         known = self._open
         if track_id in known.track_ids:
             row = known.track_ids.index(track_id)
-            known.person[row] = self._number(person)
+            [known.person[row]] = self._numbers([person])
             known.probability[row], known.is_final[row] = 1.0, True
 
     def erase(self, track_ids: Collection[str]) -> None:
@@ -208,24 +159,29 @@ class Association:
         self._learn_links(rows[self._open.end_s[rows] < now_s - self.settings.window_s])
         changed = np.flatnonzero(self._open.person != before)
         events = [self._tell(int(row), self._name(int(before[row]))) for row in changed]
+        self._forget(now_s)
+        return events
+
+    def _forget(self, now_s: float) -> None:
+        """Drop people, and their names, who were not seen for long."""
         self._open.forget(now_s - self.settings.memory_s)
         kept = set(self._open.person.tolist())
         self._names = {number: name for number, name in self._names.items() if number in kept}
-        return events
 
     def _name(self, person: int) -> str:
         if person not in self._names:
             self._names[person] = self._new_name()
         return self._names[person]
 
-    def _number(self, name: str) -> int:
-        """The number of a person; a new one for a name that is not known."""
-        for number, known in self._names.items():
-            if known == name:
-                return number
-        self._people += 1
-        self._names[self._people - 1] = name
-        return self._people - 1
+    def _numbers(self, names: Sequence[str]) -> list[int]:
+        """The numbers of people; new ones for names that are not known."""
+        known = {name: number for number, name in self._names.items()}
+        for name in names:
+            if name not in known:
+                known[name] = self._people
+                self._people += 1
+        self._names = {number: name for name, number in known.items()}
+        return [known[name] for name in names]
 
     def _tell(self, row: int, previous: str | None) -> PersonDecision:
         person = int(self._open.person[row])

@@ -14,8 +14,8 @@ from edge_runtime.contract.descriptor import decode, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
-from edge_runtime.gallery.association import DecidedTracks, new_person
 from edge_runtime.gallery.columns import check_lengths
+from edge_runtime.gallery.decisions import DecidedTracks, new_person
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
 from edge_runtime.gallery.identity import IdentityMessage
 from edge_runtime.gallery.prototypes import FinishedTrack
@@ -112,6 +112,7 @@ class Gallery:
                 return sighting
             sighting = dataclasses.replace(sighting, state="confirmed")
             self.sightings.record([sighting], messages=[])
+            self._associate.move(track, sighting.person or "")
             return sighting
 
     def undo(self, track: str) -> PersonSighting:

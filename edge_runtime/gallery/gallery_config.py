@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
-from edge_runtime.gallery.association import JoiningSettings
+from edge_runtime.gallery.decisions import JoiningSettings
 from edge_runtime.gallery.intake import IntakeSettings
 from edge_runtime.link.broker import BrokerSettings
 

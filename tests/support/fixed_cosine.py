@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from edge_runtime.gallery.associate import Assignment
-from edge_runtime.gallery.association import DecidedTracks, new_person
+from edge_runtime.gallery.decisions import DecidedTracks, new_person
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 _COSINE, _WINDOW_NS = 0.7, 30 * 60_000_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.gallery.associate import Assignment, AssociationBySpace
-from edge_runtime.gallery.association import JoiningSettings
+from edge_runtime.gallery.decisions import JoiningSettings
 from tests.edge_runtime.gallery.test_association import SECOND_NS, make_track, walkers
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import GalleryError
-from edge_runtime.gallery.association import Association, DecidedTracks
+from edge_runtime.gallery.association import Association
 from edge_runtime.gallery.calibration import Figures
+from edge_runtime.gallery.decisions import DecidedTracks
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 LENGTH, SECOND_NS = 64, 1_000_000_000
@@ -173,6 +174,18 @@ def test_after_a_quiet_night_the_next_person_is_somebody_new() -> None:
         assert association.revise(tracks[-1].end_ns + hours * 3600 * SECOND_NS) == []
     [made] = association.add([make_track(3, "camera-1", start_s=20_000.0)])
     assert made.event == "start"
+
+
+def test_a_restart_takes_back_only_who_may_be_seen_again() -> None:
+    """However many tracks of the day are stored: nobody is compared with people of the morning."""
+    tracks = walkers(30)
+    people = {track.track_id: f"person {number % 7}" for number, track in enumerate(tracks)}
+    association = Association(LENGTH, borrowed=FITTING)
+    take_back(association, tracks, people, now_ns=tracks[-1].end_ns + 4000 * SECOND_NS)
+    assert association.find(tracks[-1].track_id) is None
+    take_back(association, tracks, people)
+    found = [association.find(track.track_id) for track in tracks]
+    assert [one.person for one in found if one] == [people[track.track_id] for track in tracks]
 
 
 def test_a_restart_after_a_quiet_night_learns_nothing_twice() -> None:
