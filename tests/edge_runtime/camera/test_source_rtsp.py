@@ -204,7 +204,7 @@ def test_connections_that_failed_leave_nothing_open(make_camera: MakeCamera, mak
     with CameraSource(camera.uri, camera_id="gate", retry_cap_s=0.1) as source:
         wait_for(source, lambda status: status.state == "reconnecting" and status.reconnects >= 2)
         before = is_open()
-        wait_for(source, lambda status: status.state == "reconnecting" and status.reconnects >= 10)
+        wait_for(source, lambda status: status.state == "reconnecting" and status.reconnects >= 10, timeout_s=60.0)
         after = is_open()
     assert after[0] < before[0] + 8, "one connection may be open in either"
     assert after[1] == before[1]
