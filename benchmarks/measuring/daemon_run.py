@@ -66,7 +66,7 @@ def run_daemon(
             "node": "cameras",
             "cameras": [{"id": one.id, "source": str(one.clip), "max_fps": one.max_fps} for one in cameras],
             "engine": {"model": str(model)},
-            **({"detector": {"model": str(detector)}} if detector else {}),
+            **({"detector": {"model": str(detector.resolve())}} if detector else {}),
             "broker": {"host": "127.0.0.1", "port": port},
             "spool": {"path": "spool.sqlite"},
             "health": {"port": health},
