@@ -49,7 +49,7 @@ _LABELS = _part(
     _PRIMARY,
     "labels",
     optimiser=Optimiser("adamw", 0.001, weight_decay=0.02),
-    distillation=Distillation(labels_weight=0.1),
+    distillation=Distillation(labels_weight=0.5),
 )
 
 RECIPES = tuple(wide for form in (_PRIMARY, _LABELS) for sized in _sizes(form) for wide in _widths(sized))
