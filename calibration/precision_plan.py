@@ -15,8 +15,9 @@ TargetBackend = Literal["onnxruntime", "openvino", "tensorrt"]
 Activations = Literal["uint8", "uint8 inputs", "int8"]
 """Type of quantised tensors. `uint8 inputs`: only what convolutions read is quantised, not what they give: SiLU stays
 in float between two convolutions, as OpenVINO computes it in the same step."""
-Method = Literal["max", "percentile", "entropy", "mse"]
-"""How the range of a tensor is chosen, see `ranges.choose_range`."""
+Method = Literal["max", "percentile", "entropy", "mse", "descriptor"]
+"""How the range of a tensor is chosen: `descriptor` by what it costs the descriptor, see `range_search.cut_ranges`, the
+others by the tensor's own values, see `ranges.choose_range`."""
 PERCENTILE = 99.99
 """What `percentile` keeps of a tensor's values, in percent."""
 

@@ -15,7 +15,7 @@ from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Change, Crossing, Evidence, Fidelity, Manifest, Score, read_manifest
 from edge_runtime.engine.catalog import open_engine
 from export.acceptance.acceptance_images import AcceptanceImages, Crops, describe_crops
-from export.acceptance.tolerance import Tolerance, cosine_faults
+from export.acceptance.tolerance import Tolerance, cosine_faults, retrieval_fault
 from export.acceptance.verification_change import RATES, Pairs, as_change, as_score, compare_verification, pairs_needed
 from train.scoring.metrics import Retrieval, bootstrap
 from train.scoring.scoring import PLAIN, protocol, score
@@ -42,15 +42,21 @@ class Comparison:
         return 100 * (self.parent.mean_ap.value - self.child.mean_ap.value)
 
     def excess(self, tolerance: Tolerance) -> str | None:
-        """Say in one phrase what is lost beyond the tolerance; None if nothing is."""
+        """Say in one phrase what is lost beyond the tolerance; None if nothing is.
+
+        Where retrieval may decide, see `Tolerance`, and its interval proves that no more is lost, cosines do not count.
+        """
+        queries = self.child.queries
         faults = [
-            f"{lost:.2f} points of {name} lost where at most {round(allowed, 2):g} may be"
-            for name, lost, allowed in (
-                ("rank-1", self.rank1_points_lost, tolerance.rank1),
-                ("mAP", self.map_points_lost, tolerance.mean_ap),
+            retrieval_fault(name, change, allowed=allowed, queries=queries)
+            for name, change, allowed in (
+                ("rank-1", self.child.rank1_change, tolerance.rank1),
+                ("mAP", self.child.mean_ap_change, tolerance.mean_ap),
             )
-            if lost > allowed + 1e-9
+            if change and -100 * change.value > allowed + 1e-9
         ]
+        if not faults and tolerance.is_proven_by(self.child.mean_ap_change, queries=queries):
+            return None
         for moved, of, is_site in (
             (self.child.to_parent, "of the test images", False),
             (self.child.site, "of the site's crops", True),

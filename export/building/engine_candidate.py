@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from calibration.precision_plan import default_precision_plan
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.provenance import read_cpu_name
@@ -17,8 +18,10 @@ from export.building.engine_build import EngineBuild
 from export.building.timing import interleave
 
 _ROUNDS = 40
-_ADVICE = {"int8": "; let export/sensitivity.py measure what to leave in float and give its file as --precision-plan"}
-"""What to do if an engine of that precision loses too much."""
+_MEASURE = "; let export/sensitivity.py measure what to leave in float and give its file as --precision-plan"
+_MEASURE_AGAIN = (
+    "; let export/sensitivity.py leave more in float with a smaller --largest-loss, or build another precision"
+)
 
 
 @dataclass(frozen=True)
@@ -50,10 +53,18 @@ class EngineCandidate(ComparedEngine):
         """Time of the float32 parent divided by the time of this engine."""
         return self.parent_median_ms / self.median_ms
 
+    def _advice(self) -> str:
+        """What to do if INT8 loses too much; not the same again where a plan was followed already."""
+        entry = self.build.entry
+        if entry.precision != "int8" or entry.backend == "torch":
+            return ""
+        is_usual = entry.kept_higher == default_precision_plan(entry.backend).kept_in_float
+        return _MEASURE if is_usual else _MEASURE_AGAIN
+
     def fault(self, *, allow_slower: bool) -> str | None:
         """Say why the engine is refused; None if it is accepted. A float32 engine is never refused for its speed."""
         if self.excess:
-            return f"is not good enough: {self.excess}{_ADVICE.get(self.build.entry.precision, '')}"
+            return f"is not good enough: {self.excess}{self._advice()}"
         if self.build.entry.precision != "fp32" and self.speedup < 1 and not allow_slower:
             return (
                 f"is slower than its float32 parent: {self.median_ms:.2f} ms where that takes "

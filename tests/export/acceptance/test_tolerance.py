@@ -5,8 +5,14 @@ import argparse
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import Fidelity
-from export.acceptance.tolerance import TOLERANCES, add_tolerance_options, cosine_faults, tolerance_of
+from edge_runtime.contract.manifest import Change, Fidelity
+from export.acceptance.tolerance import (
+    TOLERANCES,
+    add_tolerance_options,
+    cosine_faults,
+    retrieval_fault,
+    tolerance_of,
+)
 
 
 def _parsed(*options: str) -> argparse.Namespace:
@@ -60,3 +66,37 @@ def test_both_cosines_are_held(mean: float, least: float, out_of_domain: bool, f
     """Out of the training data's domain the distance from 1 may be four times as large."""
     found = Fidelity(cosine_mean=mean, cosine_min=least, largest_difference=0, images=1)
     assert len(cosine_faults(found, TOLERANCES["int8"], of="", out_of_domain=out_of_domain)) == faults
+
+
+@pytest.mark.parametrize(
+    ("precision", "low", "queries", "proven"),
+    [
+        ("int8", -0.003, 1400, True),
+        ("int8", -0.0031, 1400, False),
+        ("int8", -0.003, 999, False),
+        ("fp16", 0.0, 100_000, False),
+    ],
+)
+def test_retrieval_decides_where_its_interval_is_narrow_enough(
+    precision: str, low: float, queries: int, proven: bool
+) -> None:
+    """For INT8 only, and never with so few queries that a loss could have gone unseen."""
+    found = tolerance_of(_parsed(), precision, queries=queries)  # type: ignore[arg-type]
+    assert found.is_proven_by(Change(value=0, low=low, high=0.01), queries=queries) == proven
+
+
+def test_a_cosine_that_is_asked_for_holds_whatever_is_found() -> None:
+    """The user knows why."""
+    found = tolerance_of(_parsed("--least-cosine", "0.99"), "int8", queries=1400)
+    assert not found.is_proven_by(Change(value=0, low=0, high=0), queries=1400)
+
+
+def test_a_loss_that_chance_may_have_made_asks_for_more_queries() -> None:
+    """Four times as many where the interval must be half as wide; a loss beyond the limit at both ends is one."""
+    by_chance = retrieval_fault("mAP", Change(value=-0.004, low=-0.01, high=0.002), allowed=0.3, queries=200)
+    assert by_chance == (
+        "0.40 points of mAP lost (-0.20 to 1.00) where at most 0.3 may be, which 200 queries cannot decide and about "
+        "800 would"
+    )
+    certain = retrieval_fault("mAP", Change(value=-0.01, low=-0.016, high=-0.004), allowed=0.3, queries=200)
+    assert certain == "1.00 points of mAP lost (0.40 to 1.60) where at most 0.3 may be"

@@ -27,6 +27,7 @@ def candidate(tmp_path: Path) -> EngineCandidate:
         model, model, images=images_of_data(data, Input(height_px=HEIGHT_PX, width_px=WIDTH_PX))
     )
     build = decide_build(model, EngineKind("fp32", "onnxruntime"), parent=model, batch=BatchSizes(1, 4, 8))
+    build = replace(build, entry=build.entry.model_copy(update={"kept_higher": ("descriptor",)}))
     return EngineCandidate(_named(build, "int8"), model, read_manifest(model), comparison, None, 4.0, 2.0)
 
 
@@ -47,6 +48,10 @@ def test_what_loses_too_much_is_refused_however_fast(candidate: EngineCandidate)
     lossy = replace(candidate, excess="9 points of mAP lost", median_ms=0.1)
     fault = lossy.fault(allow_slower=True) or ""
     assert fault.startswith("is not good enough: 9 points of mAP lost; let export/sensitivity.py measure")
+    planned = replace(
+        lossy, build=replace(lossy.build, entry=lossy.build.entry.model_copy(update={"kept_higher": ("stem",)}))
+    )
+    assert "leave more in float" in (planned.fault(allow_slower=True) or "")
     half = replace(lossy, build=_named(candidate.build, "fp16"))
     assert half.fault(allow_slower=True) == "is not good enough: 9 points of mAP lost"
 
