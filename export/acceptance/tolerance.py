@@ -37,10 +37,10 @@ class Tolerance:
         return -100 * change.low <= self.mean_ap
 
 
-# INT8 and the cosines: the limits that this project promises. Other precisions are as near as rounding, so a cosine that
-# is off means pixels prepared wrongly, whatever is still found; what INT8 moves, retrieval may judge. On 1,400
-# queries half precision changes the first place of up to four queries (0.29 points) but not mAP, so the narrow limit of
-# half precision is that of mAP.
+# INT8 and the cosines: the limits that this project promises. Other precisions are as near as rounding, so a cosine
+# that is off means pixels prepared wrongly, whatever is still found; what INT8 moves, retrieval may judge. On 1,400
+# queries half precision changes the first place of up to four queries (0.29 points) but not mAP, so the narrow limit
+# of half precision is that of mAP.
 TOLERANCES: dict[Precision, Tolerance] = {
     "fp32": Tolerance(rank1=0.1, mean_ap=0.05, cosine_mean=0.99999, cosine_least=0.9999),
     "fp16": Tolerance(rank1=0.3, mean_ap=0.05, cosine_mean=0.9995, cosine_least=0.985),
