@@ -26,6 +26,7 @@ PERSONAL = (
 _CAMERA = "camera-"
 _NAME = re.compile(r"(?P<track>[0-9A-Za-z-]{1,64})_(?P<time>\d{1,19})\.png")
 _HOUR_NS = 3_600_000_000_000
+_APART_NS = 1_000_000_000
 
 
 class SiteCard(StrictModel):
@@ -72,6 +73,14 @@ class SiteTrack:
     def end_ns(self) -> int:
         """Of the last crop."""
         return self.crops[-1].time_ns
+
+    def ends(self) -> tuple[tuple[SiteCrop, ...], tuple[SiteCrop, ...]]:
+        """The crops of its first and of its last third; none where these are not a second apart."""
+        third = (self.end_ns - self.start_ns) // 3
+        first = tuple(crop for crop in self.crops if crop.time_ns <= self.start_ns + third)
+        last = tuple(crop for crop in self.crops if crop.time_ns >= self.end_ns - third)
+        is_apart = last[0].time_ns - first[-1].time_ns >= _APART_NS
+        return (first, last) if is_apart else ((), ())
 
     def is_surely_another(self, other: "SiteTrack", *, cameras_apart: bool) -> bool:
         """Whether two tracks are of two people: both were there at one moment, in one camera or in two far apart."""

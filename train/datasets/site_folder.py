@@ -16,7 +16,6 @@ from train.datasets.samples import DISTRACTOR, ReidData, Sample
 logger = logging.getLogger(__name__)
 
 TERMS = "crops of a site without consent for anything else; personal data, not to be passed on"
-_APART_NS = 1_000_000_000
 _MOST_QUERIES = 2  # of each end of a track
 
 
@@ -41,7 +40,7 @@ def read_site_set(folder: Path, *, name: str) -> ReidData:
     query: list[Sample] = []
     gallery: list[Sample] = []
     for identity, track in enumerate(late, start=len(early) + 1):
-        first, last = _ends(track)
+        first, last = track.ends()
         if first and last:
             camera = 2 * cameras[track.camera]
             ends = [_samples(first, identity, camera=camera), _samples(last, identity, camera=camera + 1)]
@@ -64,15 +63,6 @@ def read_site_set(folder: Path, *, name: str) -> ReidData:
         len(gallery),
     )
     return ReidData(name, TERMS, tuple(train), tuple(query), tuple(gallery))
-
-
-def _ends(track: SiteTrack) -> tuple[tuple[SiteCrop, ...], tuple[SiteCrop, ...]]:
-    """The crops of its first and of its last third; none where these are not a second apart."""
-    third = (track.end_ns - track.start_ns) // 3
-    first = tuple(crop for crop in track.crops if crop.time_ns <= track.start_ns + third)
-    last = tuple(crop for crop in track.crops if crop.time_ns >= track.end_ns - third)
-    is_apart = last[0].time_ns - first[-1].time_ns >= _APART_NS
-    return (first, last) if is_apart else ((), ())
 
 
 def _both_halves(track: SiteTrack, *, identity: int, camera: int) -> list[Sample]:
