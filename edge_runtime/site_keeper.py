@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 _MOST_OF_TRACK = 12
 _LEAST_GAP_NS = 400_000_000  # of two crops of one track: nearer ones are nearly the same picture
-_MOST_NAMES = 1000  # of tracks that carry on earlier ones
+_MOST_NAMES = 1000  # of tracks that carry on earlier ones, or that are not kept
 _WINDOW_NS = 20_000_000_000
 _SWEEP_S = 3600.0
 _LOCK = ".lock"
@@ -100,6 +100,7 @@ class SiteKeeper:
         self._tracks: dict[_Track, list[_Kept]] = {}
         self._places: dict[_Track, tuple[bytes, bytes]] = {}
         self._names: dict[str, str] = {}
+        self._refused: dict[_Track, None] = {}
         self._crops = self._bytes = 0
         self._card = SiteCard(
             created_ns=time.time_ns(), expire_after_h=settings.expire_after_h, cameras_apart=settings.cameras_apart
@@ -147,10 +148,11 @@ class SiteKeeper:
         with self._mutex:
             key = camera, self._first_name(track, continues)
             kept = self._tracks.get(key, [])
-            if any(abs(one.time_ns - time_ns) < _LEAST_GAP_NS for one in kept):
+            if key in self._refused or any(abs(one.time_ns - time_ns) < _LEAST_GAP_NS for one in kept):
                 return
             place = self._places.get(key) or _place(key, time_ns)
             if self._is_full() and place > max(self._places.values()):
+                self._refuse(key)
                 return
             try:
                 self._check_disk()
@@ -233,6 +235,13 @@ class SiteKeeper:
             for one in self._tracks.pop(last):
                 self._delete(one)
             del self._places[last]
+            self._refuse(last)
+
+    def _refuse(self, key: _Track) -> None:
+        """Take no more crops of a track: half of one would be kept, or it would come back under a later window."""
+        self._refused[key] = None
+        while len(self._refused) > _MOST_NAMES:
+            self._refused.pop(next(iter(self._refused)))
 
     def _delete(self, one: _Kept) -> None:
         one.path.unlink(missing_ok=True)
