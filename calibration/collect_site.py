@@ -31,7 +31,6 @@ The daemon collects too, with `collect: {path: site}` in its configuration.
 """
 _NAMED = re.compile(r"(?P<name>\w[\w.-]*)=(?P<address>.+)")
 USUAL_MINUTES = 30.0
-_STALL_S = 15.0  # a machine that is busy takes long to open a clip
 
 
 def command() -> int:
@@ -75,7 +74,7 @@ def collect_site(
     """
     cameras = name_sources(sources)
     parts = CollectingParts(DetectorSettings(model=detector), EngineSettings(model), os.cpu_count() or 1)
-    opened = [CameraSource(address, camera_id=name, paced=False, stall_s=_STALL_S) for name, address in cameras.items()]
+    opened = [CameraSource(address, camera_id=name, paced=False) for name, address in cameras.items()]
     with SiteKeeper(settings) as keeper:
         before = keeper.counts
         if before.crops:
