@@ -10,15 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.script import replace_file
 from train.datasets.people_folder import split_people
+from train.datasets.site_folder import read_site_set
 
-TrainingSplit = Literal["bounding_box_train", "train", "training half"]
+TrainingSplit = Literal["bounding_box_train", "train", "training half", "site set"]
 MARKET_SPLIT: TrainingSplit = get_args(TrainingSplit)[0]
 
 
 class ImageList(BaseModel):
     """A JSON file that names training images in the order in which they are read.
 
-    split: where in the data set they lie; `training half` is the half of a folder of people that trains.
+    split: where in the data set they lie; `training half` is the half of a folder of people that trains, `site set`
+    that of a site set.
     identities, cameras: the number of images of each. images: paths relative to the data set's folder.
     images_sha256: digest of paths and contents of all images, in order.
     """
@@ -52,9 +54,9 @@ class ImageList(BaseModel):
 
 
 def _may_be_trained_on(image: Path, *, split: TrainingSplit) -> bool:
-    """Whether a path lies in the split. The path of a `training half` image does not show it; see `_check_half`."""
+    """Whether a path lies in the split. The path of an image of some half does not show it; see `_check_half`."""
     is_inside = not image.is_absolute() and ".." not in image.parts
-    return is_inside and (split == "training half" or image.parts[:1] == (split,))
+    return is_inside and (split in ("training half", "site set") or image.parts[:1] == (split,))
 
 
 def read_image_list(path: Path, data: Path) -> ImageList:
@@ -75,7 +77,7 @@ def read_image_list(path: Path, data: Path) -> ImageList:
         raise DataError(
             f"{path} is no calibration list of calibration/select_images.py: {where}: {fault['msg']}; make it again"
         ) from error
-    if images.split == "training half":
+    if images.split in ("training half", "site set"):
         _check_half(images, path, data=data)
     found = digest_images(data, images.images)
     if found != images.images_sha256:
@@ -87,14 +89,19 @@ def read_image_list(path: Path, data: Path) -> ImageList:
 
 
 def _check_half(images: ImageList, path: Path, *, data: Path) -> None:
-    _, test = split_people(data)
-    forbidden = {picture.path.relative_to(data).as_posix() for pictures in test.values() for picture in pictures}
-    strays = forbidden.intersection(images.images)
+    strays = {path.relative_to(data).as_posix() for path in _test_images(images, data)}.intersection(images.images)
     if strays:
         raise DataError(
             f"{path} names {min(strays)}, an image of a test person; were people added to {data} since? make the list "
             "again with calibration/select_images.py"
         )
+
+
+def _test_images(images: ImageList, data: Path) -> list[Path]:
+    if images.split == "site set":
+        return [sample.path for sample in read_site_set(data, name="site").gallery]
+    _, test = split_people(data)
+    return [picture.path for pictures in test.values() for picture in pictures]
 
 
 def write_image_list(images: ImageList, path: Path) -> None:

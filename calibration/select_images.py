@@ -12,8 +12,10 @@ from calibration.image_list import MARKET_SPLIT, ImageList, TrainingSplit, diges
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import ScriptParser, run
+from edge_runtime.contract.site_set import is_site_set
 from train.datasets.images import list_folder
 from train.datasets.people_folder import split_people
+from train.datasets.site_folder import read_site_set
 
 USUAL_COUNT = 512
 # Market-1501's file names: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
@@ -93,6 +95,9 @@ def _training_images(data: Path) -> tuple[TrainingSplit, list[_Image]]:
         )
     if any((data / folder).is_dir() for folder in (MARKET_SPLIT, *_TEST_FOLDERS)):
         return MARKET_SPLIT, _market_images(data)
+    if is_site_set(data):
+        samples = read_site_set(data, name="site").train
+        return "site set", [_Image(one.path, str(one.identity), str(one.camera_id // 2)) for one in samples]
     people, _ = split_people(data)
     images = [
         _Image(picture.path, person, picture.camera) for person, pictures in people.items() for picture in pictures
@@ -141,7 +146,9 @@ def _parser() -> argparse.ArgumentParser:
         examples=_EXAMPLES,
     )
     parser.add_argument(
-        "data", type=Path, help=f"the folder that holds {MARKET_SPLIT}, or any folder of people: <person>/*.jpg"
+        "data",
+        type=Path,
+        help=f"the folder that holds {MARKET_SPLIT}, any folder of people: <person>/*.jpg, or a site set",
     )
     parser.add_argument("--output", type=Path, required=True, help="the list to write (JSON)")
     parser.add_argument(

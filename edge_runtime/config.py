@@ -20,6 +20,7 @@ from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.machine_name import machine_name
 from edge_runtime.people.catalog import DetectorSettings
+from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
 
 
@@ -45,6 +46,7 @@ class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
     node: `auto` names it by the machine's own identity, so that machines of one disk image differ.
+    collect: keep crops of people on this device, a site set; without it none leaves the memory.
     strict: end where the configuration has a risk (see `risks`), which is else a warning.
     cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
     several threads. An engine that runs on the CPU may use as many. By default one per core.
@@ -60,6 +62,7 @@ class Config(StrictModel):
     delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
+    collect: Part[CollectSettings] | None = None
     strict: bool = False
     cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 

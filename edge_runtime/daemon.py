@@ -41,6 +41,7 @@ from edge_runtime.people.catalog import log_detector, open_detector, open_tracke
 from edge_runtime.people.detector import Detector
 from edge_runtime.risks import find_risks
 from edge_runtime.service import Service
+from edge_runtime.site_keeper import SiteKeeper
 from edge_runtime.stream import CameraSettings, CameraStream
 
 logger = logging.getLogger(__name__)
@@ -143,10 +144,10 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
             print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
-        with Spool(config.spool, node=config.node) as spool:
+        with Spool(config.spool, node=config.node) as spool, _open_keeper(config) as keeper:
             publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
             streams = [
-                _make_stream(camera, source, config=config, sure_score=detectors[0].sure_score, engine=engine)
+                _make_stream(camera, source, config=config, detector=detectors[0], engine=engine, keeper=keeper)
                 for camera, source in zip(config.cameras, sources, strict=True)
             ]
             service = Service(
@@ -232,16 +233,41 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
 
 
 def _make_stream(
-    camera: CameraSettings, source: CameraSource, *, config: Config, sure_score: float, engine: Engine
+    camera: CameraSettings,
+    source: CameraSource,
+    *,
+    config: Config,
+    detector: Detector,
+    engine: Engine,
+    keeper: SiteKeeper | None,
 ) -> CameraStream:
     return CameraStream(
         source,
-        tracker=open_tracker(sure_score=sure_score),
-        sure_score=sure_score,
+        tracker=open_tracker(sure_score=detector.sure_score),
+        sure_score=detector.sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
         max_fps=camera.max_fps,
+        keeper=keeper,
     )
+
+
+@contextlib.contextmanager
+def _open_keeper(config: Config) -> Iterator[SiteKeeper | None]:
+    """What collects a site set inside the `with` block, if the configuration asks for it; says so aloud."""
+    if config.collect is None:
+        yield None
+        return
+    with SiteKeeper(config.collect) as keeper:
+        logger.warning(
+            "crops of people, personal data, are kept in %s for %g h, %d crops and %g MiB at most; there are %s now",
+            config.collect.path,
+            config.collect.expire_after_h,
+            config.collect.max_crops,
+            config.collect.max_mib,
+            keeper.counts,
+        )
+        yield keeper
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ from edge_runtime.pace import CameraPace
 from edge_runtime.people.best_shot import Shot, ShotPlan
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
 from edge_runtime.people.tracker import Foreseen, Track, Tracker
+from edge_runtime.site_keeper import SiteKeeper
 
 logger = logging.getLogger(__name__)
 
@@ -178,8 +179,9 @@ class CameraStream:
         manifest: Manifest,
         settings: DescriptorSettings,
         max_fps: float,
+        keeper: SiteKeeper | None = None,
     ) -> None:
-        """sure_score: see `Detector.sure_score`. max_fps: how many frames per second are looked at, at most."""
+        """sure_score: see `Detector.sure_score`. max_fps: looks per second, at most. keeper: of a site set."""
         self.source = source
         self.camera_id = source.camera_id
         self.pace = CameraPace(max_fps)
@@ -195,6 +197,7 @@ class CameraStream:
         self._people: dict[int, FollowedPerson] = {}
         self._ended: OrderedDict[int, str] = OrderedDict()
         self._was_useful: bool | None = None
+        self._keeper = keeper
 
     def sight(self, look: Look) -> Sighting:
         """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
@@ -271,7 +274,7 @@ class CameraStream:
                 sharpness=inf,
             )
             if plan.is_better(at_best.value):
-                left, top, right, bottom = pixel_box(detection.box, frame_height_px=height, frame_width_px=width)
+                left, top, right, bottom = _inside(look, index)
                 sharpness = measure_sharpness(pixels.luma[top:bottom, left:right])
                 rated[index] = replace(at_best, sharpness=sharpness)
         return rated
@@ -341,7 +344,8 @@ class CameraStream:
             return []
         crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
         fields = self._sender.observe(look.frame, box=look.detections[index].box, score=look.detections[index].score)
-        shot = Shot(quality, crop, None if row is None else looks[index], fields)
+        pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeper else None
+        shot = Shot(quality, crop, None if row is None else looks[index], fields, pixels)
         if is_now and row is not None:
             return self._tell(self._people[track.id], shot, descriptor=looks[index], time_ns=time_ns)
         plan.held = shot
@@ -352,6 +356,8 @@ class CameraStream:
     ) -> list[Message]:
         messages = person.note_described(shot, descriptor, time_ns=time_ns)
         self._count(descriptors=len(messages))
+        if messages and self._keeper:
+            self._keeper.keep(shot, camera=self.camera_id, track=person.track_id, continues=person.continues)
         return messages
 
     def _note_ended(self, track: Track) -> list[Message]:
@@ -380,6 +386,12 @@ class CameraStream:
 def _known(one: Foreseen) -> int:
     """Its track, 0 if it has none: ids begin at 1."""
     return one.track_id or 0
+
+
+def _inside(look: Look, index: int) -> tuple[int, int, int, int]:
+    """A detection's box in whole pixels of the frame."""
+    pixels = look.frame.pixels
+    return pixel_box(look.detections[index].box, frame_height_px=pixels.height_px, frame_width_px=pixels.width_px)
 
 
 def _crops_of(held: dict[int, Shot]) -> list[NDArray[np.uint8]]:

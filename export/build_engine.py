@@ -12,7 +12,7 @@ from calibration.image_list import MARKET_SPLIT, read_image_list
 from calibration.precision_plan import read_precision_plan
 from edge_runtime.contract.errors import EngineError, ExportError
 from edge_runtime.contract.manifest import Manifest, Precision, hash_file, read_manifest, write_manifest
-from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from edge_runtime.contract.script import ScriptParser, run
 from export.acceptance.acceptance_options import Acceptance, add_acceptance_options, open_acceptance
 from export.acceptance.comparison import format_comparison
 from export.acceptance.tolerance import add_tolerance_options, tolerance_of
@@ -37,11 +37,14 @@ from export.building.engine_candidate import (
 from export.building.engine_source import EngineSource, find_sibling, get_network, list_kinds
 from export.building.tensorrt_builder import BatchSizes
 from export.building.tensorrt_versions import OPTIMISATION_LEVEL
+from export.building.usual_inputs import complete_inputs
 from train.datasets.catalog import open_folder
 
 _EXAMPLES = """\
 examples, with the file that export/to_onnx.py made of runs/RECIPE-seed0/model.pth:
   python export/build_engine.py models/model.onnx --int8 --calibration calibration.json --data /data/market1501
+  calibrated and judged on unlabelled people of your own place, collected by calibration/collect_site.py:
+  python export/build_engine.py models/model.onnx --int8 --data site
   whatever is fastest here:
   python export/build_engine.py models/model.onnx --best --calibration calibration.json --data /data/market1501
   a person detector, for the camera that a clip is of (more with --detector --help):
@@ -74,7 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     if "--detector" in given:
         return fit_detector.main([option for option in given if option != "--detector"])
-    job = _open_job(_parser().parse_args(argv))
+    with complete_inputs(_parser().parse_args(argv)) as arguments:
+        return _build_job(_open_job(arguments))
+
+
+def _build_job(job: _Job) -> int:
     _check_calibration(job)
     _check_output(job.arguments.output, job.source)
     kinds = _choose_kinds(job)
@@ -95,7 +102,7 @@ def _open_job(arguments: argparse.Namespace) -> _Job:
     usual = manifest.artefact
     sizes = arguments.batch or (usual.batch_min, usual.batch_opt, usual.batch_max)
     plan = read_precision_plan(arguments.precision_plan) if arguments.precision_plan else None
-    source = EngineSource(arguments.model, parent, arguments.calibration, arguments.data, plan)
+    source = EngineSource(arguments.model, parent, arguments.calibration, arguments.calibration_data, plan)
     return _Job(arguments, source, BatchSizes(*sizes), open_acceptance(arguments, manifest.input))
 
 
@@ -261,13 +268,19 @@ def _folder_near(output: Path) -> "tempfile.TemporaryDirectory[str]":
 def _parser() -> argparse.ArgumentParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest=f"{shipped_model()} --best --data DATA --output engine.onnx",
+        shortest="--int8",
         next_step="name it in the daemon's configuration, see edge_runtime/README.md",
         examples=_EXAMPLES,
     )
-    parser.add_argument("model", type=Path, help="ONNX file of export/to_onnx.py, its manifest beside it")
+    parser.add_argument(
+        "model", type=Path, nargs="?", help="ONNX file of export/to_onnx.py (default: the network that comes with it)"
+    )
     _add_precisions(parser)
-    parser.add_argument("--calibration", type=Path, help="image list of calibration/select_images.py, for INT8")
+    parser.add_argument(
+        "--calibration",
+        type=Path,
+        help="for INT8: an image list of calibration/select_images.py, or a folder, such as a site set",
+    )
     parser.add_argument(
         "--precision-plan", metavar="FILE", type=Path, help="what stays in float, as export/sensitivity.py measured it"
     )

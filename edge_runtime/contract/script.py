@@ -79,6 +79,12 @@ def shipped_model(*, precision: Literal["fp32", "int8"] = "fp32") -> str:
     return os.path.relpath(Path(__file__).parents[1] / "models" / name)
 
 
+def sample_clip() -> Path | None:
+    """OpenCV's clip of pedestrians where `make demo` has put it, counted from the current folder; None without it."""
+    clip = Path(__file__).parents[2] / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
+    return Path(os.path.relpath(clip)) if clip.is_file() else None
+
+
 class Terminated(KeyboardInterrupt):
     """Raised by SIGTERM in scripts that handle it like Ctrl-C."""
 

@@ -11,6 +11,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.contract.cosine_limit import CosineLimit, WrongPairs
+
 _BORROWED_PAIRS = 30.0  # borrowed figures count as much as so many pairs of this site
 _SPACE_PAIRS = 100.0  # the figures of the whole space count as much as so many pairs of two given cameras
 _KEPT_NEGATIVES = 20_000
@@ -78,20 +80,6 @@ class PairMoments:
         return np.asarray((self.sums.sum((0, 1)) - self._within()) / 2.0)
 
 
-@dataclass(frozen=True)
-class CosineLimit:
-    """The least cosine that lets a promised share of wrong pairs through.
-
-    low, high: 95 % interval of the real share. is_borrowed: by the figures of another site, for want of pairs; the
-    interval then says nothing of this site and spans everything.
-    """
-
-    cosine: float
-    low: float
-    high: float
-    is_borrowed: bool
-
-
 class CertainNegatives:
     """Cosines of the latest tracks that one camera saw at one moment, so that they are surely of two people."""
 
@@ -106,20 +94,15 @@ class CertainNegatives:
         self.tracks = self.tracks + tracks
 
     def limit(self, share: float, borrowed: Figures) -> CosineLimit:
-        """The limit for a share in (0, 1), from the pairs themselves once one of them is expected beyond it."""
-        if len(self.cosines) * share < 1.0:
-            cosine = borrowed.other_mean + borrowed.other_deviation * NormalDist().inv_cdf(1.0 - share)
-            return CosineLimit(cosine, 0.0, 1.0, True)
-        low, high = _wilson_interval(share, float(min(self.tracks[0], len(self.cosines))))
-        return CosineLimit(float(np.quantile(self.cosines, 1.0 - share)), low, high, False)
-
-
-def _wilson_interval(share: float, count: float) -> tuple[float, float]:
-    """95 % interval of a share that was found among so many. Source: Wilson, JASA 1927."""
-    z = NormalDist().inv_cdf(0.975)
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * float(np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2)))
-    return max(0.0, middle - half), min(1.0, middle + half)
+        """The limit for a share in (0, 0.2), see `contract.cosine_limit`; borrowed while there are too few pairs."""
+        # The pairs of one track come together, so an even division into tracks is nearly the real one.
+        tracks = min(int(self.tracks[0]), len(self.cosines))
+        first = np.arange(len(self.cosines)) * tracks // max(len(self.cosines), 1)
+        known = WrongPairs(self.cosines, np.stack([first, first], 1)).limit(share)
+        if known is not None:
+            return known
+        cosine = borrowed.other_mean + borrowed.other_deviation * NormalDist().inv_cdf(1.0 - share)
+        return CosineLimit(cosine, 0.0, 1.0, True)
 
 
 class CosineCalibration:

@@ -19,13 +19,14 @@ LEAST_QUALITY = 0.45
 class Shot:
     """One moment of a track. crop: (height, width, 3) uint8, RGB. descriptor: (D,) of it, if it is described already.
 
-    fields: what its message says besides.
+    fields: what its message says besides. pixels: (H, W, 3) uint8, RGB, as the camera gave them, for a site set.
     """
 
     quality: ShotQuality
     crop: NDArray[np.uint8]
     descriptor: NDArray[np.float32] | None
     fields: dict[str, Any]
+    pixels: NDArray[np.uint8] | None = None
 
 
 class ShotPlan:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.manifest import Input
+from edge_runtime.contract.site_set import is_site_set, read_site_tracks
 from train.datasets.catalog import ReidData, Sample, load_images
 from train.datasets.images import list_images
 from train.datasets.samples import JUNK
@@ -38,7 +39,8 @@ class Crops:
 class AcceptanceImages:
     """Query and gallery at one network's input size.
 
-    sha256: digest of a packed file, None for a folder. has_cameras: see `ReidData`.
+    sha256: digest of a packed file, None for a folder. has_cameras: see `ReidData`. is_site: they are a site set, so
+    cosines to float32 have the limits of crops far from the training data.
     """
 
     name: str
@@ -46,21 +48,26 @@ class AcceptanceImages:
     gallery: Crops
     sha256: str | None = None
     has_cameras: bool = True
+    is_site: bool = False
 
 
-def images_of_data(data: ReidData, input_: Input) -> AcceptanceImages:
+def images_of_data(data: ReidData, input_: Input, *, is_site: bool = False) -> AcceptanceImages:
     """Query and gallery of a data set, without junk, at the network's input size."""
     query, gallery = (crops_of_samples(samples, input_) for samples in (data.query, data.ranked_gallery))
-    return AcceptanceImages(data.name, query, gallery, has_cameras=data.has_cameras)
+    return AcceptanceImages(data.name, query, gallery, has_cameras=data.has_cameras, is_site=is_site)
 
 
 def crops_of_folder(folder: Path, input_: Input) -> Crops:
-    """All images of a folder, without identity labels.
+    """All images of a folder or of a site set, without identity labels.
 
     Raises:
         DataError: the folder is missing or holds no image.
     """
-    return crops_of_samples([Sample(path, JUNK, 0) for path in list_images(folder)], input_)
+    if is_site_set(folder):
+        paths = [crop.path for track in read_site_tracks(folder) for crop in track.crops]
+    else:
+        paths = list_images(folder)
+    return crops_of_samples([Sample(path, JUNK, 0) for path in paths], input_)
 
 
 def crops_of_samples(samples: Sequence[Sample], input_: Input) -> Crops:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input, read_manifest
+from edge_runtime.contract.site_set import is_site_set
 from export.acceptance.acceptance_images import AcceptanceImages, Crops, crops_of_folder, images_of_data
 from export.acceptance.comparison import Comparison, compare_engines
 from export.acceptance.packed_images import read_packed_images
@@ -33,7 +34,7 @@ def add_acceptance_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         type=Path,
-        help="folder of a data set or of people of your own: the engine is compared on its query and gallery images",
+        help="data set, folder of people, or site set: the engine is compared on its query and gallery images",
     )
     parser.add_argument(
         "--acceptance",
@@ -69,7 +70,8 @@ def open_acceptance(arguments: argparse.Namespace, input_: Input) -> Acceptance:
     if arguments.acceptance:
         images = read_packed_images(arguments.acceptance, input_)
     elif arguments.data:
-        images = images_of_data(open_folder(arguments.data), input_)
+        data, is_site = open_folder(arguments.data), is_site_set(arguments.data)
+        images = images_of_data(data, input_, is_site=is_site)
     else:
         raise ConfigError(
             "an engine is accepted by comparing it with float32 on images: add --data FOLDER, or --acceptance FILE of "

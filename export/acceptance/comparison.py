@@ -26,10 +26,14 @@ _SAME_SCORE_POINTS = 0.3
 
 @dataclass(frozen=True)
 class Comparison:
-    """Scores of both models on the same images; the child's hold the changes. See `Evidence`."""
+    """Scores of both models on the same images; the child's hold the changes. See `Evidence`.
+
+    is_site: the images are a site set, far from the training data.
+    """
 
     parent: Evidence
     child: Evidence
+    is_site: bool = False
 
     @property
     def rank1_points_lost(self) -> float:
@@ -58,7 +62,7 @@ class Comparison:
         if not faults and tolerance.is_proven_by(self.child.mean_ap_change, queries=queries):
             return None
         for moved, of, is_site in (
-            (self.child.to_parent, "of the test images", False),
+            (self.child.to_parent, "of the test images", self.is_site),
             (self.child.site, "of the site's crops", True),
         ):
             if moved:
@@ -162,7 +166,7 @@ def _compare(results: Sequence[_EngineResult], images: AcceptanceImages) -> Comp
         "precisions": tuple(_crossing(query, gallery, parent=before) for query in results for gallery in results),
         "verification": compare_verification(one.pairs, other.pairs),
     }
-    return Comparison(parent=first, child=second.model_copy(update=changes))
+    return Comparison(parent=first, child=second.model_copy(update=changes), is_site=images.is_site)
 
 
 def _evidence(result: Retrieval, images: AcceptanceImages) -> Evidence:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.contract.errors import DataError
+from edge_runtime.contract.site_set import is_site_set
 from train.datasets.cifar_imagenet import CIFAR10, CIFAR100, read_cifar, read_imagenet
 from train.datasets.cuhk03 import read_cuhk03
 from train.datasets.data_set import Copy, DataSet, Kind
@@ -22,6 +23,7 @@ from train.datasets.msmt17 import read_all_of_msmt17, read_msmt17
 from train.datasets.pa100k import read_pa100k
 from train.datasets.people_folder import read_people_folder
 from train.datasets.samples import AttributeData, ClassificationData, LabelledImages, ReidData, Sample
+from train.datasets.site_folder import read_site_set
 from train.datasets.union import join_data_sets
 from train.datasets.viper_grid import SPLITS, read_grid, read_viper
 
@@ -272,8 +274,9 @@ def open_data(name: str, folder: Path, *, split: int = 0, cache: Path | None = N
 def open_folder(folder: Path) -> ReidData:
     """Read any folder of people, to train or to score on; the data set gets the folder's name.
 
-    Its layout may be that of Market-1501, or a folder for each person: see `read_people_folder`. A folder with the name
-    of a published data set, or of what its archive unpacks to, must hold all of it: scores on a part would look better.
+    Its layout may be that of Market-1501, a folder for each person, see `read_people_folder`, or a site set, see
+    `read_site_set`. A folder with the name of a published data set, or of what its archive unpacks to, must hold all of
+    it: scores on a part would look better.
 
     Raises:
         DataError: see `open_data`, `read_market_layout` and `read_people_folder`.
@@ -333,6 +336,8 @@ def _open_member(member: Mapping[str, str], copy: Copy) -> ReidData:
 
 def _read_own_folder(folder: Path) -> ReidData:
     name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_") or OWN_FOLDER
+    if is_site_set(folder):
+        return read_site_set(folder, name=name)
     if has_market_layout(folder):
         return read_market_layout(folder, name=name)
     return read_people_folder(folder, name=name)
