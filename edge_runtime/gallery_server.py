@@ -156,10 +156,14 @@ class _Expiry(threading.Thread):
 
     def run(self) -> None:
         """See the class."""
-        has_failed = False
+        has_failed, clock_fault = False, None
         while not self._stop_event.is_set():
+            fault = self._gallery.clock.fault()
+            if (fault is None) != (clock_fault is None):
+                logger.warning("%s", fault or "the clock of this machine is right again")
+            clock_fault = fault
             try:
-                receipt = self._gallery.expire(time.time_ns())
+                receipt = self._gallery.expire(self._gallery.clock.now_ns())
             except GalleryError as error:
                 if not has_failed:
                     logger.error("cannot erase what is past its time: %s; trying again", error)

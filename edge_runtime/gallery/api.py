@@ -228,10 +228,12 @@ class _Api:
         return {"ok": is_alive}
 
     def _checks(self, intake: IntakeState, *, free: float) -> tuple[CheckView, ...]:
+        clock_fault = self._gallery.clock.fault()
         return (
             CheckView(name="broker", ok=intake.broker is None, detail=intake.broker or "connected"),
             CheckView(name="store", ok=intake.store is None, detail=intake.store or "can be written"),
             CheckView(name="disk", ok=free >= _LITTLE_SPACE, detail=f"{free:.0%} free"),
+            CheckView(name="clock", ok=clock_fault is None, detail=clock_fault or "as the messages say"),
             CheckView(
                 name="messages",
                 ok=intake.dropped == 0,

@@ -176,7 +176,7 @@ class Intake:
                 self._acknowledge(connection)
                 self._send(connection)
             if time.monotonic() >= self._settle_at:
-                self._gallery.settle(time.time_ns())
+                self._gallery.settle(self._gallery.clock.now_ns())
                 self._settle_at = time.monotonic() + _SETTLE_S
         except GalleryError as error:
             self._note_store(str(error))

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS unsent (
     number INTEGER PRIMARY KEY AUTOINCREMENT, track TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS open_person (person TEXT PRIMARY KEY, end_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS known_time (one INTEGER PRIMARY KEY, ns INTEGER NOT NULL);
 """
 
 State = Literal["first", "joined", "confirmed", "undone"]
@@ -233,6 +234,18 @@ class Sightings:
                 )
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return tracks
+
+    def keep_time(self, now_ns: int) -> None:
+        """Remember a time that has surely come."""
+        with self._change() as db:
+            db.execute("REPLACE INTO known_time VALUES (1, ?)", (now_ns,))
+
+    def latest_ns(self) -> int | None:
+        """The latest time that is known: that was remembered, or of a sighting's end; UTC."""
+        latest = self._all(
+            "SELECT max(ns) FROM (SELECT ns FROM known_time UNION ALL SELECT max(capture_ns) FROM sighting)"
+        )
+        return None if latest[0][0] is None else int(latest[0][0])
 
     def check(self) -> None:
         """Raise the error that a read would raise."""
