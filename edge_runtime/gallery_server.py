@@ -207,7 +207,6 @@ class _Server:
                 f"the page needs FastAPI and uvicorn: pip install 'reid-edge[gallery]' ({error})"
             ) from error
         page = config.page
-        tls: dict[str, Any] = page.tls_options()
         facts = ApiFacts(
             intake=intake.state,
             last_expiry_ns=lambda: expiry.last_ns,
@@ -227,11 +226,9 @@ class _Server:
                 f"the page cannot be served on {page.host}:{page.port}: {error}; choose another address"
             ) from error
         host = f"[{page.host}]" if ":" in page.host else page.host
-        self.address = f"http{'s' if tls else ''}://{host}:{self._socket.getsockname()[1]}/"
-        settings = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2, **tls
-        )
-        self._server = uvicorn.Server(settings)
+        self.address = f"http{'s' if page.certificate_file else ''}://{host}:{self._socket.getsockname()[1]}/"
+        settings: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"} | page.tls_options()
+        self._server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **settings))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="page", daemon=True
         )

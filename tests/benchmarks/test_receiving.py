@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.measuring.hostile_messages import birth, good_messages, hostile_messages
-from benchmarks.receiver import count_accepted, main
+from benchmarks.receiving import count_accepted, main
 from edge_runtime.receiver.receiver import Receiver
 
 

@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         purpose=__doc__,
         shortest="--hostile 1000 --good 1000 --output receiver.json",
         next_step="read benchmarks/README.md",
-        examples="example: OMP_NUM_THREADS=1 python benchmarks/receiver.py --seed 1",
+        examples="example: OMP_NUM_THREADS=1 python benchmarks/receiving.py --seed 1",
     )
     parser.add_argument("--hostile", type=int, default=100_000, help="bad messages (default: %(default)s)")
     parser.add_argument("--good", type=int, default=20_000, help="good ones afterwards (default: %(default)s)")
