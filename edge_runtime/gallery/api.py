@@ -36,9 +36,9 @@ from edge_runtime.gallery.api_models import (
 )
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.gallery import Gallery
+from edge_runtime.gallery.gallery_metrics import METRICS_TYPE, GalleryFigures, metrics_text
 from edge_runtime.gallery.guard import App, Guard
 from edge_runtime.gallery.intake import IntakeState
-from edge_runtime.gallery.gallery_metrics import METRICS_TYPE, GalleryFigures, metrics_text
 from edge_runtime.gallery.webhook import WebhookState
 
 logger = logging.getLogger(__name__)
