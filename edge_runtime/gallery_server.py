@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.contract.errors import ConfigError, GalleryError, ReidError
 from edge_runtime.contract.script import ScriptParser
@@ -22,10 +23,12 @@ from edge_runtime.gallery.descriptor_store import Store
 from edge_runtime.gallery.erasure import AuditLog
 from edge_runtime.gallery.gallery import Gallery
 from edge_runtime.gallery.gallery_config import GalleryConfig, gallery_config_schema, read_gallery_config
+from edge_runtime.gallery.home_assistant import PeopleSensors
 from edge_runtime.gallery.identity import identity_schema
 from edge_runtime.gallery.intake import Intake
 from edge_runtime.gallery.sightings import Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
+from edge_runtime.gallery.webhook import Webhook
 from edge_runtime.link.broker import check_files
 
 logger = logging.getLogger(__name__)
@@ -65,6 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = read_gallery_config(arguments.config)
         check_files(config.broker)
         config.page.read_token()
+        config.page.tls_options()
+        if config.webhook:
+            config.webhook.read_secret()
+            config.webhook.read_context()
         if arguments.check:
             print(f"{arguments.config} is right")
             return 0
@@ -102,10 +109,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _run(config: GalleryConfig, stop: threading.Event) -> None:
     gallery = _open_gallery(config)
+    webhook = Webhook(config.webhook) if config.webhook else None
+    if webhook:
+        gallery.sightings.listeners.append(webhook.offer)
     try:
-        intake = Intake(gallery, config.intake, broker=config.broker)
+        sensors = PeopleSensors(config.home_assistant, gallery.sightings) if config.home_assistant else None
+        intake = Intake(gallery, config.intake, broker=config.broker, sensors=sensors)
         expiry = _Expiry(gallery, stop)
-        server = _Server(gallery, config, intake=intake, expiry=expiry)
+        server = _Server(gallery, config, intake=intake, expiry=expiry, webhook=webhook)
         logger.info("the page is at %s", server.address)
         expiry.start()
         try:
@@ -115,6 +126,8 @@ def _run(config: GalleryConfig, stop: threading.Event) -> None:
             server.close()
             expiry.join(_CLOSE_S)
     finally:
+        if webhook:
+            webhook.close()
         gallery.close()
 
 
@@ -156,10 +169,14 @@ class _Expiry(threading.Thread):
 
     def run(self) -> None:
         """See the class."""
-        has_failed = False
+        has_failed, clock_fault = False, None
         while not self._stop_event.is_set():
+            fault = self._gallery.clock.fault()
+            if (fault is None) != (clock_fault is None):
+                logger.warning("%s", fault or "the clock of this machine is right again")
+            clock_fault = fault
             try:
-                receipt = self._gallery.expire(time.time_ns())
+                receipt = self._gallery.expire(self._gallery.clock.now_ns())
             except GalleryError as error:
                 if not has_failed:
                     logger.error("cannot erase what is past its time: %s; trying again", error)
@@ -178,7 +195,9 @@ class _Server:
         ConfigError: host and port cannot be used, or FastAPI or uvicorn is not installed.
     """
 
-    def __init__(self, gallery: Gallery, config: GalleryConfig, *, intake: Intake, expiry: _Expiry) -> None:
+    def __init__(
+        self, gallery: Gallery, config: GalleryConfig, *, intake: Intake, expiry: _Expiry, webhook: Webhook | None
+    ) -> None:
         try:
             import uvicorn
 
@@ -196,8 +215,9 @@ class _Server:
             keep_h=config.keep_h,
             flow=config.purposes.flow,
             search=config.purposes.search,
+            webhook=webhook.state if webhook else None,
         )
-        app = make_app(gallery, facts, token=page.read_token())
+        app = make_app(gallery, facts, token=page.read_token(), is_certified=page.client_ca_file is not None)
         try:
             family = socket.AF_INET6 if ":" in page.host else socket.AF_INET
             self._socket = socket.create_server((page.host, page.port), family=family)
@@ -206,9 +226,9 @@ class _Server:
                 f"the page cannot be served on {page.host}:{page.port}: {error}; choose another address"
             ) from error
         host = f"[{page.host}]" if ":" in page.host else page.host
-        self.address = f"http://{host}:{self._socket.getsockname()[1]}/"
-        settings = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-        self._server = uvicorn.Server(settings)
+        self.address = f"http{'s' if page.certificate_file else ''}://{host}:{self._socket.getsockname()[1]}/"
+        settings: dict[str, Any] = {"log_config": None, "access_log": False, "lifespan": "off"} | page.tls_options()
+        self._server = uvicorn.Server(uvicorn.Config(app, timeout_graceful_shutdown=2, **settings))
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._socket]}, name="page", daemon=True
         )

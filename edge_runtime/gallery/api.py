@@ -36,8 +36,10 @@ from edge_runtime.gallery.api_models import (
 )
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.gallery import Gallery
+from edge_runtime.gallery.gallery_metrics import METRICS_TYPE, GalleryFigures, metrics_text
 from edge_runtime.gallery.guard import App, Guard
 from edge_runtime.gallery.intake import IntakeState
+from edge_runtime.gallery.webhook import WebhookState
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +58,8 @@ Until = Annotated[Moment | None, Query(description="before this time; left out: 
 
 @dataclass(frozen=True)
 class ApiFacts:
-    """What the API shows of the rest of the program, and what it may do. folder: whose disk is watched."""
+    """What the API shows of the rest of the program, and what it may do. folder: whose disk is watched. webhook: None:
+    there is none."""
 
     intake: Callable[[], IntakeState]
     last_expiry_ns: Callable[[], int | None]
@@ -65,10 +68,11 @@ class ApiFacts:
     keep_h: float
     flow: bool
     search: bool
+    webhook: Callable[[], WebhookState] | None = None
 
 
-def make_app(gallery: Gallery, facts: ApiFacts, *, token: str | None) -> App:
-    """The ASGI application. token: None: requests from this machine need none."""
+def make_app(gallery: Gallery, facts: ApiFacts, *, token: str | None, is_certified: bool = False) -> App:
+    """The ASGI application. token, is_certified: see `Guard`."""
     app = FastAPI(
         title="reid-gallery",
         version="1",
@@ -85,7 +89,8 @@ def make_app(gallery: Gallery, facts: ApiFacts, *, token: str | None) -> App:
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(AnyHTTPException, _answer_http)
     app.add_exception_handler(ReidError, _answer_store)
-    return Guard(app, token=token, open_paths=frozenset((*_PAGE_FILES, "/healthz")))
+    open_paths = frozenset((*_PAGE_FILES, "/healthz"))
+    return Guard(app, token=token, open_paths=open_paths, is_certified=is_certified)
 
 
 class _Api:
@@ -107,6 +112,7 @@ class _Api:
             ("GET", "/flow", self.flow),
             ("GET", "/spaces", self.spaces),
             ("GET", "/health", self.health),
+            ("GET", "/metrics", self.metrics),
             ("GET", "/healthz", self.healthz),
         )
 
@@ -221,6 +227,22 @@ class _Api:
             last_expiry=None if last_expiry_ns is None else moment_text(last_expiry_ns),
         )
 
+    def metrics(self) -> Response:
+        """The same in figures, for Prometheus."""
+        intake, disk = self._facts.intake(), shutil.disk_usage(self._facts.folder)
+        webhook, last_expiry_ns = self._facts.webhook, self._facts.last_expiry_ns()
+        figures = GalleryFigures(
+            intake=intake,
+            checks={check.name: check.ok for check in self._checks(intake, free=disk.free / disk.total)},
+            stored_bytes=sum(day.stored_bytes for day in self._gallery.days()),
+            free_bytes=disk.free,
+            sightings=dict(self._gallery.sightings.spaces()),
+            clock_ahead_s=self._gallery.clock.ahead_ns() / 1e9,
+            last_expiry_s=None if last_expiry_ns is None else last_expiry_ns / 1e9,
+            webhook=webhook() if webhook else None,
+        )
+        return Response(metrics_text(figures), media_type=METRICS_TYPE)
+
     def healthz(self, response: Response) -> dict[str, bool]:
         """Whether the program works; 503: restart it. A broker that is away is no reason to."""
         is_alive = self._facts.is_alive()
@@ -228,16 +250,24 @@ class _Api:
         return {"ok": is_alive}
 
     def _checks(self, intake: IntakeState, *, free: float) -> tuple[CheckView, ...]:
-        return (
+        clock_fault = self._gallery.clock.fault()
+        checks = (
             CheckView(name="broker", ok=intake.broker is None, detail=intake.broker or "connected"),
             CheckView(name="store", ok=intake.store is None, detail=intake.store or "can be written"),
             CheckView(name="disk", ok=free >= _LITTLE_SPACE, detail=f"{free:.0%} free"),
+            CheckView(name="clock", ok=clock_fault is None, detail=clock_fault or "as the messages say"),
             CheckView(
                 name="messages",
                 ok=intake.dropped == 0,
                 detail=f"{intake.refused} refused, {intake.dropped} dropped that came with QoS 0",
             ),
         )
+        if self._facts.webhook is None:
+            return checks
+        webhook = self._facts.webhook()
+        detail = f"{webhook.sent} sent, {webhook.waiting} waiting, {webhook.dropped} dropped"
+        is_well = webhook.fault is None and webhook.dropped == 0
+        return (*checks, CheckView(name="webhook", ok=is_well, detail="; ".join(filter(None, (webhook.fault, detail)))))
 
     def _correct(self, work: Callable[[str], Any], track: str) -> SightingView:
         try:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.calibration import BORROWED, CosineCalibration, Figures
-from edge_runtime.gallery.camera_links import CameraLinks
+from edge_runtime.gallery.camera_links import LEAST_LOG_DENSITY, CameraLinks
 from edge_runtime.gallery.decisions import USUAL_SETTINGS, DecidedTracks, JoiningSettings, PersonDecision, new_person
+from edge_runtime.gallery.merging import ComparedRows, find_merges
 from edge_runtime.gallery.open_tracks import Chains, OpenTracks
 from edge_runtime.gallery.prototypes import Centre, FinishedTrack
 
@@ -30,7 +31,6 @@ _LEARNT = {
 }
 """What is kept of each part over a restart: figures about all tracks, no descriptor."""
 _LEAST_SHARE = 0.02  # less probable joins say nothing
-_LEAST_LOG_DENSITY = -20.0  # of a walk in a chain that was joined all the same
 _PASSES = 16  # at most; a track may move once a pass, and two moves that touch one person wait for each other
 
 
@@ -106,8 +106,10 @@ class Association:
         """Take a correction by hand; `person` may be somebody new. It is not changed again. Unknown tracks are left."""
         known = self._open
         if track_id in known.track_ids:
-            row = known.track_ids.index(track_id)
-            [known.person[row]] = self._numbers([person])
+            row, [number] = known.track_ids.index(track_id), self._numbers([person])
+            if known.person[row] != number:
+                known.part(row)
+            known.person[row] = number
             known.probability[row], known.is_final[row] = 1.0, True
 
     def erase(self, track_ids: Collection[str]) -> None:
@@ -226,13 +228,24 @@ class Association:
         self.links.refresh(now_s - self._first_ns / _SECOND_NS)
 
     def _improve(self, rows: NDArray[np.intp]) -> None:
-        """Move tracks to the people whom they fit best, until nothing changes. Keeps the probabilities."""
+        """Move tracks to the people whom they fit best, and put people together, until nothing changes.
+
+        Keeps the probabilities.
+        """
         looks, is_excluded = self._compare(rows)
+        compared = ComparedRows(rows, looks, is_excluded)
         for _ in range(_PASSES):
             odds, people = self._log_odds(rows, looks, is_excluded=is_excluded)
-            is_changed = self._move(rows, odds, people=people)
-            if not is_changed:
+            if not self._move(rows, odds, people=people) and not self._merge(compared):
                 break
+
+    def _merge(self, compared: ComparedRows) -> bool:
+        """Put people together whose tracks fit as a whole."""
+        correlation, join_from = self.calibration.correlation, self.settings.join_from
+        merges = find_merges(self._open, compared, links=self.links, correlation=correlation, join_from=join_from)
+        for merge in merges:
+            self._open.person[self._open.person == merge.source] = merge.target
+        return bool(merges)
 
     def _move(self, rows: NDArray[np.intp], odds: NDArray[np.float64], *, people: NDArray[np.intp]) -> bool:
         """Make the moves that gain most and do not touch each other."""
@@ -324,7 +337,7 @@ class Association:
         arrive = transits(of_before, here, transit_s=start - known.end_s[before]) - births[here]
         leave = transits(here, of_after, transit_s=known.start_s[after] - end)
         direct = transits(of_before, of_after, transit_s=known.start_s[after] - known.end_s[before])
-        between = arrive + leave - np.maximum(direct, _LEAST_LOG_DENSITY)
+        between = arrive + leave - np.maximum(direct, LEAST_LOG_DENSITY)
         return np.where(before < 0, leave - births[of_after], np.where(after < 0, arrive, between))
 
     def _learn_links(self, rows: NDArray[np.intp]) -> None:

@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 OVERLAP_S = 10.0
 """A person may be seen by a second camera as long before the first one lets go, where cameras overlap."""
+LEAST_LOG_DENSITY = -20.0
+"""Of a transit that nobody can make, in a walk that was joined all the same."""
 _EDGES_S = np.concatenate([[-OVERLAP_S, 0.0, 2.0], np.geomspace(4.0, 14_400.0, 36)])
 _PAIR_JOINS = 10.0  # what is assumed of a pair of cameras counts as much as so many joins
 _LEAVES = 0.3  # assumed share of the sightings after which the person is not seen again

@@ -14,6 +14,7 @@ from edge_runtime.contract.descriptor import decode, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
+from edge_runtime.gallery.checked_clock import CheckedClock
 from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.decisions import DecidedTracks, new_person
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
@@ -34,7 +35,8 @@ _CLOCK_AHEAD_NS = 3_600_000_000_000
 class Gallery:
     """Every method may be called from any thread.
 
-    keep_s: how long a row is kept after its capture; after its arrival, if the node's clock is ahead.
+    keep_s: how long a row is kept after its capture; after its arrival, if the node's clock is ahead. clock: None: this
+    machine's, checked against messages.
 
     Raises:
         GalleryError: from every method: the store, the sightings or the log cannot be read or written. Asking again is
@@ -42,15 +44,23 @@ class Gallery:
     """
 
     def __init__(
-        self, store: Store, sightings: Sightings, *, associate: Associate, log: erasure.AuditLog, keep_s: float
+        self,
+        store: Store,
+        sightings: Sightings,
+        *,
+        associate: Associate,
+        log: erasure.AuditLog,
+        keep_s: float,
+        clock: CheckedClock | None = None,
     ) -> None:
         self.store, self.sightings = store, sightings
+        self.clock = clock or CheckedClock(sightings.latest_ns())
         self._associate, self._log, self._keep_s = associate, log, keep_s
         self._lock = threading.RLock()
         self._lengths: dict[str, int] = {}
         self._starts: OrderedDict[str, int] = OrderedDict()
         self._finished: set[tuple[str, str]] = set()
-        self._restore(time.time_ns())
+        self._restore(self.clock.now_ns())
 
     @property
     def explanation(self) -> str:
@@ -62,8 +72,10 @@ class Gallery:
 
         Returns how many rows were new. A message that cannot be a row is logged and left out.
         """
-        now_ns = time.time_ns()
         with self._lock:
+            if messages:
+                self.clock.hear(max(one.message.publish_ns for one in messages))
+            now_ns = self.clock.now_ns()
             rows: list[Row] = []
             ended: list[Row] = []
             for one in messages:
@@ -143,6 +155,7 @@ class Gallery:
         """Erase what is past its time, and prepare days that are over for searching."""
         receipt = erasure.expire(self.store, now_ns=now_ns, log=self._log)
         with self._lock:
+            self.sightings.keep_time(now_ns)
             self._associate.forget(self.sightings.erase(Where(expired_by_ns=now_ns)))
         today = day_of(now_ns)
         for part in self.store.days():

@@ -19,12 +19,13 @@ class Guard:
     """An ASGI application around another one, which lets only good requests through.
 
     token: None: none is asked for; then only requests that name this machine as their host are answered, so that no
-    foreign name that leads here can be used. open_paths: answered without the token.
+    foreign name that leads here can be used. open_paths: answered without the token. is_certified: whoever asks has
+    shown a certificate, so any host may be named.
     Refused in any case: requests that a page of another site has sent, and bodies of more than 1 MiB.
     """
 
-    def __init__(self, app: App, *, token: str | None, open_paths: frozenset[str]) -> None:
-        self._app, self._open_paths = app, open_paths
+    def __init__(self, app: App, *, token: str | None, open_paths: frozenset[str], is_certified: bool = False) -> None:
+        self._app, self._open_paths, self._is_certified = app, open_paths, is_certified
         self._expected = None if token is None else f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: PLR0917 - ASGI says so
@@ -44,7 +45,7 @@ class Guard:
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         host, origin = headers.get(b"host", b"").decode("latin-1"), headers.get(b"origin", b"").decode("latin-1")
-        if self._expected is None and _host_name(host) not in _LOCAL:
+        if self._expected is None and not self._is_certified and _host_name(host) not in _LOCAL:
             return 403, "expected a request to localhost: without a token only this machine is answered"
         if origin and _netloc(origin) != host:
             return 403, "expected a request from the gallery's own page, found one from a page of another site"

@@ -14,6 +14,7 @@ from typing import Annotated
 from edge_runtime.contract.errors import GalleryError, PublishError
 from edge_runtime.contract.settings import checked_by
 from edge_runtime.gallery.gallery import Gallery
+from edge_runtime.gallery.home_assistant import PeopleSensors
 from edge_runtime.link.broker import BrokerSettings, Connection, Received
 from edge_runtime.link.topics import ROOT, check_name
 from edge_runtime.receiver.receiver import Accepted, Noted, Receiver, Refused
@@ -72,9 +73,20 @@ class _Batch:
 
 
 class Intake:
-    """Call `run` in one thread; `state` may be called from any thread, `is_alive` tells whether `run` still turns."""
+    """Call `run` in one thread; `state` may be called from any thread, `is_alive` tells whether `run` still turns.
 
-    def __init__(self, gallery: Gallery, settings: IntakeSettings, *, broker: BrokerSettings) -> None:
+    sensors: what else is published now and then; None: nothing.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        settings: IntakeSettings,
+        *,
+        broker: BrokerSettings,
+        sensors: PeopleSensors | None = None,
+    ) -> None:
+        self._sensors, self._sensors_at = sensors, 0.0
         self._gallery, self._settings, self._broker = gallery, settings, broker
         self._receiver = Receiver()
         self._counts: Counter[str] = Counter()
@@ -175,8 +187,9 @@ class Intake:
             if connection:
                 self._acknowledge(connection)
                 self._send(connection)
+                self._send_sensors(connection)
             if time.monotonic() >= self._settle_at:
-                self._gallery.settle(time.time_ns())
+                self._gallery.settle(self._gallery.clock.now_ns())
                 self._settle_at = time.monotonic() + _SETTLE_S
         except GalleryError as error:
             self._note_store(str(error))
@@ -237,6 +250,13 @@ class Intake:
             self._unsent.append((packet_id, one.number))
             self._sent_up_to = one.number
 
+    def _send_sensors(self, connection: Connection) -> None:
+        if self._sensors is None or time.monotonic() < self._sensors_at:
+            return
+        self._sensors_at = time.monotonic() + self._sensors.every_s
+        for one in self._sensors.notices(self._gallery.clock.now_ns()):
+            connection.publish(one.topic, one.payload, qos=0, is_retained=True, expiry_s=one.expiry_s)
+
     def _forget_connection(self) -> None:
         """Rows wait on; packet ids mean nothing to the next connection, which receives the messages again."""
         self._batch.received, self._batch.held = [], []
@@ -244,6 +264,7 @@ class Intake:
         self._unsent.clear()
         self._acknowledged.clear()
         self._sent_up_to = 0
+        self._sensors_at = 0.0
 
     def _wait(self, stop: threading.Event, pause_s: float) -> None:
         deadline = time.monotonic() + pause_s

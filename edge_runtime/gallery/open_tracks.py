@@ -40,6 +40,8 @@ class OpenTracks:
 
     def __init__(self, length: int) -> None:
         self.track_ids: list[str] = []
+        self.apart: dict[str, set[str]] = {}
+        """Tracks that somebody took from a person by hand, and those which that person kept."""
         self.cameras: list[str] = []
         self.camera = np.zeros(0, np.intp)
         self.start_s = np.zeros(0)
@@ -74,12 +76,20 @@ class OpenTracks:
         return Chains(order, starts, counts, people)
 
     def excludes(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """(rows, all tracks): whether two tracks were seen at one moment by one camera, and so are two people."""
+        """(rows, all tracks): which are surely of two people: seen at one moment by one camera, or parted by hand."""
         together = self.start_s[rows][:, None] < self.end_s
         together &= self.start_s < self.end_s[rows][:, None]
         together &= self.camera[rows][:, None] == self.camera
         together[np.arange(len(rows)), rows] = False
+        for track, others in self.apart.items():
+            one, rest = self._are({track}), self._are(others)
+            together |= (one[rows][:, None] & rest) | (rest[rows][:, None] & one)
         return together
+
+    def part(self, row: int) -> None:
+        """Take a track from its person by hand: it is none of theirs."""
+        theirs = np.flatnonzero(self.person == self.person[row]).tolist()
+        self.apart[self.track_ids[row]] = {self.track_ids[one] for one in theirs if one != row}
 
     def simultaneous(self, rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Pairs of the last rows with any rows that were seen at one moment, each pair once."""
@@ -102,5 +112,10 @@ class OpenTracks:
         if kept.all():
             return
         self.track_ids = [one for one, keep in zip(self.track_ids, kept, strict=True) if keep]
+        left = set(self.track_ids)
+        self.apart = {track: others & left for track, others in self.apart.items() if track in left}
         for name in ("camera", "start_s", "end_s", "person", "probability", "is_final", "vectors", "centred"):
             setattr(self, name, getattr(self, name)[kept])
+
+    def _are(self, tracks: set[str]) -> NDArray[np.bool_]:
+        return np.array([one in tracks for one in self.track_ids], np.bool_)

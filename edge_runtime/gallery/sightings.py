@@ -7,7 +7,7 @@ a killed process neither forgets nor invents one.
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS unsent (
     number INTEGER PRIMARY KEY AUTOINCREMENT, track TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS open_person (person TEXT PRIMARY KEY, end_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS known_time (one INTEGER PRIMARY KEY, ns INTEGER NOT NULL);
 """
 
 State = Literal["first", "joined", "confirmed", "undone"]
@@ -109,6 +110,8 @@ class Sightings:
 
     def __init__(self, path: Path, *, busy_timeout_s: float = 2.0) -> None:
         self._path, self._lock = path, threading.RLock()
+        self.listeners: list[Callable[[bytes], None]] = []
+        """Told of each message once it is kept; they must return at once and raise nothing."""
         with self._errors():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             path.touch(mode=0o600)
@@ -125,14 +128,10 @@ class Sightings:
         ended: Sequence[str] = (),
     ) -> None:
         """Add or replace sightings, and queue messages (track, topic, payload). ended: people who are over now."""
-        with self._change() as db:
-            db.executemany(f"REPLACE INTO sighting ({_NAMES}) VALUES ({_MARKS})", [astuple(one) for one in sightings])
-            db.executemany("INSERT INTO unsent (track, topic, payload) VALUES (?, ?, ?)", messages)
-            db.executemany(
-                "INSERT INTO open_person VALUES (?1, ?2) ON CONFLICT DO UPDATE SET end_ns = max(end_ns, ?2)",
-                [(one.person, one.capture_ns) for one in sightings if one.person],
-            )
-            db.executemany("DELETE FROM open_person WHERE person = ?", [(person,) for person in ended])
+        self._write(sightings, messages=messages, ended=ended)
+        for listener in self.listeners:
+            for _, _, payload in messages:
+                listener(payload)
 
     def of_tracks(self, tracks: Sequence[str]) -> dict[str, PersonSighting]:
         """The sightings of tracks, by track."""
@@ -234,6 +233,18 @@ class Sightings:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             return tracks
 
+    def keep_time(self, now_ns: int) -> None:
+        """Remember a time that has surely come."""
+        with self._change() as db:
+            db.execute("REPLACE INTO known_time VALUES (1, ?)", (now_ns,))
+
+    def latest_ns(self) -> int | None:
+        """The latest time that is known: that was remembered, or of a sighting's end; UTC."""
+        latest = self._all(
+            "SELECT max(ns) FROM (SELECT ns FROM known_time UNION ALL SELECT max(capture_ns) FROM sighting)"
+        )
+        return None if latest[0][0] is None else int(latest[0][0])
+
     def check(self) -> None:
         """Raise the error that a read would raise."""
         self._all("SELECT 1 FROM sighting LIMIT 1")
@@ -242,6 +253,22 @@ class Sightings:
         """Close the file."""
         with self._lock:
             self._db.close()
+
+    def _write(
+        self,
+        sightings: Sequence[PersonSighting],
+        *,
+        messages: Sequence[tuple[str, str, bytes]],
+        ended: Sequence[str],
+    ) -> None:
+        with self._change() as db:
+            db.executemany(f"REPLACE INTO sighting ({_NAMES}) VALUES ({_MARKS})", [astuple(one) for one in sightings])
+            db.executemany("INSERT INTO unsent (track, topic, payload) VALUES (?, ?, ?)", messages)
+            db.executemany(
+                "INSERT INTO open_person VALUES (?1, ?2) ON CONFLICT DO UPDATE SET end_ns = max(end_ns, ?2)",
+                [(one.person, one.capture_ns) for one in sightings if one.person],
+            )
+            db.executemany("DELETE FROM open_person WHERE person = ?", [(person,) for person in ended])
 
     def _sightings(self, condition: str, *values: object) -> list[PersonSighting]:
         return [PersonSighting(*row) for row in self._all(f"SELECT {_NAMES} FROM sighting WHERE {condition}", *values)]

@@ -55,6 +55,11 @@ def identity_topic(site: str, *, space: str) -> str:
     return "/".join((*ROOT, check_name(site, what="site"), "identity", check_name(space, what="space")))
 
 
+def count_topic(site: str, *, sensor: str) -> str:
+    """The topic on which a gallery says how many people a camera of a site has seen."""
+    return "/".join((*ROOT, check_name(site, what="site"), "count", check_name(sensor, what="sensor")))
+
+
 def parse_topic(topic: str) -> Topic:
     """Split a topic into its parts.
 

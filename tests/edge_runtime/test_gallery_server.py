@@ -4,11 +4,13 @@ import contextlib
 import json
 import resource
 import sqlite3
+import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +20,9 @@ from edge_runtime.gallery.identity import IdentityMessage, identity_schema
 from edge_runtime.gallery.sqlite_store import SqliteStore
 from edge_runtime.link.broker import Connection
 from tests.conftest import ROOT
+from tests.edge_runtime.gallery.test_webhook import SECRET, Endpoint
 from tests.support.gallery_site import SPACE, GalleryProcess, person_vector, send, walks
-from tests.support.mqtt_broker import Broker
+from tests.support.mqtt_broker import Broker, free_port, make_secrets
 
 pytest.importorskip("fastapi", reason="needs FastAPI and uvicorn: pip install '.[gallery]'")
 
@@ -191,6 +194,69 @@ def test_a_token_is_needed_where_others_can_ask(
     assert gallery.ask("GET", "/people", headers={"Authorization": "Bearer 0123456789abcdef"}) == (200, [])
 
 
+def test_a_certificate_is_as_good_as_a_token(broker: Broker, make_gallery: MakeGallery, tmp_path: Path) -> None:
+    """Over TLS; whoever has none of the right authority gets no answer, not even of the page."""
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    for folder in (mine, other):
+        folder.mkdir()
+    files, strangers = make_secrets(mine), make_secrets(other)
+    page = {"host": "0.0.0.0", "port": free_port(), "client_ca_file": "mine/ca.pem"}
+    page |= {"certificate_file": "mine/server.pem", "key_file": "mine/server.pem.key"}
+    gallery = make_gallery(page=page)
+    gallery.port = json.loads(gallery.config.read_text())["page"]["port"]
+    contexts = [ssl.create_default_context(cafile=files.ca) for _ in range(3)]
+    gallery.context, stranger, nobody = contexts
+    gallery.context.load_cert_chain(files.client, files.client_key)
+    stranger.load_cert_chain(strangers.client, strangers.client_key)
+    gallery.start()
+    assert gallery.ask("GET", "/people", headers={"Host": "gallery.shop"}) == (200, [])
+    for gallery.context in (stranger, nobody):
+        assert gallery.ask("GET", "/") == (0, None)
+
+
+def test_the_webhook_gets_what_the_broker_gets(
+    broker: Broker, make_gallery: MakeGallery, identities: Callable[[], list[IdentityMessage]], tmp_path: Path
+) -> None:
+    """Each decision, signed."""
+    (tmp_path / "secret").write_bytes(SECRET)
+    with contextlib.closing(Endpoint()) as endpoint:
+        gallery = make_gallery(webhook={"url": endpoint.url, "secret_file": "secret"})
+        gallery.start()
+        send(broker.settings, walks(4, people=2))
+        gallery.wait_until(lambda: len(endpoint.requests) >= 4)
+        gallery.wait_until(lambda: len(identities()) >= 4)
+        found = [IdentityMessage.model_validate_json(body) for _, body in endpoint.requests]
+        assert found[:4] == identities()[:4]
+        assert "webhook" in {check["name"] for check in gallery.get("/health")["checks"]}
+
+
+def test_home_assistant_finds_a_sensor_for_each_camera(broker: Broker, make_gallery: MakeGallery) -> None:
+    """What it needs to show the number, and the number; also if Home Assistant is started later."""
+    gallery, got = make_gallery(home_assistant={"every_s": 5}), dict[str, Any]()
+    gallery.start()
+    # All within one hour of the clock.
+    now_ns = time.time_ns()
+    hour_ns = now_ns // (3600 * 10**9) * 3600 * 10**9
+    many = [walk for walk in walks(40, people=2, now_ns=now_ns) if walk.end_ns > hour_ns][-4:]
+    send(broker.settings, many)
+    gallery.wait_until(lambda: tracks_of(gallery) == len(many))
+    connection = Connection(broker.settings, client_id="home", session_s=0)
+    connection.subscribe(["homeassistant/sensor/#", "reid/v1/+/count/+"])
+
+    def tracks() -> int:
+        got.update({one.topic: json.loads(one.payload) for one in connection.step(0.1)[1]})
+        return sum(one["tracks"] for topic, one in got.items() if "/count/" in topic)
+
+    gallery.wait_until(lambda: tracks() == len(many))
+    cards = [one for topic, one in got.items() if topic.endswith("/config")]
+    assert {card["device"]["name"] for card in cards} == {f"shop gate {walk.camera}" for walk in many}
+    for card in cards:
+        assert got[card["state_topic"]].keys() == {"people", "tracks"}
+        assert card["unique_id"] in {f"reid_gallery_{topic.split('/')[3]}_people" for topic in got}
+        assert card["expire_after"] == 25
+    connection.close()
+
+
 def test_the_committed_schema_is_the_one_of_the_messages() -> None:
     """`gallery_server.py --messages` prints it."""
     committed = ROOT / "edge_runtime" / "gallery" / "identity.schema.json"
@@ -208,6 +274,11 @@ def test_the_committed_schema_is_the_one_of_the_messages() -> None:
         ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\nintake: {sites: [a/b]}", "cannot be part of an MQTT topic"),
         ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\npostgres: mysql://x", "postgres"),
         ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\npage: {token_file: absent}", "absent"),
+        ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\npage: {certificate_file: absent}", "absent"),
+        ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\npage: {client_ca_file: x}", "without certificate_file"),
+        ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\nwebhook: {url: 'http://x/', secret_file: x}", "https"),
+        ("folder: g\nkeep_h: 1\nbroker: {host: x}\npurposes: {flow: false}\nhome_assistant: {}", "flow: true"),
+        ("folder: gallery\nkeep_h: 1\nbroker: {host: x}\nwebhook: {url: 'https://x/', secret_file: x}", "cannot read"),
     ],
 )
 def test_a_wrong_configuration_is_one_sentence(

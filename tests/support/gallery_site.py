@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -102,6 +103,8 @@ class GalleryProcess:
         page = {"port": self.port}
         fields = {"folder": "gallery", "keep_h": 72, "broker": link, "page": page} | settings
         self.config.write_text(json.dumps(fields))  # JSON is YAML too
+        self.context: ssl.SSLContext | None = None
+        """How to ask over TLS."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -137,7 +140,10 @@ class GalleryProcess:
         self, method: str, path: str, body: object = None, *, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any]:
         """Status and JSON of an answer; (0, None) if there is none."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        if self.context:
+            connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=30, context=self.context)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             data = None if body is None else json.dumps(body)
             kind = {} if body is None else {"Content-Type": "application/json"}

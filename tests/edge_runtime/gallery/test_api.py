@@ -29,6 +29,7 @@ from tests.support.gallery_site import SPACE, walks
 pytest.importorskip("fastapi", reason="needs FastAPI and uvicorn: pip install '.[gallery]'")
 
 from edge_runtime.gallery.api import ApiFacts, make_app
+from edge_runtime.gallery.webhook import WebhookState
 
 STATE = IntakeState(
     broker=None,
@@ -197,6 +198,29 @@ def test_a_vector_finds_what_is_like_it(site: Site) -> None:
     assert status == 200
     assert {one["track"] for one in found} == {track_id(number) for number in (1, 4, 7, 10)}
     assert found[0]["cosine"] == 1.0
+
+
+def test_metrics_have_the_promised_names(facts: ApiFacts, tmp_path: Path) -> None:
+    """Dashboards live from them: none is renamed by accident. The text is read by Prometheus' own parser."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    webhook = WebhookState(fault="away", waiting=3, sent=2, dropped=1)
+    for site in serve(dataclasses.replace(facts, webhook=lambda: webhook), tmp_path):
+        status, headers, body = site.ask("GET", "/metrics")
+        assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        samples = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(body.decode())
+            for sample in family.samples
+        }
+    assert {name.removeprefix("reid_gallery_") for name, *_ in samples} == {
+        *("rows_stored_total", "messages_refused_total", "messages_duplicate_total", "messages_dropped_total"),
+        *("identity_messages_unsent", "stored_bytes", "disk_free_bytes", "clock_ahead_seconds", "sightings"),
+        *("check_ok", "webhook_sent_total", "webhook_dropped_total", "webhook_waiting"),
+    }
+    assert samples["reid_gallery_sightings", SPACE] == 12
+    assert samples["reid_gallery_check_ok", "webhook"] == 0
+    assert samples["reid_gallery_check_ok", "clock"] == 1
 
 
 def test_what_is_switched_off_is_not_answered(facts: ApiFacts, tmp_path: Path) -> None:

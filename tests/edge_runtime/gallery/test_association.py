@@ -70,6 +70,19 @@ def test_clear_tracks_of_one_person_get_one_name() -> None:
     assert all(len(some) == 1 for some in of_person)
 
 
+@pytest.mark.parametrize(("batch", "gap_s"), [(10, 5.0), (50, 5.0), (50, 30.0)])
+def test_many_tracks_of_few_people_at_once_are_few_people(batch: int, gap_s: float) -> None:
+    """In any number at a time: they form many small chains at first, which have to become one for each person."""
+    tracks = [
+        make_track(number % 4, f"camera-{number // 4 % 2}", start_s=1000 + gap_s * number, seed=number)
+        for number in range(150)
+    ]
+    names = join(Association(LENGTH), tracks, batch=batch)
+    of_person = [{name for track, name in names.items() if track.split("-")[0] == str(one)} for one in range(4)]
+    assert [len(some) for some in of_person] == [1] * 4
+    assert len(set(names.values())) == 4
+
+
 def test_two_tracks_at_one_moment_in_one_camera_are_two_people() -> None:
     """However alike they look."""
     association = Association(LENGTH)
@@ -151,6 +164,22 @@ def test_a_correction_by_hand_is_not_changed_again() -> None:
     association.move(tracks[-1].track_id, "by hand")
     association.move("nobody", "by hand")
     assert association.revise(tracks[-1].end_ns + SECOND_NS) == []
+
+
+@pytest.mark.parametrize("rest", [1, 2])
+def test_nobody_follows_a_track_that_was_taken_away_by_hand(rest: int) -> None:
+    """Neither one track that is left of the person nor all of them together, though they look alike."""
+    association = Association(LENGTH, borrowed=FITTING)
+    tracks = [track for track in walkers(30) if not track.track_id.startswith("29-")] + [
+        make_track(29, f"camera-{camera}", start_s=145.0 + 20.0 * camera) for camera in range(rest + 1)
+    ]
+    names = join(association, tracks)
+    kept = [names[track.track_id] for track in tracks[-rest - 1 :]]
+    assert len(set(kept)) == 1
+    association.move(tracks[-1].track_id, "by hand")
+    association.revise(tracks[-1].end_ns + SECOND_NS)
+    found = [association.find(track.track_id) for track in tracks[-rest - 1 :]]
+    assert [one.person for one in found if one] == [*kept[:-1], "by hand"]
 
 
 def test_a_correction_by_hand_outlives_a_restart() -> None:

@@ -217,6 +217,39 @@ def test_rows_are_erased_after_their_time(open_gallery: OpenGallery) -> None:
     assert stored(gallery) == []
 
 
+def test_a_clock_that_is_set_far_ahead_erases_nothing(
+    open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither what is stored nor what comes, nor after a restart; by hand it goes, and nobody is taken for gone."""
+    gallery, many, now_ns = open_gallery(), walks(6, people=2), time.time_ns
+    take(gallery, many[:4])
+    monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 10**9 * 86_400 * 3650)
+    for _ in range(2):
+        gallery.settle(gallery.clock.now_ns())
+        assert gallery.expire(gallery.clock.now_ns()) is None
+        gallery = open_gallery()
+    assert take(gallery, many[4:]) == 2
+    assert "87600.0 h ahead" in str(gallery.clock.fault())
+    assert len(set(people(gallery).values())) == 2
+    assert not [event for event, _ in events(gallery) if event == "end"]
+    assert gallery.erase(Where(tracks=(many[0].track,))).rows == 1
+
+
+def test_a_gallery_that_is_started_every_night_erases_though_no_camera_is_left(
+    open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has passed while it ran is remembered, so that retention does not begin again at each start."""
+    gallery, many, steady_ns = open_gallery(), walks(2, people=2), time.monotonic_ns
+    take(gallery, many)
+    for hours in (1, 2):
+        passed_ns = int(hours * 0.6 * KEEP_S * 1e9)
+        monkeypatch.setattr(time, "monotonic_ns", lambda passed_ns=passed_ns: steady_ns() + passed_ns)
+        monkeypatch.setattr(time, "time_ns", lambda now_ns=time.time_ns: now_ns() + int(0.6 * KEEP_S * 1e9))
+        gallery.expire(gallery.clock.now_ns())
+        assert bool(stored(gallery)) == (hours == 1)
+        gallery = open_gallery()
+
+
 def test_a_person_who_was_not_seen_for_long_ends(open_gallery: OpenGallery) -> None:
     """One message, with the last track; not again after a restart."""
     gallery, many = open_gallery(), walks(4, people=2)
