@@ -56,6 +56,29 @@ def engine_table(record: Record) -> str:
     )
 
 
+def int8_elsewhere_table(record: Record) -> str:
+    """What INT8 loses on people that it was not calibrated on, a row for each network, rule and set of people."""
+    head = ["network", "ranges by", "people", "float32 rank-1 / mAP", "rank-1, points", "mAP, points", "mean cosine"]
+    rows = [
+        [
+            one["network"],
+            one["method"],
+            f"{one['people']}, {one['queries']} queries",
+            f"{100 * one['float_rank1']:.1f} / {100 * one['float_mean_ap']:.1f}",
+            _points(one["rank1_change"]),
+            _points(one["mean_ap_change"]),
+            f"{one['to_float']['cosine_mean']:.4f}",
+        ]
+        for one in record["rows"]
+    ]
+    return markdown_table(head, rows)
+
+
+def _points(change: dict[str, float]) -> str:
+    value, low, high = (100 * change[name] for name in ("value", "low", "high"))
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
 ACCURACY_TABLES = (
     Table(
         "accuracy",
@@ -70,5 +93,12 @@ ACCURACY_TABLES = (
         "python benchmarks/accuracy.py ENGINE ... --data DATA",
         of_record(engine_table),
         "{data_set}, {queries} queries, {gallery} gallery images.",
+    ),
+    Table(
+        "int8 elsewhere",
+        (f"{CPU_RECORDS}/int8_elsewhere.json",),
+        "python benchmarks/int8_elsewhere.py MODEL ... --calibration LIST --data DATA --elsewhere OTHER",
+        of_record(int8_elsewhere_table),
+        "Calibrated on {calibration}, OpenVINO's plan run by ONNX Runtime; INT8 minus float32, 95 % intervals in pairs.",
     ),
 )
