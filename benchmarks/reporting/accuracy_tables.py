@@ -99,6 +99,6 @@ ACCURACY_TABLES = (
         (f"{CPU_RECORDS}/int8_elsewhere.json",),
         "python benchmarks/int8_elsewhere.py MODEL ... --calibration LIST --data DATA --elsewhere OTHER",
         of_record(int8_elsewhere_table),
-        "Calibrated on {calibration}, OpenVINO's plan run by ONNX Runtime; INT8 minus float32, 95 % intervals in pairs.",
+        "Calibrated on {calibration}, OpenVINO's plan in ONNX Runtime; INT8 minus float32, 95 % intervals in pairs.",
     ),
 )
