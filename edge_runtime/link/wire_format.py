@@ -10,7 +10,7 @@ at most 4 deep. JSON payloads may have up to 1 MiB.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import reduce
 from operator import getitem
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ from edge_runtime.link.messages import (
     NodeStatus,
     TrackMessage,
 )
-from edge_runtime.link.wire_types import WireModel, required_fields, to_base64
+from edge_runtime.link.wire_types import WireModel, required_fields
 
 _MAX_CBOR_BYTES = 64 << 10
 _MAX_JSON_BYTES = 1 << 20
@@ -36,7 +36,9 @@ _MAX_ENTRIES = 64
 _DIGEST_BYTES = 8
 _DIGEST_HEAD = b"\x66digest\x48"  # the key, text of 6 bytes, and the head of 8 bytes
 _MAX_DEPTH = 4
-_BYTES, _TEXT, _LIST, _MAP, _TAG, _SIMPLE = 2, 3, 4, 5, 6, 7  # major types of CBOR, RFC 8949 section 3.1
+_BYTES, _LIST, _MAP, _TAG, _SIMPLE = 2, 4, 5, 6, 7  # major types of CBOR, RFC 8949 section 3.1; 3 is text
+_SIMPLE_VALUES = (20, 21, 22)  # false, true, null
+_EXPONENTS = {25: 0x7C00, 26: 0x7F80_0000, 27: 0x7FF0 << 48}  # of floats; all ones: infinite, or no number
 Model = TypeVar("Model", bound=WireModel)
 _MESSAGES: dict[str, type[WireModel]] = {
     "descriptor": DescriptorMessage,
@@ -72,10 +74,11 @@ def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMes
     try:
         _check_structure(payload)
         _check_digest(payload)
-        fields = _json_form(cbor2.loads(payload))
+        fields = _with_tuples(cbor2.loads(payload))
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
-    return _parse(fields, _MESSAGES[leaf], what=leaf)  # type: ignore[return-value]
+    model = _MESSAGES[leaf]
+    return _parse(fields, model, validate=model.model_validate, what=leaf)  # type: ignore[return-value]
 
 
 def decode_json(payload: bytes, model: type[Model]) -> Model:
@@ -84,7 +87,12 @@ def decode_json(payload: bytes, model: type[Model]) -> Model:
     Raises:
         PublishError: it is not JSON, or too long, or a field is missing or wrong; all faults are listed.
     """
-    return _parse(_load_json(payload, model.__name__), model, what=model.__name__)
+    fields = _load_json(payload, model.__name__)
+
+    def validate(known: object) -> Model:
+        return model.model_validate_json(json.dumps(known, allow_nan=False))
+
+    return _parse(fields, model, validate=validate, what=model.__name__)
 
 
 def decode_metrics(payload: bytes) -> dict[str, JsonValue]:
@@ -129,52 +137,64 @@ def _check_structure(payload: bytes) -> None:
     Raises:
         ValueError: it is damaged, or beyond the limits.
     """
-    if len(payload) > _MAX_CBOR_BYTES:
+    size = len(payload)
+    if size > _MAX_CBOR_BYTES:
         raise ValueError(f"expected at most {_MAX_CBOR_BYTES} bytes")
-    position = 0
-    remaining = [1]  # items still to come: in the payload, then in each list or map that is open
-    while remaining:
-        if not remaining[-1]:
-            remaining.pop()
+    position, items = 0, 1  # items: still to come in the list or map that is read
+    around: list[int] = []  # the same of the lists and maps around it
+    while items or around:
+        if not items:
+            items = around.pop()
             continue
-        remaining[-1] -= 1
-        kind, argument, position = _read_head(payload, position)
-        if kind == _TAG:
-            raise ValueError(f"tag {argument} is not allowed")
-        if kind in (_BYTES, _TEXT):
+        items -= 1
+        if position >= size:
+            raise ValueError("it ends too early")
+        kind, detail = payload[position] >> 5, payload[position] & 31
+        argument, position = (detail, position + 1) if detail < 24 else _read_argument(payload, position)
+        if kind == _SIMPLE:
+            _check_simple(detail, argument)
+        elif kind >= _LIST:
+            around.append(items)
+            items = _count_items(kind, argument, depth=len(around))
+        elif kind >= _BYTES:
             position += argument
-        elif kind in (_LIST, _MAP):
-            if argument > _MAX_ENTRIES or len(remaining) > _MAX_DEPTH:
-                raise ValueError(f"expected at most {_MAX_ENTRIES} entries in a list or map, {_MAX_DEPTH} levels deep")
-            remaining.append(argument * (2 if kind == _MAP else 1))
-    if position != len(payload):
+    if position != size:
         raise ValueError(f"expected {position} bytes")
 
 
-def _read_head(payload: bytes, position: int) -> tuple[int, int, int]:
-    """Major type and argument (number, length, count or tag) of the item at `position`, and where its content is."""
-    if position >= len(payload):
-        raise ValueError("it ends too early")
-    kind, detail = divmod(payload[position], 32)
-    position += 1
-    if kind == _SIMPLE and detail not in (20, 21, 22, 25, 26, 27):  # false, true, null, and floats of three sizes
-        raise ValueError("undefined and other simple values are not allowed")
-    if detail < 24:
-        return kind, detail, position
+def _read_argument(payload: bytes, position: int) -> tuple[int, int]:
+    """The number, length, count or tag that follows the head at `position`, and where the content is."""
+    detail = payload[position] & 31
     if detail > 27:
         raise ValueError("indefinite lengths and reserved values are not allowed")
-    end = position + (1 << (detail - 24))
-    return kind, int.from_bytes(payload[position:end], "big"), end
+    end = position + 1 + (1 << (detail - 24))
+    return int.from_bytes(payload[position + 1 : end], "big"), end
 
 
-def _json_form(value: object) -> object:
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) for key in value):
+def _check_simple(detail: int, argument: int) -> None:
+    exponent = _EXPONENTS.get(detail)
+    if exponent is None and detail not in _SIMPLE_VALUES:
+        raise ValueError("undefined and other simple values are not allowed")
+    if exponent and argument & exponent == exponent:
+        raise ValueError("numbers that are infinite or none at all are not allowed")
+
+
+def _count_items(kind: int, argument: int, *, depth: int) -> int:
+    """How many items a list or map holds."""
+    if kind == _TAG:
+        raise ValueError(f"tag {argument} is not allowed")
+    if argument > _MAX_ENTRIES or depth > _MAX_DEPTH:
+        raise ValueError(f"expected at most {_MAX_ENTRIES} entries in a list or map, {_MAX_DEPTH} levels deep")
+    return 2 * argument if kind == _MAP else argument
+
+
+def _with_tuples(value: Any) -> Any:
+    """What a decoder of CBOR gives, in the types of the models: text keys, and tuples for lists."""
+    if type(value) is dict:
+        if not all(type(key) is str for key in value):
             raise TypeError("a key of a map is not text")
-        return {key: _json_form(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json_form(item) for item in value]
-    return to_base64(value) if isinstance(value, bytes) else value
+        return {key: _with_tuples(item) if type(item) in (dict, list) else item for key, item in value.items()}
+    return tuple(map(_with_tuples, value)) if type(value) is list else value
 
 
 def _load_json(payload: bytes, what: str) -> object:
@@ -186,31 +206,31 @@ def _load_json(payload: bytes, what: str) -> object:
         raise _refuse(what, f"not JSON: {error}") from error
 
 
-def _parse(fields: object, model: type[Model], *, what: str) -> Model:
+def _parse(fields: object, model: type[Model], *, validate: Callable[[Any], Model], what: str) -> Model:
     """Read a message as a receiver: unknown fields are dropped, all else that differs from the model is a fault."""
     try:
-        parsed = _validate_known(fields, model)
+        parsed = _validate_known(fields, validate)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors())
         raise _refuse(what, faults) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise _refuse(what, str(error)) from error
-    if missing := set(required_fields(model)) - parsed.model_fields_set:
+    if missing := required_fields(model) - parsed.model_fields_set:
         raise _refuse(what, f"{', '.join(sorted(missing))} missing")
     return parsed
 
 
-def _validate_known(fields: Any, model: type[Model]) -> Model:
+def _validate_known(fields: Any, validate: Callable[[Any], Model]) -> Model:
     """Validate, and once more without the unknown fields if there are any: only a newer sender has some."""
     try:
-        return model.model_validate_json(json.dumps(fields, allow_nan=False))
+        return validate(fields)
     except ValidationError as error:
         unknown = [fault["loc"] for fault in error.errors() if fault["type"] == "extra_forbidden"]
         if not unknown:
             raise
     for *parents, name in unknown:
         del reduce(getitem, parents, fields)[name]
-    return model.model_validate_json(json.dumps(fields))
+    return validate(fields)
 
 
 def _refuse(what: str, faults: str) -> PublishError:

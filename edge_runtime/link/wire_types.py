@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+from collections.abc import Set
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
@@ -40,14 +42,16 @@ TrackId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[
 GapReason = Literal["overflow", "age", "disk", "lost"]
 
 
-def required_fields(model: type[BaseModel]) -> list[str]:
+@cache
+def required_fields(model: type[BaseModel]) -> Set[str]:
     """Fields that every payload holds: all but those with the default None, which later minor versions added."""
-    return [name for name, field in model.model_fields.items() if field.is_required() or field.default is not None]
+    fields = model.model_fields.items()
+    return dict.fromkeys(name for name, field in fields if field.is_required() or field.default is not None).keys()
 
 
 def _state_rule(schema: dict[str, Any], model: type[BaseModel]) -> None:
     """Write the rule of growth into the JSON Schema of a message or a part of one."""
-    schema["required"] = required_fields(model)
+    schema["required"] = list(required_fields(model))
     schema["additionalProperties"] = True
 
 
