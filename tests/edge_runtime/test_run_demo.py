@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from edge_runtime import demo
+from edge_runtime import run_demo
 from edge_runtime.contract.errors import ConfigError, StreamError
-from edge_runtime.demo_cameras import empty_street, split_clip
-from edge_runtime.demo_picture import WalkedTrack, draw_walks
+from edge_runtime.demo.clip_cameras import empty_street, split_clip
+from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
 
 
 def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> None:
     """What it does, a command with a source that may be at hand, and where to read on."""
     with pytest.raises(SystemExit) as ended:
-        demo.main([])
+        run_demo.main([])
     purpose, shortest, next_step = capsys.readouterr().err.splitlines()
     assert ended.value.code == 2
     assert "on one machine" in purpose
@@ -27,7 +27,7 @@ def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> Non
 def test_a_picture_that_cannot_be_written_is_refused_first(picture: str) -> None:
     """Not after a minute."""
     with pytest.raises(ConfigError, match=r"expected --picture to be a \.png or \.jpg file"):
-        demo.main(["--source", "clip.avi", "--picture", picture])
+        run_demo.main(["--source", "clip.avi", "--picture", picture])
 
 
 def write_clip(path: Path, *, frames: int = 40) -> None:
