@@ -1,4 +1,4 @@
-"""The demo's first words; `make demo` and the wheel's test run it."""
+"""What the demo says before it starts; `make demo` and the wheel's test run the whole of it."""
 
 import pytest
 
@@ -19,6 +19,6 @@ def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("picture", ["walks.gif", "nowhere/walks.png"])
 def test_a_picture_that_cannot_be_written_is_refused_first(picture: str) -> None:
-    """Not after a minute."""
+    """Before the cameras run, not after a minute of them."""
     with pytest.raises(ConfigError, match=r"expected --picture to be a \.png or \.jpg file"):
         run_demo.main(["--source", "clip.avi", "--picture", picture])

@@ -101,7 +101,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones() -> None:
 
 @pytest.mark.parametrize("name", ["osnet_x0_25", "plr_osnet_x0_25"])
 def test_embedding_lengths_are_those_a_network_shows_to_the_losses(name: str) -> None:
-    """Without computing anything."""
+    """The catalog tells them without running a network."""
     network = build(name, classes=3).train()
     shown = tuple(rows.shape[1] for rows in network(torch.zeros(2, 3, 64, 32)).embeddings)
     assert embedding_lengths(name, classes=3, height_px=64, width_px=32) == shown
