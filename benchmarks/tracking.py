@@ -164,7 +164,7 @@ def run_ours(
 
 
 def weaken(sequences: Sequence[LookSequence], *, engine: Engine, sure_score: float) -> list[WeakDescriptors]:
-    """What ever weaker descriptors do to our tracker if it uses them all the same: they lose dimensions.
+    """How our tracker scores with weaker and weaker descriptors, made by leaving out dimensions.
 
     From where they help, they are used: see `people.appearance.USEFUL_SENSITIVITY`.
     """

@@ -44,7 +44,7 @@ class PrecisionPlan(BaseModel):
     """How a network is quantised for one backend.
 
     method: see `ranges.choose_range`. equalised: whether `rewrites/equalisation.py` runs first. kept_in_float: groups
-    that are not quantised. quantises: all tensors along a chain of INT8 steps, or only what convolutions read.
+    that are not quantised. quantizes: all tensors along a chain of INT8 steps, or only what convolutions read.
     decided_by: the record or the machine that the plan comes from. measured: the measurements
     it was made from, empty where it was not measured here.
     """
@@ -56,7 +56,7 @@ class PrecisionPlan(BaseModel):
     method: Method = "max"
     equalised: bool = True
     kept_in_float: tuple[LayerGroup, ...]
-    quantises: Literal["chains", "inputs"] = "chains"
+    quantizes: Literal["chains", "inputs"] = "chains"
     decided_by: str
     measured: tuple[GroupCost, ...] = ()
 
@@ -64,7 +64,7 @@ class PrecisionPlan(BaseModel):
     def activations(self) -> Activations:
         """The type of activations of its backend."""
         of_backend = activations_of(self.backend)
-        return "uint8 inputs" if of_backend == "uint8" and self.quantises == "inputs" else of_backend
+        return "uint8 inputs" if of_backend == "uint8" and self.quantizes == "inputs" else of_backend
 
 
 def activations_of(backend: TargetBackend) -> Activations:
@@ -77,7 +77,7 @@ DETECTOR_PLANS = tuple(
         backend=backend,
         equalised=False,
         kept_in_float=("stem", "depthwise", "heads"),
-        quantises="inputs",
+        quantizes="inputs",
         decided_by="benchmarks/records/cpu-epyc/detector_groups.json",
     )
     for backend in get_args(TargetBackend)

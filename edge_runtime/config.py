@@ -47,7 +47,7 @@ class Config(StrictModel):
 
     node: `auto` names it by the machine's own identity, so that machines of one disk image differ.
     collect: keep crops of people on this device, a site set; without it none leaves the memory.
-    strict: end where the configuration has a risk (see `risks`), which is else a warning.
+    strict: refuse to start where the configuration has a risk (see `risks`); otherwise a risk is only a warning.
     cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
     several threads. An engine that runs on the CPU may use as many. By default one per core.
     """

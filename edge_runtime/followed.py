@@ -54,7 +54,7 @@ class Sender:
 
 
 class FollowedPerson:
-    """One track that is told, until it ends. One thread uses it."""
+    """One track that is reported in messages, until it ends. One thread uses it."""
 
     def __init__(self, sender: Sender, plan: ShotPlan) -> None:
         self.track_id = new_track_id()

@@ -1,6 +1,7 @@
 """What every test may use: the shared data beside the project, where it exists."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
@@ -18,6 +19,11 @@ MAY_SKIP = ("gpu", "shared_data", "machine")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--no-skips`: the test command has set everything up, so a skip would hide a missing part."""
     parser.addoption("--no-skips", action="store_true", help=f"only tests marked {' or '.join(MAY_SKIP)} may skip")
+
+
+def pytest_configure() -> None:
+    """Let processes that tests start end by Ctrl-C: a shell that runs the tests in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

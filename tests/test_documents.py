@@ -4,13 +4,13 @@ import re
 import shlex
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.config import read_config
 from tests.conftest import ROOT
+from tests.support.script_help import help_of
 from train.recipes.catalog import find_recipe
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for path in ROOT.glob("[a-z]*/**/README.md"))])
@@ -43,15 +43,6 @@ def commands(name: str) -> set[str]:
 
 
 COMMANDS = sorted({command for name in NAMES for command in commands(name)})
-
-
-@cache
-def help_of(script: str, *kind: str) -> str:
-    """What a script's --help says; kind: of picture, which visualise.py has options of its own for."""
-    command = [sys.executable, ROOT / script, *kind, "--help"]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert found.returncode == 0, found.stderr
-    return found.stdout
 
 
 def test_tables_are_those_of_the_committed_records() -> None:

@@ -39,6 +39,9 @@ _OLD_WORDS = {
     r"\bshare_right\b": "accuracy",
     r"\bspool_clock\b": "spool_file",
     r"\bedge_runtime/lane\b": "edge_runtime/stream",
+    r"\bedge_runtime[./]demo(\.py|_cameras|_gallery|_picture)\b": "edge_runtime/run_demo.py, edge_runtime/demo/",
+    r"\b\w+\.(opened|inside|choices?|tally|adaptation)\b(?= import)": "see ARCHITECTURE.md",
+    r"\bquantis\w+ = |\bquantis\w+=|_quantis|\bquantis\w*_": "quantize in identifiers",
 }
 """What a word is called now, by a pattern of the old one. The changelog may name them."""
 

@@ -67,7 +67,7 @@ def test_recipes_are_listed_with_our_figures(installed: Path, tmp_path: Path) ->
 
 def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """Model, daemon and listener are in the wheel: ten seconds of the clip give descriptors, and none is missing."""
-    command = ["python", "-m", "edge_runtime.demo", "--source", CLIP, "--seconds", "10", "--record", "record.json"]
+    command = ["python", "-m", "edge_runtime.run_demo", "--source", CLIP, "--seconds", "10", "--record", "record.json"]
     found = answer(installed, command, cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     record = json.loads((tmp_path / "record.json").read_text())

@@ -83,7 +83,7 @@ def _tensorrt(site: Site) -> tuple[Command, ...]:
     files = _files(site)
     calibration = ("--calibration", str(_CALIBRATION), "--data", str(site.data))
     int8 = files[-1]
-    quantised = (
+    quantized = (
         "calibration/quantize.py",
         str(site.model),
         *calibration,
@@ -96,7 +96,7 @@ def _tensorrt(site: Site) -> tuple[Command, ...]:
     record = site.work / "tensorrt_smoke.json"
     return (
         _exported(site),
-        Command(_script(site.tensorrt_python, *quantised), makes=_whole((int8,)), unavailable=site.no_engines),
+        Command(_script(site.tensorrt_python, *quantized), makes=_whole((int8,)), unavailable=site.no_engines),
         Command(
             _script(site.tensorrt_python, *built, "--data", str(site.data), "--output", str(record)),
             weight=3,

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.roofline import NetworkCost, Peaks, arithmetic_ms, layerwise_ms
+from benchmarks.peers.plain_export import EAGER
 from edge_runtime.contract.errors import ConfigError
-
-EAGER = "PyTorch eager"
-"""Name of the peer whose time the others are divided by."""
 
 Samples = Mapping[tuple[str, int], NDArray[np.float64]]
 """Milliseconds per call, by network and batch."""

@@ -22,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     import openvino
 
     images = np.load(arguments.images)
-    quantised = nncf.quantize(openvino.Core().read_model(arguments.network), nncf.Dataset(list(images[:, None])))
-    openvino.save_model(quantised, arguments.output, compress_to_fp16=False)
+    quantized = nncf.quantize(openvino.Core().read_model(arguments.network), nncf.Dataset(list(images[:, None])))
+    openvino.save_model(quantized, arguments.output, compress_to_fp16=False)
     print(version("nncf"))
     return 0
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.manifest import Input
 
+EAGER = "PyTorch eager"
+"""Name of the peer whose time the others are divided by."""
+
 
 @dataclass(frozen=True)
 class PeerSource:

@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.measuring.latency_record import EAGER
-from benchmarks.peers.plain_export import Peer, PeerSource, list_plain_peers
+from benchmarks.peers.plain_export import EAGER, Peer, PeerSource, list_plain_peers
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.measuring.latency_record import EAGER, CallTiming, LatencyResult, TimedNetwork
+from benchmarks.measuring.latency_record import CallTiming, LatencyResult, TimedNetwork
+from benchmarks.peers.plain_export import EAGER
 from benchmarks.reporting.text import network_title
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Score

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.measuring.latency_record import EAGER
 from benchmarks.measuring.records import read_record
+from benchmarks.peers.plain_export import EAGER
 from benchmarks.reporting.document_table import CPU_RECORDS, MODELS, Table, of_record
 from benchmarks.reporting.text import Record, markdown_table, score_text
 
@@ -137,7 +137,7 @@ SYSTEM_TABLES = (
     Table(
         "demo",
         (f"{CPU_RECORDS}/demo_fp32.json", f"{CPU_RECORDS}/demo_int8.json"),
-        "python edge_runtime/demo.py --source CLIP --record RECORD",
+        "python edge_runtime/run_demo.py --source CLIP --record RECORD",
         demo_table,
         "{seconds:g} s of {source} on {device}, {cores} cores.",
     ),

@@ -1,4 +1,4 @@
-"""Exact rewrite of YOLOX networks: only people are told from nothing, so the other classes are not computed."""
+"""Exact rewrite of YOLOX networks for detecting people: the other classes are no longer computed."""
 
 import numpy as np
 import onnx

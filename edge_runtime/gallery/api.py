@@ -205,7 +205,7 @@ class _Api:
         ]
 
     def health(self) -> HealthView:
-        """How the gallery does, what it keeps and for how long, and how it joins."""
+        """State of the gallery: its checks, what it keeps and for how long, and how it joins tracks."""
         intake, disk = self._facts.intake(), shutil.disk_usage(self._facts.folder)
         checks = self._checks(intake, free=disk.free / disk.total)
         last_expiry_ns = self._facts.last_expiry_ns()

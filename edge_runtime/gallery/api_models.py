@@ -195,7 +195,7 @@ class SpaceView(StrictModel):
 
 
 class HealthView(StrictModel):
-    """How the gallery does.
+    """State of the gallery.
 
     joined_by: how tracks are joined, in one sentence. keep_h: hours after which a descriptor is erased. stored: rows
     since the start of the program. unsent: identity messages on their way.

@@ -47,7 +47,7 @@ class Associate(Protocol):
         """Give each track to a person; a known one keeps its person."""
 
     def settle(self, now_ns: int) -> list[Assignment]:
-        """Better decisions of earlier tracks. Called about every second."""
+        """Decide anew on earlier tracks; returns the decisions that changed. Called about every second."""
 
     def move(self, track: str, person: str) -> None:
         """Take a correction by hand."""

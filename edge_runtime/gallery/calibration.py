@@ -22,7 +22,7 @@ _MOST_LOG_RATIO = 8.0  # one pair of tracks says no more than that, however clea
 
 @dataclass(frozen=True)
 class Figures:
-    """Mean and standard deviation of the cosines of tracks of one person, and of two, their mean descriptor off."""
+    """Mean and standard deviation of the cosines of tracks of one person, and of two, without their mean descriptor."""
 
     same_mean: float
     same_deviation: float
@@ -47,7 +47,7 @@ class PairMoments:
         self.sums = np.pad(self.sums, ((0, missing), (0, missing), (0, 0)))
 
     def add(self, cosines: NDArray[np.float64], cameras: NDArray[np.intp], *, weights: NDArray[np.float64]) -> None:
-        """Count cosines (N,) of pairs of cameras (N, 2) in."""
+        """Add cosines (N,) of pairs of cameras (N, 2) to the sums."""
         rows = np.stack([weights, weights * cosines, weights * cosines**2], 1)
         first, second = cameras.min(1), cameras.max(1)
         np.add.at(self.sums, (first, second), rows)

@@ -42,7 +42,7 @@ class CameraLinks:
     def learn(
         self, before: NDArray[np.intp], camera: int, *, transit_s: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> None:
-        """Count one track in. before: (N,) cameras it may have been joined from, with the joins' probabilities."""
+        """Learn from one track. before: (N,) cameras it may have been joined from, with the joins' probabilities."""
         bins = np.searchsorted(_EDGES_S, transit_s, "right") - 1
         usable = (bins >= 0) & (bins < len(_EDGES_S) - 1)
         np.add.at(self.joins, (before[usable], np.full(usable.sum(), camera), bins[usable]), weights[usable])

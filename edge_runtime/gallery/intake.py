@@ -50,7 +50,7 @@ class IntakeSettings:
 
 @dataclass(frozen=True)
 class IntakeState:
-    """How it goes. `broker` and `store` say what is wrong, None: nothing. since_ns: of the last row, UTC."""
+    """State of the intake. `broker` and `store` say what is wrong, None: nothing. since_ns: of the last row, UTC."""
 
     broker: str | None
     store: str | None
@@ -73,7 +73,7 @@ class _Batch:
 
 
 class Intake:
-    """Call `run` in one thread; `state` may be called from any thread, `is_alive` tells whether `run` still turns.
+    """Call `run` in one thread; any thread may ask for the `state` and whether that thread `is_alive`.
 
     sensors: what else is published now and then; None: nothing.
     """
@@ -135,7 +135,7 @@ class Intake:
         return time.monotonic() - self._turned_s < 600
 
     def state(self) -> IntakeState:
-        """How it goes."""
+        """State of the intake now."""
         return IntakeState(
             self._broker_fault,
             self._store_fault,

@@ -53,7 +53,7 @@ class OpenTracks:
         self.centred = np.zeros((0, length), np.float32)
 
     def append(self, tracks: Sequence[FinishedTrack]) -> NDArray[np.intp]:
-        """Take tracks in; their people are still to be set. Returns their rows."""
+        """Add tracks, without people as yet. Returns their rows."""
         self.cameras += sorted({track.camera for track in tracks} - set(self.cameras))
         number = {camera: one for one, camera in enumerate(self.cameras)}
         rows = len(self.track_ids) + np.arange(len(tracks))

@@ -1,4 +1,4 @@
-"""What an association knows of each track, and the mean descriptor that is taken off before two are compared."""
+"""What an association knows of each track, and the mean descriptor that is subtracted before two are compared."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Centre:
     """The mean descriptor of a space and of each of its cameras, from all tracks so far.
 
     Descriptors of one network share a large part, and those of one camera a further one. Both say nothing about who
-    somebody is, so they are taken off. A camera with few tracks lends the mean of the space.
+    somebody is, so they are subtracted. A camera with few tracks lends the mean of the space.
     """
 
     def __init__(self, length: int) -> None:
@@ -42,7 +42,7 @@ class Centre:
         self.counts = np.zeros(0)
 
     def add(self, vectors: NDArray[np.float32], cameras: NDArray[np.intp]) -> None:
-        """Count vectors (N, D) in, of cameras (N,) numbered from 0."""
+        """Add vectors (N, D) to the means, of cameras (N,) numbered from 0."""
         missing = int(cameras.max(initial=-1)) + 1 - len(self.counts)
         if missing > 0:
             self.sums = np.pad(self.sums, ((0, missing), (0, 0)))

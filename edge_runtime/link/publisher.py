@@ -198,7 +198,7 @@ class Publisher:
         return Entry(topic, encode_message(message), priority)
 
     def _judge_time(self, message: Message) -> Message:
-        """Say how right the clock is that its times come from."""
+        """Write into a message how accurate the clock is that its times come from."""
         known: dict[str, object] = {"is_clock_synchronised": self._clock.is_synchronised()}
         if known["is_clock_synchronised"] is False and message.time_source != "file":
             known["uncertainty_ns"] = UNKNOWN_NS

@@ -12,7 +12,7 @@ _MOST_PROBES = 1_000_000
 
 
 def salvage(path: Path) -> Iterator[Record]:
-    """All rows of a damaged database that can be read and whose CRC is right, in no order; some may come twice.
+    """All rows of a damaged database that can be read and whose CRC is right, in any order; some may come twice.
 
     Rows are walked from both ends up to the first page that cannot be read; what lies between is asked for one by one.
     """

@@ -117,7 +117,7 @@ def message_schema() -> dict[str, Any]:
 
 
 def _check_digest(payload: bytes) -> None:
-    """Check the digest of a sealed message. Whoever encodes it anew without the digest at its end takes it off.
+    """Check the digest of a sealed message. A message that was encoded again without its digest is not checked.
 
     Raises:
         ValueError: a byte has changed since it was sealed.

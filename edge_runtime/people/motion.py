@@ -68,13 +68,13 @@ class Walkers:
         )
 
     def part(self, rows: list[int]) -> "Walkers":
-        """These people alone, apart from all others from now on."""
+        """A copy of these people only; later changes of one do not change the other."""
         part = copy(self)  # every method replaces or copies its arrays, so nothing is shared that changes
         part.keep(rows)
         return part
 
     def predict(self, step_s: float) -> None:
-        """Move everybody on by `step_s` >= 0 seconds."""
+        """Predict where everybody is `step_s` >= 0 seconds later."""
         time_s, variance = self._walking.persistence_s, self._walking.speed**2
         kept = exp(-step_s / time_s)  # share of the velocity that is left at the end of the step
         reach_s = time_s * (1 - kept)  # way of the step for each unit of velocity

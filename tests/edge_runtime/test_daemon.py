@@ -51,7 +51,7 @@ class Site:
         self.settings: dict[str, Any] = {
             "site": "lab",
             "node": "gate",
-            "cameras": [{"id": "door", "source": source}],
+            "cameras": [{"id": "door", "source": source, "max_fps": 3}],  # finding people is what costs most here
             "engine": {"model": "tiny.onnx"},
             "descriptors": {"every_s": 0.1},
             "broker": {"host": "127.0.0.1", "port": port},

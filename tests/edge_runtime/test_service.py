@@ -229,7 +229,7 @@ def test_people_are_ended_once_while_their_camera_is_away(
 
 
 def test_the_run_is_over_when_every_file_has_ended(publisher: Publisher) -> None:
-    """Without a fault."""
+    """`run` then returns without an error."""
     source = ScriptedSource()
     source.told = "ended"
     make_service(publisher, [scripted_stream(source)]).run(threading.Event())

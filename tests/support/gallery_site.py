@@ -163,11 +163,12 @@ class GalleryProcess:
 
     def wait_until(self, condition: Any, *, timeout_s: float = 60.0) -> None:
         """Wait until a callable gives something true."""
-        deadline = time.monotonic() + timeout_s
+        deadline, pause_s = time.monotonic() + timeout_s, 0.02
         while not condition():
             assert not self.has_ended(), self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
-            time.sleep(0.05)
+            time.sleep(pause_s)
+            pause_s = min(1.3 * pause_s, 0.2)
 
 
 __all__ = ["SPACE", "GalleryProcess", "Walk", "birth", "person_vector", "send", "walks"]

@@ -1,4 +1,7 @@
-"""Trains two tiny networks without batch norms for test_distributed.py, alone or under torchrun; prints the log."""
+"""Trains two tiny networks without batch norms, alone or in several processes, and prints the log and sums of weights.
+
+For tests/train/machine/test_processes.py.
+"""
 
 import json
 
@@ -53,7 +56,7 @@ class Tiny(nn.Module):
 
 
 def main() -> None:
-    loop.precision_for = lambda device: torch.float32  # type: ignore[assignment]  # sums in bfloat16 are too coarse
+    """Train, and print a JSON object. Whoever calls it lets `loop.precision_for` be float32."""
     with join_processes("cpu") as processes:
         torch.manual_seed(0)
         labels = np.repeat(np.arange(CLASSES), IMAGES)
@@ -83,5 +86,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    loop.precision_for = lambda device: torch.float32  # type: ignore[assignment]  # sums in bfloat16 are too coarse
     main()
     leave(0)

@@ -79,7 +79,7 @@ def test_runs_with_a_clock_dip_are_dropped() -> None:
 
 
 def test_without_a_clock_nothing_is_dropped() -> None:
-    """Any machine but a Jetson."""
+    """As on every machine that is no Jetson: all samples stay."""
     found = interleave_steadily({("engine", 1): lambda: None}, rounds=12, clock_hz=None)
     assert (found.runs, found.dropped, found.samples["engine", 1].dtype) == (1, 0, np.float64)
     assert found.samples["engine", 1].shape == (12,)

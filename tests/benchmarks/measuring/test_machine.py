@@ -27,5 +27,5 @@ def test_a_machine_is_named_by_what_sets_its_speed(board: str | None, gpu: str |
 
 
 def test_records_of_this_machine_lie_in_a_folder_of_its_name() -> None:
-    """Whatever machine this is."""
+    """On any machine, the one that runs this test too."""
     assert record_folder() == RECORDS / machine_slug()

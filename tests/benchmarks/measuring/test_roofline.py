@@ -1,4 +1,4 @@
-"""Arithmetic and traffic of networks, and the least time they follow to."""
+"""Arithmetic and memory traffic of networks, and the least time that follows from them."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def test_each_layer_is_counted_as_its_shape_says() -> None:
 
 
 def test_the_slower_of_arithmetic_and_traffic_decides_in_each_layer() -> None:
-    """On a machine with endless memory speed only arithmetic is left; half the bytes take half the time."""
+    """On a machine with infinitely fast memory only arithmetic is left; half the bytes take half the time."""
     cost = count_cost(build("osnet_x0_25", classes=1), height_px=64, width_px=32)
     fast = Peaks(gops={"fp32": 100.0}, copy_gb_s=1e12)
     slow = Peaks(gops={"fp32": 1e12, "fp16": 1e12}, copy_gb_s=1.0)

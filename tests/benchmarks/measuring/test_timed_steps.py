@@ -96,7 +96,7 @@ def test_what_is_made_already_is_not_made_again(tmp_path: Path) -> None:
 
 
 def test_a_command_may_know_its_time() -> None:
-    """A run that plans how much it does."""
+    """LIMIT_S in its arguments becomes its share in seconds, so that it can plan how much it does."""
     [found] = run(Command(python(f"print('{{\\n\"given\": {LIMIT_S}}}')")), budget_s=20)
     assert found["record"] == {"given": 20}
 

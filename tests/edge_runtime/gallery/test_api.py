@@ -72,7 +72,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> ApiFacts:
-    """Everything may be asked."""
+    """Settings of an API on which search and counts are switched on."""
     return ApiFacts(
         intake=lambda: STATE,
         last_expiry_ns=lambda: None,

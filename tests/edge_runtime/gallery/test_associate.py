@@ -11,12 +11,12 @@ from tests.edge_runtime.gallery.test_association import SECOND_NS, make_track, w
 
 
 def open_at(folder: Path) -> AssociationBySpace:
-    """With the usual settings."""
+    """Open the association of a folder with the default settings."""
     return AssociationBySpace(JoiningSettings(), folder=folder)
 
 
 def add_all(associate: AssociationBySpace, space: str, *, first: int, last: int) -> dict[str, Assignment]:
-    """Some of fifty people, five tracks at a time, with a later look after each."""
+    """Add tracks of some of fifty people, five at a time, and settle after each five."""
     made: dict[str, Assignment] = {}
     tracks = walkers(50)[first:last]
     for start in range(0, len(tracks), 5):

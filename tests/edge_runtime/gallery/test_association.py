@@ -57,7 +57,7 @@ def take_back(
     by_hand: Sequence[str] = (),
     now_ns: int | None = None,
 ) -> None:
-    """As after a restart; when the last track has just ended if nothing else is said."""
+    """Give the tracks back as after a restart. now_ns: when; by default the end of the last track."""
     names = [people[track.track_id] for track in tracks]
     association.take_back(DecidedTracks(tracks, names, by_hand, now_ns or tracks[-1].end_ns))
 

@@ -49,6 +49,6 @@ def test_one_camera_does_not_see_a_person_twice_at_once() -> None:
 
 
 def test_what_is_left_of_one_is_a_new_person() -> None:
-    """Births are per second."""
+    """The part of each join's probability that no earlier track has counts as a new person; the rate is per second."""
     links = learnt()
     assert np.exp(links.log_births()[1]) == pytest.approx((200 * 0.05 + 1) / (HOUR_S + 60))

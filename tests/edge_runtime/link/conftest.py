@@ -26,7 +26,7 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 @pytest.fixture
 def make_publisher(spool: Spool) -> Iterator[MakePublisher]:
-    """Make and start a publisher of site `lab`, node `cam`, with a quick hand at trying again."""
+    """Make and start a publisher of site `lab`, node `cam`, that retries after a short pause."""
     with ExitStack() as stack:
 
         def make(broker: BrokerSettings, **changes: object) -> Publisher:

@@ -96,7 +96,7 @@ def test_a_broker_of_an_older_version_is_named(
 def test_the_fault_of_a_certificate_is_named(
     make_broker: MakeBroker, tmp_path: Path, changes: dict[str, int | str], expected: str
 ) -> None:
-    """Each needs another hand: renew it, set the clock, or write the right host."""
+    """Each has another remedy: renew the certificate, set the clock, or write the right host."""
     secrets = make_secrets(tmp_path, **changes)  # type: ignore[arg-type]
     broker = make_broker(["allow_anonymous true", f"certfile {secrets.server}", f"keyfile {secrets.server_key}"])
     with pytest.raises(PublishError, match=expected):

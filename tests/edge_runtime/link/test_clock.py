@@ -29,7 +29,7 @@ def test_a_time_service_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_kernel_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody else knows, adjtimex(2) does; it needs no right."""
+    """Where nobody else knows, adjtimex(2) does; it needs no privilege."""
     monkeypatch.setattr(clock, "_TIMESYNC", tmp_path / "absent")
     assert read_is_synchronised() in (True, False)
 

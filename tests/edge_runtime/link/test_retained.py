@@ -1,10 +1,10 @@
-"""The retained: the latest word on each topic, and what a new connection must hear again."""
+"""Retained messages: only the latest of each topic is sent, and again on each new connection."""
 
 from edge_runtime.link.retained import RetainedMessages
 
 
 def everything(retained: RetainedMessages) -> list[tuple[str, bytes, bool]]:
-    """What it gives out until it has nothing more to say."""
+    """All messages that it hands out until its queue is empty."""
     return list(iter(retained.take, None))
 
 
@@ -19,7 +19,7 @@ def test_only_the_latest_word_on_a_topic_goes_out() -> None:
 
 
 def test_a_new_connection_hears_what_is_retained_and_nothing_else() -> None:
-    """Figures of the time without a broker are old news."""
+    """Figures from the time without a broker are out of date."""
     retained = RetainedMessages()
     retained.put_retained("birth", b"b")
     retained.put_once("metrics", b"1")

@@ -91,7 +91,7 @@ def test_a_crop_that_finds_only_track_ends_is_dropped_itself(tmp_path: Path) -> 
 
 
 def test_a_limit_below_one_message_is_one_sentence(tmp_path: Path) -> None:
-    """Dropping everything for ever would look like work."""
+    """A spool that drops every message would look as if it worked."""
     with (
         open_spool(tmp_path, max_bytes=8 << 10) as spool,
         pytest.raises(PublishError, match="is empty and yet has no room"),
@@ -135,7 +135,7 @@ def test_old_messages_are_erased_from_the_disk(tmp_path: Path) -> None:
 
 
 def test_only_the_owner_can_read_it(spool: Spool) -> None:
-    """Descriptors of people are nobody else's business."""
+    """Descriptors of people must not be readable by other users."""
     store(spool, entries(1))
     files = [path for path in spool.path.parent.iterdir() if path.suffix != ".seq"]
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)

@@ -45,7 +45,7 @@ class SmallDisk:
     is_mounted: bool
 
     def fill(self, spool: Spool) -> None:
-        """Leave no room at all."""
+        """Fill the disk, or the database where there is no small disk, to the last byte."""
         if self.is_mounted:
             disk = os.statvfs(self.folder)
             (self.folder / "hog").write_bytes(b"x" * disk.f_bavail * disk.f_frsize)
@@ -54,7 +54,7 @@ class SmallDisk:
             spool.store._db.execute(f"PRAGMA max_page_count = {pages}")
 
     def clear(self, spool: Spool) -> None:
-        """Make room again."""
+        """Free the disk again."""
         (self.folder / "hog").unlink(missing_ok=True)
         spool.store._db.execute("PRAGMA max_page_count = 1000000")
 

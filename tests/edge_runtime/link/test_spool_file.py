@@ -24,7 +24,7 @@ class Machine:
     uptime_s: int = 60
 
     def pass_by(self, seconds: int) -> None:
-        """Let time go by."""
+        """Advance wall clock and uptime by so many seconds."""
         self.wall_s += seconds
         self.uptime_s += seconds
 

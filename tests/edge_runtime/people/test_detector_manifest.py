@@ -19,7 +19,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def open_and_record(settings: DetectorSettings) -> None:
-    """As the daemon does it."""
+    """Open the detector and write its manifest, as the daemon does."""
     record_detector(settings, open_detector(settings))
 
 
@@ -50,7 +50,7 @@ def test_a_changed_file_is_refused(model: Path) -> None:
 
 
 def test_the_manifest_answers_what_the_form_leaves_open(tmp_path: Path) -> None:
-    """What was once said or found need not be said again."""
+    """What the manifest holds need not be configured again."""
     path = write_constant_network(tmp_path / "six.onnx", rows_of_six(FORMS["deepstream-yolo"].outputs()[0].shape[0]))
     with pytest.raises(EngineError, match="say which"):
         open_detector(DetectorSettings(path))

@@ -28,7 +28,7 @@ def filled(
 def test_boxes_come_back_to_where_they_were(
     frame_height: int, frame_width: int, height_px: int, width_px: int, placement: Placement
 ) -> None:
-    """Whatever the shapes are."""
+    """A box taken into the input and back is the same box, for all shapes of frame and input."""
     fit = fit_into(height_px, width_px, frame_px=(frame_height, frame_width), placement=placement)
     box = np.array([[0.1 * frame_width, 0.2 * frame_height, 0.7 * frame_width, 0.9 * frame_height]], np.float32)
     inside = box * np.array(fit.zoom * 2, np.float32) + np.array(fit.offset * 2, np.float32)
@@ -46,7 +46,7 @@ def test_bytes_stay_bytes_and_colours_are_turned_where_asked() -> None:
 
 
 def test_a_centred_frame_has_grey_on_both_sides() -> None:
-    """In shares of white."""
+    """Grey of 114 / 255 where the network takes values from 0 to 1."""
     planes = filled(InputRule("centred"), frame=np.full((16, 32, 3), 255, np.uint8))
     np.testing.assert_allclose(planes[:, :8], GREY / 255, rtol=1e-6)
     np.testing.assert_allclose(planes[:, 8:24], 1.0, rtol=1e-6)

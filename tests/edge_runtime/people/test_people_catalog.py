@@ -31,7 +31,7 @@ def test_settings_of_a_network_need_a_network() -> None:
 
 
 def test_the_catalog_loads_no_network_library() -> None:
-    """A device with HOG needs neither."""
+    """A device that uses HOG needs neither ONNX Runtime nor OpenVINO."""
     code = (
         "import sys, edge_runtime.people.catalog; sys.exit(any(n in sys.modules for n in ('onnxruntime', 'openvino')))"
     )

@@ -30,7 +30,7 @@ def test_defaults_are_the_projects_bars() -> None:
 
 
 def test_an_option_changes_one_limit_and_leaves_the_others() -> None:
-    """Zero is a wish, not the absence of one."""
+    """A limit of 0 is a limit, not a missing option."""
     found = tolerance_of(_parsed("--map-points", "0", "--least-cosine", "0.9"), "int8", queries=1400)
     assert (found.mean_ap, found.cosine_least) == (0, 0.9)
     assert (found.rank1, found.cosine_mean) == (0.5, 0.997)

@@ -53,6 +53,6 @@ def test_best_says_what_it_does_not_try_and_why(source: EngineSource, capsys: py
 @pytest.mark.gpu
 @pytest.mark.skipif(tensorrt_unavailable() is None, reason="TensorRT can build here")
 def test_best_of_a_backend_that_is_not_there_is_an_error(source: EngineSource) -> None:
-    """Rather than a best of nothing."""
+    """The backend that was asked for is named; no other one is taken instead."""
     with pytest.raises(ExportError, match="nothing can be built here for tensorrt; take --backend auto"):
         list_kinds(source, "tensorrt")

@@ -1,4 +1,4 @@
-"""Verdict and table of engines that may be kept."""
+"""Which of the built engines are accepted, and the table that shows them."""
 
 from dataclasses import replace
 from pathlib import Path

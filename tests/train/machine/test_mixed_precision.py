@@ -1,4 +1,4 @@
-"""A device trains in the numbers that it is fast in, and is scored in whole ones."""
+"""Training uses the precision in which a device is fast; scoring uses full float32."""
 
 from collections.abc import Iterator
 
@@ -41,7 +41,7 @@ class Noting(nn.Module):
 
 @pytest.fixture
 def _speed() -> Iterator[None]:
-    """What training on a GPU asks for, and then as it was."""
+    """Switch on the fast settings of training on a GPU, and restore the old ones after the test."""
     benchmark, (convolutions, products) = torch.backends.cudnn.benchmark, allowed()
     prefer_speed(torch.device("cuda"))
     yield

@@ -1,4 +1,4 @@
-"""Several processes train as one: started by torchrun, on the CPU, talking by gloo."""
+"""Several processes train as one, on the CPU, over gloo; started by torchrun or as torchrun does it."""
 
 import json
 import os
@@ -12,10 +12,14 @@ import torch
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import read_manifest
 from tests.conftest import ROOT
+from tests.support import train_together
 from tests.support.market_folder import write_market_folder
 from train.machine.processes import join_processes
+from train.training import loop
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TWO = [sys.executable, ROOT / "tests" / "support" / "ranks.py", "2"]
+"""As torchrun, in a third of its time."""
 
 
 def output_of(command: list[str | Path]) -> str:
@@ -25,14 +29,17 @@ def output_of(command: list[str | Path]) -> str:
     return done.stdout
 
 
-def test_two_processes_train_as_one_with_the_whole_batch() -> None:
+def test_two_processes_train_as_one_with_the_whole_batch(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same losses, accuracy, weights and centres, but for the order of float32 sums.
 
     With triplets, centres and mutual learning. Batch norms are left out: PyTorch has none over processes without GPUs.
     """
-    script = ROOT / "tests" / "support" / "train_together.py"
-    alone = json.loads(output_of([sys.executable, script]))
-    together = json.loads(output_of([*TORCHRUN, "2", script]))
+    monkeypatch.setattr(loop, "precision_for", lambda device: torch.float32)
+    train_together.main()
+    alone = json.loads(capsys.readouterr().out)
+    together = json.loads(output_of([*TWO, train_together.__file__]))
     for ours, expected in zip(together["epochs"], alone["epochs"], strict=True):
         assert ours == pytest.approx(expected, rel=1e-5)
     assert together["weights"] == pytest.approx(alone["weights"], rel=1e-4, abs=1e-4)
@@ -43,7 +50,7 @@ def test_torchrun_leaves_one_run_folder(tmp_path: Path) -> None:
     """The first process alone writes; the scores are those of all images."""
     data = write_market_folder(tmp_path / "people", train=8, test=5)
     run = ["train/run.py", "osnet_cuhk03:scratch_x0_25", "--data", data, "--data-set", "folder", "--epochs", "1"]
-    shown = output_of([*TORCHRUN, "2", *run, "--device", "cpu", "--batch", "16", "--output", tmp_path / "runs"])
+    shown = output_of([*TORCHRUN, *run, "--device", "cpu", "--batch", "16", "--output", tmp_path / "runs"])
     assert shown.count("mean ap") == 1
     (folder,) = (tmp_path / "runs").iterdir()
     assert json.loads((folder / "settings.json").read_text())["processes"] == 2
@@ -60,7 +67,7 @@ def test_a_mistake_among_several_is_one_sentence_and_no_traceback_of_ours(tmp_pa
         path.write_bytes(b"no picture")
     run = ["train/run.py", "osnet_cuhk03:scratch_x0_25", "--data", broken, "--data-set", "folder", "--device", "cpu"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [*TORCHRUN, "2", *run, "--output", tmp_path / "runs"]
+    command = [*TWO, *run, "--output", tmp_path / "runs"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert done.stderr.count("error: ") == 1

@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_state
+from tests.support.shapes_only import build_shapes
 from train.models.catalog import build
 from train.models.complexity import measure_complexity
 from train.models.mgn import MGN, MGNSingles
@@ -22,12 +23,6 @@ SOURCE = Path("mgn.pth")
 def golden(beginning: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = json.loads((GOLDEN / "complexity.json").read_text())["other"]
     return next(row for row in rows if row["model"].startswith(beginning))
-
-
-def on_meta(name: str, *, classes: int) -> nn.Module:
-    """The network without values: its shapes can be asked for at no cost."""
-    with torch.device("meta"):
-        return build(name, classes=classes)
 
 
 def test_descriptors_equal_the_golden_ones() -> None:
@@ -50,7 +45,7 @@ def test_cost_is_the_golden_one() -> None:
     assert found.parameters == reduced["params_test_time"] == paper["params_test_time"]
     assert round(found.mult_adds / 1e6, 1) == reduced["mult_adds_conv_millions"]
     for name, row in (("mgn_reduced_softmax", reduced), ("mgn", paper)):
-        network = on_meta(name, classes=751)
+        network = build_shapes(name, classes=751)
         assert sum(parameter.numel() for parameter in network.parameters()) == row["params_total"]
         assert sum(parameter.numel() for parameter in network.classifiers.parameters()) == row["classifier_params"]
 
@@ -75,7 +70,7 @@ ROWS = {
 def test_every_row_of_table_5_describes_and_trains(name: str) -> None:
     """Classified: a global feature per branch, then its stripes. Seen by the triplet loss: the reduced globals."""
     branches, parts, global_length, depth = ROWS[name]
-    network, images = on_meta(name, classes=7), torch.empty(4, 3, 384, 128, device="meta")
+    network, images = build_shapes(name, classes=7), torch.empty(4, 3, 384, 128, device="meta")
     output = network.train()(images)
     assert [tuple(x.shape) for x in output.logits] == [(4, 7)] * (branches + parts)
     assert [tuple(x.shape) for x in output.embeddings] == [(4, 256)] * branches
@@ -87,14 +82,14 @@ def test_every_row_of_table_5_describes_and_trains(name: str) -> None:
 
 def test_map_sizes_are_those_of_table_1() -> None:
     """Only the global branch keeps the stride of conv5."""
-    network = on_meta("mgn", classes=2).eval()
+    network = build_shapes("mgn", classes=2).eval()
     shared = network.shared(torch.empty(1, 3, 384, 128, device="meta"))
     assert [tuple(branch(shared).shape[2:]) for branch in network.branches] == [(12, 4), (24, 8), (24, 8)]
 
 
 def test_the_descriptor_is_ordered_as_its_parts_say() -> None:
     """All globals, then each branch's stripes from top to bottom: a change in the lowest rows reaches only these."""
-    names = [name for name, _ in on_meta("mgn", classes=2).descriptor_parts]
+    names = [name for name, _ in build_shapes("mgn", classes=2).descriptor_parts]
     wholes = ["global", "part2_global", "part3_global"]
     assert names == [*wholes, "part2_1", "part2_2", "part3_1", "part3_2", "part3_3"]
     network = MGN(classes=2, stripes=(2, 3)).eval()

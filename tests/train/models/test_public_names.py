@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.errors import CheckpointError
 from tests.support.public_weights import public_shapes, public_state
+from tests.support.shapes_only import build_shapes
 from train.models.catalog import build
 from train.models.public_names import LAYOUTS, find_layout, load_public, load_renamed
 
@@ -78,8 +79,7 @@ def test_another_network_refuses_the_file(architecture: str, message: str) -> No
     state = numbered("plr_osnet")
     layout = find_layout(state)
     assert layout is not None
-    with torch.device("meta"):
-        network = build(architecture, classes=2)
+    network = build_shapes(architecture, classes=2)
     with pytest.raises(CheckpointError, match=message):
         load_public(network, state, layout=layout, source=SOURCE)
 
@@ -87,8 +87,7 @@ def test_another_network_refuses_the_file(architecture: str, message: str) -> No
 def test_names_of_ours_are_no_public_layout() -> None:
     """Our own checkpoints, OSNet's public ones and torchvision's are loaded by their own ways."""
     for architecture in ("plr_osnet_x0_25", "mgn", "pyramid_r50", "osnet_x0_25"):
-        with torch.device("meta"):
-            assert find_layout(build(architecture, classes=2).state_dict()) is None
+        assert find_layout(build_shapes(architecture, classes=2).state_dict()) is None
     assert find_layout(numbered("resnet50_torchvision")) is None
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.support.public_weights import GOLDEN, golden_features, golden_images, public_shapes, public_state
+from tests.support.shapes_only import build_shapes
 from train.models.catalog import build
 from train.models.complexity import measure_complexity
 from train.models.public_names import find_layout, load_public
@@ -21,12 +22,6 @@ SOURCE = Path("pyramid.pth")
 def golden(name: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = json.loads((GOLDEN / "complexity.json").read_text())["other"]
     return next(row for row in rows if row["model"].startswith(name))
-
-
-def on_meta(name: str, *, classes: int) -> nn.Module:
-    """The network without values: its shapes can be asked for at no cost."""
-    with torch.device("meta"):
-        return build(name, classes=classes)
 
 
 def test_descriptors_equal_the_golden_ones() -> None:
@@ -49,7 +44,7 @@ def test_cost_is_the_golden_one(name: str, row: str) -> None:
     found = measure_complexity(build(name, classes=2), height_px=384, width_px=128)
     assert found.parameters == expected["params_test_time"]
     assert round((found.mult_adds - 21 * 128) / 1e6, 1) == expected["mult_adds_conv_millions"]
-    classifiers = on_meta(name, classes=751).classifiers
+    classifiers = build_shapes(name, classes=751).classifiers
     assert sum(parameter.numel() for parameter in classifiers.parameters()) == expected["classifier_params"]
 
 
@@ -73,7 +68,7 @@ ROWS = {
 def test_every_row_of_table_4_describes_and_trains(name: str) -> None:
     """One classifier and one embedding per window."""
     windows, length = ROWS[name]
-    network, images = on_meta(name, classes=7), torch.empty(4, 3, 384, 128, device="meta")
+    network, images = build_shapes(name, classes=7), torch.empty(4, 3, 384, 128, device="meta")
     output = network.train()(images)
     assert [tuple(x.shape) for x in output.logits] == [(4, 7)] * windows
     assert [tuple(x.shape) for x in output.embeddings] == [(4, length)] * windows
@@ -114,8 +109,7 @@ def test_only_classifiers_see_dropout() -> None:
 def test_imagenet_weights_fill_the_backbone() -> None:
     """Torchvision's ResNet-101 names; reductions and classifiers keep their random weights."""
     names = public_shapes("resnet101_torchvision")
-    with torch.device("meta"):
-        own = build("pyramid", classes=2).state_dict()
+    own = build_shapes("pyramid", classes=2).state_dict()
     public = {key: list(value.shape) for key, value in own.items() if key.startswith("backbone.")}
     assert {key.split(".", 2)[2]: shape for key, shape in public.items()} == {
         name: shape for name, shape in names.items() if not name.startswith("fc.")

@@ -21,7 +21,7 @@ def random_rows(seed: int, *shape: int) -> Tensor:
 
 
 def cosine(one: Tensor, other: Tensor) -> float:
-    """By the definition."""
+    """Cosine of two vectors by its definition."""
     product = sum(a * b for a, b in zip(one.tolist(), other.tolist(), strict=True))
     return product / math.sqrt(sum(a * a for a in one.tolist()) * sum(b * b for b in other.tolist()))
 

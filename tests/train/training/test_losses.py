@@ -262,6 +262,6 @@ def test_three_networks_equal_nested_loops() -> None:
 
 
 def test_networks_that_agree_pay_nothing() -> None:
-    """Also where they are certain."""
+    """The loss is 0 for equal predictions, also where a probability is 0 or 1."""
     certain = torch.tensor([[1000.0, 0.0, -1000.0]])
     assert [loss.item() for loss in mutual_learning_losses([certain, certain.clone()])] == [0, 0]

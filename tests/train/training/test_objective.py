@@ -42,7 +42,7 @@ def objective(losses: Losses, *, networks: int = 1) -> Objective:
 
 
 def output(seed: int) -> TrainingOutput:
-    """Two branches."""
+    """A training output of two branches."""
     random = torch.Generator().manual_seed(seed)
     logits = tuple(torch.randn(6, CLASSES, generator=random, requires_grad=True) for _ in range(2))
     return TrainingOutput(logits, tuple(torch.randn(6, LENGTH, generator=random, requires_grad=True) for _ in range(2)))

@@ -66,12 +66,12 @@ OTHERS = {
 
 
 def rates(recipe: Recipe) -> list[float]:
-    """Of every epoch."""
+    """The learning rate of every epoch of a recipe."""
     return [learning_rate(recipe, epoch) for epoch in range(recipe.schedule.epochs)]
 
 
 def with_schedule(highest: float, schedule: Schedule) -> Recipe:
-    """Some recipe."""
+    """A recipe with this schedule; its other settings do not matter."""
     return find_recipe("osnet_market1501:scratch").variant(
         "test", optimiser=Optimiser("sgd", highest), schedule=schedule
     )
@@ -85,7 +85,7 @@ def listed(golden: list[Any], epochs: int) -> list[float]:
 
 
 def test_no_golden_schedule_is_left_out() -> None:
-    """Each has its line above."""
+    """Each is compared in one of the tests of this file."""
     assert RECIPES.keys() | OTHERS.keys() == GOLDEN.keys() - {"note"}
 
 
@@ -104,7 +104,7 @@ def test_a_schedule_that_no_recipe_takes_can_be_written_down(name: str) -> None:
 
 
 def test_a_warm_up_without_a_start_climbs_from_one_step_above_zero() -> None:
-    """In equal steps."""
+    """It climbs to the highest rate in equal steps."""
     recipe = with_schedule(1.0, Schedule(5, "steps", warm_up_epochs=3))
     assert rates(recipe) == pytest.approx([0.25, 0.5, 0.75, 1, 1])
 

@@ -155,7 +155,7 @@ def _blind(name: str, *, classes: int) -> nn.Module:
 
 
 def test_multiple_queries_that_a_data_set_lacks_are_said_before_training(tmp_path: Path) -> None:
-    """Not when it is over."""
+    """A run that could not be scored at its end is refused at its start."""
     data = read_market_layout(write_market_folder(tmp_path / "people"), name="people")
     recipe = RECIPE.variant("many", evaluation=Evaluation(queries="average"))
     with pytest.raises(DataError, match="people has no images for them"):

@@ -11,13 +11,13 @@ from tests.support.cuda_on_cpu import build_driver, use_driver
 
 @pytest.fixture(scope="package")
 def cpu_driver(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """Compiled once."""
+    """A driver of ours whose device is the CPU, compiled once for all tests of this folder."""
     return build_driver(tmp_path_factory.mktemp("cuda"))
 
 
 @pytest.fixture
 def driver(cpu_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator[ctypes.CDLL]:
-    """In the place of NVIDIA's; whatever a test takes from it, it gives back."""
+    """That driver in the place of NVIDIA's; a test fails if it leaves anything allocated."""
     use_driver(cpu_driver, monkeypatch)
     before = cpu_driver.held()
     yield cpu_driver
@@ -26,7 +26,7 @@ def driver(cpu_driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def cuda(driver: ctypes.CDLL) -> Iterator[Cuda]:
-    """Its context, current."""
+    """The driver's context, current on this thread."""
     made = Cuda()
     with made.current():
         yield made

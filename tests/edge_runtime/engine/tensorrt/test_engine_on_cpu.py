@@ -21,7 +21,7 @@ from tests.support.tiny_network import HEIGHT_PX, LENGTH, WIDTH_PX, tiny_manifes
 
 @pytest.fixture
 def plan(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    """What TensorRT deserializes."""
+    """The bytes of a plan, as our TensorRT on the CPU reads them."""
     plan = Plan()
     monkeypatch.setitem(sys.modules, "tensorrt", tensorrt_module(plan, driver))
     tensorrt_log.cache_clear()
@@ -48,7 +48,7 @@ def opened(folder: Path, plan: Plan) -> TensorRTEngine:
 
 
 def crops(count: int) -> NDArray[np.uint8]:
-    """Each of another colour."""
+    """Crops of one colour each, all different."""
     pixels = np.random.default_rng(count).integers(0, 256, (count, 1, 1, 3), dtype=np.uint8)
     return np.ascontiguousarray(np.broadcast_to(pixels, (count, HEIGHT_PX, WIDTH_PX, 3)))
 

@@ -1,4 +1,4 @@
-"""Pixels are the same wherever they wait."""
+"""Pixels are the same whether they are kept on the device, in memory or on disk."""
 
 from pathlib import Path
 

@@ -25,15 +25,15 @@ from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
 from edge_runtime.contract.script import ScriptParser, run
-from edge_runtime.demo_cameras import empty_street, split_clip
-from edge_runtime.demo_gallery import DemoGallery
-from edge_runtime.demo_picture import WalkedTrack, draw_walks
+from edge_runtime.demo.clip_cameras import empty_street, split_clip
+from edge_runtime.demo.gallery_process import DemoGallery
+from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
 
 _EXAMPLES = """\
 example:
   make demo                                                    the sample clip, with everything installed before
-  python edge_runtime/demo.py --source clip.avi
-  python edge_runtime/demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
+  python edge_runtime/run_demo.py --source clip.avi
+  python edge_runtime/run_demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
 
 exit code: 0 when descriptors arrived and none is missing, else 1
 """

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.contract.errors import GalleryError
-from edge_runtime.demo_picture import WalkedTrack
+from edge_runtime.demo.walks_picture import WalkedTrack
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.sightings import PersonSighting, Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 
-_SCRIPT = Path(__file__).resolve().parent / "gallery_server.py"
+_SCRIPT = Path(__file__).resolve().parents[1] / "gallery_server.py"
 _START_S, _FINISH_S = 20.0, 8.0
 
 
