@@ -16,11 +16,10 @@ from benchmarks.measuring.daemon_run import DaemonFigures, SiteCamera, run_daemo
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import ScriptParser, run
+from edge_runtime.contract.script import SAMPLE_CLIP, ScriptParser, run
 
 ROOT = Path(__file__).resolve().parent.parent
 _MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
-_CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 _SIZES = {"small": (432, 768, 15), "large": (1080, 1920, 15), "heavy": (2160, 3840, 10)}
 """Height, width and frames per second of the clips."""
 
@@ -147,7 +146,7 @@ def _parser() -> ScriptParser:
         next_step="benchmarks/README.md shows the records as tables",
         examples="example: python benchmarks/cameras.py --detector yolox_nano.onnx --before ../checkout-of-main",
     )
-    parser.add_argument("--clip", type=Path, default=_CLIP, help="a video of people (default: OpenCV's sample)")
+    parser.add_argument("--clip", type=Path, default=SAMPLE_CLIP, help="a video of people (default: OpenCV's sample)")
     parser.add_argument("--detector", type=Path, help="an ONNX file (default: HOG)")
     parser.add_argument("--before", type=Path, help="a checkout of an earlier commit to compare with")
     parser.add_argument("--cases", nargs="+", choices=[case.name for case in CASES], help="some of them (default: all)")

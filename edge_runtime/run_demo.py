@@ -24,7 +24,7 @@ from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_addres
 from edge_runtime.contract.errors import ConfigError, PublishError, StreamError
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_utc
-from edge_runtime.contract.script import ScriptParser, run
+from edge_runtime.contract.script import ScriptParser, run, sample_clip
 from edge_runtime.demo.clip_cameras import empty_street, split_clip
 from edge_runtime.demo.gallery_process import DemoGallery
 from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
@@ -39,7 +39,6 @@ exit code: 0 when descriptors arrived and none is missing, else 1
 """
 _HERE = Path(__file__).resolve().parent
 _MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
-_CLIP = ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 _STOP_S = 10.0
 # Measured by benchmarks/latency.py; see benchmarks/records/.
 _INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than in float32; INT8 is for TensorRT"
@@ -98,10 +97,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 def _source_at_hand() -> str:
     """The sample clip where `make demo` has put it, else a USB camera."""
-    clip = _HERE.parent / _CLIP
-    if not clip.is_file():
-        return "v4l2:///dev/video0"
-    return str(clip.relative_to(Path.cwd()) if clip.is_relative_to(Path.cwd()) else clip)
+    return str(sample_clip() or "v4l2:///dev/video0")
 
 
 def _free_port() -> int:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.contract.script import SAMPLE_CLIP
 from tests.conftest import ROOT
 
 SCRIPTS = sorted(script.name for script in distribution("reid-edge").entry_points)
-CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 SOURCES = ("train", "export", "calibration", "edge_runtime", "benchmarks", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -67,7 +67,17 @@ def test_recipes_are_listed_with_our_figures(installed: Path, tmp_path: Path) ->
 
 def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """Model, daemon and listener are in the wheel: ten seconds of the clip give descriptors, and none is missing."""
-    command = ["python", "-m", "edge_runtime.run_demo", "--source", CLIP, "--seconds", "10", "--record", "record.json"]
+    command = [
+        "python",
+        "-m",
+        "edge_runtime.run_demo",
+        "--source",
+        SAMPLE_CLIP,
+        "--seconds",
+        "10",
+        "--record",
+        "record.json",
+    ]
     found = answer(installed, command, cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
     record = json.loads((tmp_path / "record.json").read_text())

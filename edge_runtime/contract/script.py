@@ -79,10 +79,13 @@ def shipped_model(*, precision: Literal["fp32", "int8"] = "fp32") -> str:
     return os.path.relpath(Path(__file__).parents[1] / "models" / name)
 
 
+SAMPLE_CLIP = Path(__file__).resolve().parents[2] / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
+"""OpenCV's clip of pedestrians, where `make demo` puts it."""
+
+
 def sample_clip() -> Path | None:
-    """OpenCV's clip of pedestrians where `make demo` has put it, counted from the current folder; None without it."""
-    clip = Path(__file__).parents[2] / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
-    return Path(os.path.relpath(clip)) if clip.is_file() else None
+    """`SAMPLE_CLIP`, counted from the current folder; None where it is not there."""
+    return Path(os.path.relpath(SAMPLE_CLIP)) if SAMPLE_CLIP.is_file() else None
 
 
 class Terminated(KeyboardInterrupt):

@@ -21,6 +21,7 @@ import yaml
 from onnx import numpy_helper
 
 from edge_runtime.contract.manifest import write_manifest
+from edge_runtime.contract.script import SAMPLE_CLIP
 from tests.conftest import ROOT
 from tests.support.detector_forms import FORMS, write_constant_network
 from tests.support.mqtt_broker import Broker, Secrets, free_port
@@ -28,15 +29,13 @@ from tests.support.rtsp_camera import RtspCamera
 from tests.support.sample_messages import wait_for
 from tests.support.tiny_network import LENGTH, tiny_manifest, write_tiny_network
 
-CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
-
 
 @pytest.fixture(scope="session")
 def pedestrians() -> Path:
     """OpenCV's sample of pedestrians, which `make test` fetches from the distribution."""
-    if not CLIP.exists():
+    if not SAMPLE_CLIP.exists():
         pytest.skip("needs the sample clip that `make test` fetches")
-    return CLIP
+    return SAMPLE_CLIP
 
 
 class Site:

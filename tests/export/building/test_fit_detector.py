@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ExportError, ManifestError
+from edge_runtime.contract.script import SAMPLE_CLIP
 from edge_runtime.people.catalog import DetectorSettings, open_detector
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.detector_manifest import read_detector_manifest
@@ -15,10 +16,7 @@ from edge_runtime.people.network_detector import NetworkDetector
 from export import build_engine
 from export.building import fit_detector
 from export.building.detector_trial import fault_of
-from tests.conftest import ROOT
 from tests.support.detector_forms import FORMS, write_constant_network
-
-CLIP = ROOT / ".cache/opencv-doc/usr/share/doc/opencv-doc/examples/data/vtest.avi"
 
 
 @pytest.mark.shared_data
@@ -26,7 +24,7 @@ def test_yolox_is_fitted_to_a_street(shared_data: Path, tmp_path: Path, capsys: 
     """The clip is 4:3, so a quarter of the square input goes; the manifest is written, and the kind stays."""
     model = tmp_path / "nano.onnx"
     model.write_bytes((shared_data / "yolox_nano.onnx").read_bytes())
-    assert build_engine.main([str(model), "--detector", "--video", str(CLIP)]) == 0
+    assert build_engine.main([str(model), "--detector", "--video", str(SAMPLE_CLIP)]) == 0
     fitted = tmp_path / "nano_416x320.onnx"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nano.onnx", fitted.name, f"{fitted.name}.json"]
     assert "people in 48 frames" in capsys.readouterr().out
@@ -59,7 +57,7 @@ def test_yolox_is_built_in_int8(
     monkeypatch.setattr(fit_detector, "_FRAMES", 16)
     model = tmp_path / "nano.onnx"
     model.write_bytes((shared_data / "yolox_nano.onnx").read_bytes())
-    options = ["--detector", "--int8", "--backend", "openvino", "--allow-slower", "--video", str(CLIP)]
+    options = ["--detector", "--int8", "--backend", "openvino", "--allow-slower", "--video", str(SAMPLE_CLIP)]
     assert build_engine.main([str(model), *options]) == 0
     built = tmp_path / "nano_int8_openvino.onnx"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["nano.onnx", built.name, f"{built.name}.json"]
