@@ -269,7 +269,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_precisions(parser)
     parser.add_argument("--calibration", type=Path, help="image list of calibration/select_images.py, for INT8")
     parser.add_argument(
-        "--precision-plan", metavar="FILE", type=Path, help="what stays in float, as export/sensitivity.py measured it"
+        "--precision-plan",
+        metavar="FILE",
+        type=Path,
+        help="what stays in float, as export/building/sensitivity.py measured it",
     )
     add_acceptance_options(parser)
     parser.add_argument(

@@ -17,7 +17,9 @@ from export.building.engine_build import EngineBuild
 from export.building.timing import interleave
 
 _ROUNDS = 40
-_ADVICE = {"int8": "; let export/sensitivity.py measure what to leave in float and give its file as --precision-plan"}
+_ADVICE = {
+    "int8": "; let export/building/sensitivity.py measure what to leave in float and give its file as --precision-plan"
+}
 """What to do if an engine of that precision loses too much."""
 
 
