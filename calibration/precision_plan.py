@@ -125,7 +125,7 @@ def choose_groups(costs: Sequence[GroupCost], *, largest_loss: float) -> tuple[L
 
 
 def read_precision_plan(path: Path) -> PrecisionPlan:
-    """Read a file of export/sensitivity.py.
+    """Read a file of export/building/sensitivity.py.
 
     Raises:
         ConfigError: the file cannot be read, or is no precision plan.
@@ -134,11 +134,13 @@ def read_precision_plan(path: Path) -> PrecisionPlan:
         return PrecisionPlan.model_validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(
-            f"cannot read the precision plan {path}: {error.strerror}; write it with export/sensitivity.py"
+            f"cannot read the precision plan {path}: {error.strerror}; write it with export/building/sensitivity.py"
         ) from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors())
-        raise ConfigError(f"{path} is no precision plan of export/sensitivity.py: {faults}; write it again") from error
+        raise ConfigError(
+            f"{path} is no precision plan of export/building/sensitivity.py: {faults}; write it again"
+        ) from error
 
 
 def write_precision_plan(plan: PrecisionPlan, path: Path) -> None:

@@ -87,7 +87,9 @@ def quantize_file(model: Path, output: Path, *, image_list: Path, data: Path, pl
     parent = read_float_parent(model)
     images = read_image_list(image_list, data)
     _check_output(output, model)
-    calibrated = calibrate(read_network(model), read_crop_batches(images, data, input_=parent.input), plan=plan)
+    calibrated = calibrate(
+        read_deployed(model, parent), read_crop_batches(images, data, input_=parent.input), plan=plan
+    )
     network = quantize_network(calibrated, activations=plan.activations, kept_in_float=plan.kept_in_float)
     origin = Calibration(
         method=_method_of(plan),
@@ -113,6 +115,34 @@ def read_float_parent(model: Path) -> Manifest:
             "quantise the file that export/to_onnx.py wrote"
         )
     return parent
+
+
+def read_deployed(model: Path, manifest: Manifest) -> onnx.ModelProto:
+    """The network of a file that takes and gives what its manifest says.
+
+    Raises:
+        ExportError: it does not, as where the manifest was written by hand.
+    """
+    network = read_network(model)
+    spec = manifest.input
+    expected = (spec.tensor, onnx.TensorProto.UINT8, [spec.height_px, spec.width_px, spec.channels])
+    weights = {tensor.name for tensor in network.graph.initializer}
+    found = [
+        (value.name, tensor.elem_type, [dim.dim_value for dim in tensor.shape.dim][1:])
+        for value in network.graph.input
+        if value.name not in weights and (tensor := value.type.tensor_type)
+    ]
+    outputs = [value.name for value in network.graph.output]
+    if found != [expected] or outputs != [manifest.descriptor.tensor]:
+        inputs = ", ".join(
+            f"{name} {onnx.TensorProto.DataType.Name(kind).lower()} {tuple(dims)}" for name, kind, dims in found
+        )
+        raise ExportError(
+            f"{model} does not fit its manifest: expected {spec.tensor} uint8 (any, {spec.height_px}, {spec.width_px}, "
+            f"{spec.channels}) and {manifest.descriptor.tensor}, found {inputs} and {', '.join(outputs)}; if it is a "
+            "network of another toolkit, take it in with export/adopt.py"
+        )
+    return network
 
 
 def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> ImageBatches:

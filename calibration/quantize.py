@@ -22,7 +22,7 @@ _EXAMPLES = """\
 examples:
   python calibration/quantize.py osnet.onnx --calibration calibration.json --data /data/market1501 \\
     --output osnet_int8.onnx --backend tensorrt
-  with the layers in float that export/sensitivity.py has measured:
+  with the layers in float that export/building/sensitivity.py has measured:
   python calibration/quantize.py osnet.onnx --calibration calibration.json --data /data/market1501 \\
     --output osnet_int8.onnx --precision-plan precision_plan.json
 """
@@ -72,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="the folder that the image list was made from")
     parser.add_argument("--output", type=Path, required=True, help="the INT8 ONNX file to write")
     parser.add_argument(
-        "--precision-plan", metavar="FILE", type=Path, help="what stays in float, as export/sensitivity.py measured it"
+        "--precision-plan",
+        metavar="FILE",
+        type=Path,
+        help="what stays in float, as export/building/sensitivity.py measured it",
     )
     parser.add_argument(
         "--backend",

@@ -19,16 +19,17 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime import doctor
+from edge_runtime import doctor, fetch
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
-from edge_runtime.contract.script import ScriptParser, replace_file
+from edge_runtime.contract.script import ScriptParser, replace_file, run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from edge_runtime.health.checks import HealthChecks
@@ -52,6 +53,7 @@ _EXAMPLES = """\
 example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
+  reid-edge fetch                          list public networks with their licences; fetch NAME downloads one
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
 
 A configuration with one camera, as the file site.yaml:
@@ -73,6 +75,8 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == ["doctor"]:
         return doctor.main(words[1:])
+    if words[:1] == ["fetch"]:
+        return run(partial(fetch.main, words[1:]))
     arguments = _parse(words)
     if arguments.schema:
         print(config_schema())

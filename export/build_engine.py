@@ -282,7 +282,10 @@ def _parser() -> argparse.ArgumentParser:
         help="for INT8: an image list of calibration/select_images.py, or a folder, such as a site set",
     )
     parser.add_argument(
-        "--precision-plan", metavar="FILE", type=Path, help="what stays in float, as export/sensitivity.py measured it"
+        "--precision-plan",
+        metavar="FILE",
+        type=Path,
+        help="what stays in float, as export/building/sensitivity.py measured it",
     )
     add_acceptance_options(parser)
     parser.add_argument(

@@ -14,7 +14,7 @@ from export.acceptance.tolerance import add_tolerance_options, tolerance_of
 _EXAMPLES = """\
 examples:
   python export/compare.py models/model.onnx models/model_int8_onnxruntime.onnx --data /data/market1501
-  on a device, with the file of export/pack_images.py, and with the engine of other cameras:
+  on a device, with the file of export/acceptance/pack_images.py, and with the engine of other cameras:
   python export/compare.py model.onnx model_int8_tensorrt.engine --acceptance acceptance.npz --beside other.engine
 """
 
@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = ScriptParser(
         purpose=__doc__,
         shortest=f"{shipped_model()} {shipped_model(precision='int8')} --data DATA",
-        next_step="if INT8 loses too much, export/sensitivity.py measures what to leave in float",
+        next_step="if INT8 loses too much, export/building/sensitivity.py measures what to leave in float",
         examples=_EXAMPLES,
     )
     parser.add_argument("parent", type=Path, help="the float32 ONNX file, its manifest beside it")

@@ -24,6 +24,7 @@ _PROGRAMS = {
     "reid-visualise": "train/visualise.py",
     "reid-calibrate": "calibration/select_images.py",
     "reid-export": "export/to_onnx.py",
+    "reid-adopt": "export/adopt.py",
     "reid-build": "export/build_engine.py",
     "reid-compare": "export/compare.py",
 }

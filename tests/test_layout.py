@@ -50,8 +50,16 @@ def test_package_files_hold_a_docstring_and_nothing_else(path: Path) -> None:
 def test_no_file_beside_a_script_hides_a_library() -> None:
     """`python train/run.py` puts train/ first on the path: an `onnx.py` there would be imported for onnx."""
     taken = set(sys.stdlib_module_names) | set(THIRD_PARTY)
-    hiding = [path for package in PACKAGES for path in (ROOT / package).glob("*.py") if path.stem in taken]
+    folders = {path.parent for path in SOURCES if '\nif __name__ == "__main__":' in path.read_text()}
+    hiding = [path for folder in folders for path in folder.glob("*.py") if path.stem in taken]
     assert hiding == []
+
+
+def test_the_root_of_export_stays_small() -> None:
+    """What every user runs stands in it; a script that serves one room alone stands in that room."""
+    listed = subprocess.run(["git", "ls-files", "export"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    entries = {line.split("/")[1] for line in listed.splitlines()} - {"__init__.py", "README.md"}
+    assert len(entries) <= 8, sorted(entries)
 
 
 def test_source_files_tell_one_story_each() -> None:
@@ -60,7 +68,8 @@ def test_source_files_tell_one_story_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["edge_runtime.daemon", "edge_runtime.listen", "export.build_engine", "calibration.quantize"]
+    "module",
+    ["edge_runtime.daemon", "edge_runtime.listen", "export.adopt", "export.build_engine", "calibration.quantize"],
 )
 def test_the_device_side_never_loads_torch(module: str) -> None:
     """An engine is built, scored and run where torch is not installed."""

@@ -226,7 +226,7 @@ def _accuracy(site: Site) -> tuple[Command, ...]:
     """
     engines = _engines([path for path in _files(site) if path.parent == site.model.parent], best=8)
     packed = site.work / "acceptance.npz"
-    packing = ("export/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(packed))
+    packing = ("export/acceptance/pack_images.py", str(site.data), "--model", str(site.model), "--output", str(packed))
     return (
         *([_scored(site, "checkpoint", python=site.python, files=(site.checkpoint,))] if site.checkpoint else []),
         *_tensorrt(site),

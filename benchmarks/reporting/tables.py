@@ -4,6 +4,7 @@ from benchmarks.reporting.accuracy_tables import ACCURACY_TABLES
 from benchmarks.reporting.data_set_tables import DATA_SET_TABLES
 from benchmarks.reporting.kernel_tables import KERNEL_TABLES
 from benchmarks.reporting.latency_tables import LATENCY_TABLES
+from benchmarks.reporting.public_tables import PUBLIC_TABLES
 from benchmarks.reporting.system_tables import SYSTEM_TABLES
 from benchmarks.reporting.tracking_tables import TRACKING_TABLES
 from benchmarks.reporting.training_tables import TRAINING_TABLES
@@ -16,4 +17,5 @@ TABLES = (
     *LATENCY_TABLES,
     *KERNEL_TABLES,
     *TRACKING_TABLES,
+    *PUBLIC_TABLES,
 )

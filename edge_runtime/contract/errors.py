@@ -47,3 +47,7 @@ class PublishError(ReidError):
 
 class GalleryError(ReidError):
     """The store of a gallery could not be opened, read or written."""
+
+
+class FetchError(ReidError):
+    """A public network could not be downloaded, or is not the one that was asked for."""

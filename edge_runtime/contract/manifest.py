@@ -312,7 +312,11 @@ def _check_is_whole(artefact: Path) -> None:
 def _remedy(missing: Path) -> str:
     if missing.name == "resume.pth.json":
         return "this file is for --resume, use model.pth of the finished run"
-    return f"copy {missing.name} with it" + ("" if missing.name.endswith(".pth.json") else ", or export it again")
+    if missing.name.endswith(".pth.json"):
+        return f"copy {missing.name} with it"
+    again = f"copy {missing.name} with it, or export it again"
+    foreign = missing.name.endswith((".onnx.json", ".xml.json"))
+    return again + ("; a network of another toolkit is taken in by export/adopt.py" if foreign else "")
 
 
 def write_manifest(manifest: Manifest, artefact: Path) -> Path:

@@ -69,8 +69,11 @@ def command_name(program: str) -> str:
 
     `python train/run.py` for a script of the checkout, its name for an installed command.
     """
-    path = Path(program)
-    return f"python {path.parent.name}/{path.name}" if path.suffix == ".py" else path.name
+    path, root = Path(program), Path(__file__).resolve().parents[2]
+    if path.suffix != ".py":
+        return path.name
+    inside = path.resolve().is_relative_to(root)
+    return f"python {path.resolve().relative_to(root) if inside else Path(path.parent.name, path.name)}"
 
 
 def shipped_model(*, precision: Literal["fp32", "int8"] = "fp32") -> str:

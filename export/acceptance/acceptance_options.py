@@ -40,7 +40,7 @@ def add_acceptance_options(parser: argparse.ArgumentParser) -> None:
         "--acceptance",
         metavar="FILE",
         type=Path,
-        help="compare on the images in this file of export/pack_images.py, instead of those of the data set",
+        help="compare on the images in this file of export/acceptance/pack_images.py, instead of those of the data set",
     )
     parser.add_argument(
         "--site",
@@ -75,7 +75,7 @@ def open_acceptance(arguments: argparse.Namespace, input_: Input) -> Acceptance:
     else:
         raise ConfigError(
             "an engine is accepted by comparing it with float32 on images: add --data FOLDER, or --acceptance FILE of "
-            "export/pack_images.py"
+            "export/acceptance/pack_images.py"
         )
     for engine in arguments.beside:
         read_manifest(engine)

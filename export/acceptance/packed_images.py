@@ -128,9 +128,11 @@ def read_packed_images(path: Path, input_: Input) -> AcceptanceImages:
         facts = _Facts.model_validate_json(arrays.pop("facts").tobytes())
         crops = {split: _crops(arrays, split) for split in _SPLITS}
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}; make it with export/pack_images.py") from error
+        raise DataError(
+            f"cannot read {path}: {error.strerror or error}; make it with export/acceptance/pack_images.py"
+        ) from error
     except (ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, ValidationError) as error:
-        raise DataError(f"{path} is not a whole file of export/pack_images.py; pack it again") from error
+        raise DataError(f"{path} is not a whole file of export/acceptance/pack_images.py; pack it again") from error
     if _digest(arrays, facts.input) != facts.sha256:
         raise DataError(f"{path} was changed after it was packed: its digest is not {facts.sha256}; pack it again")
     if _as_text(facts.input) != _as_text(input_):  # mean and std are in the network

@@ -18,9 +18,9 @@ from export.building.engine_build import EngineBuild
 from export.building.timing import interleave
 
 _ROUNDS = 40
-_MEASURE = "; let export/sensitivity.py measure what to leave in float and give its file as --precision-plan"
+_MEASURE = "; let export/building/sensitivity.py measure what to leave in float and give its file as --precision-plan"
 _MEASURE_AGAIN = (
-    "; let export/sensitivity.py leave more in float with a smaller --largest-loss, or build another precision"
+    "; let export/building/sensitivity.py leave more in float with a smaller --largest-loss, or build another precision"
 )
 
 

@@ -26,6 +26,7 @@ from edge_runtime.contract.provenance import derive_manifest, describe_file
 from edge_runtime.engine.onnxruntime_engine import OnnxRuntimeEngine
 from export.acceptance.acceptance_images import images_of_data
 from export.acceptance.comparison import compare_descriptions, fidelity, format_comparison
+from export.acceptance.proof_images import proof_images
 from export.acceptance.tolerance import usual_tolerance
 from export.graph.activation_ranges import LARGEST_HALF, largest_activations
 from export.graph.cost import count_graph_cost
@@ -36,7 +37,6 @@ from train.models.checkpoint import LoadedNetwork
 from train.models.pixels import describe_with
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
-_PROOF_IMAGES = 16
 _HEADROOM = 4  # activations of real images may be larger than those of the images that are tried
 # Float32 differs only by the order of summation. Float16 has 11 bits; trained networks stay above 0.9999.
 _LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
@@ -115,7 +115,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
         source.network, source.manifest.input, device=torch.device("cpu")
     )  # the network itself, not rewritten
     with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
-        images = _proof_images(manifest, data)
+        images = _images(manifest, data)
         _check_equal(fidelity(before(images), engine.describe(images)), precision)
         if data is None:
             return manifest
@@ -140,20 +140,13 @@ def _check_equal(found: Fidelity, precision: Precision) -> None:
         )
 
 
-def _proof_images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:
-    """Seeded noise, coarse to fine; black, white and a checkerboard; the first query images if there are any."""
-    height, width = manifest.input.height_px, manifest.input.width_px
-    random = np.random.default_rng(0)
-    images = np.empty((_PROOF_IMAGES, height, width, 3), np.uint8)
-    for index, image in enumerate(images):
-        block = 1 << (index % 6)
-        coarse = random.integers(0, 256, (-(-height // block), -(-width // block), 3), dtype=np.uint8)
-        image[:] = coarse.repeat(block, axis=0).repeat(block, axis=1)[:height, :width]
-    images[-3], images[-2] = 0, 255
-    images[-1] = 255 * (np.indices((height, width)).sum(axis=0) % 2)[:, :, None]
+def _images(manifest: Manifest, data: ReidData | None) -> NDArray[np.uint8]:
+    """Images without people; and the first query images if there are any."""
+    images = proof_images(manifest.input)
     if data is None:
         return images
-    queries = data.query[:_PROOF_IMAGES]
+    height, width = manifest.input.height_px, manifest.input.width_px
+    queries = data.query[: len(images)]
     people = load_images(queries, height_px=height, width_px=width, rule=manifest.input.resize)
     return np.concatenate([images, people])
 
@@ -178,7 +171,7 @@ def _check_activations(deployed: fx.GraphModule, manifest: Manifest) -> None:
 
     Prints the largest activation per part of the network.
     """
-    images = in_colour_order(_proof_images(manifest, None), manifest.input.colour_order)
+    images = in_colour_order(_images(manifest, None), manifest.input.colour_order)
     found = largest_activations(deployed, torch.from_numpy(images))
     print("largest activations: " + ", ".join(f"{part} {value:.4g}" for part, value in found.items()))
     part, value = max(found.items(), key=lambda item: item[1])

@@ -92,7 +92,7 @@ def test_a_file_that_is_no_precision_plan_is_refused(tmp_path: Path, content: st
 def test_a_precision_plan_that_is_missing_or_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The sentence says what to do."""
     with pytest.raises(
-        ConfigError, match=r"cannot read the precision plan .*json: No such file.*export/sensitivity\.py"
+        ConfigError, match=r"cannot read the precision plan .*json: No such file.*export/building/sensitivity\.py"
     ):
         read_precision_plan(tmp_path / "nowhere.json")
     with pytest.raises(ConfigError, match="give another --output"):

@@ -124,7 +124,7 @@ def test_groups_are_kept_in_float_by_name(quantized: Quantize) -> None:
 
 
 def test_a_precision_plan_is_taken_from_its_file(quantized: Quantize, tmp_path: Path) -> None:
-    """What export/sensitivity.py measured is what is done."""
+    """What export/building/sensitivity.py measured is what is done."""
     plan = default_precision_plan("openvino").model_copy(update={"method": "mse", "kept_in_float": ("stem", "gates")})
     write_precision_plan(plan, tmp_path / "plan.json")
     path = quantized(None, "--precision-plan", str(tmp_path / "plan.json"))

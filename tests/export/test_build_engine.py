@@ -16,7 +16,8 @@ from edge_runtime.contract.manifest import Manifest, hash_file, read_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.messages import Birth, ModelCard
 from edge_runtime.link.wire_format import decode_json
-from export import build_engine, pack_images
+from export import build_engine
+from export.acceptance import pack_images
 from export.build_engine import main
 from export.building.tensorrt_builder import tensorrt_unavailable
 from tests.support.engine_options import ANY_LOSS, ANY_SPEED, CPU, NO_LOSS_IS_SMALL_ENOUGH

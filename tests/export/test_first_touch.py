@@ -10,10 +10,11 @@ from tests.conftest import ROOT
 SCRIPTS = (
     "calibration.quantize",
     "calibration.select_images",
+    "export.adopt",
     "export.build_engine",
     "export.compare",
-    "export.pack_images",
-    "export.sensitivity",
+    "export.acceptance.pack_images",
+    "export.building.sensitivity",
     "export.to_onnx",
 )
 

@@ -11,7 +11,8 @@ from calibration import select_images
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.preprocess import in_colour_order
 from edge_runtime.engine.catalog import open_engine
-from export import build_engine, pack_images
+from export import build_engine
+from export.acceptance import pack_images
 from export.graph.deploy import deploy
 from export.to_onnx import main
 from tests.support.every_network import largest_error, truth

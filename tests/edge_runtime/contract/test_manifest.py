@@ -55,7 +55,7 @@ def test_another_file_under_the_same_name_is_refused(model: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("tiny.onnx", r"copy tiny\.onnx\.json with it, or export it again"),
+        ("tiny.onnx", r"copy tiny\.onnx\.json with it, or export it again; a network of another toolkit"),
         ("model.pth", r"copy model\.pth\.json with it$"),
         ("resume.pth", r"this file is for --resume, use model\.pth"),
     ],

@@ -130,7 +130,12 @@ def test_a_wrong_option_is_named_before_the_command_that_works(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    ("program", "name"), [("/repo/train/run.py", "python train/run.py"), ("/usr/bin/reid-train", "reid-train")]
+    ("program", "name"),
+    [
+        ("/repo/train/run.py", "python train/run.py"),
+        (str(ROOT / "export/building/sensitivity.py"), "python export/building/sensitivity.py"),
+        ("/usr/bin/reid-train", "reid-train"),
+    ],
 )
 def test_a_command_is_called_as_the_user_called_it(program: str, name: str) -> None:
     """A script of the checkout and an installed command."""

@@ -10,8 +10,8 @@ import pytest
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Input
 from export.acceptance.acceptance_images import images_of_data
+from export.acceptance.pack_images import main
 from export.acceptance.packed_images import choose_images, read_packed_images, write_packed_images
-from export.pack_images import main
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import HEIGHT_PX, WIDTH_PX, write_tiny_network
 from train.datasets.catalog import ReidData, open_folder
@@ -100,7 +100,7 @@ def test_a_damaged_file_is_refused(data: ReidData, tmp_path: Path, content: byte
     """Empty, something else, or cut short: a sentence, no traceback."""
     path = _pack(data, tmp_path / "acceptance.npz")
     path.write_bytes(path.read_bytes()[:-500] if content is None else content)
-    with pytest.raises(DataError, match="not a whole file of export/pack_images"):
+    with pytest.raises(DataError, match="not a whole file of export/acceptance/pack_images"):
         read_packed_images(path, INPUT)
     with pytest.raises(DataError, match=r"cannot read .*nowhere\.npz: No such file"):
         read_packed_images(tmp_path / "nowhere.npz", INPUT)

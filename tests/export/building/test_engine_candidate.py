@@ -47,7 +47,7 @@ def test_what_loses_too_much_is_refused_however_fast(candidate: EngineCandidate)
     """And the flag for slow engines does not let it pass."""
     lossy = replace(candidate, excess="9 points of mAP lost", median_ms=0.1)
     fault = lossy.fault(allow_slower=True) or ""
-    assert fault.startswith("is not good enough: 9 points of mAP lost; let export/sensitivity.py measure")
+    assert fault.startswith("is not good enough: 9 points of mAP lost; let export/building/sensitivity.py measure")
     planned = replace(
         lossy, build=replace(lossy.build, entry=lossy.build.entry.model_copy(update={"kept_higher": ("stem",)}))
     )

@@ -14,7 +14,7 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
 from export.acceptance.held_out import held_out_samples
 from export.building.layer_costs_picture import Outcome, draw_layer_costs
-from export.sensitivity import main
+from export.building.sensitivity import main
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import write_tiny_network
 from train.datasets.catalog import open_folder

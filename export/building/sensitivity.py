@@ -11,7 +11,6 @@ import numpy as np
 
 from calibration.image_list import read_image_list
 from calibration.layer_groups import LayerGroup
-from calibration.onnx_graph import read_network
 from calibration.precision_plan import (
     Method,
     PrecisionPlan,
@@ -20,7 +19,7 @@ from calibration.precision_plan import (
     default_precision_plan,
     write_precision_plan,
 )
-from calibration.quantization import calibrate, read_crop_batches, read_float_parent
+from calibration.quantization import calibrate, read_crop_batches, read_deployed, read_float_parent
 from edge_runtime.contract.errors import ConfigError, EngineError
 from edge_runtime.contract.provenance import read_cpu_name
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
@@ -35,7 +34,7 @@ LARGEST_LOSS = 0.003
 _PASSES = 3
 _EXAMPLES = """\
 example:
-  python export/sensitivity.py osnet.onnx --calibration calibration.json --data /data/market1501 \\
+  python export/building/sensitivity.py osnet.onnx --calibration calibration.json --data /data/market1501 \\
     --backend onnxruntime --output precision_plan.json
 """
 
@@ -76,11 +75,12 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _open_layer_costs(arguments: argparse.Namespace, folder: Path) -> LayerCosts:
-    input_ = read_float_parent(arguments.model).input
+    parent = read_float_parent(arguments.model)
+    input_ = parent.input
     images = read_image_list(arguments.calibration, arguments.data)
     samples = held_out_samples(arguments.data, images, identities=arguments.identities)
     calibrated = calibrate(
-        read_network(arguments.model),
+        read_deployed(arguments.model, parent),
         read_crop_batches(images, arguments.data, input_=input_),
         plan=_default_plan(arguments),
     )

@@ -11,7 +11,7 @@ from train.datasets.catalog import open_folder
 
 _EXAMPLES = """\
 example:
-  python export/pack_images.py /data/market1501 --model models/model.onnx --output acceptance.npz
+  python export/acceptance/pack_images.py /data/market1501 --model models/model.onnx --output acceptance.npz
 """
 
 
