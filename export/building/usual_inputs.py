@@ -64,8 +64,8 @@ def _collect_sample(folder: Path) -> Path:
     if clip is None:
         raise ConfigError(
             "an engine is accepted by comparing it with float32 on images: add --data FOLDER, a data set or a site set "
-            "of calibration/collect_site.py, or --acceptance FILE of export/acceptance/pack_images.py; without them people of the "
-            "sample clip are taken, which is not here: `make demo` fetches it"
+            "of calibration/collect_site.py, or --acceptance FILE of export/acceptance/pack_images.py; without them "
+            "people of the sample clip are taken, which is not here: `make demo` fetches it"
         )
     from calibration.collect_site import collect_site  # needs GStreamer, which a machine that builds may lack
 
