@@ -23,7 +23,7 @@ def _sqlite(folder: Path, pragmas: str) -> sqlite3.Connection:
     return connection
 
 
-def _delete_in_sqlite(folder: Path, vectors: Vectors, *, count: int, pragmas: str = "") -> None:
+def _delete_in_sqlite(folder: Path, vectors: Vectors, *, count: int, pragmas: str) -> None:
     connection = _sqlite(folder, pragmas)
     connection.execute("CREATE TABLE people (id INTEGER PRIMARY KEY, vector BLOB)")
     rows = ((number, vector.tobytes()) for number, vector in enumerate(vectors))
@@ -34,7 +34,7 @@ def _delete_in_sqlite(folder: Path, vectors: Vectors, *, count: int, pragmas: st
     connection.close()
 
 
-def _compact_sqlite(folder: Path, *, pragmas: str = "") -> None:
+def _compact_sqlite(folder: Path, *, pragmas: str) -> None:
     connection = _sqlite(folder, pragmas)
     connection.execute("VACUUM")
     connection.close()
@@ -72,7 +72,7 @@ def _delete_in_faiss(folder: Path, vectors: Vectors, *, count: int) -> None:
 def _delete_in_hnswlib(folder: Path, vectors: Vectors, *, count: int) -> None:
     import hnswlib
 
-    index = hnswlib.Index(space="cosine", dim=vectors.shape[1])
+    index = hnswlib.Index(space="ip", dim=vectors.shape[1])
     index.init_index(max_elements=len(vectors))
     index.add_items(vectors, np.arange(len(vectors)))
     for number in range(count):
@@ -107,7 +107,7 @@ def _delete_in_qdrant(folder: Path, vectors: Vectors, *, count: int) -> None:
     from qdrant_client import QdrantClient, models
 
     client = QdrantClient(path=str(folder))
-    size = models.VectorParams(size=vectors.shape[1], distance=models.Distance.COSINE)
+    size = models.VectorParams(size=vectors.shape[1], distance=models.Distance.DOT)
     client.create_collection(_NAME, vectors_config=size)
     points = [models.PointStruct(id=number, vector=vector.tolist()) for number, vector in enumerate(vectors)]
     client.upsert(_NAME, points)
@@ -115,13 +115,13 @@ def _delete_in_qdrant(folder: Path, vectors: Vectors, *, count: int) -> None:
     client.close()
 
 
-_SECURE = "PRAGMA secure_delete=ON;"
+_OFF, _ON = "PRAGMA secure_delete=OFF;", "PRAGMA secure_delete=ON;"  # off is SQLite's default, on is Debian's
 _STORES: dict[str, tuple[str | None, Callable[..., None], Callable[[Path], None] | None]] = {
-    "sqlite": (None, _delete_in_sqlite, _compact_sqlite),
+    "sqlite": (None, partial(_delete_in_sqlite, pragmas=_OFF), partial(_compact_sqlite, pragmas=_OFF)),
     "sqlite, secure_delete": (
         None,
-        partial(_delete_in_sqlite, pragmas=_SECURE),
-        partial(_compact_sqlite, pragmas=_SECURE),
+        partial(_delete_in_sqlite, pragmas=_ON),
+        partial(_compact_sqlite, pragmas=_ON),
     ),
     "duckdb": ("duckdb", _delete_in_duckdb, _compact_duckdb),
     "faiss, flat": ("faiss-cpu", _delete_in_faiss, None),

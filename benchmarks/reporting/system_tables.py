@@ -94,6 +94,22 @@ def association_table(paths: Sequence[Path]) -> str:
     return markdown_table(head, rows)
 
 
+def remains_table(record: Record) -> str:
+    """How many deleted vectors are left in the files of each store."""
+    return markdown_table(
+        ["store", "version", "deleted vectors found", "after its own compaction"],
+        [
+            [
+                one["store"],
+                one["version"],
+                f"{one['deleted_found']} of {one['searched']}" if one["kept_found"] else "cannot be told",
+                "-" if one["compacted"] is None or not one["kept_found"] else str(one["compacted"]),
+            ]
+            for one in record["stores"]
+        ],
+    )
+
+
 def gpu_table(paths: Sequence[Path]) -> str:
     """What became of each step of benchmarks/gpu_evidence.py. paths: records of steps, of one machine or of several."""
     rows = []
@@ -140,6 +156,14 @@ SYSTEM_TABLES = (
         "python edge_runtime/run_demo.py --source CLIP --record RECORD",
         demo_table,
         "{seconds:g} s of {source} on {device}, {cores} cores.",
+    ),
+    Table(
+        "remains",
+        (f"{CPU_RECORDS}/remains.json",),
+        "python benchmarks/remains.py --stores-python PYTHON",
+        of_record(remains_table),
+        "{rows} vectors were stored, 20 of them deleted by the store's own means; then all its files were searched, also "
+        "for vectors that stayed. SQLite overwrites where `secure_delete` is on, which some distributions build in.",
     ),
     Table(
         "gpu",
