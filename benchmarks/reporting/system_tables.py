@@ -162,7 +162,7 @@ SYSTEM_TABLES = (
         (f"{CPU_RECORDS}/remains.json",),
         "python benchmarks/remains.py --stores-python PYTHON",
         of_record(remains_table),
-        "{rows} vectors were stored, 20 of them deleted by the store's own means; then all its files were searched, also "
+        "{rows} vectors were stored, 20 of them deleted by the store's own means; then all files were searched, also "
         "for vectors that stayed. SQLite overwrites where `secure_delete` is on, which some distributions build in.",
     ),
     Table(
