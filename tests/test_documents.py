@@ -23,12 +23,16 @@ _PROGRAMS = {
     "reid-evaluate": "train/evaluate.py",
     "reid-visualise": "train/visualise.py",
     "reid-calibrate": "calibration/select_images.py",
+    "reid-collect": "calibration/collect_site.py",
+    "reid-site": "calibration/measure_site.py",
     "reid-export": "export/to_onnx.py",
     "reid-adopt": "export/adopt.py",
     "reid-build": "export/build_engine.py",
     "reid-compare": "export/compare.py",
 }
 """The script behind each installed command."""
+_WITH_KINDS = ("train/visualise.py", "edge_runtime/daemon.py")
+"""Scripts whose first argument may be a kind with options of its own."""
 
 
 def blocks(name: str) -> list[tuple[str, str]]:
@@ -60,7 +64,7 @@ def test_every_option_of_a_command_exists(command: str) -> None:
     if program == "torchrun":
         arguments = arguments[next(place for place, word in enumerate(arguments) if word.endswith(".py")) :]
     script = _PROGRAMS[program] if program in _PROGRAMS else arguments.pop(0)
-    kind = arguments[:1] if script == "train/visualise.py" and not arguments[0].startswith("--") else []
+    kind = arguments[:1] if script in _WITH_KINDS and not arguments[0].startswith("--") else []
     for option in (argument for argument in arguments if argument.startswith("--")):
         assert option in help_of(script, *kind), option
     if script == "train/run.py" and not arguments[0].startswith("--"):
