@@ -6,7 +6,8 @@ import logging
 from edge_runtime.contract.errors import DataError
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
-from train.models import checkpoint
+from train.models.checkpoint import save
+from train.models.weight_files import read
 from train.models.weights import load_weights
 from train.recipes.recipe import Recipe
 from train.training.loop import EpochReport, Trainer
@@ -49,7 +50,7 @@ class EpochRecorder:
         row = dataclasses.asdict(report) | ({"scores": scores} if scores else {})
         self._folder.append(row)
         self._events.write(row)
-        checkpoint.save(self._trainer.state(), self._folder.resume_path)
+        save(self._trainer.state(), self._folder.resume_path)
         _log(report, scores)
 
     def close(self) -> None:
@@ -64,7 +65,7 @@ class EpochRecorder:
         path = self._folder.best_path
         if not path.exists():
             return
-        best = checkpoint.read(path)
+        best = read(path)
         for network, state in zip(self._trainer.networks, best["networks"], strict=True):
             load_weights(network, state, source=path)
         logger.info("epoch %d is the best on the validation images", best["epoch"])
@@ -92,11 +93,11 @@ class EpochRecorder:
 
     def _keep_if_best(self, score: float, *, epoch: int) -> None:
         path = self._folder.best_path
-        best = checkpoint.read(path) if path.exists() else {"score": -1.0, "epoch": epoch}
+        best = read(path) if path.exists() else {"score": -1.0, "epoch": epoch}
         # An epoch comes a second time if the run was stopped after its best networks were kept, but before its state.
         if score > best["score"] or epoch == best["epoch"]:
             states = [network.state_dict() for network in self._trainer.networks]
-            checkpoint.save({"score": score, "epoch": epoch, "networks": states}, path)
+            save({"score": score, "epoch": epoch, "networks": states}, path)
 
 
 def _log(report: EpochReport, scores: dict[str, float]) -> None:

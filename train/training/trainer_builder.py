@@ -8,8 +8,9 @@ import torch
 from edge_runtime.contract.manifest import Input, ResizeRule
 from train.machine.processes import Processes
 from train.models.catalog import build, embedding_lengths
-from train.models.checkpoint import read, start_from
+from train.models.checkpoint import start_from
 from train.models.stripes import find_stripe_fault
+from train.models.weight_files import read
 from train.recipes.recipe import Recipe
 from train.training.batches.augment import erased_colour
 from train.training.batches.loader import TrainingImages

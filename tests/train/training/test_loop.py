@@ -14,7 +14,8 @@ from train.datasets.catalog import ReidData, read_market_layout
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models.catalog import build, embedding_lengths
-from train.models.checkpoint import read, save
+from train.models.checkpoint import save
+from train.models.weight_files import read
 from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.batches.loader import TrainingImages
 from train.training.batches.store import ImageSize, open_store
