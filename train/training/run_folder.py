@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import hash_file
+from edge_runtime.contract.manifest import TrainedOn, hash_file
 from edge_runtime.contract.provenance import read_commit, read_cpu_name
 from edge_runtime.contract.script import replace_file
 from train.machine.mixed_precision import precision_for
@@ -66,13 +66,21 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot make the folder {self.path}: {error.strerror}; give another --output") from error
 
-    def check_resumed(self, recipe: Recipe, *, weights: Path | None, processes: Processes) -> None:
+    def check_resumed(
+        self, recipe: Recipe, *, weights: Path | None, processes: Processes, trained_on: TrainedOn | None
+    ) -> None:
         """Check that a run is resumed with the options that it was started with.
 
         Raises:
-            ConfigError: recipe, weights or number of processes differ; the first difference is named.
+            ConfigError: recipe, weights, number of processes or the people who train differ; the first difference is
+                named.
         """
         started = json.loads(self._settings.read_text())
+        if trained_on is not None and started.get("trained_on", found := trained_on.model_dump()) != found:
+            raise ConfigError(
+                f"the run in {self.path} was started with other people of {trained_on.data_set} than train now; were "
+                "some added or taken away? give the data as they were, or start again with another --output"
+            )
         asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
         differences = list(_differences({key: started[key] for key in asked}, asked))
         # An option changes several settings; report the one that is named after it first.
@@ -89,7 +97,9 @@ class RunFolder:
         """Whether the run in it was started from a checkpoint."""
         return json.loads(self._settings.read_text())["weights"] is not None
 
-    def write_settings(self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes) -> None:
+    def write_settings(
+        self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes, trained_on: TrainedOn | None
+    ) -> None:
         """Write down everything that the result depends on."""
         device = processes.device
         settings = {
@@ -103,6 +113,7 @@ class RunFolder:
             "opencv": cv2.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else read_cpu_name(),
             "processes": processes.count,
+            **({} if trained_on is None else {"trained_on": trained_on.model_dump()}),
             "precision": str(precision_for(device)).removeprefix("torch."),
             "cpu_threads": torch.get_num_threads(),
         }

@@ -54,7 +54,9 @@ class Session:
         for folder in folders:
             if folder.is_begun:
                 folder.prepare(resumes=True)
-                folder.check_resumed(self._recipe, weights=weights, processes=self._processes)
+                folder.check_resumed(
+                    self._recipe, weights=weights, processes=self._processes, trained_on=self._task.trained_on
+                )
             elif weights is None and folders[0].was_given_weights():
                 raise ConfigError(
                     f"the run in {folder.path} has not begun, and {folders[0].path} was started from weights; "
@@ -67,7 +69,11 @@ class Session:
             trainer = self._build_trainer()
         if self._processes.is_first and not self._options.resumes:
             self._folder.write_settings(
-                self._recipe, seed=self._options.seed, weights=self._options.weights, processes=self._processes
+                self._recipe,
+                seed=self._options.seed,
+                weights=self._options.weights,
+                processes=self._processes,
+                trained_on=self._task.trained_on,
             )
         try:
             return self._train(trainer)
