@@ -4,7 +4,6 @@ import dataclasses
 import logging
 
 from edge_runtime.contract.errors import DataError
-from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models.checkpoint import save
 from train.models.weight_files import read
@@ -73,7 +72,13 @@ class EpochRecorder:
     def _start_logs(self) -> EventLog:
         finished, device = self._trainer.finished_epochs, self._processes.device
         self._folder.trim_log(finished_epochs=finished)
-        logger.info("%s trains on %s (%s) into %s", self._recipe.name, device, precision_for(device), self._folder.path)
+        logger.info(
+            "%s trains on %s in %s (choose with --precision; the papers used float32) into %s",
+            self._recipe.name,
+            device,
+            str(self._trainer.precision).removeprefix("torch."),
+            self._folder.path,
+        )
         return EventLog(self._folder.events_path, finished_epochs=finished)
 
     def _score(self, epoch: int) -> dict[str, float]:

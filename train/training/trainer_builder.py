@@ -26,12 +26,13 @@ logger = logging.getLogger(__name__)
 _RULES: dict[str, ResizeRule] = {"bilinear": "bilinear-half-pixel", "bicubic": "bicubic-half-pixel"}
 
 
-def build_trainer(
+def build_trainer(  # noqa: PLR0913 - a run consists of these
     recipe: Recipe,
     task: Task,
     *,
     processes: Processes,
     seed: int,
+    precision: torch.dtype,
     weights: Path | None,
     resume_path: Path | None,
     compiles: bool,
@@ -64,6 +65,7 @@ def build_trainer(
         input_=input_,
         processes=processes,
         seed=seed,
+        precision=precision,
         compiles=compiles,
     )
     _warn_of_uneven_stripes(trainer)

@@ -109,7 +109,8 @@ def test_a_run_is_not_resumed_with_other_people(grown: tuple[ReidData, ReidData]
     recipe, processes = find_recipe("osnet_cuhk03:demo_small"), Processes(torch.device("cpu"))
     before, after = (Reid(data, recipe, test=data).trained_on for data in grown)
     folder = RunFolder(tmp_path)
-    folder.write_settings(recipe, seed=0, weights=None, processes=processes, trained_on=before)
+    settings = {"processes": processes, "trained_on": before, "precision": torch.float32}
+    folder.write_settings(recipe, seed=0, weights=None, **settings)
     folder.check_resumed(recipe, weights=None, processes=processes, trained_on=before)
     with pytest.raises(ConfigError, match="was started with other people of people than train now"):
         folder.check_resumed(recipe, weights=None, processes=processes, trained_on=after)

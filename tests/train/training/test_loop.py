@@ -56,7 +56,16 @@ def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Traine
     networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
     lengths = embedding_lengths(recipe.architecture, classes=task.classes, height_px=64, width_px=32)
     objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=ALONE.gather)
-    return Trainer(networks, recipe, images=images, objective=objective, input_=INPUT, processes=ALONE, seed=seed)
+    return Trainer(
+        networks,
+        recipe,
+        images=images,
+        objective=objective,
+        input_=INPUT,
+        processes=ALONE,
+        seed=seed,
+        precision=precision_for(CPU),
+    )
 
 
 def test_training_learns(data: ReidData) -> None:
