@@ -168,7 +168,7 @@ TRAINING_TABLES = (
         (f"{CPU_RECORDS}/train_speed.json",),
         "python benchmarks/train_speed.py",
         of_record(speed_table),
-        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]} unless float32 is said, the peer in "
+        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]} unless said, the peer in "
         "{precision[peer]}.",
     ),
 )
