@@ -52,13 +52,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     if unknown := [name for name in arguments.networks if name not in NETWORKS]:
         raise ConfigError(f"Torchreid has no {unknown[0]} with our names; it has {', '.join(NETWORKS)}")
-    compared = []
+    compared: list[dict[str, Any]] = []
+    output = arguments.output or record_folder() / "equality.json"
     for name in arguments.networks:
         compared.append(compare_with_torchreid(name, python=arguments.peer_python))
+        write_record(output, _record(compared))  # after each, so that a stopped run leaves what it found
         shown = (f"{key} {value:.1e}" for key, value in compared[-1].items() if isinstance(value, float))
         print(f"{name}: {', '.join(shown)}", flush=True)
-    output = arguments.output or record_folder() / "equality.json"
-    write_record(output, _record(compared))
     worst = max(max(one["first_gradient"], one["weight"]) for one in compared)
     print(f"largest difference {worst:.1e}, the bar is {BAR:.0e}; record: {output}")
     return 0 if worst <= BAR else 1

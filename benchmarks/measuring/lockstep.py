@@ -19,6 +19,8 @@ from train.training.objective import Gather, Measured, Objective, cross_entropy
 
 Named = dict[str, Tensor]
 _CPU = torch.device("cpu")
+_IDLE = ("fc.0.bias", "fc.1.running_mean")
+"""Of OSNet: the bias of its last linear layer, and the running mean of the norm behind it."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,15 @@ class Differences:
     Losses and gradients are relative: a gradient to the largest entry of its own tensor, or to a millionth of the
     largest gradient of all where its tensor is smaller (those before a norm are zero but for rounding); weights are
     relative to the largest entry of their tensor, or to 1 where that is smaller.
+    idle_weight: of a bias in front of a norm and of that norm's running mean, apart from the others: the norm takes the
+    bias off again, so its gradient is rounding alone, of which AMSGrad makes steps all the same.
     """
 
     first_loss: float
     first_gradient: float
     loss: float
     weight: float
+    idle_weight: float
 
 
 class NotedImages:
@@ -121,11 +126,13 @@ def take_our_steps(network: nn.Module, recipe: Recipe, *, classes: int) -> tuple
 def compare_steps(ours: Steps, other: Steps, *, frozen: int) -> Differences:
     """Compare two loops that took the same steps. frozen: how many of the first steps train the classifiers only."""
     apart = [_share(a - b, b) for a, b in zip(ours.losses, other.losses, strict=True)]
+    weights = {name: _weight_apart(ours.weights[name], value) for name, value in other.weights.items()}
     return Differences(
         first_loss=apart[frozen],
         first_gradient=_gradients_apart(ours.gradients[frozen], other.gradients[frozen]),
         loss=max(apart),
-        weight=max(_weight_apart(ours.weights[name], value) for name, value in other.weights.items()),
+        weight=max(value for name, value in weights.items() if name not in _IDLE),
+        idle_weight=max((weights[name] for name in _IDLE if name in weights), default=0.0),
     )
 
 
