@@ -108,9 +108,8 @@ def train_ours(job: LoopJob, *, compiles: bool = False, precision: str = "auto")
     chosen = choose_precision(job.device, precision)
     prefer_speed(job.device, precision=chosen)
     started = time.perf_counter()
-    store = open_store(
-        task.train.images, ImageSize(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device
-    )
+    size = ImageSize(job.height_px, job.width_px, "bilinear-half-pixel")
+    store = open_store(task.train.images, size, device=job.device)
     reading_s = time.perf_counter() - started
     fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
     trainer = Trainer(
@@ -128,8 +127,8 @@ def train_ours(job: LoopJob, *, compiles: bool = False, precision: str = "auto")
     )
     reports: list[EpochReport] = []
     trainer.run(after_epoch=reports.append)
-    loop = f"reid-edge, {str(chosen).removeprefix('torch.')}{', compiled' if compiles else ''}"
-    return LoopTimes(loop, [report.seconds for report in reports[1:]], reading_s)
+    name = f"reid-edge, {str(chosen).removeprefix('torch.')}{', compiled' if compiles else ''}"
+    return LoopTimes(name, [report.seconds for report in reports[1:]], reading_s)
 
 
 def _our_recipe(job: LoopJob) -> "Recipe":
