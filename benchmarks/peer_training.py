@@ -24,8 +24,8 @@ from edge_runtime.contract.provenance import read_commit, read_cpu_name, read_ut
 from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.catalog import ReidData, open_data
 from train.models.catalog import build
-from train.models.checkpoint import read_weights
 from train.models.pixels import describe_with
+from train.models.weight_files import read_weights
 from train.models.weights import load_weights
 from train.recipes.catalog import find_recipe
 from train.recipes.recipe import Recipe

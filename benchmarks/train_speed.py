@@ -30,7 +30,7 @@ from train.machine.mixed_precision import precision_for
 
 ROOT = Path(__file__).resolve().parent.parent
 _LOOPS = ROOT / "benchmarks/peers/training_loops.py"
-_OURS, _COMPILED = "ours", "ours_compiled"
+_OURS, _FLOAT32, _COMPILED = "ours", "ours_float32", "ours_compiled"
 _IMAGE_PX = (128, 64)
 """Height and width of the generated files: the size of the CUHK03 crops that are at hand."""
 _FILES = 512
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     if min(arguments.rounds, arguments.steps, arguments.batch) < 1:
         raise ConfigError("--rounds, --steps and --batch must be at least 1")
     peer = "restated" if arguments.peer_python is None else "torchreid"
-    loops = [peer, _OURS, *([_COMPILED] if arguments.compile else [])]
+    loops = [peer, *_our_loops(compiles=arguments.compile)]
     cases = [SizedNetwork(network, *size) for size in arguments.sizes for network in arguments.networks]
     output = arguments.output or record_folder() / "train_speed.json"
     speeds: list[LoopSpeed] = []
@@ -94,6 +94,12 @@ class LoopRound:
 
 Measurements = dict[tuple[SizedNetwork, str], list["LoopRound"]]
 """What each round gave, by network and loop."""
+
+
+def _our_loops(*, compiles: bool) -> list[str]:
+    """Ours in the usual precision of this device, in float32 too if that is another, and compiled if asked for."""
+    usual = precision_for(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return [_OURS, *([_FLOAT32] if usual != torch.float32 else []), *([_COMPILED] if compiles else [])]
 
 
 def _measure(

@@ -1,6 +1,7 @@
 """The list of calibration images: their paths, how they were chosen, and a digest that shows any change."""
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
@@ -66,7 +67,7 @@ def read_image_list(path: Path, data: Path) -> ImageList:
         DataError: the list or an image is missing, the list is malformed, an image was changed, or is a test image.
     """
     try:
-        images = ImageList.model_validate_json(path.read_bytes())
+        images = ImageList.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
     except OSError as error:
         raise DataError(
             f"cannot read the calibration list {path}: {error.strerror}; make it with calibration/select_images.py"

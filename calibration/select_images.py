@@ -13,13 +13,14 @@ from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.contract.site_set import is_site_set
-from train.datasets.images import list_folder
+from train.datasets.images import list_images
 from train.datasets.people_folder import split_people
 from train.datasets.site_folder import read_site_set
 
 USUAL_COUNT = 512
 # Market-1501's file names: identity 2 at camera 1 is 0002_c1s1_000451_03.jpg.
-_NAME = re.compile(r"^(?P<identity>\d+)_c(?P<camera>\d+).*\.(jpg|jpeg|png)$", re.IGNORECASE)
+_NAME = re.compile(r"^(?P<identity>-1|\d+)_c(?P<camera>\d+)")
+_JUNK = "-1"
 _TEST_FOLDERS = ("query", "bounding_box_test", "gallery")
 
 
@@ -107,14 +108,13 @@ def _training_images(data: Path) -> tuple[TrainingSplit, list[_Image]]:
 
 def _market_images(data: Path) -> list[_Image]:
     folder = data / MARKET_SPLIT
-    matches = ((path, _NAME.match(path.name)) for path in list_folder(folder))
-    images = [
-        _Image(path, match["identity"], match["camera"])
-        for path, match in matches
-        if match and int(match["identity"]) > 0
-    ]
-    if not images:
-        raise DataError(f"expected images such as 0002_c1s1_000451_03.jpg in {folder}, found none")
+    images = []
+    for path in list_images(folder):
+        match = _NAME.match(path.name)
+        if not match:
+            raise DataError(f"expected a name such as 0002_c1s1_000451_03.jpg, found {path}; is it another data set?")
+        if match["identity"] != _JUNK:
+            images.append(_Image(path, match["identity"], match["camera"]))
     return images
 
 

@@ -17,6 +17,7 @@ from train.recipes.catalog import find_recipe
 from train.recipes.recipe import Evaluation
 from train.scoring.distances import Distance
 from train.scoring.metrics import Interval, PrecisionRule, Retrieval, bootstrap
+from train.scoring.scorable import check_queries, warn_of_other_people
 from train.scoring.scoring import Member, protocol, retrieve_on
 
 _EXAMPLES = """\
@@ -43,9 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.output:
         _check_output(arguments.output)
     data = open_data(arguments.data_set, arguments.data) if arguments.data_set else open_folder(arguments.data)
+    check_queries(data)
     with ExitStack() as stack:
         opened = [open_model(path, stack) for path in arguments.models]
         members = [Member(one.describe, one.manifest.input, one.manifest.descriptor) for one in opened]
+        for one in opened:
+            warn_of_other_people(one.manifest, data)
         result = retrieve_on(members, data, evaluation=evaluation)
     figures = _figures(result)
     print(_report(opened, data, evaluation=evaluation, result=result, figures=figures))

@@ -52,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
         resumes=arguments.resume,
         compiles=arguments.compile,
         evaluate_every=arguments.evaluate_every,
+        precision=arguments.precision,
     )
     request = TrainingRequest(
         data=arguments.data,
@@ -147,6 +148,13 @@ def _add_machine(parser: ScriptParser) -> None:
     machine = parser.add_argument_group("machine")
     machine.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: the GPU if there is one"
+    )
+    machine.add_argument(
+        "--precision",
+        choices=("auto", "bfloat16", "float32"),
+        default="auto",
+        help="of the forward pass; auto: bfloat16 where the device computes in it, else float32; the papers used "
+        "float32 (default: %(default)s)",
     )
     machine.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch decides)")
     machine.add_argument(

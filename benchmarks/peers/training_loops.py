@@ -88,11 +88,11 @@ def _paths(folder: Path, count: int) -> tuple[Path, ...]:
     return tuple(files[number % len(files)] for number in range(count))
 
 
-def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
-    """Ours: images decoded once and kept on the device, augmented there, bfloat16, channels-last."""
+def train_ours(job: LoopJob, *, compiles: bool = False, precision: str = "auto") -> LoopTimes:
+    """Ours: images decoded once and kept on the device, augmented there, channels-last."""
     from edge_runtime.contract.manifest import Input
     from train.datasets.catalog import ReidData, Sample
-    from train.machine.mixed_precision import prefer_speed
+    from train.machine.mixed_precision import choose_precision, prefer_speed
     from train.machine.processes import Processes
     from train.models.catalog import build
     from train.training.batches.loader import TrainingImages
@@ -105,11 +105,11 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
     samples = tuple(Sample(path, 1 + number % _CLASSES, 0) for number, path in enumerate(job.paths))
     task = Reid(data := ReidData("generated", "none", samples, (), ()), recipe, test=data)
     processes = Processes(job.device)
-    prefer_speed(job.device)
+    chosen = choose_precision(job.device, precision)
+    prefer_speed(job.device, precision=chosen)
     started = time.perf_counter()
-    store = open_store(
-        task.train.images, ImageSize(job.height_px, job.width_px, "bilinear-half-pixel"), device=job.device
-    )
+    size = ImageSize(job.height_px, job.width_px, "bilinear-half-pixel")
+    store = open_store(task.train.images, size, device=job.device)
     reading_s = time.perf_counter() - started
     fill = torch.tensor([124, 116, 104], dtype=torch.uint8)
     trainer = Trainer(
@@ -122,12 +122,13 @@ def train_ours(job: LoopJob, *, compiles: bool = False) -> LoopTimes:
         input_=Input(height_px=job.height_px, width_px=job.width_px),
         processes=processes,
         seed=0,
+        precision=chosen,
         compiles=compiles,
     )
     reports: list[EpochReport] = []
     trainer.run(after_epoch=reports.append)
-    loop = "reid-edge, compiled" if compiles else "reid-edge"
-    return LoopTimes(loop, [report.seconds for report in reports[1:]], reading_s)
+    name = f"reid-edge, {str(chosen).removeprefix('torch.')}{', compiled' if compiles else ''}"
+    return LoopTimes(name, [report.seconds for report in reports[1:]], reading_s)
 
 
 def _our_recipe(job: LoopJob) -> "Recipe":
@@ -146,6 +147,11 @@ def _our_recipe(job: LoopJob) -> "Recipe":
         schedule=Schedule(epochs=job.epochs, shape="steps"),
         expected=Expected("none"),
     )
+
+
+def train_ours_in_float32(job: LoopJob) -> LoopTimes:
+    """Ours in the precision of Torchreid and of the papers."""
+    return train_ours(job, precision="float32")
 
 
 def train_ours_compiled(job: LoopJob) -> LoopTimes:
@@ -312,6 +318,7 @@ _KEPT: list[Any] = []
 """Keeps the operators declared: they vanish with the object that declared them."""
 _LOOPS: dict[str, Callable[[LoopJob], LoopTimes]] = {
     "ours": train_ours,
+    "ours_float32": train_ours_in_float32,
     "ours_compiled": train_ours_compiled,
     "torchreid": train_torchreid,
     "restated": train_restated,

@@ -148,7 +148,24 @@ def speed_table(record: Record) -> str:
     return markdown_table(head, rows)
 
 
+def equality_table(record: Record) -> str:
+    """How far our training steps are from the public code's, both in float64."""
+    head = ["network", "public code", "first loss", "first gradient", "loss, ten steps", "weights, ten steps"]
+    keys = ("first_loss", "first_gradient", "loss", "weight")
+    rows = [
+        [network_title(one["network"]), one["peer"], *(f"{one[key]:.0e}" for key in keys)] for one in record["networks"]
+    ]
+    return markdown_table(head, rows)
+
+
 TRAINING_TABLES = (
+    Table(
+        "equality",
+        (f"{CPU_RECORDS}/equality.json",),
+        "python benchmarks/equality.py --peer-python PYTHON",
+        of_record(equality_table),
+        "Largest relative differences, in float64; the bar is {bar:.0e} for gradients and weights.",
+    ),
     Table(
         "training",
         ("benchmarks/records/*/*-seed*/settings.json",),
@@ -168,6 +185,7 @@ TRAINING_TABLES = (
         (f"{CPU_RECORDS}/train_speed.json",),
         "python benchmarks/train_speed.py",
         of_record(speed_table),
-        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]}, the peer in {precision[peer]}.",
+        "{threads} threads on {device}, batches of {batch}; ours in {precision[ours]} unless said, the peer in "
+        "{precision[peer]}.",
     ),
 )

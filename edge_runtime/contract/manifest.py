@@ -7,6 +7,7 @@ SHA-256.
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Literal
@@ -212,6 +213,13 @@ class Terms(StrictModel):
     training_data: str
 
 
+class TrainedOn(StrictModel):
+    """Whose images trained. people_sha256: digest of the names or numbers of the people."""
+
+    data_set: str
+    people_sha256: str = Sha256
+
+
 class Manifest(StrictModel):
     """The manifest. Its fields are described in the classes above."""
 
@@ -229,6 +237,7 @@ class Manifest(StrictModel):
     build: Build
     calibration: Calibration | None = None
     evidence: Evidence | None = None
+    trained_on: TrainedOn | None = None
     terms: Terms
 
     @model_validator(mode="after")
@@ -283,7 +292,7 @@ def read_manifest(artefact: Path) -> Manifest:
     found = hash_file(artefact)
     path = manifest_path(artefact)
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = Manifest.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
     except FileNotFoundError as error:
         raise ManifestError(f"{artefact} has no manifest: expected {path.name} beside it; {_remedy(path)}") from error
     except OSError as error:

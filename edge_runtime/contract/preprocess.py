@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import ColourOrder, ResizeRule
 from edge_runtime.contract.nv12 import Nv12
+from edge_runtime.contract.whole_image import is_whole
 
 Box = tuple[float, float, float, float]
 """(left, top, right, bottom) in pixels of the frame; right and bottom are exclusive."""
@@ -26,11 +27,8 @@ def read_image(path: Path) -> NDArray[np.uint8] | None:
         data = path.read_bytes()
     except OSError:
         return None
-    # OpenCV silently fills the rest of a truncated JPEG with grey, so the end marker is checked first. The format is
-    # taken from the content, not from the file's name: ImageNet has a PNG that is named .JPEG.
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]:
-        return None
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    # The format is taken from the content, not from the file's name: ImageNet has a PNG that is named .JPEG.
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and is_whole(data) else None
     return None if image is None else np.asarray(image[:, :, ::-1], np.uint8)
 
 

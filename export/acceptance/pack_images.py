@@ -8,6 +8,7 @@ from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
 from export.acceptance.packed_images import USUAL_PEOPLE, choose_images, write_packed_images
 from train.datasets.catalog import open_folder
+from train.scoring.scorable import warn_of_other_people
 
 _EXAMPLES = """\
 example:
@@ -18,8 +19,9 @@ example:
 def main(argv: list[str] | None = None) -> int:
     """Write the file. Returns the exit code."""
     arguments = _parser().parse_args(argv)
-    input_ = read_manifest(arguments.model).input
-    data = open_folder(arguments.data)
+    manifest = read_manifest(arguments.model)
+    input_, data = manifest.input, open_folder(arguments.data)
+    warn_of_other_people(manifest, data)
     chosen = choose_images(data, identities=arguments.identities, seed=arguments.seed)
     people = len({sample.identity for sample in chosen.query})
     digest = write_packed_images(chosen, arguments.output, data=data, input_=input_)

@@ -37,6 +37,7 @@ from train.models.checkpoint import LoadedNetwork
 from train.models.pixels import describe_with
 
 OPSET = 17  # the newest that TensorRT 8.5 reads
+_ALIKE = 1e-6  # entries of unit descriptors that differ by no more than this are rounding
 _HEADROOM = 4  # activations of real images may be larger than those of the images that are tried
 # Float32 differs only by the order of summation. Float16 has 11 bits; trained networks stay above 0.9999.
 _LEAST_COSINE: dict[Precision, float] = {"fp32": 1 - 1e-6, "fp16": 0.999}
@@ -107,7 +108,7 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     """Compare the file with the checkpoint, and score it if there is data. Returns the file's manifest.
 
     Raises:
-        ExportError: the descriptors differ by more than rounding.
+        ExportError: the descriptors differ by more than rounding, or the network describes all pictures alike.
     """
     artefact = describe_file(path, parent=source.manifest, kind="onnx", opset=OPSET)
     manifest = derive_manifest(source.manifest, artefact, build=Build(backend="onnxruntime", precision=precision))
@@ -116,7 +117,9 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     )  # the network itself, not rewritten
     with OnnxRuntimeEngine(path, manifest, threads=os.cpu_count() or 1) as engine:
         images = _images(manifest, data)
-        _check_equal(fidelity(before(images), engine.describe(images)), precision)
+        expected = before(images)
+        _refuse_dead(expected)
+        _check_equal(fidelity(expected, engine.describe(images)), precision)
         if data is None:
             return manifest
         comparison = compare_descriptions(before, engine.describe, images=images_of_data(data, manifest.input))
@@ -125,6 +128,15 @@ def _prove(source: LoadedNetwork, path: Path, *, precision: Precision, data: Rei
     if excess:
         raise ExportError(f"the {precision} ONNX file scores worse than the checkpoint: {excess}")
     return manifest.model_copy(update={"evidence": comparison.child})
+
+
+def _refuse_dead(descriptors: NDArray[np.float32]) -> None:
+    """Refuse a network that gives every picture the same descriptor. descriptors: (N, D), of N different pictures."""
+    if not np.any(descriptors) or np.allclose(descriptors, descriptors[0], rtol=0, atol=_ALIKE):
+        raise ExportError(
+            f"the network is dead: it describes {len(descriptors)} different pictures "
+            f"{'alike' if np.any(descriptors) else 'by zeros alone'}; give an earlier checkpoint of its training"
+        )
 
 
 def _check_equal(found: Fidelity, precision: Precision) -> None:

@@ -9,9 +9,10 @@ from torch import nn
 from edge_runtime.contract.errors import ExportError
 from edge_runtime.contract.manifest import Input, Terms
 from train.models.catalog import build
-from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, read_weights
+from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, class_count, load_described
 from train.models.public_names import find_layout, load_public
-from train.models.weights import StateDict, load_weights
+from train.models.weight_files import read_weights
+from train.models.weights import StateDict
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def load_public_checkpoint(path: Path, facts: Facts) -> LoadedNetwork:
 def _network(architecture: str, state: StateDict, *, source: Path) -> nn.Module:
     layout = find_layout(state)
     if layout is None:
-        network = build(architecture, classes=class_count(state, source=source))
-        load_weights(network, state, source=source)
+        network = build(architecture, classes=class_count(state) or 1)
+        load_described(network, state, source=source)
         return network
     network = build(architecture, classes=1)  # the file's classifiers are not loaded: no descriptor depends on them
     left = load_public(network, state, layout=layout, source=source)

@@ -196,6 +196,19 @@ def test_a_rewrite_that_changes_descriptors_is_found(
     assert not list((tmp_path / "models").iterdir())
 
 
+@pytest.mark.parametrize(("bias", "says"), [(-1.0, "by zeros alone"), (1.0, "alike")])
+def test_a_dead_network_is_refused_as_such(tmp_path: Path, bias: float, says: str) -> None:
+    """No picture reaches its descriptor, which is all zeros or always the same."""
+    path = write_public_checkpoint(tmp_path)
+    state = torch.load(path, weights_only=True)["state_dict"]
+    state["fc.1.weight"].zero_()
+    state["fc.1.bias"].fill_(bias)
+    torch.save(state, path)
+    with pytest.raises(ExportError, match=f"the network is dead: it describes 16 different pictures {says}"):
+        main([str(path), "--output", str(tmp_path / "models"), *FACTS])
+    assert not list((tmp_path / "models").iterdir())
+
+
 def _with_weight(folder: Path, value: float) -> Path:
     path = write_public_checkpoint(folder)
     content = torch.load(path, weights_only=True)

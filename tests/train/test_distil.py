@@ -12,7 +12,7 @@ from edge_runtime.contract.manifest import read_manifest
 from tests.support.market_folder import write_market_folder
 from tests.support.tiny_network import write_tiny_network
 from train import run
-from train.models.checkpoint import read
+from train.models.weight_files import read
 from train.training.epoch_recorder import EpochRecorder
 from train.training.loop import EpochReport
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
 from train.datasets.catalog import DATA_SETS, open_folder
-from train.datasets.images import IMAGE_SUFFIXES, list_folder
+from train.datasets.images import IMAGE_SUFFIXES, is_image, list_folder, report_left_out
 from train.datasets.market1501 import has_market_layout
 from train.datasets.samples import ReidData
 
@@ -31,6 +31,9 @@ class TrainingCrops:
 def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
     """Read crops from folders. Of a data set only the training images are taken; they keep their identities.
 
+    Two folders of one data set, such as its images at two sizes, hold the same people: data sets are told apart by
+    their names.
+
     test: the data set that will be scored.
 
     Raises:
@@ -40,10 +43,10 @@ def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
     paths = [path for part in parts for path in part.paths]
     digests = [_digest(path) for path in paths]
     _refuse_test_images(paths, digests, test=test)
-    known: dict[tuple[int, int], int] = {}
+    known: dict[tuple[str, str], int] = {}
     identities = [
-        UNKNOWN if person is None else known.setdefault((number, person), len(known))
-        for number, part in enumerate(parts)
+        UNKNOWN if person is None else known.setdefault((part.name, person), len(known))
+        for part in parts
         for person in part.people
     ]
     return TrainingCrops(
@@ -57,19 +60,20 @@ def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
 
 @dataclass(frozen=True)
 class _Part:
-    """The crops of one folder. people: of each image, the data set's number of the person; None where unknown."""
+    """The crops of one folder. people: of each image, what the data set calls the person; None where unknown."""
 
     name: str
     terms: str
     paths: tuple[Path, ...]
-    people: tuple[int | None, ...]
+    people: tuple[str | None, ...]
 
 
 def _read(folder: Path) -> _Part:
     if has_market_layout(folder) or _is_published(folder):
         data = open_folder(folder)
         paths = tuple(sample.path for sample in data.train)
-        return _Part(data.name, data.terms, paths, tuple(sample.identity for sample in data.train))
+        return _Part(data.name, data.terms, paths, tuple(sample.label for sample in data.train))
+    report_left_out(folder.rglob("[!.]*"), folder=folder)
     found = _images_in(folder)
     if not found:
         raise DataError(f"expected crops of people ({', '.join(IMAGE_SUFFIXES)}) in {folder}, found none")
@@ -94,7 +98,7 @@ def _images_in(folder: Path) -> list[Path]:
     for path in list_folder(folder):
         if path.is_dir():
             found += _images_in(path)
-        elif path.suffix.lower() in IMAGE_SUFFIXES:
+        elif is_image(path):
             found.append(path)
     return found
 

@@ -1,7 +1,8 @@
 """Image files: listed in a folder, decoded on all cores, resized by the manifest's rule."""
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,11 @@ from edge_runtime.contract.manifest import ResizeRule
 from edge_runtime.contract.preprocess import read_image, resize
 from train.datasets.samples import Sample
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+logger = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+_NOT_MISSED = {"thumbs.db", "desktop.ini"}
+"""What Windows leaves in folders of pictures."""
 _CENTRE_SHARE = 7 / 8
 
 
@@ -22,23 +27,59 @@ def list_folder(folder: Path) -> list[Path]:
     """The contents of a folder without hidden files, sorted by name.
 
     Raises:
-        DataError: the folder is missing or cannot be read.
+        DataError: the folder is missing or cannot be read, or a name in it is not UTF-8, so that no list can name it.
     """
     if not folder.is_dir():
         raise DataError(f"expected the folder {folder}, which is missing")
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"cannot read the folder {folder}: {error.strerror}") from error
+    foreign = [os.fsencode(path.name) for path in paths if _is_foreign(path.name)]
+    if foreign:
+        raise DataError(
+            f"{len(foreign)} of {len(paths)} names in {folder} are not UTF-8, {foreign[0]!r} for one; rename them, for "
+            f"example with `convmv -f latin1 -t utf8 -r --notest {folder}`"
+        )
+    return paths
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a name holds bytes that are no UTF-8, which Python keeps as lone surrogates."""
+    return any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image by its name."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def report_left_out(paths: Iterable[Path], *, folder: Path) -> None:
+    """Say how many of the files in a folder are not read, since their names are those of no images."""
+    left = [path for path in paths if not (is_image(path) or _is_not_missed(path, folder) or path.is_dir())]
+    if left:
+        logger.warning(
+            "%s: left out are files whose names end in none of %s: %d of them, such as %s",
+            folder,
+            ", ".join(IMAGE_SUFFIXES),
+            len(left),
+            left[0].name,
+        )
+
+
+def _is_not_missed(path: Path, folder: Path) -> bool:
+    return path.name.lower() in _NOT_MISSED or any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The image files of a folder without hidden ones, sorted by name.
+    """The image files of a folder without hidden ones, sorted by name; how many other files there are is logged.
 
     Raises:
         DataError: the folder is missing, cannot be read, or holds no image.
     """
-    paths = [path for path in list_folder(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = list_folder(folder)
+    report_left_out(found, folder=folder)
+    paths = [path for path in found if is_image(path)]
     if not paths:
         raise DataError(
             f"expected images ({', '.join('*' + suffix for suffix in IMAGE_SUFFIXES)}) in {folder}, found none"

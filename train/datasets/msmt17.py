@@ -65,7 +65,7 @@ def _find(folder: Path) -> tuple[Path, str]:
 def _read_list(path: Path, folder: Path, *, first_identity: int) -> tuple[Sample, ...]:
     """Read lines such as `0000/0000_000_01_0303morning_0015_0.jpg 0`: file and identity; 01 is the camera."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise DataError(f"cannot read the list {path}: {error.strerror}") from error
     samples = []

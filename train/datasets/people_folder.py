@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from edge_runtime.contract.errors import DataError
-from train.datasets.images import IMAGE_SUFFIXES, list_folder
+from train.datasets.images import is_image, list_folder, report_left_out
 from train.datasets.samples import ReidData, Sample
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ def split_people(folder: Path) -> tuple[People, People]:
     Raises:
         DataError: the folder follows no such layout, or a person is in both train and test.
     """
+    report_left_out(folder.rglob("[!.]*"), folder=folder)
     parts = [part for part in ("train", "test") if (folder / part).is_dir()]
     if len(parts) == 1:
         raise DataError(f"{folder} holds {parts[0]} but not the other of train and test; add it, or remove both")
@@ -142,7 +143,7 @@ def _list_folders(folder: Path) -> list[Path]:
 
 
 def _list_images(folder: Path) -> list[Path]:
-    return [path for path in list_folder(folder) if path.suffix.lower() in IMAGE_SUFFIXES]
+    return [path for path in list_folder(folder) if is_image(path)]
 
 
 def _camera_of(image: Path) -> str | None:
@@ -184,7 +185,10 @@ def _make_data(name: str, train: People, *, test: People, folder: Path) -> ReidD
     cameras = {camera: number for number, camera in enumerate(sorted(seen, key=lambda text: (len(text), text)))}
 
     def samples(person: str, pictures: list[Picture]) -> list[Sample]:
-        return [Sample(shot.path, identities[person], cameras[str(shot.camera)], person) for shot in pictures]
+        return [
+            Sample(shot.path, identities[person], cameras[str(shot.camera)], person, str(shot.camera))
+            for shot in pictures
+        ]
 
     query: list[Sample] = []
     gallery: list[Sample] = []

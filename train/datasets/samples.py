@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -18,13 +19,15 @@ DISTRACTOR = 0
 class Sample:
     """One image of a person. identity -1 is junk and 0 a distractor; camera_id counts from 0.
 
-    person: the name of the person's folder, where people have folders.
+    person: the name of the person's folder, where people have folders. camera: as the data set's files or folders call
+    it.
     """
 
     path: Path
     identity: int
     camera_id: int
     person: str | None = None
+    camera: str | None = None
 
     @property
     def label(self) -> str:
@@ -52,6 +55,12 @@ class ReidData:
     def train_identities(self) -> tuple[int, ...]:
         """The training identities, ascending; position is the class number."""
         return tuple(sorted({sample.identity for sample in self.train}))
+
+    @property
+    def people_sha256(self) -> str:
+        """Digest of who trains, by their names or numbers."""
+        people = sorted({sample.label for sample in self.train})
+        return sha256("\0".join(people).encode()).hexdigest()
 
     @property
     def ranked_gallery(self) -> tuple[Sample, ...]:

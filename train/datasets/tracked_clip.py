@@ -90,7 +90,7 @@ def _read_lines(path: Path) -> list[_Line]:
         DataError: the file is missing or is no ground truth.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read the ground truth {path}: {error}") from error
     lines = []

@@ -32,4 +32,4 @@ def join_data_sets(name: str, parts: Sequence[ReidData]) -> ReidData:
 
 def _moved(sample: Sample, *, identities: int, cameras: int) -> Sample:
     identity = sample.identity if sample.identity <= DISTRACTOR else sample.identity + identities
-    return Sample(sample.path, identity, sample.camera_id + cameras)
+    return replace(sample, identity=identity, camera_id=sample.camera_id + cameras)

@@ -3,14 +3,12 @@
 import hashlib
 import logging
 import os
-import pickle
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edge_runtime.contract.errors import CheckpointError
 from edge_runtime.contract.manifest import (
@@ -29,22 +27,10 @@ from edge_runtime.contract.manifest import (
 from edge_runtime.contract.provenance import read_commit, read_utc
 from train.models.catalog import build
 from train.models.public_names import find_layout, load_public
+from train.models.weight_files import read_weights
 from train.models.weights import CLASSIFIER, StateDict, load_all_but_classifiers, load_weights
 
 logger = logging.getLogger(__name__)
-
-# What torch's reader and unpickler raised on foreign and damaged files in tests.
-_UNREADABLE = (
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-)
 
 
 @dataclass(frozen=True)
@@ -68,36 +54,6 @@ def save(content: dict[str, Any], path: Path) -> None:
     except (RuntimeError, OSError) as error:  # torch's writer raises RuntimeError for a full disk, too
         partial.unlink(missing_ok=True)
         raise CheckpointError(f"cannot write {path}; is the folder there, writable, and the disk not full?") from error
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file: tensors and plain values only, never code.
-
-    Raises:
-        CheckpointError: the file is missing, incomplete, or no checkpoint.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"expected a checkpoint at {path}, found no file") from error
-    except _UNREADABLE as error:
-        raise CheckpointError(f"{path} is not a checkpoint that can be read; is it complete?") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"expected a dictionary of weights in {path}, found {type(content).__name__}")
-    return content
-
-
-def read_weights(path: Path) -> StateDict:
-    """Read the weights of a checkpoint of ours or of public code (`state_dict` wrapper and `module.` prefix removed).
-
-    Raises:
-        CheckpointError: see `read`.
-    """
-    content = read(path)
-    state = content.get("state_dict", content)
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise CheckpointError(f"{path} holds no weights; expected tensors by name, or those under 'state_dict'")
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def start_from(network: nn.Module, path: Path, *, architecture: str) -> None:
@@ -139,8 +95,8 @@ def load_network(path: Path) -> LoadedNetwork:
     """
     manifest = read_manifest(path)
     state = read_weights(path)
-    network = build(manifest.architecture, classes=class_count(state, source=path))
-    load_weights(network, state, source=path)
+    network = build(manifest.architecture, classes=class_count(state) or 1)
+    load_described(network, state, source=path)
     return LoadedNetwork(network.eval(), manifest)
 
 
@@ -180,16 +136,20 @@ def _descriptor_length(network: nn.Module, input_: Input) -> int:
         return int(network(torch.zeros(1, 3, input_.height_px, input_.width_px, device=device)).shape[1])
 
 
-def class_count(state: StateDict, *, source: Path) -> int:
-    """Number of classes of a state dict's classifiers, of which a network may have many.
+def class_count(state: StateDict) -> int:
+    """Number of classes of a state dict's classifiers, of which a network may have many; 0 if it has none."""
+    weights = [value for key, value in state.items() if key.startswith(CLASSIFIER) and key.endswith(".weight")]
+    return len(weights[0]) if weights else 0
+
+
+def load_described(network: nn.Module, state: StateDict, *, source: Path) -> None:
+    """Load all that a descriptor depends on: strictly, but for classifiers that were taken off the file.
 
     Raises:
-        CheckpointError: it has none.
+        CheckpointError: see `load_weights`.
     """
-    weights = [value for key, value in state.items() if key.startswith(CLASSIFIER) and key.endswith(".weight")]
-    if not weights:
-        raise CheckpointError(f"{source} has no {CLASSIFIER} weights; is it a re-identification checkpoint?")
-    return len(weights[0])
+    load = load_weights if class_count(state) else load_all_but_classifiers
+    load(network, state, source=source)
 
 
 def weights_sha256(state: StateDict) -> str:

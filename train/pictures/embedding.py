@@ -1,6 +1,6 @@
 """Descriptors of some people as points on a plane."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _COLOURS = tuple(matplotlib.colormaps["tab20"](number) for number in (*range(0, 
 """Ten dark colours, then the same ten light."""
 _DARK = 10
 _LEAST_IMAGES = 3
+_LONGEST_MARK = 2
 
 
 @dataclass(frozen=True)
@@ -74,14 +75,28 @@ def draw_embedding(member: Member, data: ReidData, *, picture: Path, name: str, 
         described,
         picture=picture,
         labels=labels,
+        cameras=name_cameras(samples) if data.has_cameras else {},
         title=f"Descriptors by {name} of {identities} identities of {data.name}",
     )
 
 
+def name_cameras(samples: Sequence[Sample]) -> dict[int, str]:
+    """What is written into a point of each camera: what the file names call it, or its number, from 1."""
+    names = {sample.camera_id: sample.camera for sample in samples}
+    are_short = all(name is not None and len(name) <= _LONGEST_MARK for name in names.values())
+    return {number: str(name if are_short else number + 1) for number, name in names.items()}
+
+
 def _draw(
-    projection: Projection, described: Described, *, picture: Path, labels: Mapping[int, str], title: str
+    projection: Projection,
+    described: Described,
+    *,
+    picture: Path,
+    labels: Mapping[int, str],
+    cameras: Mapping[int, str],
+    title: str,
 ) -> None:
-    figure = Figure(figsize=(9, 7.5), layout="constrained")
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
     axes = figure.add_subplot()
     for number, identity in enumerate(np.unique(described.identities)):
         is_shown = described.identities == identity
@@ -90,10 +105,12 @@ def _draw(
         axes.scatter(points[:, 0], points[:, 1], s=120, color=colour, edgecolor="white", label=label)
         digit_colour = "white" if number < _DARK else "black"
         for (x, y), camera in zip(points, described.cameras[is_shown], strict=True):
-            axes.text(x, y, str(camera), fontsize=6, color=digit_colour, ha="center", va="center_baseline")
+            axes.text(
+                x, y, cameras.get(int(camera), ""), fontsize=6, color=digit_colour, ha="center", va="center_baseline"
+            )
     figure.suptitle(title, weight="bold", fontsize=11)
     axes.set_title(
-        "Each point: the descriptor of one image. Colour: its identity. Digit: its camera, counted from 0.\n"
+        f"Each point: the descriptor of one image. Colour: its identity.{' Digits: its camera.' if cameras else ''}\n"
         "Points of one colour should lie together, whatever their camera.",
         fontsize=9,
     )
@@ -102,5 +119,5 @@ def _draw(
         xlabel=f"first principal component ({first:.0%} of the variance)",
         ylabel=f"second principal component ({second:.0%} of the variance)",
     )
-    figure.legend(loc="outside right upper")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)  # beside the axes, below the title
     figure.savefig(picture, dpi=140)

@@ -39,6 +39,8 @@ class DistilledReid(Reid):
         self._taught = [torch.from_numpy(rows) for rows in taught]
         self._recipe = recipe
         self._test = test
+        self.trained_on = None
+        self._is_own_test = False
 
     def build_objective(self, recipe: Recipe, *, gather: Gather) -> DistillationObjective:
         """The losses of the recipe against these teachers."""

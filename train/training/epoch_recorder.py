@@ -4,9 +4,9 @@ import dataclasses
 import logging
 
 from edge_runtime.contract.errors import DataError
-from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
-from train.models import checkpoint
+from train.models.checkpoint import save
+from train.models.weight_files import read
 from train.models.weights import load_weights
 from train.recipes.recipe import Recipe
 from train.training.loop import EpochReport, Trainer
@@ -49,7 +49,7 @@ class EpochRecorder:
         row = dataclasses.asdict(report) | ({"scores": scores} if scores else {})
         self._folder.append(row)
         self._events.write(row)
-        checkpoint.save(self._trainer.state(), self._folder.resume_path)
+        save(self._trainer.state(), self._folder.resume_path)
         _log(report, scores)
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class EpochRecorder:
         path = self._folder.best_path
         if not path.exists():
             return
-        best = checkpoint.read(path)
+        best = read(path)
         for network, state in zip(self._trainer.networks, best["networks"], strict=True):
             load_weights(network, state, source=path)
         logger.info("epoch %d is the best on the validation images", best["epoch"])
@@ -72,7 +72,13 @@ class EpochRecorder:
     def _start_logs(self) -> EventLog:
         finished, device = self._trainer.finished_epochs, self._processes.device
         self._folder.trim_log(finished_epochs=finished)
-        logger.info("%s trains on %s (%s) into %s", self._recipe.name, device, precision_for(device), self._folder.path)
+        logger.info(
+            "%s trains on %s in %s (choose with --precision; the papers used float32) into %s",
+            self._recipe.name,
+            device,
+            str(self._trainer.precision).removeprefix("torch."),
+            self._folder.path,
+        )
         return EventLog(self._folder.events_path, finished_epochs=finished)
 
     def _score(self, epoch: int) -> dict[str, float]:
@@ -92,11 +98,11 @@ class EpochRecorder:
 
     def _keep_if_best(self, score: float, *, epoch: int) -> None:
         path = self._folder.best_path
-        best = checkpoint.read(path) if path.exists() else {"score": -1.0, "epoch": epoch}
+        best = read(path) if path.exists() else {"score": -1.0, "epoch": epoch}
         # An epoch comes a second time if the run was stopped after its best networks were kept, but before its state.
         if score > best["score"] or epoch == best["epoch"]:
             states = [network.state_dict() for network in self._trainer.networks]
-            checkpoint.save({"score": score, "epoch": epoch, "networks": states}, path)
+            save({"score": score, "epoch": epoch, "networks": states}, path)
 
 
 def _log(report: EpochReport, scores: dict[str, float]) -> None:

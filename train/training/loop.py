@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from edge_runtime.contract.errors import TrainingError
 from edge_runtime.contract.manifest import Input
-from train.machine.mixed_precision import compute_in, precision_for
+from train.machine.mixed_precision import compute_in
 from train.machine.processes import Processes, synchronize_norms
 from train.models.pixels import PixelScale
 from train.models.training_output import TrainingOutput
@@ -61,6 +61,7 @@ class Trainer:
 
     The state of a run is that of networks, objective, optimisers and controller, and the number of finished epochs:
     batches, augmentation and dropout depend only on seed and epoch, so a resumed run equals one that was not stopped.
+    precision: of the forward pass; weights, losses and sums stay in float32.
     """
 
     def __init__(  # noqa: PLR0913 - a run consists of these
@@ -73,6 +74,7 @@ class Trainer:
         input_: Input,
         processes: Processes,
         seed: int,
+        precision: torch.dtype,
         compiles: bool = False,
     ) -> None:
         device = processes.device
@@ -86,7 +88,7 @@ class Trainer:
         self._seed = seed
         self._compiles = compiles
         self._scale = PixelScale(input_, device)
-        self._dtype = precision_for(device)
+        self.precision = precision
         self._optimiser = build_optimiser(self.networks, recipe.optimiser)
         self._centre_optimiser = build_centre_optimiser(self._objective, recipe.losses)
         self._controller = None if recipe.dynamic is None else Controller(recipe.dynamic)
@@ -172,7 +174,7 @@ class Trainer:
         """One update. Returns its loss, accuracy and the parts of the loss, without gradients."""
         if self._compiles:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with compute_in(self._processes.device, self._dtype):
+        with compute_in(self._processes.device, self.precision):
             pixels = self._scale(batch.images)
             outputs: list[TrainingOutput] = [network(pixels) for network in self._learners]
         measured = self._objective.measure(outputs, batch.labels)

@@ -20,6 +20,7 @@ from train.training.losses import (
     weighted_attribute_loss,
 )
 
+_HALVES = (torch.float16, torch.bfloat16)
 Gather = Callable[[Tensor], Tensor]
 """The rows of all processes from those of this one, differentiable: `Processes.gather`."""
 Classify = Callable[[Tensor, Tensor], Tensor]
@@ -136,4 +137,5 @@ def accuracy(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _floats(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    return tuple(tensor.float() for tensor in tensors)
+    """In float32 at least."""
+    return tuple(tensor.float() if tensor.dtype in _HALVES else tensor for tensor in tensors)

@@ -79,4 +79,4 @@ def _write_manifests(
             terms=Terms(weights=f"trained on {task.name}: {task.terms}", training_data=task.terms),
         )
         evidence = scored.get(_ORDINALS[number], TaskScores()).evidence
-        write_manifest(manifest.model_copy(update={"evidence": evidence}), path)
+        write_manifest(manifest.model_copy(update={"evidence": evidence, "trained_on": task.trained_on}), path)

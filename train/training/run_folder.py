@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.manifest import hash_file
+from edge_runtime.contract.manifest import TrainedOn, hash_file
 from edge_runtime.contract.provenance import read_commit, read_cpu_name
 from edge_runtime.contract.script import replace_file
-from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.pictures.curves import draw_curves
 from train.recipes.recipe import Recipe
@@ -66,13 +65,21 @@ class RunFolder:
         except OSError as error:
             raise ConfigError(f"cannot make the folder {self.path}: {error.strerror}; give another --output") from error
 
-    def check_resumed(self, recipe: Recipe, *, weights: Path | None, processes: Processes) -> None:
+    def check_resumed(
+        self, recipe: Recipe, *, weights: Path | None, processes: Processes, trained_on: TrainedOn | None
+    ) -> None:
         """Check that a run is resumed with the options that it was started with.
 
         Raises:
-            ConfigError: recipe, weights or number of processes differ; the first difference is named.
+            ConfigError: recipe, weights, number of processes or the people who train differ; the first difference is
+                named.
         """
         started = json.loads(self._settings.read_text())
+        if trained_on is not None and started.get("trained_on", found := trained_on.model_dump()) != found:
+            raise ConfigError(
+                f"the run in {self.path} was started with other people of {trained_on.data_set} than train now; were "
+                "some added or taken away? give the data as they were, or start again with another --output"
+            )
         asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
         differences = list(_differences({key: started[key] for key in asked}, asked))
         # An option changes several settings; report the one that is named after it first.
@@ -85,11 +92,32 @@ class RunFolder:
             advice = "leave --weights out" if started["weights"] is None else "give the file that it was started from"
             raise ConfigError(f"the run in {self.path} was not started from {weights}; {advice}")
 
+    def check_precision(self, precision: torch.dtype) -> None:
+        """Check that a run is resumed in the precision that it was started in.
+
+        Raises:
+            ConfigError: it is another.
+        """
+        started = json.loads(self._settings.read_text())["precision"]
+        if started != _name(precision):
+            raise ConfigError(
+                f"the run in {self.path} was started in {started}, not {_name(precision)}; add --precision {started}"
+            )
+
     def was_given_weights(self) -> bool:
         """Whether the run in it was started from a checkpoint."""
         return json.loads(self._settings.read_text())["weights"] is not None
 
-    def write_settings(self, recipe: Recipe, *, seed: int, weights: Path | None, processes: Processes) -> None:
+    def write_settings(
+        self,
+        recipe: Recipe,
+        *,
+        seed: int,
+        weights: Path | None,
+        processes: Processes,
+        trained_on: TrainedOn | None,
+        precision: torch.dtype,
+    ) -> None:
         """Write down everything that the result depends on."""
         device = processes.device
         settings = {
@@ -103,7 +131,8 @@ class RunFolder:
             "opencv": cv2.__version__,
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else read_cpu_name(),
             "processes": processes.count,
-            "precision": str(precision_for(device)).removeprefix("torch."),
+            **({} if trained_on is None else {"trained_on": trained_on.model_dump()}),
+            "precision": _name(precision),
             "cpu_threads": torch.get_num_threads(),
         }
         replace_file(self._settings, json.dumps(settings, indent=2) + "\n")
@@ -130,6 +159,10 @@ class RunFolder:
         """The scores of a finished run."""
         found: dict[str, Any] | None = json.loads(self._scores.read_text()) if self._scores.exists() else None
         return found
+
+
+def _name(precision: torch.dtype) -> str:
+    return str(precision).removeprefix("torch.")
 
 
 def _differences(was: Any, now: Any, *, name: str = "") -> Iterator[tuple[str, Any, Any]]:

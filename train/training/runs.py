@@ -10,7 +10,7 @@ import torch
 
 from edge_runtime.contract.errors import ConfigError, DataError
 from train.datasets.catalog import ReidData, open_attributes, open_classification, open_data, open_folder
-from train.machine.mixed_precision import prefer_speed
+from train.machine.mixed_precision import choose_precision, prefer_speed
 from train.machine.processes import Processes, join_processes
 from train.recipes.recipe import Recipe
 from train.training.distillation_task import open_distillation
@@ -59,7 +59,7 @@ def train_recipe(recipe: Recipe, request: TrainingRequest) -> None:
             # Batch norms over all processes cut the graph into a hundred pieces, more than PyTorch compiles.
             raise ConfigError("--compile is for one GPU, found several processes; leave --compile out")
         logging.basicConfig(level=logging.INFO if processes.is_first else logging.ERROR, format="%(message)s")
-        prefer_speed(processes.device)
+        prefer_speed(processes.device, precision=choose_precision(processes.device, request.options.precision))
         runs = [_train_split(recipe, split, request=request, processes=processes) for split in range(recipe.splits)]
         if processes.is_first and recipe.splits > 1:
             _report_splits(recipe, runs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError
 from train.machine.memory import explain_full_memory
+from train.machine.mixed_precision import choose_precision
 from train.machine.processes import Processes
 from train.recipes.overrides import fit_batches
 from train.recipes.recipe import Recipe
@@ -20,7 +21,7 @@ from train.training.trainer_builder import build_trainer
 @dataclass(frozen=True)
 class Options:
     """What a user may choose beside the recipe. evaluate_every: epochs from one scoring on the test images to the next;
-    None scores only after the last.
+    None scores only after the last. precision: see `choose_precision`.
     """
 
     seed: int = 0
@@ -28,6 +29,7 @@ class Options:
     resumes: bool = False
     compiles: bool = False
     evaluate_every: int | None = None
+    precision: str = "auto"
 
 
 class Session:
@@ -41,6 +43,7 @@ class Session:
         self._folder = folder
         self._processes = processes
         self._options = options
+        self._precision = choose_precision(processes.device, options.precision)
 
     def check_resumed(self, folders: Sequence[RunFolder]) -> None:
         """Check that a series of runs continues with the options that it was started with.
@@ -54,7 +57,10 @@ class Session:
         for folder in folders:
             if folder.is_begun:
                 folder.prepare(resumes=True)
-                folder.check_resumed(self._recipe, weights=weights, processes=self._processes)
+                folder.check_resumed(
+                    self._recipe, weights=weights, processes=self._processes, trained_on=self._task.trained_on
+                )
+                folder.check_precision(self._precision)
             elif weights is None and folders[0].was_given_weights():
                 raise ConfigError(
                     f"the run in {folder.path} has not begun, and {folders[0].path} was started from weights; "
@@ -67,7 +73,12 @@ class Session:
             trainer = self._build_trainer()
         if self._processes.is_first and not self._options.resumes:
             self._folder.write_settings(
-                self._recipe, seed=self._options.seed, weights=self._options.weights, processes=self._processes
+                self._recipe,
+                seed=self._options.seed,
+                weights=self._options.weights,
+                processes=self._processes,
+                trained_on=self._task.trained_on,
+                precision=self._precision,
             )
         try:
             return self._train(trainer)
@@ -81,6 +92,7 @@ class Session:
             self._task,
             processes=self._processes,
             seed=options.seed,
+            precision=self._precision,
             weights=options.weights,
             resume_path=self._folder.resume_path if options.resumes else None,
             compiles=options.compiles,

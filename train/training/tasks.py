@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from edge_runtime.contract.descriptor import Describe
 from edge_runtime.contract.errors import DataError
-from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Part
+from edge_runtime.contract.manifest import Descriptor, Evidence, Input, Part, TrainedOn
 from train.datasets.images import ImageFiles, load_images
 from train.datasets.samples import AttributeData, ClassificationData, LabelledImages, ReidData
 from train.machine.mixed_precision import without_tf32
@@ -19,10 +19,12 @@ from train.machine.processes import Processes
 from train.models.pixels import PixelScale, describe_raw_with
 from train.recipes.recipe import Recipe
 from train.scoring.attributes import AttributeScores, score_attributes
+from train.scoring.scorable import check_queries, warn_of_shared_people
 from train.scoring.scoring import Member, evidence, retrieve_on
 from train.training.objective import Classify, attribute_entropy, cross_entropy
 
 _CHUNK = 256
+_LEAST_PEOPLE = 2
 _RANKS = (1, 5, 10)
 
 Networks = Sequence[nn.Module]
@@ -55,6 +57,10 @@ class Task(Protocol):
     def train(self) -> LabelledImages:
         """The training images."""
 
+    @property
+    def trained_on(self) -> TrainedOn | None:
+        """Who trains, where the test images show other people of the same data set."""
+
     def classify(self) -> Classify:
         """The loss of one classifier."""
 
@@ -62,7 +68,8 @@ class Task(Protocol):
         """Decode them once before training: a broken image found after it would cost the run its scores.
 
         Raises:
-            DataError: an image cannot be decoded, or the images that the recipe scores are missing.
+            DataError: an image cannot be decoded, the images that the recipe scores are missing, or nobody can be
+                found again.
         """
 
     def score(self, networks: Networks, input_: Input, *, processes: Processes) -> TaskScores:
@@ -73,14 +80,25 @@ class Task(Protocol):
 
 
 class Reid:
-    """Re-identification: trained on one data set, scored on its test images or on those of `test`, another domain."""
+    """Re-identification: trained on one data set, scored on its test images or on those of `test`, another domain.
+
+    Raises:
+        DataError: one person alone trains.
+    """
 
     def __init__(self, data: ReidData, recipe: Recipe, *, test: ReidData) -> None:
         self.name, self.terms = data.name, data.terms
         self.classes = len(data.train_identities)
         self.train = _by_identity(data)
+        self.trained_on: TrainedOn | None = TrainedOn(data_set=data.name, people_sha256=data.people_sha256)
+        if self.classes < _LEAST_PEOPLE:
+            raise DataError(
+                f"expected {_LEAST_PEOPLE} or more people to train on, found {self.classes} in {data.name}; with one "
+                "there is nothing to tell apart"
+            )
         self._recipe = recipe
         self._test = test
+        self._is_own_test = test is data
 
     def classify(self) -> Classify:
         """See `Task`."""
@@ -89,6 +107,9 @@ class Reid:
     def check_test_images(self) -> None:
         """See `Task`."""
         test = self._test
+        check_queries(test)
+        if self._is_own_test:
+            warn_of_shared_people(test)
         if self._recipe.evaluation.queries != "single" and not test.multi_query:
             raise DataError(
                 f"recipe {self._recipe.name} scores multiple queries, and {test.name} has no images for them"
@@ -111,6 +132,8 @@ class Reid:
 
 class Classification:
     """Images of one class each; the score is the share of test images whose likeliest class is wrong (top-1 error)."""
+
+    trained_on = None
 
     def __init__(self, data: ClassificationData, recipe: Recipe) -> None:
         self.name, self.terms = data.name, data.terms
@@ -139,6 +162,8 @@ class Classification:
 
 class Attributes:
     """People with yes-or-no attributes; an attribute is predicted if its probability is above one half."""
+
+    trained_on = None
 
     def __init__(self, data: AttributeData) -> None:
         self.name, self.terms = data.name, data.terms

@@ -8,8 +8,9 @@ import torch
 from edge_runtime.contract.manifest import Input, ResizeRule
 from train.machine.processes import Processes
 from train.models.catalog import build, embedding_lengths
-from train.models.checkpoint import read, start_from
+from train.models.checkpoint import start_from
 from train.models.stripes import find_stripe_fault
+from train.models.weight_files import read
 from train.recipes.recipe import Recipe
 from train.training.batches.augment import erased_colour
 from train.training.batches.loader import TrainingImages
@@ -25,12 +26,13 @@ logger = logging.getLogger(__name__)
 _RULES: dict[str, ResizeRule] = {"bilinear": "bilinear-half-pixel", "bicubic": "bicubic-half-pixel"}
 
 
-def build_trainer(
+def build_trainer(  # noqa: PLR0913 - a run consists of these
     recipe: Recipe,
     task: Task,
     *,
     processes: Processes,
     seed: int,
+    precision: torch.dtype,
     weights: Path | None,
     resume_path: Path | None,
     compiles: bool,
@@ -63,6 +65,7 @@ def build_trainer(
         input_=input_,
         processes=processes,
         seed=seed,
+        precision=precision,
         compiles=compiles,
     )
     _warn_of_uneven_stripes(trainer)

@@ -43,6 +43,13 @@ def test_a_manifest_survives_writing_and_reading(model: Path) -> None:
     assert sorted(path.name for path in model.parent.iterdir()) == ["tiny.onnx", "tiny.onnx.json"]
 
 
+def test_a_byte_order_mark_does_no_harm(model: Path) -> None:
+    """Windows' editors write one in front of a file that somebody looked at."""
+    expected = read_manifest(model)
+    manifest_path(model).write_bytes(b"\xef\xbb\xbf" + manifest_path(model).read_bytes())
+    assert read_manifest(model) == expected
+
+
 def test_another_file_under_the_same_name_is_refused(model: Path) -> None:
     """One flipped bit is enough."""
     data = bytearray(model.read_bytes())

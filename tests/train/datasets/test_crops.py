@@ -38,6 +38,14 @@ def test_a_data_set_gives_its_training_images_and_their_identities(tmp_path: Pat
     assert crops.name == "first_and_2_more"
 
 
+def test_folders_of_one_data_set_hold_the_same_people(tmp_path: Path, test_data: ReidData) -> None:
+    """Such as its images at two sizes: a person is one class, and not two that are pushed apart."""
+    sizes = [write_market_folder(tmp_path / size / "people", train=3, test=2, images=2) for size in ("small", "large")]
+    other = write_market_folder(tmp_path / "others", train=1, test=2, images=2)
+    crops = read_crops([*sizes, other], test=test_data)
+    assert crops.identities == (*([0] * 4 + [1] * 4 + [2] * 4) * 2, *[3] * 4)
+
+
 def test_the_digest_changes_with_any_image(tmp_path: Path, test_data: ReidData) -> None:
     """It is that of the contents, so the same images in another place have the same."""
     write_image(tmp_path / "site" / "a.jpg")

@@ -1,5 +1,6 @@
 """Images are decoded in order, by the manifest's rule, and every broken one is named."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -73,7 +74,7 @@ def test_centred_images_lose_their_border(tmp_path: Path) -> None:
 
 def test_hidden_files_and_other_kinds_are_no_images(tmp_path: Path) -> None:
     """macOS leaves `._0001.jpg` and Windows `Thumbs.db` in folders of pictures."""
-    good = [write_image(tmp_path / name) for name in ("a.JPG", "b.png", "c.bmp")]
+    good = [write_image(tmp_path / name) for name in ("a.JPG", "b.png", "c.bmp", "d.webp")]
     (tmp_path / "._a.jpg").write_bytes(b"x")
     (tmp_path / "Thumbs.db").write_bytes(b"x")
     assert list_images(tmp_path) == good
@@ -82,3 +83,11 @@ def test_hidden_files_and_other_kinds_are_no_images(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"expected images .*empty, found none"):
         list_images(tmp_path / "empty")
+
+
+def test_names_in_another_encoding_are_named(tmp_path: Path) -> None:
+    """Linux allows any bytes; lists, manifests and logs are UTF-8, so such a name can be in none of them."""
+    write_image(tmp_path / "a.jpg")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/M\xfcller.jpg")).write_bytes(b"x")
+    with pytest.raises(DataError, match=r"1 of 2 names in .* are not UTF-8, b'M\\xfcller\.jpg' for one; rename them"):
+        list_images(tmp_path)

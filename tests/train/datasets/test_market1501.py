@@ -1,7 +1,9 @@
 """Market-1501 and what is laid out like it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import DataError
@@ -39,15 +41,60 @@ def market(folder: Path) -> Path:
 
 
 def test_names_give_identity_and_camera_and_junk_is_kept_out_of_training(folder: Path) -> None:
-    """Cameras count from 0; -1 and 0 never train but stay in the gallery."""
+    """Cameras count from 0; -1 never trains but stays in the gallery, as does a distractor, 0."""
     for split in ("bounding_box_train", "bounding_box_test"):
         write_image(folder / split / "-1_c3s1_000001_00.jpg")
-        write_image(folder / split / "0000_c3s1_000001_00.jpg")
+    write_image(folder / "bounding_box_test" / "0000_c3s1_000001_00.jpg")
     data = read_market_layout(folder, name="small")
     assert {sample.identity for sample in data.train} == {1, 2}
     assert {sample.identity for sample in data.gallery} == {-1, 0, 3, 4}
     assert {sample.camera_id for sample in data.gallery} == {0, 1, 2}
     assert data.train_identities == (1, 2)
+
+
+def rename(folder: Path, change: Callable[[int, int], tuple[int, int]]) -> None:
+    """Give all images of a small data set other numbers: (identity, camera) to the same."""
+    for path in sorted(folder.rglob("*.jpg")):
+        identity, camera = change(int(path.name[:4]), int(path.name[6]))
+        path.rename(path.with_name(f"{identity}_c{camera}{path.name[7:]}"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda identity, camera: (identity - 1, camera - 1),
+        lambda identity, camera: (identity * 100, camera * 11),
+        lambda identity, camera: (10**30 + identity, 10**25 * camera),
+    ],
+    ids=["from zero", "gaps and many cameras", "very long"],
+)
+def test_people_and_cameras_are_numbered_as_they_come(
+    folder: Path, change: Callable[[int, int], tuple[int, int]]
+) -> None:
+    """Nobody is left out or taken for a distractor, no camera for another, and arrays can hold the numbers."""
+    before = read_market_layout(folder, name="small")
+    rename(folder, change)
+    after = read_market_layout(folder, name="small")
+    for split in ("train", "query", "gallery"):
+        one, other = getattr(before, split), getattr(after, split)
+        assert len(one) == len(other)
+        for read in (lambda sample: sample.identity, lambda sample: sample.camera_id):
+            pairs = {(read(a), read(b)) for a, b in zip(one, other, strict=True)}
+            assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+        numbers = np.array([(sample.identity, sample.camera_id) for sample in other])
+        assert numbers.dtype == np.int64
+        assert (numbers >= (1, 0)).all()
+    assert {sample.camera for sample in after.query} == {str(change(1, camera)[1]) for camera in (1, 2)}
+
+
+def test_junk_that_does_not_train_is_counted(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is left out in silence; Windows' own files are no loss."""
+    write_image(folder / "bounding_box_train" / "-1_c3s1_000001_00.jpg")
+    for name in ("Thumbs.db", "0001_c1s1_000001_00.heic", "notes.txt"):
+        (folder / "query" / name).write_bytes(b"x")
+    read_market_layout(folder, name="small")
+    assert "1 images of identity -1, junk, do not train" in caplog.text
+    assert "2 of them, such as 0001_c1s1_000001_00.heic" in caplog.text
 
 
 def test_a_missing_split_an_empty_one_and_a_foreign_name_are_told_apart(folder: Path, tmp_path: Path) -> None:

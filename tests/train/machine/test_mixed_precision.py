@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Input
 from train.datasets.images import ImageArray
 from train.datasets.samples import AttributeData, LabelledImages
-from train.machine.mixed_precision import precision_for, prefer_speed
+from train.machine.mixed_precision import choose_precision, precision_for, prefer_speed
 from train.machine.processes import Processes
 from train.models.pixels import describe_raw_with
 from train.training.tasks import Attributes
@@ -43,7 +44,7 @@ class Noting(nn.Module):
 def _speed() -> Iterator[None]:
     """Switch on the fast settings of training on a GPU, and restore the old ones after the test."""
     benchmark, (convolutions, products) = torch.backends.cudnn.benchmark, allowed()
-    prefer_speed(torch.device("cuda"))
+    prefer_speed(torch.device("cuda"), precision=torch.bfloat16)
     yield
     torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32 = benchmark, convolutions
     torch.set_float32_matmul_precision(products)
@@ -58,6 +59,31 @@ def test_a_gpu_that_only_emulates_bfloat16_trains_in_float32(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: is_native or including_emulation
     )
     assert precision_for(torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_the_precision_is_what_is_asked_for(is_native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """float32 anywhere, bfloat16 only where the device has it; nothing is replaced in silence."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: is_native)
+    gpu = torch.device("cuda")
+    assert choose_precision(gpu, "float32") == torch.float32
+    assert choose_precision(gpu, "auto") == precision_for(gpu)
+    if is_native:
+        assert choose_precision(gpu, "bfloat16") == torch.bfloat16
+        return
+    with pytest.raises(ConfigError, match="--precision bfloat16 would be emulated on this cuda"):
+        choose_precision(gpu, "bfloat16")
+
+
+def test_full_float32_is_without_tf32() -> None:
+    """Who asks for the papers' precision gets 23 bits of mantissa, not 10."""
+    before = allowed(), torch.backends.cudnn.benchmark
+    try:
+        prefer_speed(torch.device("cuda"), precision=torch.float32)
+        assert allowed() == (False, "highest")
+    finally:
+        (torch.backends.cudnn.allow_tf32, product), torch.backends.cudnn.benchmark = before
+        torch.set_float32_matmul_precision(product)
 
 
 @pytest.mark.usefixtures("_speed")

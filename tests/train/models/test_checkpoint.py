@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from edge_runtime.contract.errors import CheckpointError
-from edge_runtime.contract.manifest import Input, Manifest, Terms, write_manifest
+from edge_runtime.contract.manifest import Input, Manifest, Terms, hash_file, write_manifest
 from tests.support.public_weights import public_state
 from train.models.catalog import build
 from train.models.checkpoint import (
     checkpoint_manifest,
     class_count,
     load_network,
-    read_weights,
     save,
     start_from,
     weights_sha256,
 )
+from train.models.weight_files import read_weights
 from train.models.weights import load_weights
 
 
@@ -107,11 +107,19 @@ def test_a_network_of_many_classifiers_survives_saving(tmp_path: Path) -> None:
     assert weights_sha256(network.state_dict()) == before
 
 
-def test_weights_without_a_classifier_have_no_classes() -> None:
-    """A backbone alone is no re-identification network."""
-    assert class_count(build("plr_osnet_x0_25", classes=6).state_dict(), source=Path("a.pth")) == 6
-    with pytest.raises(CheckpointError, match=r"a\.pth has no classifier weights"):
-        class_count({"conv1.weight": torch.zeros(3)}, source=Path("a.pth"))
+def test_weights_without_a_classifier_are_the_same_network(tmp_path: Path) -> None:
+    """Sharing a checkpoint, people often cut its classifier off: no descriptor depends on it."""
+    torch.manual_seed(0)
+    network = build("osnet_x0_25", classes=6)
+    manifest = write_ours(tmp_path / "model.pth", network, architecture="osnet_x0_25")
+    bare = {key: value for key, value in network.state_dict().items() if not key.startswith("classifier")}
+    save({"state_dict": bare}, tmp_path / "model.pth")
+    artefact = manifest.artefact.model_copy(update={"sha256": hash_file(tmp_path / "model.pth")})
+    write_manifest(manifest.model_copy(update={"artefact": artefact}), tmp_path / "model.pth")
+    images = torch.randn(2, 3, 64, 32)
+    assert torch.equal(load_network(tmp_path / "model.pth").network(images), network(images))
+    assert class_count(build("plr_osnet_x0_25", classes=6).state_dict()) == 6
+    assert class_count(bare) == 0
 
 
 def test_fine_tuning_starts_from_a_public_program_s_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

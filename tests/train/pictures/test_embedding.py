@@ -1,11 +1,13 @@
 """The plane of descriptors is that of their first two principal components, of whole identities."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edge_runtime.contract.errors import ConfigError, DataError
-from train.datasets.catalog import ReidData
-from train.pictures.embedding import choose_samples, principal_components
+from train.datasets.catalog import ReidData, Sample
+from train.pictures.embedding import choose_samples, name_cameras, principal_components
 
 
 def test_axes_are_the_leading_eigenvectors_of_the_covariance() -> None:
@@ -42,3 +44,11 @@ def test_what_cannot_be_told_apart_or_is_not_there_is_refused(data: ReidData) ->
         choose_samples(data, identities=21, seed=0)
     with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test of patterns"):
         choose_samples(data, identities=7, seed=0)
+
+
+def test_cameras_are_called_as_the_files_call_them() -> None:
+    """A point of `0001_c3s1.jpg` shows 3; names that are too long for a point become numbers from 1."""
+    seen = [Sample(Path("a.jpg"), 1, camera_id, camera=name) for camera_id, name in enumerate(["1", "3", "12"])]
+    assert name_cameras(seen) == {0: "1", 1: "3", 2: "12"}
+    assert name_cameras([*seen, Sample(Path("b.jpg"), 1, 3, camera="entrance")]) == {0: "1", 1: "2", 2: "3", 3: "4"}
+    assert name_cameras([Sample(Path("c.jpg"), 1, 0)]) == {0: "1"}

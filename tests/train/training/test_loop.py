@@ -14,7 +14,8 @@ from train.datasets.catalog import ReidData, read_market_layout
 from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models.catalog import build, embedding_lengths
-from train.models.checkpoint import read, save
+from train.models.checkpoint import save
+from train.models.weight_files import read
 from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.batches.loader import TrainingImages
 from train.training.batches.store import ImageSize, open_store
@@ -55,7 +56,16 @@ def trainer(data: ReidData, recipe: Recipe = RECIPE, *, seed: int = 5) -> Traine
     networks = [build(recipe.architecture, classes=task.classes) for _ in range(recipe.networks)]
     lengths = embedding_lengths(recipe.architecture, classes=task.classes, height_px=64, width_px=32)
     objective = Objective(recipe, classify=task.classify(), classes=task.classes, lengths=lengths, gather=ALONE.gather)
-    return Trainer(networks, recipe, images=images, objective=objective, input_=INPUT, processes=ALONE, seed=seed)
+    return Trainer(
+        networks,
+        recipe,
+        images=images,
+        objective=objective,
+        input_=INPUT,
+        processes=ALONE,
+        seed=seed,
+        precision=precision_for(CPU),
+    )
 
 
 def test_training_learns(data: ReidData) -> None:

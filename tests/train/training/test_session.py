@@ -17,7 +17,8 @@ from train.datasets.images import ImageArray
 from train.datasets.samples import AttributeData, ClassificationData, LabelledImages
 from train.machine.processes import Processes
 from train.models.catalog import build
-from train.models.checkpoint import load_network, read
+from train.models.checkpoint import load_network
+from train.models.weight_files import read
 from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule
 from train.training.loop import Trainer
 from train.training.run_folder import RunFolder
