@@ -70,7 +70,9 @@ def main(argv: list[str] | None = None) -> int:
                     rows.append(_compare(plain, after, about=(model.stem, arguments.backend, method, data.name)))
                     print(_line(rows[-1]), flush=True)
     head = record_head("int8_elsewhere") | {"calibration": open_folder(arguments.data).name}
-    write_record(arguments.output, head | {"rows": [asdict(row) for row in rows]})
+    output = arguments.output or record_folder() / f"int8_elsewhere_{arguments.models[0].stem}.json"
+    write_record(output, head | {"rows": [asdict(row) for row in rows]})
+    print(f"record: {output}")
     return 0
 
 
@@ -131,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clips-name", default="street", help="what the record calls the clips (default: %(default)s)")
     parser.add_argument("--backend", choices=get_args(TargetBackend), default="openvino")
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=["max", "descriptor"])
-    parser.add_argument("--output", type=Path, default=record_folder() / "int8_elsewhere.json", help="the record")
+    parser.add_argument("--output", type=Path, help="record (default: in benchmarks/records)")
     return parser
 
 
