@@ -17,8 +17,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -26,9 +26,9 @@ import cv2
 from pydantic import JsonValue
 
 from edge_runtime import doctor, fetch
-from edge_runtime.camera.source import CameraSource
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
+from edge_runtime.contract.log_lines import LogSettings, set_up_log
 from edge_runtime.contract.script import ScriptParser, replace_file, run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
@@ -40,10 +40,11 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
-from edge_runtime.risks import find_risks
+from edge_runtime.reload import ConfiguredCamera, Reloader
+from edge_runtime.risks import tell_risks
 from edge_runtime.service import Service
 from edge_runtime.site_keeper import SiteKeeper
-from edge_runtime.stream import CameraSettings, CameraStream
+from edge_runtime.stream import CameraStream
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
   reid-edge fetch                          list public networks with their licences; fetch NAME downloads one
-  reid-edge --config site.yaml             run until SIGTERM or Ctrl-C
+  reid-edge --config site.yaml             run until SIGTERM or Ctrl-C; SIGHUP takes over cameras that were changed
 
 A configuration with one camera, as the file site.yaml:
   site: shop
@@ -67,6 +68,14 @@ All settings with their meaning: reid-edge --schema
 
 exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configuration, a manifest or an engine is wrong
 """
+
+
+@dataclass(frozen=True)
+class _Signals:
+    """What we were asked by signals. stop: by SIGTERM and SIGINT. reload: by SIGHUP; whoever has reloaded clears it."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    reload: threading.Event = field(default_factory=threading.Event)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -82,10 +91,10 @@ def main(argv: list[str] | None = None) -> int:
         print(config_schema())
         return 0
     _share_memory()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    set_up_log(LogSettings())
     try:
-        with _stop_on_signals() as stop:
-            return _run(arguments, stop, started_s=started_s)
+        with _take_signals() as signals:
+            return _run(arguments, signals, started_s=started_s)
     except ReidError as error:
         logger.error("%s", error)
         is_final = isinstance(error, ConfigError | ManifestError | EngineError) and not isinstance(error, DeviceError)
@@ -133,13 +142,12 @@ def _shortest_command() -> str:
     return "--schema"
 
 
-def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: float) -> int:
+def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) -> int:  # long: all parts, in order
     config = read_config(arguments.config)
-    _tell_risks(config)
+    set_up_log(config.log)
+    tell_risks(config)
     _check_summary(arguments.summary)
-    sources = [
-        CameraSource(camera.read_address(), camera_id=camera.id, trust=camera.trust) for camera in config.cameras
-    ]
+    cameras = [ConfiguredCamera.read(camera) for camera in config.cameras]
     with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
@@ -149,43 +157,47 @@ def _run(arguments: argparse.Namespace, stop: threading.Event, *, started_s: flo
             print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
         with Spool(config.spool, node=config.node) as spool, _open_keeper(config) as keeper:
-            publisher = Publisher(link, spool, node_card=_node_card(config, engine), manifests=[engine.manifest])
-            streams = [
-                _make_stream(camera, source, config=config, detector=detectors[0], engine=engine, keeper=keeper)
-                for camera, source in zip(config.cameras, sources, strict=True)
-            ]
+            make_stream = partial(_make_stream, config=config, detector=detectors[0], engine=engine, keeper=keeper)
+            node_card = partial(_node_card, config=config, engine=engine)
+            publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=[engine.manifest])
             service = Service(
-                streams,
+                list(map(make_stream, cameras)),
                 detectors=detectors,
                 engine=engine,
                 publisher=publisher,
                 started_s=started_s,
                 faster_detector="a smaller detector model" if config.detector.model else "a detector model",
             )
-            with _serve_health(config, HealthChecks(service, publisher)):
+            reloader = Reloader(
+                arguments.config,
+                config,
+                cameras=cameras,
+                service=service,
+                make_stream=make_stream,
+                tell_cameras=lambda cameras: publisher.publish_birth(node_card(cameras)),
+            )
+            with _serve_health(config, HealthChecks(service, publisher, refusal=lambda: reloader.fault)):
                 publisher.start()
                 try:
                     with tell_starter(os.environ, is_alive=service.is_looping):
-                        return _run_loop(service, stop)
+                        return _run_loop(service, signals, reloader=reloader)
                 finally:
-                    for stream in streams:
+                    for stream in service.streams:
                         stream.source.close()
                     publisher.stop(_FLUSH_S)
                     _report_totals(service, engine, path=arguments.summary)
 
 
-def _tell_risks(config: Config) -> None:
-    risks = find_risks(config)
-    if risks and config.strict:
-        raise ConfigError(f"the configuration is strict and has risks ({len(risks)}): {'; '.join(risks)}")
-    for risk in risks:
-        logger.warning("%s; with `strict: true` this is refused", risk)
-
-
-def _run_loop(service: Service, stop: threading.Event) -> int:
+def _run_loop(service: Service, signals: _Signals, *, reloader: Reloader) -> int:
     """Run the main loop to its end. Returns the exit code: what fails now has worked before, so a restart may help."""
+
+    def reload_if_asked() -> None:
+        if signals.reload.is_set():
+            signals.reload.clear()
+            reloader.reload()
+
     try:
-        service.run(stop)
+        service.run(signals.stop, before_step=reload_if_asked)
     except ReidError as error:
         logger.error("%s", error)
         return 1
@@ -193,15 +205,16 @@ def _run_loop(service: Service, stop: threading.Event) -> int:
 
 
 @contextlib.contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set. At the end they are ignored, so that they cannot change the exit code."""
-    stop, numbers = threading.Event(), (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        signal.signal(number, lambda *_: stop.set())
+def _take_signals() -> Iterator[_Signals]:
+    """Set events for signals. At the end signals are ignored, so that they cannot change the exit code."""
+    signals = _Signals()
+    events = {signal.SIGTERM: signals.stop, signal.SIGINT: signals.stop, signal.SIGHUP: signals.reload}
+    for number in events:
+        signal.signal(number, lambda number, _: events[signal.Signals(number)].set())
     try:
-        yield stop
+        yield signals
     finally:
-        for number in numbers:
+        for number in events:
             signal.signal(number, signal.SIG_IGN)
 
 
@@ -226,9 +239,9 @@ def _open_detectors(config: Config) -> list[Detector]:
     return [first, *(open_detector(config.detector, threads=threads) for _ in range(workers - 1))]
 
 
-def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
+def _node_card(cameras: Sequence[ConfiguredCamera], *, config: Config, engine: Engine) -> dict[str, JsonValue]:
     return {
-        "cameras": [camera.id for camera in config.cameras],
+        "cameras": [camera.settings.id for camera in cameras],
         "engine": engine.backend,
         "machine": platform.machine(),
         "system": platform.platform(),
@@ -237,8 +250,7 @@ def _node_card(config: Config, engine: Engine) -> dict[str, JsonValue]:
 
 
 def _make_stream(
-    camera: CameraSettings,
-    source: CameraSource,
+    camera: ConfiguredCamera,
     *,
     config: Config,
     detector: Detector,
@@ -246,12 +258,12 @@ def _make_stream(
     keeper: SiteKeeper | None,
 ) -> CameraStream:
     return CameraStream(
-        source,
+        camera.make_source(),
         tracker=open_tracker(sure_score=detector.sure_score),
         sure_score=detector.sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
-        max_fps=camera.max_fps,
+        max_fps=camera.settings.max_fps,
         keeper=keeper,
     )
 

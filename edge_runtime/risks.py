@@ -1,10 +1,14 @@
 """What in a configuration lets others see people's descriptors or passwords."""
 
+import logging
 import stat
 from ipaddress import ip_address
 from pathlib import Path
 
 from edge_runtime.config import Config
+from edge_runtime.contract.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 
 def find_risks(config: Config) -> list[str]:
@@ -25,6 +29,19 @@ def find_risks(config: Config) -> list[str]:
         if path is not None and _is_open_to_others(path)
     ]
     return risks
+
+
+def tell_risks(config: Config) -> None:
+    """Log each risk.
+
+    Raises:
+        ConfigError: there are risks, and the configuration is strict.
+    """
+    risks = find_risks(config)
+    if risks and config.strict:
+        raise ConfigError(f"the configuration is strict and has risks ({len(risks)}): {'; '.join(risks)}")
+    for risk in risks:
+        logger.warning("%s; with `strict: true` this is refused", risk)
 
 
 def _is_this_machine(host: str) -> bool:

@@ -5,7 +5,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from edge_runtime.link.publisher import Publisher
 from edge_runtime.looking import FinishedLook, LookingPool
 from edge_runtime.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
 from edge_runtime.people.detector import Detector
-from edge_runtime.stream import CameraStream
+from edge_runtime.stream import CameraStream, StreamCounts
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +29,11 @@ _STUCK_S = 30.0
 
 @dataclass(frozen=True)
 class RunSummary:
-    """Totals of a run, over all cameras. Latency is from capture to the broker's acknowledgement, of live messages.
+    """Totals of a run, over all cameras, also those that are gone.
 
-    looks: of each camera, per second while it was live.
+    Latency is from capture to the broker's acknowledgement, of live messages.
+
+    looks: of each camera that is not gone, per second while it was live.
     """
 
     frames: int
@@ -51,13 +53,14 @@ class RunSummary:
 class Service:
     """Runs the main loop over all cameras. Whoever made the parts closes them afterwards.
 
+    streams: of all cameras; they may change while it runs, see `exchange`.
     detectors: one per worker, which alone uses it while `run` runs.
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
     faster_detector: what an operator may use where looking is too slow, in words.
 
-    Threads: `run` occupies the calling thread, which alone uses streams and engine. `is_looping`, `live_cameras`,
-    `too_slow` and `summary` may be called from any thread; the health server calls them from its own. `stop` may be set
-    from any thread or a signal handler.
+    Threads: `run` occupies the calling thread, which alone uses streams and engine and calls `exchange`. `is_looping`,
+    `live_cameras`, `too_slow` and `summary` may be called from any thread; the health server calls them from its own.
+    `stop` may be set from any thread or a signal handler.
     """
 
     def __init__(
@@ -71,6 +74,10 @@ class Service:
         faster_detector: str = "a detector model",
     ) -> None:
         self.streams = tuple(streams)
+        self._running = list(streams)  # without those that have ended or leave
+        self._leaving: dict[CameraStream, threading.Thread] = {}  # and what closes their sources
+        self._coming: list[CameraStream] = []
+        self._past, self._past_dropped = StreamCounts(0, 0, 0, 0, 0), 0  # of cameras that are gone
         self._pool = LookingPool(detectors)
         self._faster_detector = faster_detector
         self._engine = engine
@@ -83,32 +90,48 @@ class Service:
         self._next_status_s = 0.0
         self._next_metrics_s = time.monotonic() + _METRICS_S
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event, *, before_step: Callable[[], None] = lambda: None) -> None:
         """Find people, describe them and publish, until `stop` is set or every camera has ended.
+
+        before_step: is called before each step of the loop.
 
         Raises:
             StreamError: after the end of every camera, if one was disabled at the start or later.
             EngineError: the engine failed.
         """
         for stream in self.streams:
-            with contextlib.suppress(StreamError):  # its status has the reason; the other cameras go on
-                stream.source.start()
-        running = list(self.streams)
+            _start(stream)
         with self._pool:
-            while running and not stop.is_set():
+            while (self._running or self._leaving or self._coming) and not stop.is_set():
                 self._latest_step_s = time.monotonic()
-                self._begin_looks(running, stop)
+                before_step()
+                self._exchange_cameras()
+                self._begin_looks(self._running, stop)
                 self._publish_people(self._pool.collect(_IDLE_S))
-                running = [stream for stream in running if not self._finish_if_ended(stream)]
+                self._running = [stream for stream in self._running if not self._finish_if_ended(stream)]
                 self._publish_statuses()
                 self._publish_metrics()
-        for stream in running:
+        for stream in [*self._running, *self._leaving]:
             self._end_tracks(stream)
         if stop.is_set():
             return
         states = [(stream.camera_id, stream.source.status()) for stream in self.streams]
         if faults := [f"camera {id_}: {status.reason}" for id_, status in states if status.state == "disabled"]:
             raise StreamError("; ".join(faults))
+
+    def exchange(self, *, leaving: Collection[str], coming: Sequence[CameraStream]) -> None:
+        """Let some cameras leave and others come, while the rest goes on; for the thread of `run`.
+
+        leaving: ids of cameras. A camera that comes under the id of one that leaves starts when that one is closed.
+        """
+        self._coming = [stream for stream in self._coming if stream.camera_id not in leaving] + list(coming)
+        for stream in self.streams:
+            if stream.camera_id in leaving and stream not in self._leaving:
+                # Closing a source may take 2 s, for which the others must not wait.
+                closing = threading.Thread(target=stream.source.close, name=f"closing-{stream.camera_id}", daemon=True)
+                closing.start()
+                self._leaving[stream] = closing
+        self._running = [stream for stream in self._running if stream not in self._leaving]
 
     def is_looping(self) -> bool:
         """Whether the loop has begun a new step, and each detector has finished its look, within the last 30 s."""
@@ -131,11 +154,11 @@ class Service:
 
     def summary(self) -> RunSummary:
         """Totals until now."""
-        counts = [stream.counts for stream in self.streams]
+        counts = [self._past, *(stream.counts for stream in self.streams)]
         facts = self._publisher.facts()
         return RunSummary(
             frames=sum(count.frames for count in counts),
-            frames_dropped=sum(stream.source.status().dropped for stream in self.streams),
+            frames_dropped=self._past_dropped + sum(stream.source.status().dropped for stream in self.streams),
             people=sum(count.people for count in counts),
             tracks=sum(count.tracks for count in counts),
             descriptors=sum(count.descriptors for count in counts),
@@ -147,6 +170,28 @@ class Service:
             start_to_first_message_s=self._first_message_s,
             looks={stream.camera_id: stream.pace.mean_rates() for stream in self.streams},
         )
+
+    def _exchange_cameras(self) -> None:
+        """Forget cameras that leave as soon as they are closed, and start those that come and whose id is free."""
+        for stream, closing in list(self._leaving.items()):
+            if closing.is_alive() or self._pool.is_looking_at(stream.camera_id):
+                continue
+            self._end_tracks(stream)
+            self._past += stream.counts
+            self._past_dropped += stream.source.status().dropped
+            self.streams = tuple(other for other in self.streams if other is not stream)
+            del self._leaving[stream]
+            self._slowness.pop(stream.camera_id, None)
+            gone = CameraStatus(state="disabled", why="taken out of the configuration")
+            if all(other.camera_id != stream.camera_id for other in self._coming):
+                self._publisher.publish_camera_status(stream.camera_id, gone)
+            self._published.pop(stream.camera_id, None)
+        taken = {stream.camera_id for stream in self.streams}
+        for stream in [stream for stream in self._coming if stream.camera_id not in taken]:
+            self._coming.remove(stream)
+            self.streams += (stream,)
+            self._running.append(stream)
+            _start(stream)
 
     def _begin_looks(self, streams: Sequence[CameraStream], stop: threading.Event) -> None:
         """Give free workers the cameras that have a frame to look at, by fair shares."""
@@ -234,6 +279,11 @@ class Service:
         if self._published.get(stream.camera_id) != status:
             self._published[stream.camera_id] = status
             self._publisher.publish_camera_status(stream.camera_id, status)
+
+
+def _start(stream: CameraStream) -> None:
+    with contextlib.suppress(StreamError):  # its status has the reason; the other cameras go on
+        stream.source.start()
 
 
 def resident_mib() -> float:

@@ -5,7 +5,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -160,6 +160,10 @@ class StreamCounts:
     tracks: int
     descriptors: int
     described: int
+
+    def __add__(self, more: "StreamCounts") -> "StreamCounts":
+        """The totals of both."""
+        return StreamCounts(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
 
 
 class CameraStream:
@@ -373,14 +377,7 @@ class CameraStream:
     def _count(
         self, *, frames: int = 0, people: int = 0, tracks: int = 0, descriptors: int = 0, described: int = 0
     ) -> None:
-        old = self.counts
-        self.counts = StreamCounts(
-            old.frames + frames,
-            old.people + people,
-            old.tracks + tracks,
-            old.descriptors + descriptors,
-            old.described + described,
-        )
+        self.counts += StreamCounts(frames, people, tracks, descriptors, described)
 
 
 def _known(one: Foreseen) -> int:

@@ -1,5 +1,7 @@
 """The checks and figures that the health server shows."""
 
+from collections.abc import Callable
+
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
@@ -11,12 +13,16 @@ CLOCK_STATES = {True: "synchronised", False: "NOT synchronised: capture times ma
 class HealthChecks:
     """Checks and figures of a running daemon, read from its service and publisher.
 
+    refusal: why a changed configuration was refused, None if it was not.
     Thread-safe: the threads of the health server call all methods.
     """
 
-    def __init__(self, service: Service, publisher: Publisher) -> None:
+    def __init__(
+        self, service: Service, publisher: Publisher, *, refusal: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._service = service
         self._publisher = publisher
+        self._refusal = refusal
 
     def liveness(self) -> list[Check]:
         """Whether the process works at all; if not, it should be restarted."""
@@ -26,7 +32,8 @@ class HealthChecks:
         """Whether it does its work: at least one camera is live, the disk can be written, no other machine uses our
         name, and each live camera is looked at often enough to follow people.
 
-        A broker that cannot be reached is no failure: messages stay in the spool until it can.
+        A broker that cannot be reached is no failure: messages stay in the spool until it can. Nor is a configuration
+        that was refused: the one before is at work.
         """
         live, all_cameras = self._service.live_cameras(), len(self._service.streams)
         facts = self._publisher.facts()
@@ -40,6 +47,7 @@ class HealthChecks:
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
+            Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
         ]
 
@@ -53,7 +61,7 @@ class HealthChecks:
 
     def figures(self) -> list[Figure]:
         """All figures, at this moment."""
-        return [*self._camera_figures(), *self._link_figures(), _memory()]
+        return [*self._camera_figures(), *self._link_figures(), self._configuration(), _memory()]
 
     def _camera_figures(self) -> list[Figure]:
         figures = []
@@ -76,6 +84,10 @@ class HealthChecks:
                 what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
         return figures
+
+    def _configuration(self) -> Figure:
+        what = "1 while the configuration file, as it was read last, is at work"
+        return Figure("reid_configuration_taken", "gauge", what, self._refusal() is None)
 
     def _link_figures(self) -> list[Figure]:
         facts = self._publisher.facts()
@@ -105,6 +117,10 @@ class HealthChecks:
                 what = "capture to acknowledgement, live messages"
                 figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
         return figures
+
+
+def _tell_refusal(fault: str | None) -> str:
+    return "as it was read last" if fault is None else f"as before; the one that was read last is refused: {fault}"
 
 
 def _memory() -> Figure:

@@ -121,10 +121,8 @@ class Publisher:
         self._delivery: Delivery | None = None
         self._fault: str | None = "not connected yet"
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        birth = Birth(
-            boot=spool.boot, node_card=dict(node_card), models=tuple(ModelCard.of(manifest) for manifest in manifests)
-        )
-        self._retained.put_retained(self._topic("birth"), birth.model_dump_json().encode())
+        self._models = tuple(ModelCard.of(manifest) for manifest in manifests)
+        self.publish_birth(node_card)
 
     def start(self) -> None:
         """Start the thread that connects and sends. A broker that cannot be reached is no error."""
@@ -142,6 +140,12 @@ class Publisher:
         self._counters.add_accepted(len(numbers))
         self._wake_connection()
         return numbers
+
+    def publish_birth(self, node_card: Mapping[str, JsonValue]) -> None:
+        """Publish what this node is, retained, with its models. The latest is sent again after each reconnection."""
+        birth = Birth(boot=self.spool.boot, node_card=dict(node_card), models=self._models)
+        self._retained.put_retained(self._topic("birth"), birth.model_dump_json().encode())
+        self._wake_connection()
 
     def publish_camera_status(self, camera: str, status: CameraStatus) -> None:
         """Publish the state of a camera, retained. The latest is sent again after each reconnection."""

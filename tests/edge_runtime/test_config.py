@@ -17,6 +17,7 @@ from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
+from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import CameraSettings, DescriptorSettings
 from tests.conftest import ROOT
 
@@ -121,7 +122,7 @@ def test_every_path_in_the_settings_counts_from_the_configurations_folder() -> N
         for name, field in content["properties"].items()
         if "path" in (option.get("format") for option in (field, *field.get("anyOf", ())))
     ]
-    parts = (BrokerSettings, CameraSettings, DetectorSettings, EngineSettings, SpoolSettings)
+    parts = (BrokerSettings, CameraSettings, CollectSettings, DetectorSettings, EngineSettings, SpoolSettings)
     checked = [
         f"{part.__name__}.{name}"
         for part in parts

@@ -495,3 +495,48 @@ def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_si
     assert found.returncode == 2
     assert "found.onnx is not the file that was checked" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_cameras_are_exchanged_while_the_others_go_on(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
+    """SIGHUP adds, changes and removes cameras; the one that stays loses no frame count, track or number.
+
+    A configuration with a fault changes nothing, and what needs a restart is named.
+    """
+    site = make_site(pedestrians, port=broker.port)
+    stays, other = site.settings["cameras"][0], {"id": "till", "source": str(pedestrians), "max_fps": 2}
+    site.settings["cameras"] = [stays, other]
+    listener, daemon = site.listener(broker), site.daemon()
+
+    def reload(**changes: object) -> None:
+        path = site.folder / "site.yaml"
+        path.write_text(yaml.safe_dump(site.settings | changes))
+        daemon.send_signal(signal.SIGHUP)
+
+    door, till, yard = (f'reid_frames_total{{camera="{id_}"}}' for id_ in ("door", "till", "yard"))
+    wait_for(lambda: site.figure(till) > 0 and site.figure('reid_tracks_total{camera="door"}') > 0, timeout_s=40)
+    seen = site.figure(door)
+    reload(cameras=[])
+    wait_for(lambda: site.figure("reid_configuration_taken") == 0)
+    assert "refused: " in readiness(site)[1]
+    wait_for(lambda: site.figure(till) > 1)
+    reload(cameras=[stays, other | {"id": "yard"}], log={"format": "json"}, delivery={"backlog_per_s": 7})
+    wait_for(lambda: site.figure(yard) > 0, timeout_s=20)
+    wait_for(lambda: "till" not in readiness(site)[1])
+    assert site.figure("reid_configuration_taken") == 1
+    assert site.figure(door) > seen
+    reload(cameras=[stays, other | {"id": "yard", "max_fps": 3}], log={"format": "json"})
+    wait_for(lambda: site.figure('reid_looks_wanted_per_second{camera="yard"}') == 3, timeout_s=30)
+    log = stop(daemon)
+    assert listener.wait(15) == 0
+    heard, done = site.heard(), json.loads((site.folder / "daemon.json").read_text())
+    assert (heard["is_complete"], heard["duplicates"], heard["refused"], done["waiting"]) == (True, 0, 0, 0)
+    assert heard["descriptors"] == done["descriptors"] > 0
+    assert log.count("camera door live") == 1
+    refused, taken, *rest = [line for line in log.splitlines() if "onfiguration" in line and "restart" not in line]
+    assert "not taken over, all goes on as before: " in refused
+    assert "expected at least one camera, found none" in refused
+    assert json.loads(taken)["message"].startswith(
+        "configuration read again: camera yard added; camera till removed; log json"
+    )
+    assert [json.loads(line)["message"] for line in rest] == ["configuration read again: camera yard changed"]
+    assert log.count("a change of delivery needs a restart") == 1

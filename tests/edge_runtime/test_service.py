@@ -68,13 +68,13 @@ def make_service(
     return Service(streams, detectors=detectors, engine=engine or MeanEngine(), publisher=publisher, started_s=0.0)
 
 
-def run(service: Service, *, until: Callable[[], object]) -> None:
+def run(service: Service, *, until: Callable[[], object], before_step: Callable[[], None] = lambda: None) -> None:
     """Run a service until something holds, then ask it to stop."""
     stop, faults = threading.Event(), []
 
     def work() -> None:
         try:
-            service.run(stop)
+            service.run(stop, before_step=before_step)
         except StreamError as error:
             faults.append(error)
 
@@ -319,6 +319,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "link": True,
         "clock": True,
         "spool": True,
+        "configuration": True,
         "looks at door": True,
     }
     figures = {figure.name: figure.value for figure in checks.figures()}
@@ -331,6 +332,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "link": True,
         "clock": True,
         "spool": True,
+        "configuration": True,
         "looks at door": True,
     }
 
@@ -371,3 +373,56 @@ def test_a_node_that_is_too_slow_says_so_and_is_not_ready(
     assert first.startswith("camera door too slow: ")
     assert last.startswith("camera door gets looks enough again: ")
     assert len(between) <= 1  # still fewer than wanted, but enough to follow people
+
+
+def test_a_camera_that_leaves_ends_its_tracks_and_the_others_are_not_touched(publisher: Publisher) -> None:
+    """Its people end, its status says why, and the totals keep what it has seen; the other one's track goes on."""
+    leaving, staying, coming = ScriptedSource("a", [ANN]), ScriptedSource("b", [BOB]), ScriptedSource("c", [ANN])
+    streams = [scripted_stream(source, every_s=100) for source in (leaving, staying)]
+    service = make_service(publisher, streams)
+    asked: list[int] = []
+
+    def change() -> None:
+        if not asked and all(stream.counts.tracks for stream in streams):
+            asked.append(staying.frames)
+            service.exchange(leaving=["a"], coming=[scripted_stream(coming, every_s=100)])
+
+    run(service, until=lambda: coming.frames > 5 and staying.frames > asked[0] + 5, before_step=change)
+    assert [stream.camera_id for stream in service.streams] == ["b", "c"]
+    assert service.summary().frames == leaving.frames + staying.frames + coming.frames
+    assert service.summary().tracks == 3
+    assert statuses(publisher)["a"] == CameraStatus(state="disabled", why="taken out of the configuration")
+    rows = publisher.spool.pending(first=0, stop=100, limit=100)
+    told = [(row.topic.split("/")[4], decode_message(row.payload, leaf="track").model_dump()["event"]) for row in rows
+            if row.topic.endswith("/track")]  # fmt: skip
+    assert told.index(("a", "end")) < told.index(("c", "start"))
+    assert next(event for camera, event in told if camera == "b") == "start"
+    assert [event for camera, event in told if camera == "b"].count("end") == 1
+
+
+def test_a_camera_that_changes_starts_when_its_old_self_is_closed(publisher: Publisher) -> None:
+    """A USB camera can be opened once only."""
+    is_closed, may_close = threading.Event(), threading.Event()
+
+    class SlowToClose(ScriptedSource):
+        def close(self) -> None:
+            assert may_close.wait(10)
+            is_closed.set()
+
+    class Counting(ScriptedSource):
+        def start(self) -> None:
+            assert is_closed.is_set()
+
+    old, new, other = SlowToClose("a"), Counting("a", [ANN]), ScriptedSource("b")
+    service = make_service(publisher, [scripted_stream(old), scripted_stream(other)])
+    asked: list[int] = []
+
+    def change() -> None:
+        if not asked and old.frames:
+            asked.append(other.frames)
+            service.exchange(leaving=["a"], coming=[scripted_stream(new)])
+        elif asked and other.frames > asked[0] + 5:  # it does not wait
+            may_close.set()
+
+    run(service, until=lambda: new.frames > 5, before_step=change)
+    assert [stream.source for stream in service.streams] == [other, new]

@@ -53,5 +53,11 @@ def test_the_unit_is_valid_and_hardened(tmp_path: Path) -> None:
 def test_the_unit_fits_the_exit_codes_and_the_folders_of_the_package() -> None:
     """2 is final; the state lies where the spool is in the manual's example."""
     lines = UNIT.read_text().splitlines()
-    for line in ("Type=notify", "RestartPreventExitStatus=2", "StateDirectory=reid-edge", "User=reid-edge"):
+    for line in (
+        "Type=notify",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "RestartPreventExitStatus=2",
+        "StateDirectory=reid-edge",
+        "User=reid-edge",
+    ):
         assert line in lines
