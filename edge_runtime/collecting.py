@@ -14,7 +14,7 @@ from edge_runtime.looking import Look
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector, open_tracker
 from edge_runtime.people.detector import Detector
 from edge_runtime.site_keeper import SiteKeeper
-from edge_runtime.stream import CameraStream, DescriptorSettings
+from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
 
 _EVERY_S = 0.5
 _MAX_FPS = 10.0
@@ -78,7 +78,7 @@ class _WatchedCamera:
             sure_score=detector.sure_score,
             manifest=engine.manifest,
             settings=DescriptorSettings(every_s=_EVERY_S),
-            max_fps=_MAX_FPS,
+            looks=LookSettings(_MAX_FPS),
             keeper=keeper,
         )
         self._began_s = time.monotonic()

@@ -10,6 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from edge_runtime.camera_settings import CameraSettings, TopicName
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.log_lines import LogSettings
 from edge_runtime.contract.settings_file import Part, read_settings_file
@@ -22,7 +23,7 @@ from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.machine_name import machine_name
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.site_keeper import CollectSettings
-from edge_runtime.stream import CameraSettings, DescriptorSettings, TopicName
+from edge_runtime.stream import DescriptorSettings
 
 
 def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

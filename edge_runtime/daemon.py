@@ -44,7 +44,7 @@ from edge_runtime.reload import ConfiguredCamera, Reloader
 from edge_runtime.risks import tell_risks
 from edge_runtime.service import Service
 from edge_runtime.site_keeper import SiteKeeper
-from edge_runtime.stream import CameraStream
+from edge_runtime.stream import CameraStream, LookSettings
 
 logger = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ def _make_stream(
         sure_score=detector.sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
-        max_fps=camera.settings.max_fps,
+        looks=LookSettings(camera.settings.max_fps, camera.settings.masks),
         keeper=keeper,
     )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.camera.source import CameraSource
+from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.script import ScriptParser
@@ -25,7 +26,6 @@ from edge_runtime.link.clock import read_is_synchronised
 from edge_runtime.pace import LEAST_LOOKS_PER_S
 from edge_runtime.people.catalog import open_detector
 from edge_runtime.risks import find_risks
-from edge_runtime.stream import CameraSettings
 
 _FIRST_FRAME_S = 25.0
 _WATCH_S = 4.0

@@ -1,123 +1,37 @@
 """One camera from detections to messages: cut out the crops to describe, follow people, make the messages."""
 
 import logging
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from functools import partial
 from math import inf
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
+from pydantic import Field
 
-from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Trust
-from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec
-from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import crop_people, pixel_box
-from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
 from edge_runtime.followed import FollowedPerson, Sender
 from edge_runtime.link.messages import Message
-from edge_runtime.link.topics import check_name
 from edge_runtime.looking import Look
+from edge_runtime.masks import Mask, outside_masks
 from edge_runtime.pace import CameraPace
 from edge_runtime.people.best_shot import Shot, ShotPlan
+from edge_runtime.people.detector import Detection
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
 from edge_runtime.people.tracker import Foreseen, Track, Tracker
 from edge_runtime.site_keeper import SiteKeeper
 
 logger = logging.getLogger(__name__)
 
-TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
-"""A name that may stand in an MQTT topic."""
 _LOST_S = 6.0  # twice the time after which a source is stalled
 _MOST_ENDED = 100  # whose names are remembered, since later tracks may carry them on
-
-
-def _check_source(source: str, info: ValidationInfo) -> str:
-    try:
-        has_secret = parse_address(source).has_secret
-    except StreamError as error:
-        raise ValueError(str(error)) from error
-    if has_secret:
-        raise ValueError("it holds a password: put the whole address into a file of its own and name that source_file")
-    return str(absolute_path(Path(source), info)) if is_plain_path(source) else source
-
-
-def _check_fingerprint(fingerprint: str) -> str:
-    digits = fingerprint.replace(":", "").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", digits):
-        raise ValueError(
-            "expected the SHA-256 of the camera's certificate, 64 hex digits; without it the log names the one found"
-        )
-    return digits
-
-
-@dataclass(frozen=True)
-class CameraSettings:
-    """One camera.
-
-    source_file: a file that holds nothing but the source; for an address with a password.
-    ca_file, fingerprint: for rtsps, see `Trust`.
-    max_fps: how many frames per second are looked at, at most; a newer frame replaces one that was not.
-    """
-
-    id: TopicName
-    source: Annotated[Annotated[str, AfterValidator(_check_source)] | None, Field(description=known_forms())] = None
-    source_file: FilePath | None = None
-    ca_file: FilePath | None = None
-    fingerprint: Annotated[str, AfterValidator(_check_fingerprint)] | None = None
-    max_fps: PositiveFloat = 10.0
-
-    def __post_init__(self) -> None:
-        """Check what belongs together.
-
-        Raises:
-            ConfigError: both or none of `source` and `source_file`, or both `ca_file` and `fingerprint`, are given.
-        """
-        if (self.source is None) == (self.source_file is None):
-            raise ConfigError("expected either source or source_file")
-        if self.ca_file and self.fingerprint:
-            raise ConfigError("expected either ca_file or fingerprint; a fingerprint alone is the stricter one")
-
-    @property
-    def trust(self) -> Trust:
-        """Which certificate the camera may show."""
-        return Trust(self.ca_file, self.fingerprint)
-
-    def read_address(self) -> str:
-        """The source, or the content of `source_file`.
-
-        Raises:
-            ConfigError: `source_file` cannot be read, or holds no address; or the address has no certificate to check.
-        """
-        address = self._read_source()
-        if self.trust != ANY_KNOWN_AUTHORITY and not address.startswith("rtsps://"):
-            raise ConfigError(f"camera {self.id}: ca_file and fingerprint are of no use without an rtsps:// address")
-        return address
-
-    def _read_source(self) -> str:
-        if self.source_file is None:
-            assert self.source is not None
-            return self.source
-        try:
-            address = self.source_file.read_text(encoding="utf-8-sig").strip()
-            parse_address(address)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"cannot read {self.source_file}: expected the address of camera {self.id} in it; name a readable file"
-            ) from error
-        except StreamError as error:
-            raise ConfigError(f"{self.source_file}: {error}") from error
-        return address
 
 
 @dataclass(frozen=True)
@@ -130,6 +44,14 @@ class DescriptorSettings:
 
     every_s: Annotated[float, Field(ge=0)] = 0.5
     codec: Codec = "f16"
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """How a camera is looked at. max_fps: looks per second, at most. masks: who stands in one is not looked at."""
+
+    max_fps: float
+    masks: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -182,13 +104,14 @@ class CameraStream:
         sure_score: float,
         manifest: Manifest,
         settings: DescriptorSettings,
-        max_fps: float,
+        looks: LookSettings,
         keeper: SiteKeeper | None = None,
     ) -> None:
-        """sure_score: see `Detector.sure_score`. max_fps: looks per second, at most. keeper: of a site set."""
+        """sure_score: see `Detector.sure_score`. keeper: of a site set."""
         self.source = source
         self.camera_id = source.camera_id
-        self.pace = CameraPace(max_fps)
+        self.pace = CameraPace(looks.max_fps)
+        self._masks = looks.masks
         self.counts = StreamCounts(0, 0, 0, 0, 0)
         self.sensitivity: float | None = None
         self._tracker = tracker
@@ -207,6 +130,7 @@ class CameraStream:
         """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
         self.pace.note_look(look.busy_s)
         self._latest_frame_s = time.monotonic()
+        look = replace(look, detections=self._watched(look))
         time_ns = look.frame.monotonic_ns
         foreseen = self._tracker.foresee(look.detections, time_ns)
         qualities = self._rate(look, foreseen)
@@ -256,6 +180,10 @@ class CameraStream:
         """Whether the camera has given no frame for a while: it may be away for days."""
         is_away = self.source.status().state == "reconnecting"
         return is_away and time.monotonic() - self._latest_frame_s >= _LOST_S
+
+    def _watched(self, look: Look) -> tuple[Detection, ...]:
+        pixels = look.frame.pixels
+        return outside_masks(look.detections, self._masks, height_px=pixels.height_px, width_px=pixels.width_px)
 
     def _rate(self, look: Look, foreseen: Sequence[Foreseen]) -> dict[int, ShotQuality]:
         """Rate the moments that may count: better than what a track holds, and of tracks that are due, or unclear."""

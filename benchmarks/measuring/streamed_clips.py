@@ -13,7 +13,7 @@ from edge_runtime.link.messages import Message
 from edge_runtime.looking import Look
 from edge_runtime.people.catalog import open_tracker
 from edge_runtime.people.tracker import Track, Tracker
-from edge_runtime.stream import CameraStream, DescriptorSettings
+from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def stream_clip(
         sure_score=sure_score,
         manifest=engine.manifest,
         settings=DescriptorSettings(),
-        max_fps=sequence.rate,
+        looks=LookSettings(sequence.rate),
     )
     tracked, messages, names = list[TrackedFrame](), list[Message](), dict[int, int]()
     for number, look in enumerate(sequence.looks):

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from edge_runtime import config as config_module
+from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
@@ -18,7 +19,7 @@ from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.site_keeper import CollectSettings
-from edge_runtime.stream import CameraSettings, DescriptorSettings
+from edge_runtime.stream import DescriptorSettings
 from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {
@@ -69,6 +70,10 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"cameras": []}, "cameras: "),
         ({"cameras": [{"id": "door", "source": "gopher://x"}]}, "cameras.0.source: "),
         ({"cameras": [{"id": "a/b", "source": "clip.avi"}]}, "cameras.0.id: "),
+        ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [2, 0], [0, 1]]]}]}, "cameras.0.masks.0.1.0: "),
+        ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [1, 1]]]}]}, "at least 3 points"),
+        ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [0.5, 0.5], [1, 1]]]}]}, "enclose an area"),
+        ({"log": {"level": "loud"}}, "log.level: "),
         ({"cameras": [{"id": "door", "source": "a.avi"}] * 2}, "found twice: door"),
         ({"cameras": [{"id": "door", "rtsp://me:secret@x": 1}]}, "cameras.0....: unknown key"),
         ({"cameras": [{"id": "door", "source": "rtsp:/me:secret@10.0.0.7/stream"}]}, "found rtsp:..."),

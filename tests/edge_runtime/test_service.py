@@ -426,3 +426,15 @@ def test_a_camera_that_changes_starts_when_its_old_self_is_closed(publisher: Pub
 
     run(service, until=lambda: new.frames > 5, before_step=change)
     assert [stream.source for stream in service.streams] == [other, new]
+
+
+def test_people_in_a_mask_are_neither_followed_nor_described(publisher: Publisher) -> None:
+    """The other one in the same picture is."""
+    source = ScriptedSource(people=[ANN, BOB])
+    stream = scripted_stream(source, masks=(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)),))
+    run(make_service(publisher, [stream]), until=lambda: stream.counts.frames > 10)
+    assert stream.counts.tracks == 1
+    rows = publisher.spool.pending(first=0, stop=100, limit=100)
+    boxes = [decode_message(row.payload, leaf=row.topic.split("/")[5]).model_dump()["box"] for row in rows]
+    assert boxes
+    assert all(left > 0.7 for left, *_ in boxes)

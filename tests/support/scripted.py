@@ -12,9 +12,10 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
+from edge_runtime.masks import Mask
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
-from edge_runtime.stream import CameraStream, DescriptorSettings
+from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
@@ -83,7 +84,12 @@ class ScriptedDetector:
 
 
 def scripted_stream(
-    source: CameraSource, *, every_s: float = 0.0, max_fps: float = 1e6, flicker_s: float = 0.0
+    source: CameraSource,
+    *,
+    every_s: float = 0.0,
+    max_fps: float = 1e6,
+    flicker_s: float = 0.0,
+    masks: tuple[Mask, ...] = (),
 ) -> CameraStream:
     """A stream that ends a track after a second. flicker_s: see `Following`."""
     return CameraStream(
@@ -94,5 +100,5 @@ def scripted_stream(
         sure_score=ScriptedDetector.sure_score,
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
-        max_fps=max_fps,
+        looks=LookSettings(max_fps, masks),
     )
