@@ -19,8 +19,10 @@ from train.training.objective import Gather, Measured, Objective, cross_entropy
 
 Named = dict[str, Tensor]
 _CPU = torch.device("cpu")
-_IDLE = ("fc.0.bias", "fc.1.running_mean")
-"""Of OSNet: the bias of its last linear layer, and the running mean of the norm behind it."""
+_ROUNDING = 1e-9
+"""A gradient is rounding alone if in no step any entry exceeds this share of the step's largest."""
+_MEAN_BEHIND = {"fc.0.bias": "fc.1.running_mean"}
+"""The running mean that takes an idle bias off again. OSNet's instance norms, which do so too, keep none."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Differences:
     largest gradient of all where its tensor is smaller (those before a norm are zero but for rounding); weights are
     relative to the largest entry of their tensor, or to 1 where that is smaller.
     idle_weight: of a bias in front of a norm and of that norm's running mean, apart from the others: the norm takes the
-    bias off again, so its gradient is rounding alone, of which AMSGrad makes steps all the same.
+    bias off again, so its gradient is rounding alone, of which AMSGrad makes steps all the same. idle: how many.
     """
 
     first_loss: float
@@ -48,6 +50,7 @@ class Differences:
     loss: float
     weight: float
     idle_weight: float
+    idle: int
 
 
 class NotedImages:
@@ -127,13 +130,27 @@ def compare_steps(ours: Steps, other: Steps, *, frozen: int) -> Differences:
     """Compare two loops that took the same steps. frozen: how many of the first steps train the classifiers only."""
     apart = [_share(a - b, b) for a, b in zip(ours.losses, other.losses, strict=True)]
     weights = {name: _weight_apart(ours.weights[name], value) for name, value in other.weights.items()}
+    idle = _find_idle(other.gradients[frozen:])
     return Differences(
         first_loss=apart[frozen],
         first_gradient=_gradients_apart(ours.gradients[frozen], other.gradients[frozen]),
         loss=max(apart),
-        weight=max(value for name, value in weights.items() if name not in _IDLE),
-        idle_weight=max((weights[name] for name in _IDLE if name in weights), default=0.0),
+        weight=max(value for name, value in weights.items() if name not in idle),
+        idle_weight=max((weights[name] for name in idle), default=0.0),
+        idle=len(idle),
     )
+
+
+def _find_idle(gradients: list[Named]) -> set[str]:
+    """The biases that a norm takes off again, and the running means that do so. gradients: of steps that train all."""
+    largest = [max(float(value.abs().max()) for value in step.values()) for step in gradients]
+    idle = {
+        name
+        for name in gradients[0]
+        if name.endswith(".bias")
+        and all(float(step[name].abs().max()) < _ROUNDING * most for step, most in zip(gradients, largest, strict=True))
+    }
+    return idle | {mean for bias, mean in _MEAN_BEHIND.items() if bias in idle}
 
 
 def _share(difference: float, of: float) -> float:

@@ -15,7 +15,6 @@ from tests.conftest import ROOT
 from tests.support import train_together
 from tests.support.market_folder import write_market_folder
 from train.machine.processes import join_processes
-from train.training import loop
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 TWO = [sys.executable, ROOT / "tests" / "support" / "ranks.py", "2"]
@@ -29,14 +28,11 @@ def output_of(command: list[str | Path]) -> str:
     return done.stdout
 
 
-def test_two_processes_train_as_one_with_the_whole_batch(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_processes_train_as_one_with_the_whole_batch(capsys: pytest.CaptureFixture[str]) -> None:
     """The same losses, accuracy, weights and centres, but for the order of float32 sums.
 
     With triplets, centres and mutual learning. Batch norms are left out: PyTorch has none over processes without GPUs.
     """
-    monkeypatch.setattr(loop, "precision_for", lambda device: torch.float32)
     train_together.main()
     alone = json.loads(capsys.readouterr().out)
     together = json.loads(output_of([*TWO, train_together.__file__]))
