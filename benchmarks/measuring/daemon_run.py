@@ -1,22 +1,20 @@
 """One run of the daemon on clips, with a broker of its own: what it used and what each camera got."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge_runtime.contract.errors import ConfigError, StreamError
+from benchmarks.measuring.mosquitto import Mosquitto, free_port
+from edge_runtime.contract.errors import StreamError
 
 _START_S = 60.0
 
@@ -59,15 +57,18 @@ def run_daemon(
     Raises:
         StreamError: it does not start.
     """
-    with tempfile.TemporaryDirectory() as name, _broker(Path(name)) as port:
-        health = _free_port()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        broker = Mosquitto(Path(name), lines=["allow_anonymous true"], is_verbose=False)
+        stack.callback(broker.stop)
+        broker.start()
+        health = free_port()
         settings = {
             "site": "bench",
             "node": "cameras",
             "cameras": [{"id": one.id, "source": str(one.clip), "max_fps": one.max_fps} for one in cameras],
             "engine": {"model": str(model)},
             **({"detector": {"model": str(detector.resolve())}} if detector else {}),
-            "broker": {"host": "127.0.0.1", "port": port},
+            "broker": {"host": "127.0.0.1", "port": broker.port},
             "spool": {"path": "spool.sqlite"},
             "health": {"port": health},
         }
@@ -129,25 +130,3 @@ def _metrics(port: int) -> dict[str, dict[str, float]]:
         for sample in family.samples:
             found.setdefault(sample.name, {})[next(iter(sample.labels.values()), "")] = sample.value
     return found
-
-
-@contextmanager
-def _broker(folder: Path) -> Iterator[int]:
-    """A broker on a free port of this machine."""
-    program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        raise ConfigError("the daemon needs the MQTT broker mosquitto; `make demo` installs it")
-    port = _free_port()
-    (folder / "broker.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    broker = subprocess.Popen([program, "-c", str(folder / "broker.conf")], stderr=subprocess.DEVNULL)
-    try:
-        yield port
-    finally:
-        broker.terminate()
-        broker.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,16 +19,16 @@ _NUMBERS = (0, -1, 2**31, 2**63, 2**64 - 1, 1e308, -1e308, float("nan"), float("
 _HEADS = (b"\x9b", b"\xbb", b"\x5b", b"\x7b", b"\x9f", b"\xbf", b"\x5f", b"\x7f")
 
 
-def birth() -> Received:
-    """What the node says of itself."""
+def birth(node: str = NODE) -> Received:
+    """What a node says of itself."""
     payload = Birth(boot=BOOT, node_card={}, models=(ModelCard(model_id="model", space_id=SPACE),)).model_dump_json()
-    return Received(node_topic(SITE, NODE, leaf="birth"), payload.encode(), True)
+    return Received(node_topic(SITE, node, leaf="birth"), payload.encode(), True)
 
 
-def good_messages(count: int, *, seed: int, first: int = 0) -> list[Received]:
+def good_messages(count: int, *, seed: int, first: int = 0, node: str = NODE) -> list[Received]:
     """Descriptors of 512 numbers, numbered from `first`."""
     vectors = normalise(np.random.default_rng(seed).standard_normal((64, LENGTH)).astype(np.float32))
-    topic = descriptor_topic(SITE, NODE, camera=CAMERA, space=SPACE)
+    topic = descriptor_topic(SITE, node, camera=CAMERA, space=SPACE)
     return [
         Received(topic, encode_message(_descriptor(first + number, vectors[number % 64])), False)
         for number in range(count)

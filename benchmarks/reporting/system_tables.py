@@ -9,6 +9,7 @@ from benchmarks.reporting.document_table import CPU_RECORDS, MODELS, Table, of_r
 from benchmarks.reporting.text import Record, markdown_table, score_text
 
 _GPU_STEPS = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
+_FLEET_PARTS = ("broker", "receiver")
 _PLAIN = "plain export, ONNX Runtime"
 
 
@@ -110,6 +111,34 @@ def remains_table(record: Record) -> str:
     )
 
 
+def fleet_table(record: Record) -> str:
+    """Each load until one was not carried. Cores and CPU time: of one broker and one receiver."""
+    head = ["messages/s", "received/s", "lost", "capture to receiver, p50 / p95", "broker", "receiver", "carried"]
+    rows = [
+        [
+            f"{step['wanted_per_s']:,.0f}",
+            f"{step['got_per_s']:,.0f}",
+            str(step["lost"]),
+            "-"
+            if step["latency_p95_ms"] is None
+            else f"{step['latency_p50_ms']:.0f} / {step['latency_p95_ms']:.0f} ms",
+            *(f"{step['cores'][one]:.2f} cores, {step['cpu_us_per_message'][one]:.0f} us each" for one in _FLEET_PARTS),
+            f"no: {'; '.join(step['why'])}; busiest: {step['breaks_first']}" if step["why"] else "yes",
+        ]
+        for step in record["steps"]
+    ]
+    return markdown_table(head, rows)
+
+
+def fleet_plan_table(record: Record) -> str:
+    """What fleets need by the measured cost of a message."""
+    head = ["nodes", "messages/s", "broker cores", "brokers", "receiver cores", "receivers", "Mbit/s", "GB/day"]
+    digits = {"nodes": 0, "messages_per_s": 0, "broker_cores": 2, "brokers": 0, "receiver_cores": 2, "receivers": 0}
+    digits |= {"mbit_per_s": 0, "gb_per_day": 0}
+    rows = [[f"{plan[key]:,.{places}f}" for key, places in digits.items()] for plan in record["plans"]]
+    return markdown_table(head, rows)
+
+
 def gpu_table(paths: Sequence[Path]) -> str:
     """What became of each step of benchmarks/gpu_evidence.py. paths: records of steps, of one machine or of several."""
     rows = []
@@ -164,6 +193,21 @@ SYSTEM_TABLES = (
         of_record(remains_table),
         "{rows} vectors were stored, 20 of them deleted by the store's own means; then all files were searched, also "
         "for vectors that stayed. SQLite overwrites where `secure_delete` is on, which some distributions build in.",
+    ),
+    Table(
+        "fleet",
+        (f"{CPU_RECORDS}/fleet.json",),
+        "python benchmarks/fleet.py",
+        of_record(fleet_table),
+        "{nodes} simulated nodes, {seconds:g} s each load, TLS on loopback; broker, receiver and nodes share {cores} "
+        "cores of {device}. All connections stood after {connect_s:g} s; the broker had {broker_mib_idle:g} MiB then.",
+    ),
+    Table(
+        "fleet-plan",
+        (f"{CPU_RECORDS}/fleet.json",),
+        "python benchmarks/fleet.py",
+        of_record(fleet_plan_table),
+        "{rate:g} messages per second of each node, all day long, at the cost of the largest load that was carried.",
     ),
     Table(
         "gpu",

@@ -27,6 +27,7 @@ _EXTRAS = {
     "paho": "runtime",
     "yaml": "runtime",
     "prometheus_client": "runtime",
+    "cryptography": "dev",
 }
 """The extra of the installation that brings a module."""
 

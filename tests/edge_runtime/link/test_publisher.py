@@ -27,24 +27,6 @@ Subscribe = Callable[..., Subscriber]
 NODE = "reid/v1/lab/cam"
 
 
-def tls_lines(secrets: Secrets) -> list[str]:
-    """Configuration of a broker that wants TLS and a password."""
-    return [
-        f"cafile {secrets.ca}",
-        f"certfile {secrets.server}",
-        f"keyfile {secrets.server_key}",
-        "allow_anonymous false",
-        f"password_file {secrets.password_file}",
-    ]
-
-
-def with_secrets(broker: Broker, secrets: Secrets) -> BrokerSettings:
-    """How to reach such a broker."""
-    return dataclasses.replace(
-        broker.settings, ca_file=secrets.ca, user_file=secrets.user, password_file=secrets.password
-    )
-
-
 def test_messages_arrive_in_order_and_leave_the_spool(
     broker: Broker, make_publisher: MakePublisher, subscribe: Subscribe, spool: Spool
 ) -> None:
@@ -67,9 +49,9 @@ def test_tls_with_client_certificate_and_password_works(
     make_broker: MakeBroker, secrets: Secrets, make_publisher: MakePublisher, subscribe: Subscribe
 ) -> None:
     """CA, client certificate, user and password from files open the door."""
-    broker = make_broker([*tls_lines(secrets), "require_certificate true"])
+    broker = make_broker([*secrets.broker_lines(), "require_certificate true"])
     settings = dataclasses.replace(
-        with_secrets(broker, secrets), certificate_file=secrets.client, key_file=secrets.client_key
+        secrets.reach(broker.settings), certificate_file=secrets.client, key_file=secrets.client_key
     )
     subscriber = subscribe(settings)
     publish(make_publisher(settings), 5)
@@ -82,10 +64,10 @@ def test_a_broker_with_another_authority_is_not_trusted(
     make_broker: MakeBroker, secrets: Secrets, make_publisher: MakePublisher, tmp_path: Path, spool: Spool
 ) -> None:
     """A certificate that the CA file does not vouch for gets no message and no password."""
-    broker = make_broker(tls_lines(secrets))
+    broker = make_broker(secrets.broker_lines())
     (tmp_path / "other").mkdir()
     stranger = make_secrets(tmp_path / "other")
-    publisher = make_publisher(dataclasses.replace(with_secrets(broker, secrets), ca_file=stranger.ca))
+    publisher = make_publisher(dataclasses.replace(secrets.reach(broker.settings), ca_file=stranger.ca))
     publish(publisher, 3)
     wait_for(lambda: "signed by another authority" in str(publisher.facts().fault))
     assert spool.count() == 3
@@ -100,10 +82,10 @@ def test_a_wrong_password_keeps_spooling_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One clear sentence, no password in it, messages kept; the right password later is taken without a restart."""
-    broker = make_broker(tls_lines(secrets))
+    broker = make_broker(secrets.broker_lines())
     password = tmp_path / "password"
     password.write_text("wrong horse")
-    settings = dataclasses.replace(with_secrets(broker, secrets), password_file=password)
+    settings = dataclasses.replace(secrets.reach(broker.settings), password_file=password)
     with caplog.at_level(logging.INFO):
         publisher = make_publisher(settings, refused_retry_s=0.2)
         wait_for(lambda: broker.log.read_text().count("not authorised") >= 3)
