@@ -161,7 +161,7 @@ def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> ImageB
 def calibrate(network: onnx.ModelProto, batches: ImageBatches, *, plan: PrecisionPlan) -> Calibrated:
     """Rewrite a float32 network for quantising, and find the range of each tensor over the images.
 
-    `network` is changed. Of the plan, `backend`, `method` and `equalised` are used.
+    `network` is changed. Of the plan, `kept_in_float` counts for the method `descriptor` alone.
     """
     if plan.backend == "onnxruntime":
         network = convolve_stem_in_blocks(network)
@@ -178,7 +178,7 @@ def calibrate(network: onnx.ModelProto, batches: ImageBatches, *, plan: Precisio
     if plan.method == "max":
         return whole
     if plan.method == "descriptor":
-        quantized = quantize_network(whole, activations=plan.activations, kept_in_float=())
+        quantized = quantize_network(whole, activations=plan.activations, kept_in_float=plan.kept_in_float)
         return Calibrated(network, cut_ranges(quantized, limits, plain=network, batches=batches), groups)
     histograms = observe_histograms(network, limits, batches=batches)
     ranges = {name: choose_range(histogram, plan.method) for name, histogram in histograms.items()}

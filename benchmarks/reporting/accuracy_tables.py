@@ -57,6 +57,15 @@ def engine_table(record: Record) -> str:
     )
 
 
+def street_table(record: Record) -> str:
+    """What each network finds on clips that it was not trained on."""
+    head = ["network", "rank-1 %", "mAP %", "right pairs at 1 % wrong ones, %"]
+    scores = ("rank1", "mean_ap", "true_pairs")
+    return markdown_table(
+        head, [[one["network"], *(score_text(one[name]) for name in scores)] for one in record["rows"]]
+    )
+
+
 def int8_elsewhere_table(paths: Sequence[Path]) -> str:
     """What INT8 loses on people that it was not calibrated on, a row for each network, rule and set of people."""
     head = ["network", "ranges by", "people", "float32 rank-1 / mAP", "rank-1, points", "mAP, points", "mean cosine"]
@@ -95,6 +104,13 @@ ACCURACY_TABLES = (
         "python benchmarks/accuracy.py ENGINE ... --data DATA",
         of_record(engine_table),
         "{data_set}, {queries} queries, {gallery} gallery images.",
+    ),
+    Table(
+        "street",
+        (f"{CPU_RECORDS}/street.json",),
+        "python benchmarks/street.py MODEL ... --clip VIDEO TRUTH",
+        of_record(street_table),
+        "{data_set}, {crops} crops; each is looked for among all that are not of its own second. {terms}.",
     ),
     Table(
         "int8 elsewhere",
