@@ -72,7 +72,10 @@ exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configura
 
 @dataclass(frozen=True)
 class _Signals:
-    """What we were asked by signals. stop: by SIGTERM and SIGINT. reload: by SIGHUP; whoever has reloaded clears it."""
+    """What we were asked by signals. stop: by SIGTERM and SIGINT. reload: by SIGHUP; whoever has reloaded clears it.
+
+    The SIGHUP of a terminal that is closed means stop.
+    """
 
     stop: threading.Event = field(default_factory=threading.Event)
     reload: threading.Event = field(default_factory=threading.Event)
@@ -207,15 +210,30 @@ def _run_loop(service: Service, signals: _Signals, *, reloader: Reloader) -> int
 @contextlib.contextmanager
 def _take_signals() -> Iterator[_Signals]:
     """Set events for signals. At the end signals are ignored, so that they cannot change the exit code."""
-    signals = _Signals()
-    events = {signal.SIGTERM: signals.stop, signal.SIGINT: signals.stop, signal.SIGHUP: signals.reload}
-    for number in events:
-        signal.signal(number, lambda number, _: events[signal.Signals(number)].set())
+    signals, had_terminal = _Signals(), _has_terminal()
+
+    def note(number: int, _: object) -> None:
+        # A terminal that is closed says so by SIGHUP, too: whoever ran us in it wants us to end.
+        is_reload = number == signal.SIGHUP and not (had_terminal and not _has_terminal())
+        (signals.reload if is_reload else signals.stop).set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, note)
     try:
         yield signals
     finally:
-        for number in events:
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
+
+
+def _has_terminal() -> bool:
+    """Whether this process belongs to a terminal that is still open."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _check_summary(path: Path | None) -> None:

@@ -1,11 +1,14 @@
 """The daemon as an operator runs it, with a real clip or camera and a real broker, and with faults of each."""
 
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -495,6 +498,44 @@ def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_si
     assert found.returncode == 2
     assert "found.onnx is not the file that was checked" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+_WAITS_FOR_SIGNALS = """
+import sys
+from edge_runtime.daemon import _take_signals
+with _take_signals() as signals:
+    print("ready", flush=True)
+    signals.reload.wait(20)
+    sys.stderr.write("reload ")
+    signals.stop.wait(20)
+    sys.stderr.write("stop")
+"""
+
+
+def test_the_hangup_of_a_terminal_ends_a_daemon_that_runs_in_it() -> None:
+    """SIGHUP from anybody else means reload, also there."""
+    controller, terminal = os.openpty()
+
+    def live_in_terminal() -> None:
+        os.setsid()
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        [sys.executable, "-c", _WAITS_FOR_SIGNALS],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=live_in_terminal,
+    ) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "ready\n"
+        daemon.send_signal(signal.SIGHUP)
+        assert select.select([daemon.stderr], [], [], 10)[0]
+        os.close(terminal)
+        os.close(controller)
+        _, told = daemon.communicate(timeout=10)
+    assert (told, daemon.returncode) == ("reload stop", 0)
 
 
 def test_cameras_are_exchanged_while_the_others_go_on(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:

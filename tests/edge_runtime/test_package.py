@@ -1,6 +1,7 @@
 """The Debian package: built, installed into an empty root and removed again by dpkg."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,3 +61,16 @@ def test_it_is_installed_and_removed_without_a_trace(package: Path, tmp_path: Pa
     dpkg(tmp_path, "--remove", "reid-edge")
     left = [path for path in tmp_path.rglob("*") if path.is_file() and "var/lib/dpkg" not in str(path)]
     assert left == []
+
+
+def test_the_container_has_what_the_package_depends_on() -> None:
+    """And every folder of which a wheel is made."""
+    text = (ROOT / "edge_runtime/install/Containerfile").read_text()
+    control = (ROOT / "edge_runtime/install/build_deb.sh").read_text()
+    depends = re.search(r"^Depends: (.+)$", control, flags=re.MULTILINE)
+    assert depends
+    wanted = {name.split()[0] for name in depends[1].split(",")}
+    final = text.rpartition("\nFROM ")[2]
+    assert set(re.findall(r"^    ([a-z][\w.-]+) \\$", final, flags=re.MULTILINE)) == wanted
+    copied = {name for line in re.findall(r"^COPY (?!--)(.+) \S+$", text, flags=re.MULTILINE) for name in line.split()}
+    assert copied == set(SOURCES)
