@@ -26,6 +26,7 @@ from calibration.ranges import ActivationRange, ImageBatches, choose_range, obse
 from calibration.rewrites.equalisation import equalise
 from calibration.rewrites.mean_pools import replace_mean_pool_nodes
 from calibration.rewrites.stem_blocks import convolve_stem_in_blocks
+from calibration.rewrites.stem_rounding import round_stem
 from edge_runtime.contract.errors import DataError, ExportError
 from edge_runtime.contract.manifest import (
     Build,
@@ -161,7 +162,8 @@ def read_crop_batches(images: ImageList, data: Path, *, input_: Input) -> ImageB
 def calibrate(network: onnx.ModelProto, batches: ImageBatches, *, plan: PrecisionPlan) -> Calibrated:
     """Rewrite a float32 network for quantising, and find the range of each tensor over the images.
 
-    `network` is changed. Of the plan, `kept_in_float` counts for the method `descriptor` alone.
+    `network` is changed. Of the plan, `kept_in_float` counts for the stem, and for the
+    method `descriptor`.
     """
     if plan.backend == "onnxruntime":
         network = convolve_stem_in_blocks(network)
@@ -171,6 +173,8 @@ def calibrate(network: onnx.ModelProto, batches: ImageBatches, *, plan: Precisio
     extremes = observe_extremes(network, names, batches=batches)
     if plan.equalised:
         extremes = equalise(network, extremes)
+    if "stem" not in plan.kept_in_float:
+        round_stem(network, groups.get("stem", ()), batches=batches, levels=_stem_levels(plan.activations))
     limits = {
         name: (min(float(seen.low.min()), 0.0), max(float(seen.high.max()), 0.0)) for name, seen in extremes.items()
     }
@@ -227,6 +231,11 @@ def quantize_network(
         )
     onnx.checker.check_model(result, full_check=True)
     return result
+
+
+def _stem_levels(activations: Activations) -> int:
+    """The largest weight of the stem in steps: see `_narrow_weights`."""
+    return 127 if activations == "int8" else 64
 
 
 def _narrow_weights(calibrated: Calibrated, activations: Activations) -> dict[str, list[dict[str, Any]]]:
