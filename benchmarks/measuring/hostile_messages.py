@@ -27,12 +27,17 @@ def birth(node: str = NODE) -> Received:
 
 def good_messages(count: int, *, seed: int, first: int = 0, node: str = NODE) -> list[Received]:
     """Descriptors of 512 numbers, numbered from `first`."""
-    vectors = normalise(np.random.default_rng(seed).standard_normal((64, LENGTH)).astype(np.float32))
+    vectors = unit_vectors(seed)
     topic = descriptor_topic(SITE, node, camera=CAMERA, space=SPACE)
     return [
-        Received(topic, encode_message(_descriptor(first + number, vectors[number % 64])), False)
+        Received(topic, encode_message(descriptor_message(first + number, vectors[number % 64])), False)
         for number in range(count)
     ]
+
+
+def unit_vectors(seed: int) -> Any:
+    """Random descriptors: (64, 512) float32."""
+    return normalise(np.random.default_rng(seed).standard_normal((64, LENGTH)).astype(np.float32))
 
 
 def hostile_messages(count: int, *, seed: int) -> list[tuple[str, Received]]:
@@ -42,7 +47,8 @@ def hostile_messages(count: int, *, seed: int) -> list[tuple[str, Received]]:
     return [(kind, _FAULTS[kind](draw, good)) for kind in (kinds[number % len(kinds)] for number in range(count))]
 
 
-def _descriptor(seq: int, vector: Any) -> DescriptorMessage:
+def descriptor_message(seq: int, vector: Any) -> DescriptorMessage:
+    """A message that is as a node sends it. vector: (512,) float32, unit length."""
     return DescriptorMessage(
         boot=BOOT,
         seq=seq,

@@ -9,6 +9,7 @@ from benchmarks.reporting.document_table import CPU_RECORDS, MODELS, Table, of_r
 from benchmarks.reporting.text import Record, markdown_table, score_text
 
 _GPU_STEPS = ("tensorrt", "latency", "accuracy", "training", "crop_kernel")
+_NEVER = ("reused", "altered", "refused")
 _FLEET_PARTS = ("broker", "receiver")
 _PLAIN = "plain export, ONNX Runtime"
 
@@ -139,6 +140,22 @@ def fleet_plan_table(record: Record) -> str:
     return markdown_table(head, rows)
 
 
+def failures_table(record: Record) -> str:
+    """Faults, and what became of the messages."""
+    account = record["account"]
+    given_up = ", ".join(f"{count:,} {why}" for why, count in account["given_up"].items()) or "0"
+    rows = [
+        ["faults", ", ".join(f"{count} x {name}" for name, count in record["faults"].items() if count)],
+        ["numbers that the node used", f"{account['numbers']:,}"],
+        ["received", f"{account['received']:,}"],
+        ["told by the node as given up", given_up],
+        ["**unexplained**", f"**{account['unexplained']:,}**"],
+        ["numbers used twice, altered, refused", " / ".join(f"{account[key]}" for key in _NEVER)],
+        ["received twice and dropped", f"{account['duplicates']:,}"],
+    ]
+    return markdown_table(["what", "count"], rows)
+
+
 def gpu_table(paths: Sequence[Path]) -> str:
     """What became of each step of benchmarks/gpu_evidence.py. paths: records of steps, of one machine or of several."""
     rows = []
@@ -208,6 +225,13 @@ SYSTEM_TABLES = (
         "python benchmarks/fleet.py",
         of_record(fleet_plan_table),
         "{rate:g} messages per second of each node, all day long, at the cost of the largest load that was carried.",
+    ),
+    Table(
+        "failures",
+        (f"{CPU_RECORDS}/failures.json",),
+        "python benchmarks/failures.py --messages 1000000 --faults 1000",
+        of_record(failures_table),
+        "{kills} kills and {flipped_bits} flipped bits in {seconds:,} s, seed {seed}; one node, one broker.",
     ),
     Table(
         "gpu",

@@ -8,6 +8,7 @@ import fcntl
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from edge_runtime.contract.settings import FilePath
 
 PAGE_BYTES = 4096
 WAL_BYTES = 1 << 20
+_DIGITS = 20
 _LOCKED_S = 0.5  # another program may hold the file for hours: nobody waits for it, the caller tries again
 PRAGMAS = (
     f"page_size = {PAGE_BYTES}",
@@ -119,11 +121,19 @@ def is_locked(error: sqlite3.DatabaseError) -> bool:
 
 
 def read_number(path: Path) -> int:
-    """Read a number from a file; 0 if there is no such file, or no number in it."""
+    """Read a number from a file; 0 if there is no such file, or the number in it is damaged."""
     try:
-        return int(path.read_text())
+        content = path.read_bytes()
+        number = int(content[:_DIGITS])
     except (OSError, ValueError):
         return 0
+    is_old = len(content) == _DIGITS + 1  # written without a checksum
+    return number if is_old or content == _with_checksum(number) else 0
+
+
+def _with_checksum(number: int) -> bytes:
+    digits = f"{number:0{_DIGITS}d}".encode()
+    return b"%b %08x\n" % (digits, zlib.crc32(digits))
 
 
 def write_number(path: Path, number: int) -> None:
@@ -136,7 +146,7 @@ def write_number(path: Path, number: int) -> None:
         file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
         try:
             # One write of a few bytes of one sector: a power cut leaves the old number or the new one.
-            os.pwrite(file, f"{number:020d}\n".encode(), 0)
+            os.pwrite(file, _with_checksum(number), 0)
             os.fsync(file)
         finally:
             os.close(file)

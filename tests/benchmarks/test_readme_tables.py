@@ -82,6 +82,12 @@ RECORDS: dict[str, dict[str, Any]] = {
         "runs": [{"job": "ranking, ours", "size": {"queries": 1, "gallery": 2, "length": 3}, "seconds": 0.5,
                   "peak_mib": 99.6}],
     },
+    f"{CPU}/failures.json": {
+        "faults": {"kill -9": 16, "disk full": 0, "bits flip": 4}, "kills": 20, "flipped_bits": 36, "seconds": 1200,
+        "seed": 0,
+        "account": {"numbers": 20000, "received": 19960, "given_up": {"lost": 39, "disk": 1}, "unexplained": 0,
+                    "waiting": 0, "duplicates": 1400, "reused": 0, "refused": 0, "altered": 0},
+    },
     f"{CPU}/fleet.json": {
         "cores": 2, "nodes": 500, "rate": 20.0, "seconds": 10.0, "connect_s": 4.0, "broker_mib_idle": 30.0,
         "steps": [{"wanted_per_s": 1000.0, "got_per_s": 998.0, "lost": 0, "latency_p50_ms": 9.0, "latency_p95_ms": 30.0,
@@ -116,6 +122,13 @@ WANTED = {
     ],
     "train_speed": ["| OSNet x1.0 | 128x64 | ours | 107 | 1.68 |"],
     "retrieval": ["| ranking, ours | 1 | 2 | 3 | 0.50 | 100 |"],
+    "failures": [
+        "| faults | 16 x kill -9, 4 x bits flip |",
+        "| received | 19,960 |",
+        "| told by the node as given up | 39 lost, 1 disk |",
+        "| **unexplained** | **0** |",
+        "20 kills and 36 flipped bits in 1,200 s",
+    ],
     "fleet": [
         "| 1,000 | 998 | 0 | 9 / 30 ms | 0.25 cores, 40 us each | 0.50 cores, 90 us each | yes |",
         "| no: 7 lost; busiest: receiver |",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.measuring.site_faults import start_node
 from edge_runtime.link.messages import NodeStatus
 from edge_runtime.link.wire_format import decode_json
 from tests.conftest import ROOT
@@ -18,16 +19,6 @@ from tests.support.sample_messages import open_spool, wait_for
 KILLS = 5
 
 
-def start_node(broker: Broker, folder: Path, *, will_delay_s: int = 10) -> "subprocess.Popen[str]":
-    """Start a node and wait until it has spooled something."""
-    script = "tests.support.publish_until_killed"
-    command = [sys.executable, "-m", script, str(broker.port), str(folder), str(will_delay_s)]
-    node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    assert node.stdout is not None
-    assert node.stdout.readline() == "ready\n"
-    return node
-
-
 def test_a_node_killed_in_mid_publish_loses_no_number(broker: Broker, tmp_path: Path) -> None:
     """After five SIGKILLs and restarts the listener has every number of the node, and has dropped the doubles."""
     summary_file = tmp_path / "summary.json"
@@ -35,11 +26,11 @@ def test_a_node_killed_in_mid_publish_loses_no_number(broker: Broker, tmp_path: 
     with subprocess.Popen([*listen, "--summary", str(summary_file)], stdout=subprocess.DEVNULL) as listener:
         wait_for(lambda: "SUBSCRIBE" in broker.log.read_text())
         for _ in range(KILLS):
-            node = start_node(broker, tmp_path)
+            node = start_node(broker.port, tmp_path)
             time.sleep(random.uniform(0.1, 0.5))
             node.kill()
             node.communicate()
-        node = start_node(broker, tmp_path)
+        node = start_node(broker.port, tmp_path)
         node.terminate()
         output, _ = node.communicate(timeout=20)
         waiting, next_seq = map(int, output.split())
@@ -55,7 +46,7 @@ def test_a_node_killed_in_mid_publish_loses_no_number(broker: Broker, tmp_path: 
 def test_the_last_will_says_offline(broker: Broker, tmp_path: Path, subscribe: Callable[..., Subscriber]) -> None:
     """A killed node is `offline`, retained, once the will's delay is over; its spool tells which run it was."""
     subscriber = subscribe(broker.settings)
-    node = start_node(broker, tmp_path, will_delay_s=1)
+    node = start_node(broker.port, tmp_path, will_delay_s=1)
     wait_for(lambda: subscriber.numbers())
     node.kill()
     node.communicate()
@@ -66,7 +57,7 @@ def test_the_last_will_says_offline(broker: Broker, tmp_path: Path, subscribe: C
 
 def test_numbers_go_on_after_death(broker: Broker, tmp_path: Path) -> None:
     """The next run, of another boot, begins where the dead one ended."""
-    node = start_node(broker, tmp_path)
+    node = start_node(broker.port, tmp_path)
     node.kill()
     node.communicate()
     with open_spool(tmp_path) as spool:
