@@ -33,7 +33,7 @@ _BUSY = 0.85  # of a core; what is as busy as that has no time left
 
 
 @dataclass(frozen=True)
-class Step:
+class LoadResult:
     """What became of one load. lost: acknowledged by the broker, and never received. unsent: still at their nodes.
 
     cores: CPU seconds per second of each part. why: what shows that the load is not carried; empty if it is.
@@ -67,7 +67,7 @@ class _Fleet:
     receiver: FleetProcess
     nodes: int
 
-    def carry(self, load: float, *, rate: float, seconds: float) -> Step:
+    def carry(self, load: float, *, rate: float, seconds: float) -> LoadResult:
         """Send one load and count. rate: messages per second of each node at a load of 1."""
         broker_s, begun_s = self.broker.cpu_s(), time.monotonic()
         for sender in self.senders:
@@ -81,37 +81,51 @@ class _Fleet:
             **{f"sender {number}": one.cpu_s for number, one in enumerate(sent, start=1)},
         }
         took_s = max(seconds, time.monotonic() - begun_s - got.quiet_s)
-        unacknowledged = sum(one.sent - one.acknowledged for one in sent)
-        cores = {part: used_s / took_s for part, used_s in cpu_s.items()}
-        due, lost = sum(one.due for one in sent), 0
-        if got.quiet_s > QUIET_S:  # else what has not arrived yet is on its way
-            lost = max(0, sum(one.sent for one in sent) - unacknowledged - got.messages)
-        why = _faults(due=due, lost=lost, closed=sum(one.closed for one in sent), got=got)
-        senders_s = sum(one.cpu_s for one in sent)
-        return Step(
-            load=load,
-            wanted_per_s=load * rate * self.nodes,
-            got_per_s=round(got.messages / took_s, 1),
-            due=due,
-            unsent=due - sum(one.sent for one in sent),
-            unacknowledged=unacknowledged,
-            lost=lost,
-            duplicates=got.duplicates,
-            refused=got.refused,
-            closed=sum(one.closed for one in sent),
-            latency_p50_ms=got.latency_p50_ms,
-            latency_p95_ms=got.latency_p95_ms,
-            bytes_per_message=round(got.bytes / max(1, got.messages), 1),
-            cores={part: round(one, 3) for part, one in cores.items()},
-            cpu_us_per_message={
-                part: round(1e6 * used_s / max(1, got.messages), 1)
-                for part, used_s in {**cpu_s, "senders": senders_s}.items()
-                if not part.startswith("sender ")
-            },
-            broker_mib=round(self.broker.memory_mib(), 1),
-            why=why,
-            breaks_first=busiest_part(cores, machine=os.cpu_count() or 1) if why else None,
-        )
+        wanted_per_s = load * rate * self.nodes
+        return _settle(_Counted(wanted_per_s, sent, got, cpu_s, took_s, self.broker.memory_mib()), load=load)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    wanted_per_s: float
+    sent: Sequence[SentFigures]
+    got: ReceivedFigures
+    cpu_s: dict[str, float]
+    took_s: float
+    broker_mib: float
+
+
+def _settle(counted: _Counted, *, load: float) -> LoadResult:
+    """Set what was sent against what was received."""
+    sent, got = counted.sent, counted.got
+    due, total, closed = (sum(getattr(one, key) for one in sent) for key in ("due", "sent", "closed"))
+    unacknowledged = total - sum(one.acknowledged for one in sent)
+    is_over = got.quiet_s > QUIET_S  # else what has not arrived yet is on its way
+    lost = max(0, total - unacknowledged - got.messages) if is_over else 0
+    cores = {part: used_s / counted.took_s for part, used_s in counted.cpu_s.items()}
+    parts_s = {part: counted.cpu_s[part] for part in ("broker", "receiver")}
+    parts_s["senders"] = sum(one.cpu_s for one in sent)
+    why = _faults(due=due, lost=lost, closed=closed, got=got)
+    return LoadResult(
+        load=load,
+        wanted_per_s=counted.wanted_per_s,
+        got_per_s=round(got.messages / counted.took_s, 1),
+        due=due,
+        unsent=due - total,
+        unacknowledged=unacknowledged,
+        lost=lost,
+        duplicates=got.duplicates,
+        refused=got.refused,
+        closed=closed,
+        latency_p50_ms=got.latency_p50_ms,
+        latency_p95_ms=got.latency_p95_ms,
+        bytes_per_message=round(got.bytes / max(1, got.messages), 1),
+        cores={part: round(one, 3) for part, one in cores.items()},
+        cpu_us_per_message={part: round(1e6 * one / max(1, got.messages), 1) for part, one in parts_s.items()},
+        broker_mib=round(counted.broker_mib, 1),
+        why=why,
+        breaks_first=busiest_part(cores, machine=os.cpu_count() or 1) if why else None,
+    )
 
 
 def _faults(*, due: int, lost: int, closed: int, got: ReceivedFigures) -> tuple[str, ...]:
@@ -144,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
         fleet = _start(Path(name), arguments.nodes, stack=stack)
         connect_s, connect_cpu_s = time.monotonic() - begun_s, fleet.broker.cpu_s()
         fleet.carry(min(arguments.loads), rate=arguments.rate, seconds=_WARM_UP_S)
-        idle_mib, steps = fleet.broker.memory_mib(), list[Step]()
+        idle_mib, steps = fleet.broker.memory_mib(), list[LoadResult]()
         for load in tqdm(arguments.loads, desc="loads", unit="load", disable=None):
             steps.append(fleet.carry(load, rate=arguments.rate, seconds=arguments.seconds))
             _print(steps[-1])
@@ -185,7 +199,7 @@ def _start(folder: Path, nodes: int, *, stack: ExitStack) -> _Fleet:
     return _Fleet(broker, senders, receiver, nodes)
 
 
-def _plans(steps: Sequence[Step], *, rate: float) -> list[dict[str, object]]:
+def _plans(steps: Sequence[LoadResult], *, rate: float) -> list[dict[str, object]]:
     """From the largest load that was carried; none where none was."""
     carried = [step for step in steps if not step.why]
     if not carried:
@@ -198,7 +212,7 @@ def _plans(steps: Sequence[Step], *, rate: float) -> list[dict[str, object]]:
     return [asdict(plan_fleet(nodes, cost, rate=rate)) for nodes in _PLANNED]
 
 
-def _print(step: Step) -> None:
+def _print(step: LoadResult) -> None:
     p95 = "-" if step.latency_p95_ms is None else f"{step.latency_p95_ms:.0f} ms"
     cpu = ", ".join(f"{part} {one:.2f}" for part, one in step.cores.items())
     print(

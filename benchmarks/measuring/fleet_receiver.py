@@ -31,7 +31,7 @@ class ReceivedFigures:
 
 
 @dataclass
-class _Tally:
+class _Counts:
     latencies_ms: list[float] = field(default_factory=list)
     bytes: int = 0
     duplicates: int = 0
@@ -49,43 +49,43 @@ def receive_fleet(pipe: Pipe, *, settings: BrokerSettings) -> None:
     """
     connection = Connection(settings, client_id="fleet-receiver", session_s=0)
     connection.subscribe(["reid/v1/#"])
-    receiver, tally, expected, until_s = Receiver(), _Tally(), None, 0.0
+    receiver, counts, expected, until_s = Receiver(), _Counts(), None, 0.0
     pipe.send(0)
     while True:
-        _take(connection, receiver, tally=tally)
+        _take(connection, receiver, counts=counts)
         if expected is None and pipe.poll():
             expected, until_s = pipe.recv(), time.monotonic() + PATIENCE_S
             if expected is None:
                 break
-        if expected is not None and (_has_all(tally, expected) or time.monotonic() > until_s):
-            pipe.send(_figures(receiver, tally))
-            tally = _Tally(duplicates=receiver.count("duplicate"), refused=receiver.count("refused"))
+        if expected is not None and (_has_all(counts, expected) or time.monotonic() > until_s):
+            pipe.send(_figures(receiver, counts))
+            counts = _Counts(duplicates=receiver.count("duplicate"), refused=receiver.count("refused"))
             expected = None
     connection.close()
 
 
-def _take(connection: Connection, receiver: Receiver, *, tally: _Tally) -> None:
+def _take(connection: Connection, receiver: Receiver, *, counts: _Counts) -> None:
     for received in connection.step(0.05)[1]:
-        tally.heard_s = time.monotonic()
+        counts.heard_s = time.monotonic()
         for event in receiver.take(received):
             if isinstance(event, Accepted):
-                tally.bytes += event.payload_bytes
-                tally.latencies_ms.append((time.time_ns() - event.message.capture_ns) / 1e6)
+                counts.bytes += event.payload_bytes
+                counts.latencies_ms.append((time.time_ns() - event.message.capture_ns) / 1e6)
 
 
-def _has_all(tally: _Tally, expected: int) -> bool:
-    return len(tally.latencies_ms) >= expected or time.monotonic() - tally.heard_s > QUIET_S
+def _has_all(counts: _Counts, expected: int) -> bool:
+    return len(counts.latencies_ms) >= expected or time.monotonic() - counts.heard_s > QUIET_S
 
 
-def _figures(receiver: Receiver, tally: _Tally) -> ReceivedFigures:
-    ordered = sorted(tally.latencies_ms)
+def _figures(receiver: Receiver, counts: _Counts) -> ReceivedFigures:
+    ordered = sorted(counts.latencies_ms)
     return ReceivedFigures(
         messages=len(ordered),
-        duplicates=receiver.count("duplicate") - tally.duplicates,
-        refused=receiver.count("refused") - tally.refused,
-        bytes=tally.bytes,
-        cpu_s=time.process_time() - tally.cpu_s,
+        duplicates=receiver.count("duplicate") - counts.duplicates,
+        refused=receiver.count("refused") - counts.refused,
+        bytes=counts.bytes,
+        cpu_s=time.process_time() - counts.cpu_s,
         latency_p50_ms=percentile(ordered, share=0.50),
         latency_p95_ms=percentile(ordered, share=0.95),
-        quiet_s=time.monotonic() - tally.heard_s,
+        quiet_s=time.monotonic() - counts.heard_s,
     )

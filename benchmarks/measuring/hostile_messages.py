@@ -27,7 +27,7 @@ def birth(node: str = NODE) -> Received:
 
 def good_messages(count: int, *, seed: int, first: int = 0, node: str = NODE) -> list[Received]:
     """Descriptors of 512 numbers, numbered from `first`."""
-    vectors = unit_vectors(seed)
+    vectors = random_descriptors(seed)
     topic = descriptor_topic(SITE, node, camera=CAMERA, space=SPACE)
     return [
         Received(topic, encode_message(descriptor_message(first + number, vectors[number % 64])), False)
@@ -35,7 +35,7 @@ def good_messages(count: int, *, seed: int, first: int = 0, node: str = NODE) ->
     ]
 
 
-def unit_vectors(seed: int) -> Any:
+def random_descriptors(seed: int) -> Any:
     """Random descriptors: (64, 512) float32."""
     return normalise(np.random.default_rng(seed).standard_normal((64, LENGTH)).astype(np.float32))
 

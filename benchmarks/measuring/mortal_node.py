@@ -13,7 +13,7 @@ import time
 import zlib
 from pathlib import Path
 
-from benchmarks.measuring.hostile_messages import descriptor_message, unit_vectors
+from benchmarks.measuring.hostile_messages import descriptor_message, random_descriptors
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.script import shipped_model
 from edge_runtime.link.broker import BrokerSettings
@@ -44,7 +44,7 @@ def main(port: int, folder: Path, *, will_delay_s: int) -> None:
     _step_clock(folder / CLOCK_STEP)
     signal.signal(signal.SIGUSR1, lambda *_: _step_clock(folder / CLOCK_STEP))
     manifest = read_manifest(Path(shipped_model()))
-    patterns = [_pattern(vector, manifest) for vector in unit_vectors(0)]
+    patterns = [_pattern(vector, manifest) for vector in random_descriptors(0)]
     settings = LinkSettings(
         BrokerSettings("127.0.0.1", port),
         SITE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.failures import account_for, main
-from benchmarks.measuring.hostile_messages import descriptor_message, unit_vectors
+from benchmarks.measuring.hostile_messages import descriptor_message, random_descriptors
 from benchmarks.measuring.mortal_node import is_unchanged
 from benchmarks.measuring.site_faults import FAULTS, draw_faults
 from edge_runtime.contract.errors import ConfigError
@@ -61,7 +61,7 @@ def test_a_gap_is_told_by_its_reason() -> None:
 
 def test_a_message_with_another_content_is_seen() -> None:
     """Also where it is well formed: the node's mark is of the bytes that it has made."""
-    message = descriptor_message(0, unit_vectors(0)[0])
+    message = descriptor_message(0, random_descriptors(0)[0])
     assert not is_unchanged(message)
 
 
