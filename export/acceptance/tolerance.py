@@ -61,7 +61,7 @@ def usual_tolerance(precision: Precision, *, queries: int) -> Tolerance:
 
 def retrieval_fault(name: str, change: Change, *, allowed: float, queries: int) -> str:
     """A phrase for a loss of retrieval beyond what is allowed, in points, and how many queries would decide it."""
-    lost, least, most = (-100 * value for value in (change.value, change.high, change.low))
+    lost, least, most = (0 - 100 * value for value in (change.value, change.high, change.low))
     said = f"{lost:.2f} points of {name} lost ({least:.2f} to {most:.2f}) where at most {round(allowed, 2):g} may be"
     if least > allowed:
         return said

@@ -9,6 +9,7 @@ from pathlib import Path
 from calibration.image_list import write_image_list
 from calibration.select_images import select_images
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import sample_clip, shipped_model
 from edge_runtime.contract.site_set import is_site_set
 from edge_runtime.site_keeper import CollectSettings
@@ -36,12 +37,19 @@ def complete_inputs(arguments: argparse.Namespace) -> Iterator[argparse.Namespac
             _take_shipped_network(given)
         if given.data is None and given.acceptance is None:
             given.data = given.calibration_data = _collect_sample(Path(name) / "sample_clip")
-        if given.calibration is None and given.precision in _QUANTIZED and given.data and is_site_set(given.data):
+        if given.calibration is None and _wants_calibration(given):
             given.calibration = given.data
         if given.calibration is not None and given.calibration.is_dir():
             given.calibration_data = given.calibration
             given.calibration = _write_list(given.calibration, Path(name) / "calibration.json")
         yield given
+
+
+def _wants_calibration(given: argparse.Namespace) -> bool:
+    """Whether a float32 network is quantized here, and a site set, which has a half for calibration, judges it."""
+    if given.precision not in _QUANTIZED or not given.data or not is_site_set(given.data):
+        return False
+    return read_manifest(given.model).build.precision == "fp32"
 
 
 def _take_shipped_network(given: argparse.Namespace) -> None:

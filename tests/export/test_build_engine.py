@@ -120,9 +120,7 @@ def test_an_engine_that_loses_too_much_is_not_written(model: Path, images: Path,
     output = tmp_path / "engines" / "tiny_int8.onnx"
     assert _build(model, images, data, "--output", str(output)) == 0
     before = {path: path.read_bytes() for path in output.parent.iterdir()}
-    refusal = (
-        r"not good enough: -?\d+\.\d\d points of rank-1 lost where at most -101 may be; let .* --precision-plan; no"
-    )
+    refusal = r"not good enough: -?\d+\.\d\d points of rank-1 lost .* at most -101 may be.*let .* --precision-plan; no"
     with pytest.raises(ExportError, match=refusal):
         _build(model, images, data, "--output", str(output), *NO_LOSS_IS_SMALL_ENOUGH)
     assert {path: path.read_bytes() for path in output.parent.iterdir()} == before
@@ -273,7 +271,9 @@ def test_calibration_images_of_test_people_are_refused(model: Path, data: Path, 
         _build(model, strays, copy)
 
 
-def test_a_packed_file_serves_where_there_is_no_data_set(model: Path, images: Path, data: Path, tmp_path: Path) -> None:
+def test_a_packed_file_serves_where_there_is_no_data_set(
+    model: Path, images: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A quantised file and a packed set are all that a device needs."""
     quantized, packed = tmp_path / "by_hand.onnx", tmp_path / "acceptance.npz"
     options = ["--calibration", str(images), "--data", str(data), "--output", str(quantized)]
@@ -283,7 +283,8 @@ def test_a_packed_file_serves_where_there_is_no_data_set(model: Path, images: Pa
     evidence = read_manifest(tmp_path / "tiny_int8_onnxruntime.onnx").evidence
     assert evidence is not None
     assert evidence.images_sha256 is not None
-    with pytest.raises(ConfigError, match="add --data FOLDER, or --acceptance FILE"):
+    monkeypatch.setattr("export.building.usual_inputs.sample_clip", lambda: None)
+    with pytest.raises(ConfigError, match=r"add --data FOLDER, .* or --acceptance FILE"):
         main([str(quantized), "--int8", *CPU])
 
 

@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_runtime.contract.manifest import Input
+from train.machine.mixed_precision import precision_for
 from train.machine.processes import Processes
 from train.models.catalog import build, embedding_lengths
 from train.recipes.catalog import all_recipes
@@ -64,7 +65,16 @@ def trainer_for(recipe: Recipe) -> Trainer:
     images = TrainingImages(store, labels, recipe=recipe, processes=ALONE, fill=torch.zeros(3, dtype=torch.uint8))
     torch.manual_seed(0)
     networks = [build(recipe.architecture, classes=classes) for _ in range(recipe.networks)]
-    return Trainer(networks, recipe, images=images, objective=objective, input_=input_, processes=ALONE, seed=0)
+    return Trainer(
+        networks,
+        recipe,
+        images=images,
+        objective=objective,
+        input_=input_,
+        processes=ALONE,
+        seed=0,
+        precision=precision_for(ALONE.device),
+    )
 
 
 def lengths_for(recipe: Recipe, classes: int) -> tuple[int, ...]:
