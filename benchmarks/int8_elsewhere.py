@@ -10,13 +10,14 @@ from typing import get_args
 
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.measuring.street_clips import add_clip_options, open_street
 from calibration.precision_plan import Method, TargetBackend, default_precision_plan
 from calibration.quantization import quantize_file
+from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Fidelity
 from edge_runtime.contract.script import ScriptParser, run
 from export.acceptance.comparison import fidelity
 from train.datasets.catalog import ReidData, open_folder
-from train.datasets.tracked_clip import TrackedClip, read_tracked_clips
 from train.models.open_model import open_model
 from train.scoring.metrics import Interval, Retrieval, bootstrap
 from train.scoring.scoring import Described, Member, describe_split, score
@@ -56,9 +57,11 @@ def main(argv: list[str] | None = None) -> int:
     """Quantise, score, print, write the record. Returns the exit code."""
     arguments = _parser().parse_args(argv)
     rows: list[LostElsewhere] = []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, open_street(arguments) as street:
         folder = Path(name)
-        people = [open_folder(each) for each in arguments.elsewhere] + _read_clips(arguments, folder)
+        people = [*(open_folder(each) for each in arguments.elsewhere), *([street] if street else [])]
+        if not people:
+            raise ConfigError("expected people to score on: add --elsewhere DATA, or --clip VIDEO TRUTH")
         for model in arguments.models:
             before = [_score(model, data) for data in people]
             for method in arguments.methods:
@@ -74,15 +77,6 @@ def main(argv: list[str] | None = None) -> int:
     write_record(output, head | {"rows": [asdict(row) for row in rows]})
     print(f"record: {output}")
     return 0
-
-
-def _read_clips(arguments: argparse.Namespace, folder: Path) -> list[ReidData]:
-    if not arguments.clip:
-        return []
-    crops = folder / "crops"
-    crops.mkdir()
-    clips = [TrackedClip(video, truth) for video, truth in arguments.clip]
-    return [read_tracked_clips(clips, crops=crops, name=arguments.clips_name, terms="see the record's README")]
 
 
 def _score(model: Path, data: ReidData) -> _Scored:
@@ -127,10 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calibration", type=Path, required=True, help="image list of calibration/select_images.py")
     parser.add_argument("--data", type=Path, required=True, help="the folder that the image list was made from")
     parser.add_argument("--elsewhere", type=Path, nargs="*", default=[], help="folders of data sets to score on")
-    parser.add_argument(
-        "--clip", type=Path, nargs=2, action="append", metavar=("VIDEO", "TRUTH"), help="as benchmarks/street.py does"
-    )
-    parser.add_argument("--clips-name", default="street", help="what the record calls the clips (default: %(default)s)")
+    add_clip_options(parser)
     parser.add_argument("--backend", choices=get_args(TargetBackend), default="openvino")
     parser.add_argument("--methods", nargs="+", choices=get_args(Method), default=["max", "descriptor"])
     parser.add_argument("--output", type=Path, help="record (default: in benchmarks/records)")

@@ -1,13 +1,13 @@
 """Score public networks that were adopted, on people they may not know: street clips and data sets; write a record."""
 
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.measuring.street_clips import add_clip_options, open_street
 from benchmarks.street import StreetScores, score_on_street
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import Evidence, Manifest, read_manifest
@@ -15,7 +15,6 @@ from edge_runtime.contract.model_list import read_public_models
 from edge_runtime.contract.script import ScriptParser, run
 from export.building.engine_candidate import time_engines
 from train.datasets.catalog import ReidData, open_folder
-from train.datasets.tracked_clip import TrackedClip, read_tracked_clips
 from train.models.open_model import open_model
 from train.models.teacher import open_teacher
 from train.scoring.scoring import Member, describe_split, evidence, score
@@ -52,10 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     output = arguments.output or record_folder() / "public_models.json"
     named = [(path, _row_of(path)) for path in arguments.networks]
     sets = [open_folder(folder) for folder in arguments.data]
-    clips = [TrackedClip(video, truth) for video, truth in arguments.clip]
     rows: list[PublicScores] = []
-    with tempfile.TemporaryDirectory() as crops:
-        street = read_tracked_clips(clips, crops=Path(crops), name="street", terms="not kept")
+    with open_street(arguments) as street:
+        assert street is not None, "clips were given"
         for path, name in named:
             rows.append(_score(path, name, street=street, sets=sets))
             print(_line(rows[-1]), flush=True)
@@ -138,7 +136,7 @@ def _parser() -> ScriptParser:
         examples=_EXAMPLES,
     )
     parser.add_argument("networks", type=Path, nargs="+", help="adopted networks, their manifests beside them")
-    parser.add_argument("--clip", type=Path, nargs=2, action="append", metavar=("VIDEO", "TRUTH"), help="see street.py")
+    add_clip_options(parser)
     parser.add_argument("--data", type=Path, action="append", default=[], help="folder of a data set; several times")
     parser.add_argument(
         "--time", action="store_true", help="time float32 and INT8 instead; on a machine that does nothing else"

@@ -3,15 +3,14 @@
 import argparse
 import json
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.measuring.machine import record_head
+from benchmarks.measuring.street_clips import add_clip_options, open_street
 from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.samples import ReidData
-from train.datasets.tracked_clip import TrackedClip, read_tracked_clips
 from train.models.teacher import Teacher, open_teacher
 from train.scoring.distances import distance_blocks
 from train.scoring.metrics import Interval, bootstrap
@@ -21,7 +20,7 @@ from train.scoring.verification import verify_pairs
 _EXAMPLES = """\
 examples:
   python benchmarks/street.py model.pth --clip TUD-Campus.webm TUD-Campus.gt.txt --clip TUD-Stadtmitte.webm \\
-      TUD-Stadtmitte.gt.txt --name tud --terms "CC BY-NC-SA 3.0"
+      TUD-Stadtmitte.gt.txt --clip-name TUD --clip-terms "CC BY-NC-SA 3.0"
   python benchmarks/street.py first.onnx second.onnx network.xml --clip street.mp4 street.txt --output street.json
 """
 _FALSE_SHARE = 0.01
@@ -43,9 +42,8 @@ class StreetScores:
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
-    clips = [TrackedClip(video, truth) for video, truth in arguments.clip]
-    with tempfile.TemporaryDirectory() as crops, ExitStack() as stack:
-        data = read_tracked_clips(clips, crops=Path(crops), name=arguments.name, terms=arguments.terms)
+    with open_street(arguments) as data, ExitStack() as stack:
+        assert data is not None, "--clip is required"
         print(f"{len({s.identity for s in data.query})} people, {len(data.query)} crops; own second left out")
         rows = []
         for path in arguments.models:
@@ -98,17 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         examples=_EXAMPLES,
     )
     parser.add_argument("models", type=Path, nargs="+", help="as --teacher of train/run.py takes them")
-    parser.add_argument(
-        "--clip",
-        type=Path,
-        nargs=2,
-        action="append",
-        required=True,
-        metavar=("VIDEO", "TRUTH"),
-        help="a clip and its ground truth in MOTChallenge's form; may be given several times",
-    )
-    parser.add_argument("--name", default="street", help="what the record calls the clips (default: %(default)s)")
-    parser.add_argument("--terms", default="terms not stated", help="licence of the clips, for the record")
+    add_clip_options(parser, required=True)
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write a record")
     return parser
 

@@ -32,7 +32,7 @@ def test_a_network_is_scored_on_a_clip(tmp_path: Path, capsys: pytest.CaptureFix
     """Six people that look alike in every frame are found; every figure stands between its limits."""
     video, truth = write_clip(tmp_path)
     model, output = write_tiny_network(tmp_path), tmp_path / "street.json"
-    arguments = [str(model), "--clip", str(video), str(truth), "--name", "patterns", "--output", str(output)]
+    arguments = [str(model), "--clip", str(video), str(truth), "--clip-name", "patterns", "--output", str(output)]
     assert street.main(arguments) == 0
     assert "6 people, 54 crops; own second left out" in capsys.readouterr().out
     record = json.loads(output.read_text())
