@@ -27,7 +27,6 @@ _LEARNT = {
     "links": ("joins", "births", "tracks"),
     "same": ("sums",),
     "other": ("sums",),
-    "negatives": ("cosines", "tracks"),
 }
 """What is kept of each part over a restart: figures about all tracks, no descriptor."""
 _LEAST_SHARE = 0.02  # less probable joins say nothing
@@ -56,7 +55,6 @@ class Association:
             "links": self.links,
             "same": self.calibration.same,
             "other": self.calibration.other,
-            "negatives": self.calibration.negatives,
         }
         self._people = 0
         self._names: dict[int, str] = {}
@@ -208,8 +206,6 @@ class Association:
         cosines = np.einsum("nd,nd->n", known.centred[first], known.centred[second]).astype(np.float64)
         pairs = np.stack([known.camera[first], known.camera[second]], 1)
         self.calibration.other.add(cosines, pairs, weights=np.ones(len(first)))
-        is_same = pairs[:, 0] == pairs[:, 1]
-        self.calibration.negatives.add(cosines[is_same], tracks=len(np.unique(first[is_same])))
         self._learn_ends([(int(known.camera[row]), tracks[known.track_ids[row]].prototypes) for row in rows])
 
     def _learn_ends(self, prototypes: list[tuple[int, NDArray[np.float32]]]) -> None:

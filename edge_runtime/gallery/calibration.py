@@ -6,16 +6,12 @@ from the joins, each by its probability. Until there are enough, figures of anot
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.cosine_limit import CosineLimit, WrongPairs
-
 _BORROWED_PAIRS = 30.0  # borrowed figures count as much as so many pairs of this site
 _SPACE_PAIRS = 100.0  # the figures of the whole space count as much as so many pairs of two given cameras
-_KEPT_NEGATIVES = 20_000
 _LEAST_VARIANCE = 1e-4
 _MOST_LOG_RATIO = 8.0  # one pair of tracks says no more than that, however clear: cosines have heavy tails
 
@@ -80,38 +76,12 @@ class PairMoments:
         return np.asarray((self.sums.sum((0, 1)) - self._within()) / 2.0)
 
 
-class CertainNegatives:
-    """Cosines of the latest tracks that one camera saw at one moment, so that they are surely of two people."""
-
-    def __init__(self) -> None:
-        self.cosines = np.zeros(0)
-        self.tracks = np.zeros(1)
-        """How many tracks these are of: pairs that share a track are not independent."""
-
-    def add(self, cosines: NDArray[np.float64], *, tracks: int) -> None:
-        """Keep some more, and forget the oldest."""
-        self.cosines = np.append(self.cosines, cosines)[-_KEPT_NEGATIVES:]
-        self.tracks = self.tracks + tracks
-
-    def limit(self, share: float, borrowed: Figures) -> CosineLimit:
-        """The limit for a share in (0, 0.2), see `contract.cosine_limit`; borrowed while there are too few pairs."""
-        # The pairs of one track come together, so an even division into tracks is nearly the real one.
-        tracks = min(int(self.tracks[0]), len(self.cosines))
-        first = np.arange(len(self.cosines)) * tracks // max(len(self.cosines), 1)
-        known = WrongPairs(self.cosines, np.stack([first, first], 1)).limit(share)
-        if known is not None:
-            return known
-        cosine = borrowed.other_mean + borrowed.other_deviation * NormalDist().inv_cdf(1.0 - share)
-        return CosineLimit(cosine, 0.0, 1.0, True)
-
-
 class CosineCalibration:
     """Log likelihood ratios of cosines per pair of cameras."""
 
     def __init__(self, borrowed: Figures = BORROWED) -> None:
         self.borrowed = borrowed
         self.same, self.other = PairMoments(), PairMoments()
-        self.negatives = CertainNegatives()
         self.refresh()
 
     def grow(self, cameras: int) -> None:
@@ -132,10 +102,6 @@ class CosineCalibration:
     def borrowed_share(self) -> float:
         """How much of the figures is borrowed from another site: from 1 at first to 0."""
         return _BORROWED_PAIRS / (_BORROWED_PAIRS + min(self.same.count_across(), self.other.count_across()))
-
-    def limit(self, share: float) -> CosineLimit:
-        """The least cosine of two tracks of one camera that lets this share of wrong pairs through."""
-        return self.negatives.limit(share, self.borrowed)
 
     @property
     def correlation(self) -> float:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from edge_runtime.gallery.calibration import CertainNegatives, CosineCalibration, Figures
+from edge_runtime.gallery.calibration import CosineCalibration, Figures
 
 BORROWED = Figures(same_mean=0.5, same_deviation=0.2, other_mean=0.0, other_deviation=0.1)
 
@@ -64,24 +64,3 @@ def test_the_order_of_two_cameras_is_irrelevant() -> None:
     one = calibration.log_ratios(cosine, np.array([0]), second=np.array([1]))
     other = calibration.log_ratios(cosine, np.array([1]), second=np.array([0]))
     assert one == pytest.approx(other)
-
-
-def test_a_promised_share_is_kept_on_pairs_that_were_not_used_for_it() -> None:
-    """Within a factor of two, with a long tail that no normal distribution has."""
-    rng = np.random.default_rng(0)
-    negatives = CertainNegatives()
-    negatives.add(rng.standard_t(4, 20_000) * 0.1, tracks=20_000)
-    later = rng.standard_t(4, 200_000) * 0.1
-    for share in (0.01, 0.001):
-        limit = negatives.limit(share, BORROWED)
-        assert not limit.is_borrowed
-        assert limit.low < share < limit.high
-        assert share / 2 <= (later >= limit.cosine).mean() <= share * 2
-
-
-def test_with_few_pairs_the_limit_is_borrowed() -> None:
-    """And says so."""
-    limit = CertainNegatives().limit(0.01, BORROWED)
-    assert limit.is_borrowed
-    assert limit.cosine == pytest.approx(0.2326, abs=1e-3)
-    assert (limit.low, limit.high) == (0.0, 1.0)
