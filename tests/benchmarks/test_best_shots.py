@@ -8,9 +8,7 @@ import pytest
 from benchmarks.best_shots import Moment, judge, main
 from benchmarks.measuring.records import RECORDS, read_record
 from benchmarks.measuring.tracking_scores import TrackedFrame
-from tests.conftest import ROOT
 
-DATA = ROOT.parent / "shared" / "data"
 ANN = (0.0, 0.0, 100.0, 200.0)
 
 
@@ -30,13 +28,12 @@ def test_a_crop_is_clean_if_it_shows_one_person_and_not_much_of_another() -> Non
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not (DATA / "tud").is_dir(), reason="needs ../shared/data/tud")
-def test_nine_of_ten_descriptors_show_one_person(tmp_path: Path) -> None:
+def test_nine_of_ten_descriptors_show_one_person(shared_data: Path, tmp_path: Path) -> None:
     """By the record of both clips, at every rate; run again on the shorter one, which is the harder one."""
     for name in ("TUD-Campus.webm", "TUD-Campus.gt.txt"):
-        (tmp_path / name).symlink_to(DATA / "tud" / name)
+        (tmp_path / name).symlink_to(shared_data / "tud" / name)
     output = tmp_path / "record.json"
-    detector = DATA / "yolox_nano.onnx"
+    detector = shared_data / "yolox_nano.onnx"
     assert main(["--clips", str(tmp_path), "--detector", str(detector), "--rates", "10", "--output", str(output)]) == 0
     before, _, now, _ = read_record(output)["figures"]
     assert now["clean"] >= before["clean"] + 0.1

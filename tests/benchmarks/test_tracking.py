@@ -32,7 +32,6 @@ from tests.support.sample_messages import MANIFEST
 PIXELS = as_nv12(np.random.default_rng(0).integers(0, 256, (200, 400, 3), np.uint8))
 NOBODY = ClipFrame(PIXELS, (), np.zeros((0, 4), np.float32), TrackedFrame(np.zeros(0, np.int64), np.zeros((0, 4))))
 RECORD = RECORDS / "cpu-epyc" / "tracking.json"
-DATA = ROOT.parent / "shared" / "data"
 
 
 def clip(count: int) -> Clip:
@@ -161,12 +160,11 @@ def test_the_table_shows_other_trackers_with_their_better_settings() -> None:
 
 
 @pytest.mark.shared_data
-@pytest.mark.skipif(not (DATA / "tud").is_dir(), reason="needs ../shared/data/tud")
-def test_the_record_says_what_our_tracker_does(tmp_path: Path) -> None:
+def test_the_record_says_what_our_tracker_does(shared_data: Path, tmp_path: Path) -> None:
     """On the shorter clip; within 0.5, because other versions of ONNX Runtime round boxes differently."""
     for name in ("TUD-Campus.webm", "TUD-Campus.gt.txt"):
-        (tmp_path / name).symlink_to(DATA / "tud" / name)
-    detector = open_detector(DetectorSettings(DATA / "yolox_nano.onnx"))
+        (tmp_path / name).symlink_to(shared_data / "tud" / name)
+    detector = open_detector(DetectorSettings(shared_data / "yolox_nano.onnx"))
     with open_engine(ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx") as engine:
         [street] = read_clips(tmp_path, detector=detector, engine=engine)
         sequences = [one for rate in (25.0, 5.0) for one in as_sequences(street, rate)]
