@@ -17,7 +17,8 @@ from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.mosquitto import Mosquitto
 from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.measuring.session_listener import SessionListener
-from benchmarks.measuring.site_faults import FAULTS, FaultySite, draw_faults, small_disk
+from benchmarks.measuring.site_faults import FAULTS, FaultySite, draw_faults
+from benchmarks.measuring.small_disk import mount_small_disk
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.receiver.receiver import ReceiverSummary
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         broker = Mosquitto(Path(name) / "broker", lines=["allow_anonymous true"], is_verbose=False)
         stack.callback(broker.stop)
         broker.start()
-        is_small_disk = stack.enter_context(small_disk(Path(name) / "node"))
+        is_small_disk = stack.enter_context(mount_small_disk(Path(name) / "node", size="24m"))
         listener = SessionListener(broker.settings)
         stack.callback(listener.close)
         listener.wait_until_it_listens()

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measuring.mortal_node import CLOCK_STEP, SPOOL
@@ -17,7 +17,6 @@ from edge_runtime.contract.errors import PublishError
 
 _ROOT = Path(__file__).resolve().parents[2]
 _END_S = 60.0
-_DISK_MIB = 24
 _DAY_S = 86_400
 
 
@@ -143,19 +142,3 @@ def start_node(port: int, folder: Path, *, will_delay_s: int = 10) -> "subproces
         node.communicate()
         raise PublishError(f"the node did not start, exit code {node.returncode}")
     return node
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[bool]:
-    """A small disk at `folder`; gives False, and a folder as any other, where we may not mount one."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_MIB}m", "none", str(folder)]
-    try:
-        is_mounted = subprocess.run(mount, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        is_mounted = False
-    try:
-        yield is_mounted
-    finally:
-        if is_mounted:
-            subprocess.run(["umount", str(folder)], check=True)

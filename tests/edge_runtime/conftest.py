@@ -1,10 +1,13 @@
 """What tests of the device side may start: brokers, and the secrets they ask for."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from edge_runtime.contract.script import SAMPLE_CLIP
+from tests.support.daemon_site import MakeSite, Site
 from tests.support.mqtt_broker import Broker, Secrets, make_secrets
 
 MakeBroker = Callable[[list[str]], Broker]
@@ -37,3 +40,24 @@ def broker(make_broker: MakeBroker) -> Broker:
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
     """Certificates of an authority of our own, and a user with a password."""
     return make_secrets(tmp_path_factory.mktemp("secrets"))
+
+
+@pytest.fixture(scope="session")
+def pedestrians() -> Path:
+    """OpenCV's sample of pedestrians, which `make test` fetches from the distribution."""
+    if not SAMPLE_CLIP.exists():
+        pytest.skip("needs the sample clip that `make test` fetches")
+    return SAMPLE_CLIP
+
+
+@pytest.fixture
+def make_site(tmp_path: Path) -> Iterator[MakeSite]:
+    """Make a site; its processes end with the test."""
+    with ExitStack() as stack:
+
+        def make(source: object, *, port: int = 1) -> Site:
+            folder = tmp_path / "site"
+            folder.mkdir()
+            return Site(folder, stack, port=port, source=str(source))
+
+        yield make

@@ -12,9 +12,7 @@ import termios
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,113 +21,14 @@ import pytest
 import yaml
 from onnx import numpy_helper
 
+from benchmarks.measuring.small_disk import fill_disk, mount_small_disk
 from edge_runtime.contract.manifest import write_manifest
-from edge_runtime.contract.script import SAMPLE_CLIP
 from tests.conftest import ROOT
-from tests.support.detector_forms import FORMS, write_constant_network
-from tests.support.mqtt_broker import Broker, Secrets, free_port
+from tests.support.daemon_site import MakeSite, Site, ends, stop
+from tests.support.mqtt_broker import Broker, Secrets
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.sample_messages import wait_for
-from tests.support.tiny_network import LENGTH, tiny_manifest, write_tiny_network
-
-
-@pytest.fixture(scope="session")
-def pedestrians() -> Path:
-    """OpenCV's sample of pedestrians, which `make test` fetches from the distribution."""
-    if not SAMPLE_CLIP.exists():
-        pytest.skip("needs the sample clip that `make test` fetches")
-    return SAMPLE_CLIP
-
-
-class Site:
-    """A folder with a configuration and a tiny network, and the daemons and listeners that run in it."""
-
-    def __init__(self, folder: Path, stack: ExitStack, *, port: int, source: str) -> None:
-        self.folder = folder
-        self._stack = stack
-        self.health_port = free_port()
-        self.summary = "daemon.json"
-        write_tiny_network(folder)
-        self.settings: dict[str, Any] = {
-            "site": "lab",
-            "node": "gate",
-            "cameras": [{"id": "door", "source": source, "max_fps": 3}],  # finding people is what costs most here
-            "engine": {"model": "tiny.onnx"},
-            "descriptors": {"every_s": 0.1},
-            "broker": {"host": "127.0.0.1", "port": port},
-            "spool": {"path": "spool.sqlite"},
-            "health": {"port": self.health_port},
-        }
-
-    def daemon(self, *, before: Callable[[], None] | None = None) -> "subprocess.Popen[str]":
-        """Start a daemon, after `before` in its process; it is killed at the end of the test if it still runs."""
-        (self.folder / "site.yaml").write_text(yaml.safe_dump(self.settings))
-        return self._script("daemon.py", "--config", "site.yaml", "--summary", self.summary, before=before)
-
-    def listener(self, broker: Broker) -> "subprocess.Popen[str]":
-        """Start a listener that writes heard.json when the node has stopped; returns once it listens."""
-        before = broker.log.read_text().count("SUBSCRIBE")
-        process = self._script(
-            "listen.py", f"127.0.0.1:{broker.port}", "--until-stopped", "--summary", "heard.json", "--session", "test"
-        )
-        wait_for(lambda: broker.log.read_text().count("SUBSCRIBE") > before)
-        return process
-
-    def heard(self) -> dict[str, Any]:
-        """The listener's summary."""
-        return dict(json.loads((self.folder / "heard.json").read_text()))
-
-    def figure(self, name: str) -> float:
-        """One figure of the daemon's /metrics, 0 while the daemon does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.health_port}/metrics", timeout=2) as answer:
-                lines = answer.read().decode().splitlines()
-        except OSError:
-            return 0.0
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
-
-    def _script(self, name: str, *arguments: str, before: Callable[[], None] | None = None) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(ROOT / "edge_runtime" / name), *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        process = self._stack.enter_context(
-            subprocess.Popen(command, cwd=self.folder, text=True, preexec_fn=before, **pipes)
-        )
-        self._stack.callback(process.kill)
-        return process
-
-
-MakeSite = Callable[..., Site]
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[MakeSite]:
-    """Make a site; its processes end with the test."""
-    with ExitStack() as stack:
-
-        def make(source: object, *, port: int = 1) -> Site:
-            folder = tmp_path / "site"
-            folder.mkdir()
-            return Site(folder, stack, port=port, source=str(source))
-
-        yield make
-
-
-def stop(daemon: "subprocess.Popen[str]", *, code: int = 0) -> str:
-    """Ask a daemon to stop as systemd does. Returns its log."""
-    daemon.send_signal(signal.SIGTERM)
-    log, _ = daemon.communicate(timeout=5)
-    assert daemon.returncode == code, log
-    return log
-
-
-def ends(daemon: "subprocess.Popen[str]", *, code: int) -> str:
-    """Wait until a daemon ends with a fault. Returns its last error; a traceback fails the test."""
-    log, _ = daemon.communicate(timeout=30)
-    assert daemon.returncode == code, log
-    assert "Traceback" not in log
-    sentences = [line for line in log.splitlines() if " ERROR " in line]
-    assert sentences, log
-    return sentences[-1]
+from tests.support.tiny_network import LENGTH, tiny_manifest
 
 
 def test_people_of_a_clip_reach_the_listener(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
@@ -237,11 +136,10 @@ def test_a_wrong_password_is_reported_and_everything_is_spooled(
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one MiB."""
     folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with mount_small_disk(folder, size="1m") as is_mounted:
+        if not is_mounted:
+            pytest.skip("needs the right to mount a small disk")
+        yield folder
 
 
 def readiness(site: Site) -> tuple[int, str]:
@@ -267,8 +165,7 @@ def test_a_full_disk_blinds_nobody_and_heals(
     site.settings["descriptors"]["every_s"] = 0
     listener, daemon = site.listener(broker), site.daemon()
     wait_for(lambda: site.figure("reid_messages_delivered_total") > 5, timeout_s=40)
-    disk = os.statvfs(small_disk)
-    (small_disk / "hog").write_bytes(b"x" * disk.f_bavail * disk.f_frsize)
+    hog = fill_disk(small_disk)
     broker.stop()
     wait_for(lambda: readiness(site)[0] == 503, timeout_s=20)
     assert "FAILED spool" in readiness(site)[1]
@@ -276,67 +173,12 @@ def test_a_full_disk_blinds_nobody_and_heals(
     broker.start()
     delivered = site.figure("reid_messages_delivered_total")
     wait_for(lambda: site.figure("reid_messages_delivered_total") > delivered + 20, timeout_s=20)
-    (small_disk / "hog").unlink()
+    hog.unlink()
     wait_for(lambda: readiness(site)[0] == 200, timeout_s=20)
     log = stop(daemon)
     assert log.count("free some space") == log.count("can be written again") == 1
     assert listener.wait(15) == 0
     assert site.heard()["is_complete"]
-
-
-def test_all_faults_of_a_configuration_are_reported_at_once(make_site: MakeSite, tmp_path: Path) -> None:
-    """Unknown key, wrong type and bad name, each with its place; exit code 2."""
-    site = make_site(tmp_path / "clip.avi")
-    site.settings |= {"sitee": "lab", "node": "a/b"}
-    site.settings["cameras"][0]["max_fps"] = "fast"
-    sentence = ends(site.daemon(), code=2)
-    for place in ("sitee: unknown key", "node: ", "cameras.0.max_fps: "):
-        assert place in sentence
-
-
-@pytest.mark.parametrize(
-    ("fault", "code", "expected"),
-    [
-        ("truncated model", 2, "is not the file its manifest describes"),
-        ("other digest", 2, "is not the file its manifest describes"),
-        ("no manifest", 2, "has no manifest"),
-        ("other TensorRT", 2, "TensorRT"),
-        ("summary without folder", 2, "cannot write nowhere/daemon.json"),
-        ("no GStreamer", 1, "GStreamer 1.x and its Python bindings are needed"),
-        ("missing video", 1, "expected a video file"),
-        ("corrupt video", 1, "clip.avi"),
-    ],
-)
-def test_what_cannot_work_ends_in_one_sentence(
-    make_site: MakeSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, code: int, expected: str
-) -> None:
-    """Exit code 2 where a restart cannot help, 1 where it might; never a traceback."""
-    clip = tmp_path / "clip.avi"
-    clip.write_bytes(np.random.default_rng(0).bytes(100_000))
-    site = make_site(clip)
-    model, manifest = site.folder / "tiny.onnx", site.folder / "tiny.onnx.json"
-    match fault:
-        case "truncated model":
-            model.write_bytes(model.read_bytes()[:-100])
-        case "other digest":
-            content = json.loads(manifest.read_text())
-            content["artefact"]["sha256"] = "0" * 64
-            manifest.write_text(json.dumps(content))
-        case "no manifest":
-            manifest.unlink()
-        case "other TensorRT":
-            content = json.loads(manifest.read_text())
-            content["artefact"]["kind"] = "engine"
-            content["build"] |= {"backend": "tensorrt", "tensorrt": "8.2.1", "gpu": "Orin", "compute_capability": "8.7"}
-            manifest.write_text(json.dumps(content))
-        case "missing video":
-            clip.unlink()
-        case "summary without folder":
-            site.summary = "nowhere/daemon.json"
-        case "no GStreamer":
-            (site.folder / "gi.py").write_text("raise ImportError('no gi here')")
-            monkeypatch.setenv("PYTHONPATH", str(site.folder), prepend=os.pathsep)
-    assert expected in ends(site.daemon(), code=code)
 
 
 def test_one_broken_camera_does_not_stop_the_others(make_site: MakeSite, pedestrians: Path, broker: Broker) -> None:
@@ -437,67 +279,6 @@ def test_a_gpu_that_fails_at_the_start_is_tried_again(
     )
     assert found.returncode == code
     assert found.stderr.endswith("ERROR the engine does not open\n")
-
-
-def test_typed_bare_it_names_a_command_that_works_here(make_site: MakeSite, tmp_path: Path) -> None:
-    """In a folder with a configuration that is checking it, elsewhere printing the schema."""
-    site = make_site(tmp_path / "clip.avi")
-    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py")]
-    for expected in ("--schema", "--config site.yaml --check"):
-        bare = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
-        purpose, shortest, next_step = bare.stderr.splitlines()
-        assert (bare.returncode, bare.stdout) == (2, "")
-        assert "MQTT broker" in purpose
-        assert shortest == f"try:  python edge_runtime/daemon.py {expected}"
-        assert "--help" in next_step
-        tried = subprocess.run([*command, *expected.split()], cwd=site.folder, capture_output=True, timeout=30)
-        assert tried.returncode == 0
-        (site.folder / "compose.yaml").write_text("services: []\n")
-        (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
-
-
-def test_check_says_what_would_run(make_site: MakeSite, tmp_path: Path) -> None:
-    """Configuration and model are checked, and nothing is started."""
-    site = make_site(tmp_path / "clip.avi")
-    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
-    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
-    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
-    assert found.returncode == 0
-    assert "no faults" in found.stdout
-    assert "onnxruntime" in found.stdout
-    site.settings["broker"] |= {"user_file": "user", "password_file": "password"}
-    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
-    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
-    assert found.returncode == 2
-    assert "it holds the broker's user or password" in found.stderr
-
-
-def test_check_refuses_a_risk_where_the_configuration_is_strict(make_site: MakeSite, tmp_path: Path) -> None:
-    """Otherwise it is a warning."""
-    site = make_site(tmp_path / "clip.avi")
-    site.settings["broker"]["host"] = "broker.example"
-    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
-    for is_strict, code in ((False, 0), (True, 2)):
-        (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings | {"strict": is_strict}))
-        found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
-        assert found.returncode == code
-        assert "descriptors go to the broker broker.example:1 without encryption" in found.stderr
-
-
-def test_check_fixes_the_detector_and_refuses_another_one_under_its_name(make_site: MakeSite, tmp_path: Path) -> None:
-    """The manifest of the detector is written by --check; a file that has changed since then is final."""
-    site = make_site(tmp_path / "clip.avi")
-    model = write_constant_network(site.folder / "found.onnx", FORMS["yolox"].outputs())
-    site.settings["detector"] = {"model": "found.onnx"}
-    (site.folder / "site.yaml").write_text(yaml.safe_dump(site.settings))
-    command = [sys.executable, str(ROOT / "edge_runtime/daemon.py"), "--config", "site.yaml", "--check"]
-    assert subprocess.run(command, cwd=site.folder, capture_output=True, timeout=30).returncode == 0
-    assert json.loads((site.folder / "found.onnx.json").read_text())["kind"] == "yolox"
-    write_constant_network(model, FORMS["yolox-decoded"].outputs())
-    found = subprocess.run(command, cwd=site.folder, capture_output=True, text=True, timeout=30)
-    assert found.returncode == 2
-    assert "found.onnx is not the file that was checked" in found.stderr
-    assert "Traceback" not in found.stderr
 
 
 _WAITS_FOR_SIGNALS = """

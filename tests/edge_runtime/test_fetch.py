@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.small_disk import mount_small_disk
 from edge_runtime.contract.errors import ConfigError, FetchError
 from edge_runtime.contract.model_list import PUBLIC_MODELS, PublicModel, read_public_models
 from edge_runtime.daemon import main as reid_edge
@@ -169,17 +169,13 @@ def test_no_network_is_said(server: _Server, tmp_path: Path) -> None:
 @pytest.mark.machine
 def test_a_full_disk_is_said(server: _Server, tmp_path: Path) -> None:
     """On a real disk of 64 kB; the part stays for when there is room."""
-    mounted = tmp_path / "small"
-    mounted.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", mounted]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to mount a small disk")
-    try:
+    disk = tmp_path / "small"
+    with mount_small_disk(disk, size="64k") as is_mounted:
+        if not is_mounted:
+            pytest.skip("needs the right to mount a small disk")
         with pytest.raises(FetchError, match="No space left on device; make room"):
-            fetch_file(row(server, "/net.onnx").files[0], mounted / "net.onnx")
-        assert not (mounted / "net.onnx").exists()
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+            fetch_file(row(server, "/net.onnx").files[0], disk / "net.onnx")
+        assert not (disk / "net.onnx").exists()
 
 
 def test_an_unknown_name_is_answered_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ import json
 import resource
 import sqlite3
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measuring.small_disk import mount_small_disk
 from edge_runtime import gallery_server
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.identity import IdentityMessage, identity_schema
@@ -295,13 +295,8 @@ def test_a_wrong_configuration_is_one_sentence(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[bool]:
     """The gallery's folder on a disk of eight mebibytes; False where we may not mount one."""
-    folder = tmp_path / "gallery"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
-    is_mounted = subprocess.run(command, capture_output=True).returncode == 0
-    yield is_mounted
-    if is_mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    with mount_small_disk(tmp_path / "gallery", size="8m") as is_mounted:
+        yield is_mounted
 
 
 @contextlib.contextmanager

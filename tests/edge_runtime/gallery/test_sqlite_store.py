@@ -1,14 +1,13 @@
 """What only the embedded store can meet: files, locks, full disks and damage."""
 
-import os
 import sqlite3
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from benchmarks.measuring.small_disk import fill_disk, mount_small_disk
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.sqlite_store import SqliteStore
@@ -93,12 +92,8 @@ def test_an_erasure_is_not_done_while_another_program_reads_the_old_rows(folder:
 def small_disk(tmp_path: Path) -> Iterator[Path | None]:
     """A disk of four mebibytes; None where we may not mount one."""
     folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    is_mounted = subprocess.run(command, capture_output=True).returncode == 0
-    yield folder if is_mounted else None
-    if is_mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+    with mount_small_disk(folder, size="4m") as is_mounted:
+        yield folder if is_mounted else None
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(small_disk: Path | None, folder: Path) -> None:
@@ -107,8 +102,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(small_disk: Path | None, 
         store.add([sample_row(seq) for seq in range(100)])
         batch = [sample_row(seq) for seq in range(100, 3_000)]
         if small_disk:
-            disk = os.statvfs(small_disk)
-            (small_disk / "hog").write_bytes(b"x" * disk.f_bavail * disk.f_frsize)
+            fill_disk(small_disk)
         else:
             store._file((SPACE, "2027-01-15"))._db.execute("PRAGMA max_page_count = 20")
         with pytest.raises(GalleryError, match=r"full; nothing was changed, so free some space"):

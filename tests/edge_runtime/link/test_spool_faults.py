@@ -5,7 +5,6 @@ import os
 import random
 import shutil
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from benchmarks.measuring.small_disk import fill_disk, mount_small_disk
 from edge_runtime.contract.errors import PublishError
 from edge_runtime.link import spool_file
 from edge_runtime.link.spool import Gap, Priority, Spool
@@ -47,8 +47,7 @@ class SmallDisk:
     def fill(self, spool: Spool) -> None:
         """Fill the disk, or the database where there is no small disk, to the last byte."""
         if self.is_mounted:
-            disk = os.statvfs(self.folder)
-            (self.folder / "hog").write_bytes(b"x" * disk.f_bavail * disk.f_frsize)
+            fill_disk(self.folder)
         else:
             pages = spool.store._db.execute("PRAGMA page_count").fetchone()[0]
             spool.store._db.execute(f"PRAGMA max_page_count = {pages}")
@@ -63,12 +62,8 @@ class SmallDisk:
 def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
     """Mounted with the test and gone with it."""
     folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
-    is_mounted = subprocess.run(command, capture_output=True).returncode == 0
-    yield SmallDisk(folder, is_mounted)
-    if is_mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+    with mount_small_disk(folder, size="4m") as is_mounted:
+        yield SmallDisk(folder, is_mounted)
 
 
 def test_a_full_disk_loses_nothing_and_heals(small_disk: SmallDisk) -> None:
