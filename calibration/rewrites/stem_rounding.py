@@ -28,7 +28,7 @@ def round_stem(network: onnx.ModelProto, stem: Iterable[str], *, batches: ImageB
     """Put the weights of the stem's convolutions on their grid of -levels to levels. Changes `network`.
 
     stem: names of nodes. batches: calibration images; the first 32 are used. A quantizer with one scale per output
-    channel then finds the same grid. Convolutions in groups or with gaps stay as they are.
+    channel then finds the same grid. Convolutions in groups, with gaps, or padded by a rule stay as they are.
     """
     names = set(stem)
     constants = {tensor.name: tensor for tensor in network.graph.initializer}
@@ -36,7 +36,8 @@ def round_stem(network: onnx.ModelProto, stem: Iterable[str], *, batches: ImageB
         if node.op_type != "Conv" or node.name not in names or node.input[1] not in constants:
             continue
         settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        if settings.get("group", 1) != 1 or set(settings.get("dilations", [1])) != {1} or "auto_pad" in settings:
+        is_plain = settings.get("group", 1) == 1 and set(settings.get("dilations", [1])) == {1}
+        if not is_plain or settings.get("auto_pad", b"NOTSET") != b"NOTSET":
             continue
         tensor = constants[node.input[1]]
         weights = numpy_helper.to_array(tensor)

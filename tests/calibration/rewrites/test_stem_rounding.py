@@ -64,9 +64,15 @@ def test_errors_cancel_on_pictures_that_it_has_not_seen(levels: int) -> None:
     assert error < 0.7 * usual
 
 
-def test_a_quantizer_finds_the_same_grid() -> None:
-    """Each channel keeps its scale, so rounding the rounded weights again changes nothing."""
+@pytest.mark.parametrize("settings", [{}, {"auto_pad": "NOTSET", "dilations": [1, 1], "group": 1}])
+def test_a_quantizer_finds_the_same_grid(settings: dict[str, object]) -> None:
+    """Each channel keeps its scale, so rounding the rounded weights again changes nothing; said settings do no harm."""
     network = tiny_graph()
+    stem = next(node for node in network.graph.node if node.name == _STEM.name)
+    said = {attribute.name for attribute in stem.attribute}
+    stem.attribute.extend(
+        onnx.helper.make_attribute(name, value) for name, value in settings.items() if name not in said
+    )
     before = _weights(network)
     round_stem(network, [_STEM.name], batches=_batches, levels=64)
     after = _weights(network)
