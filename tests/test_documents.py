@@ -22,6 +22,7 @@ _PROGRAMS = {
     "reid-train": "train/run.py",
     "reid-evaluate": "train/evaluate.py",
     "reid-visualise": "train/visualise.py",
+    "reid-average": "train/average.py",
     "reid-calibrate": "calibration/select_images.py",
     "reid-collect": "calibration/collect_site.py",
     "reid-site": "calibration/measure_site.py",
