@@ -15,12 +15,12 @@ from pathlib import Path
 
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.collecting import CollectingParts, collect_people
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.upkeep.collecting import CollectingParts, collect_people
 
 _EXAMPLES = """\
 examples:

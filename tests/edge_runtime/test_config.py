@@ -18,8 +18,8 @@ from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_runtime import pace as pace_module
 from edge_runtime import service as service_module
 from edge_runtime import stream as stream_module
 from edge_runtime.camera.source import CameraSource
@@ -27,6 +26,7 @@ from edge_runtime.link.wire_format import decode_json, decode_message
 from edge_runtime.people.detector import Detection
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
+from edge_runtime.streams import pace as pace_module
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, open_spool, publish, wait_for
 from tests.support.scripted import ScriptedDetector, ScriptedSource, scripted_stream
 

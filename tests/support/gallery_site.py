@@ -110,7 +110,7 @@ class GalleryProcess:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
-            command = [sys.executable, "edge_runtime/gallery_server.py", "--config", str(self.config)]
+            command = [sys.executable, "edge_runtime/gallery/gallery_server.py", "--config", str(self.config)]
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self.wait_until(lambda: self.ask("GET", "/healthz")[0] == 200)
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.link.machine_name import machine_name
 from edge_runtime.link.topics import check_name
-from edge_runtime.machine_name import machine_name
 
 
 def put_card(root: Path, name: str, address: str, *, is_real: bool) -> None:

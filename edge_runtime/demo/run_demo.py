@@ -32,12 +32,12 @@ from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
 _EXAMPLES = """\
 example:
   make demo                                                    the sample clip, with everything installed before
-  python edge_runtime/run_demo.py --source clip.avi
-  python edge_runtime/run_demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
+  python edge_runtime/demo/run_demo.py --source clip.avi
+  python edge_runtime/demo/run_demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
 
 exit code: 0 when descriptors arrived and none is missing, else 1
 """
-_HERE = Path(__file__).resolve().parent
+_RUNTIME = Path(__file__).resolve().parents[1]
 _MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
 _STOP_S = 10.0
 # Measured by benchmarks/latency.py; see benchmarks/records/.
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
     _check_picture(arguments.picture)
-    model = _HERE / "models" / _MODELS[arguments.precision]
+    model = _RUNTIME / "models" / _MODELS[arguments.precision]
     manifest = read_manifest(model)
     camera = parse_address(arguments.source).name
     print(f"{camera} -> {manifest.model_id} ({arguments.precision}) -> broker -> gallery, for {arguments.seconds:g} s")
@@ -179,7 +179,9 @@ def _run_daemon_and_listener(folder: Path, port: int, *, seconds: float) -> tupl
 
 def _start(folder: Path, script: str, *arguments: str) -> subprocess.Popen[bytes]:
     with (folder / f"{script}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, str(_HERE / script), *arguments], cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, str(_RUNTIME / script), *arguments], cwd=folder, stdout=log, stderr=log
+        )
 
 
 def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:

@@ -12,7 +12,7 @@ import pytest
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.site_set import SITE_CARD, group_tracks, list_site_crops, read_site_card, read_site_tracks
-from edge_runtime.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper, erase_site_set
 from tests.support.site_folder import SECOND_NS, made_up_person, shot_of, write_site
 
 BEGIN_NS = time.time_ns() - 3600 * SECOND_NS
@@ -62,9 +62,10 @@ def test_the_bounds_hold_and_windows_of_time_have_the_same_chance(tmp_path: Path
         assert keeper.counts.crops <= 40
     tracks = read_site_tracks(tmp_path / "site")
     assert {len(track.crops) for track in tracks} == {3}
-    of_window = Counter(track.start_ns // (20 * SECOND_NS) for track in tracks)
-    assert len(of_window) >= 5
-    assert sorted(of_window.values())[1:] == [2] * (len(of_window) - 1)  # only the last one may be cut
+    of_window = Counter((track.start_ns - BEGIN_NS) // (20 * SECOND_NS) for track in tracks)
+    cut = [window for window, people in of_window.items() if people < (12 if window == 0 else 2)]
+    assert len(cut) <= 1  # the last one of the queue, be it the busy one or another
+    assert len(of_window) >= (5 if 0 in cut or 0 not in of_window else 1)
 
 
 def test_bytes_are_bounded_too(tmp_path: Path) -> None:
