@@ -11,6 +11,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
@@ -79,14 +80,22 @@ def collect_site(
         before = keeper.counts
         if before.crops:
             print(f"{settings.path} has {before} already; this goes on")
+        names = ", ".join(cameras)
+        print(f"collecting people of {names} until {seconds / 60:g} min of it were seen; Ctrl-C ends it earlier")
         try:
-            collect_people(opened, keeper=keeper, parts=parts, seconds=seconds)
+            collect_people(opened, keeper=keeper, parts=parts, seconds=seconds, progress=partial(_show_counts, keeper))
         finally:
             print(
-                f"{settings.path}: {keeper.counts} of {', '.join(cameras)}\n"
+                f"{settings.path}: {keeper.counts} of {names}\n"
                 f"these pictures of people are personal data: only you can read them, they are deleted after "
                 f"{settings.expire_after_h:g} h, and `--erase` deletes all of them now"
             )
+
+
+def _show_counts(keeper: SiteKeeper) -> None:
+    """Show on a terminal what was collected so far; in a log the last line is enough."""
+    if sys.stderr.isatty():
+        print(f"\r{keeper.counts}", end="\r", file=sys.stderr, flush=True)
 
 
 def name_sources(sources: Sequence[str]) -> dict[str, str]:

@@ -53,7 +53,7 @@ def collect_people(
             open_engine(parts.engine.model, backend=parts.engine.backend, threads=parts.threads)
         )
         detector = open_detector(parts.detector, threads=parts.threads)
-        log_detector(parts.detector, detector)
+        log_detector(parts.detector, detector, remedy="give --detector FILE.onnx")
         running = [
             _WatchedCamera(stack.enter_context(source), detector, engine=engine, keeper=keeper) for source in sources
         ]

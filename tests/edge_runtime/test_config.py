@@ -15,7 +15,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.stream import DescriptorSettings

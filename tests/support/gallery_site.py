@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.contract.descriptor import encode, normalise
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import Birth, ModelCard, Vector
 from edge_runtime.link.wire_format import encode_message
 from tests.conftest import ROOT
