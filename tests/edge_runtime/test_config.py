@@ -241,7 +241,7 @@ def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
 
 
 def test_deep_nesting_is_a_fault_in_one_sentence(tmp_path: Path) -> None:
-    """And no end of the stack."""
+    """And no stack overflow."""
     path = tmp_path / "site.yaml"
     path.write_text("a: " + "[" * 5000 + "]" * 5000)
     with pytest.raises(ConfigError, match="nested too deeply"):

@@ -19,7 +19,7 @@ BEGIN_NS = time.time_ns() - 3600 * SECOND_NS
 
 
 def settings(folder: Path, **changes: float) -> CollectSettings:
-    """Of a set in this folder."""
+    """Settings of a site set in this folder."""
     return CollectSettings(folder, min_free_mib=changes.pop("min_free_mib", 0), **changes)  # type: ignore[arg-type]
 
 
@@ -69,7 +69,7 @@ def test_the_bounds_hold_and_windows_of_time_have_the_same_chance(tmp_path: Path
 
 
 def test_bytes_are_bounded_too(tmp_path: Path) -> None:
-    """By what lies on the disk."""
+    """By the size of the files on the disk."""
     with SiteKeeper(settings(tmp_path / "site", max_mib=0.02)) as keeper:
         for track in range(30):
             keep(keeper, f"t{track}", track)
@@ -120,7 +120,7 @@ def test_a_clock_before_the_set_was_begun_deletes_nothing(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once when it comes; nothing is written meanwhile."""
+    """Once, when it begins; nothing is written meanwhile."""
     with SiteKeeper(settings(tmp_path / "site", min_free_mib=1e9)) as keeper:
         for moment in range(3):
             keep(keeper, "t", moment)
