@@ -8,6 +8,7 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from edge_runtime.contract.script import ScriptParser, raise_terminated, run, shipped_model
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.people.catalog import DetectorSettings
 from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper, erase_site_set
@@ -46,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.erase:
         print(f"{arguments.output}: {erase_site_set(arguments.output)} crops are deleted, and all that was with them")
         return 0
+    signal.signal(signal.SIGTERM, raise_terminated)
     settings = CollectSettings(
         path=arguments.output.absolute(),
         max_crops=arguments.max_crops,

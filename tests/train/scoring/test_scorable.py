@@ -58,7 +58,8 @@ def test_people_of_the_test_among_the_trained_are_named(caplog: pytest.LogCaptur
     assert not caplog.text
     warn_of_shared_people(data_set(train=samples((5, 0), (1, 0)), query=samples((5, 1), (2, 0))))
     assert (
-        "1 of the 2 people who are looked for in made have the number of somebody who trains, 5 for one" in caplog.text
+        "1 of the 2 people in the queries of made have the number of somebody in its training images, 5 for one"
+        in caplog.text
     )
 
 
