@@ -17,13 +17,13 @@ from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
+from edge_runtime.link.machine_name import machine_name
 from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
-from edge_runtime.machine_name import machine_name
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 
 
 def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

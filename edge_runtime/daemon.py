@@ -25,7 +25,6 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime import doctor, fetch
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.log_lines import LogSettings, set_up_log
@@ -40,11 +39,12 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
-from edge_runtime.reload import ConfiguredCamera, Reloader
-from edge_runtime.risks import tell_risks
 from edge_runtime.service import Service
-from edge_runtime.site_keeper import SiteKeeper
 from edge_runtime.stream import CameraStream, LookSettings
+from edge_runtime.streams.site_keeper import SiteKeeper
+from edge_runtime.upkeep import doctor, fetch
+from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
+from edge_runtime.upkeep.risks import tell_risks
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.looking import FinishedLook, LookingPool
-from edge_runtime.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
 from edge_runtime.people.detector import Detector
 from edge_runtime.stream import CameraStream, StreamCounts
+from edge_runtime.streams.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
 
 logger = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 _PROGRAMS = {
     "reid-edge": "edge_runtime/daemon.py",
     "reid-listen": "edge_runtime/listen.py",
-    "reid-gallery": "edge_runtime/gallery_server.py",
+    "reid-gallery": "edge_runtime/gallery/gallery_server.py",
     "reid-train": "train/run.py",
     "reid-evaluate": "train/evaluate.py",
     "reid-visualise": "train/visualise.py",

@@ -11,7 +11,7 @@ A new minor version may only add fields, so that old and new nodes and receivers
 
 A node cannot send a field that its own model does not have: making such a message raises a ValidationError.
 To add a field: write it into its class below, raise MINOR by one, run `python tests/golden/wire_messages.py`, and set
-the field where the message is made (descriptors and tracks: `edge_runtime/followed.py`).
+the field where the message is made (descriptors and tracks: `edge_runtime/streams/followed.py`).
 """
 
 import secrets

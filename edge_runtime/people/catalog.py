@@ -106,8 +106,13 @@ def runs_on_gpu(detector: Detector) -> bool:
     return isinstance(detector, NetworkDetector) and detector.network.backend.startswith("tensorrt ")
 
 
-def log_detector(settings: DetectorSettings, detector: Detector) -> None:
-    """Log what finds people, and what would be better. A program may open several detectors of the same settings."""
+def log_detector(
+    settings: DetectorSettings, detector: Detector, *, remedy: str = "set `detector: {model: FILE.onnx}`"
+) -> None:
+    """Log what finds people, and what would be better. A program may open several detectors of the same settings.
+
+    remedy: how the user of this program names a network.
+    """
     if isinstance(detector, NetworkDetector):
         kind, person_class = detector.kind.name, detector.person_class
         file, backend = settings.model and settings.model.name, detector.network.backend
@@ -115,8 +120,9 @@ def log_detector(settings: DetectorSettings, detector: Detector) -> None:
         return
     logger.warning(
         "no detector model is given, so OpenCV's HOG finds people: it misses many more of them than a small "
-        "network like YOLOX-nano and needs several times its CPU time; set `detector: {model: FILE.onnx}`, "
-        "edge_runtime/README.md says where to get one"
+        "network like YOLOX-nano and needs several times its CPU time; %s, "
+        "edge_runtime/README.md says where to get one",
+        remedy,
     )
 
 

@@ -15,11 +15,11 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {
@@ -241,7 +241,7 @@ def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
 
 
 def test_deep_nesting_is_a_fault_in_one_sentence(tmp_path: Path) -> None:
-    """And no end of the stack."""
+    """And no stack overflow."""
     path = tmp_path / "site.yaml"
     path.write_text("a: " + "[" * 5000 + "]" * 5000)
     with pytest.raises(ConfigError, match="nested too deeply"):

@@ -2,10 +2,10 @@
 
 Source: the losses are common ones of distillation: cosine to a teacher's descriptor, and equal similarities of pairs.
 Command: python train/run.py distil_osnet:x0_25 --teacher FILE [--teacher FILE] --data CROPS [CROPS ...] --test-data DIR
-Expected: nothing published.
-Differs: nothing to differ from. On two CPU cores most epochs pay at a part of the pixels: `tiny` (64x32) first, then
-`small` (128x64) from its weights, then the full size. `labels` adds the cross entropy of images whose person is known;
-`fine_tuned` goes on from trained weights and lets the new classifier and the maps to the teachers settle first.
+Expected: no published figures.
+Differs: there is no paper to compare with. On two CPU cores train most epochs on small images: `tiny` (64x32) first,
+then `small` (128x64) from its weights, then the full size. `labels` adds the cross entropy of images whose person is
+known; `fine_tuned` goes on from trained weights and lets the new classifier and the maps to the teachers settle first.
 """
 
 from train.recipes.recipe import Augmentation, Batches, Distillation, Expected, Losses, Optimiser, Recipe, Schedule

@@ -66,7 +66,7 @@ def with_own_normalisation(baseline: Recipe, *, rank1: float, mean_ap: float) ->
 
 
 def with_larger_input(baseline: Recipe, *, rank1: float, mean_ap: float) -> Recipe:
-    """Table 12b. It says only that the larger input costs 1,529.3M Mult-Adds; that is 320x160."""
+    """Input of 320x160 px: table 12b gives only its cost, 1,529.3M Mult-Adds, which is that of this size."""
     return baseline.variant(
         f"{baseline.name}_320x160",
         height_px=320,

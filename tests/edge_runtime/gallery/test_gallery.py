@@ -220,7 +220,7 @@ def test_rows_are_erased_after_their_time(open_gallery: OpenGallery) -> None:
 def test_a_clock_that_is_set_far_ahead_erases_nothing(
     open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither what is stored nor what comes, nor after a restart; by hand it goes, and nobody is taken for gone."""
+    """Neither stored rows nor new ones, also after a restart; erasing by hand works, and nobody counts as gone."""
     gallery, many, now_ns = open_gallery(), walks(6, people=2), time.time_ns
     take(gallery, many[:4])
     monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 10**9 * 86_400 * 3650)

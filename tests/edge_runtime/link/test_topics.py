@@ -55,7 +55,7 @@ def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
     ],
 )
 def test_a_foreign_topic_is_refused(topic: str) -> None:
-    """What is not ours is not guessed at."""
+    """A topic that is not ours is refused, not guessed."""
     with pytest.raises(PublishError, match="no topic of this system"):
         parse_topic(topic)
 

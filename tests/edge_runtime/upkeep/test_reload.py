@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_runtime import reload as reload_module
 from edge_runtime.config import read_config
-from edge_runtime.reload import ConfiguredCamera, Reloader
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
+from edge_runtime.upkeep import reload as reload_module
+from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
 from tests.support.scripted import ScriptedSource, scripted_stream
 
 

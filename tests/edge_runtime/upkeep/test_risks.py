@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from edge_runtime.config import Config
-from edge_runtime.risks import find_risks
+from edge_runtime.upkeep.risks import find_risks
 
 
 def configure(folder: Path, **changes: Any) -> Config:

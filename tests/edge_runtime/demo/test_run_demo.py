@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge_runtime import run_demo
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.demo import run_demo
 
 
 def test_typed_bare_it_names_a_source(capsys: pytest.CaptureFixture[str]) -> None:

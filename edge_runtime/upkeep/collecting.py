@@ -13,8 +13,8 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.looking import Look
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector, open_tracker
 from edge_runtime.people.detector import Detector
-from edge_runtime.site_keeper import SiteKeeper
 from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
+from edge_runtime.streams.site_keeper import SiteKeeper
 
 _EVERY_S = 0.5
 _MAX_FPS = 10.0
@@ -53,7 +53,7 @@ def collect_people(
             open_engine(parts.engine.model, backend=parts.engine.backend, threads=parts.threads)
         )
         detector = open_detector(parts.detector, threads=parts.threads)
-        log_detector(parts.detector, detector)
+        log_detector(parts.detector, detector, remedy="give --detector FILE.onnx")
         running = [
             _WatchedCamera(stack.enter_context(source), detector, engine=engine, keeper=keeper) for source in sources
         ]

@@ -32,14 +32,15 @@ from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
 _EXAMPLES = """\
 example:
   make demo                                                    the sample clip, with everything installed before
-  python edge_runtime/run_demo.py --source clip.avi
-  python edge_runtime/run_demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
+  python edge_runtime/demo/run_demo.py --source clip.avi
+  python edge_runtime/demo/run_demo.py --source rtsp://user:password@10.0.0.7/stream1 --precision int8
 
 exit code: 0 when descriptors arrived and none is missing, else 1
 """
-_HERE = Path(__file__).resolve().parent
+_RUNTIME = Path(__file__).resolve().parents[1]
 _MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
 _STOP_S = 10.0
+_BUSY = "no camera is at fault; is this machine busy or slow? give it more time with --seconds (make demo DURATION=120)"
 # Measured by benchmarks/latency.py; see benchmarks/records/.
 _INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than in float32; INT8 is for TensorRT"
 
@@ -48,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parse(argv)
     _check_picture(arguments.picture)
-    model = _HERE / "models" / _MODELS[arguments.precision]
+    model = _RUNTIME / "models" / _MODELS[arguments.precision]
     manifest = read_manifest(model)
     camera = parse_address(arguments.source).name
     print(f"{camera} -> {manifest.model_id} ({arguments.precision}) -> broker -> gallery, for {arguments.seconds:g} s")
@@ -164,7 +165,8 @@ def _run_daemon_and_listener(folder: Path, port: int, *, seconds: float) -> tupl
         daemon.send_signal(signal.SIGTERM)
         code = daemon.wait(_STOP_S)
         if code:
-            raise StreamError(f"the daemon ended with exit code {code}: {_last(log, ' ERROR ')}")
+            reason = _last(log, " ERROR ") or "the daemon logged no reason"
+            raise StreamError(f"the daemon ended with exit code {code}: {reason}")
         listener.wait(_STOP_S)
     except subprocess.TimeoutExpired as error:
         raise PublishError(f"{error.cmd[1]} did not end within {_STOP_S:g} s") from error
@@ -173,13 +175,15 @@ def _run_daemon_and_listener(folder: Path, port: int, *, seconds: float) -> tupl
         listener.kill()
     done = json.loads((folder / "daemon.json").read_text())
     if not done["frames"]:
-        raise StreamError(f"no frame came within {seconds:g} s: {_last(log, ' WARNING ')}")
+        raise StreamError(f"no frame came within {seconds:g} s: {_last(log, ' WARNING ', about='camera ') or _BUSY}")
     return done, json.loads((folder / "heard.json").read_text())
 
 
 def _start(folder: Path, script: str, *arguments: str) -> subprocess.Popen[bytes]:
     with (folder / f"{script}.log").open("wb") as log:
-        return subprocess.Popen([sys.executable, str(_HERE / script), *arguments], cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen(
+            [sys.executable, str(_RUNTIME / script), *arguments], cwd=folder, stdout=log, stderr=log
+        )
 
 
 def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
@@ -193,10 +197,10 @@ def _wait(daemon: subprocess.Popen[bytes], seconds: float) -> None:
         print("\r", end="")
 
 
-def _last(log: Path, level: str) -> str:
-    """The last message of a level in a daemon's log."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if level in line]
-    return lines[-1].partition(level)[2] if lines else "the daemon logged no reason"
+def _last(log: Path, level: str, *, about: str = "") -> str:
+    """The last message of a level in a daemon's log that names this; empty if there is none."""
+    messages = [line.partition(level)[2] for line in log.read_text(errors="replace").splitlines() if level in line]
+    return next((message for message in reversed(messages) if about in message), "")
 
 
 def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: Manifest) -> None:

@@ -10,9 +10,9 @@ from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.log_lines import set_up_log
-from edge_runtime.risks import tell_risks
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream
+from edge_runtime.upkeep.risks import tell_risks
 
 logger = logging.getLogger(__name__)
 

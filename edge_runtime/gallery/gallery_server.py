@@ -38,8 +38,8 @@ _RETRY_S = 60.0
 _CLOSE_S = 10.0
 _EXAMPLES = """\
 examples:
-  python edge_runtime/gallery_server.py --config gallery.yaml --check     check the configuration, then end
-  python edge_runtime/gallery_server.py --config gallery.yaml             run until SIGTERM or Ctrl-C
+  python edge_runtime/gallery/gallery_server.py --config gallery.yaml --check     check the configuration, then end
+  python edge_runtime/gallery/gallery_server.py --config gallery.yaml             run until SIGTERM or Ctrl-C
 
 The page is then at http://127.0.0.1:8470/. An installed package has the same command as reid-gallery.
 

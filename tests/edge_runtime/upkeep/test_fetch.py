@@ -13,7 +13,7 @@ from benchmarks.measuring.small_disk import mount_small_disk
 from edge_runtime.contract.errors import ConfigError, FetchError
 from edge_runtime.contract.model_list import PUBLIC_MODELS, PublicModel, read_public_models
 from edge_runtime.daemon import main as reid_edge
-from edge_runtime.fetch import fetch_file, fetch_model
+from edge_runtime.upkeep.fetch import fetch_file, fetch_model
 
 CONTENT = bytes(range(256)) * 2000  # 512 kB
 

@@ -12,14 +12,14 @@ import pytest
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.preprocess import read_image
 from edge_runtime.contract.site_set import SITE_CARD, group_tracks, list_site_crops, read_site_card, read_site_tracks
-from edge_runtime.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper, erase_site_set
 from tests.support.site_folder import SECOND_NS, made_up_person, shot_of, write_site
 
 BEGIN_NS = time.time_ns() - 3600 * SECOND_NS
 
 
 def settings(folder: Path, **changes: float) -> CollectSettings:
-    """Of a set in this folder."""
+    """Settings of a site set in this folder."""
     return CollectSettings(folder, min_free_mib=changes.pop("min_free_mib", 0), **changes)  # type: ignore[arg-type]
 
 
@@ -62,13 +62,14 @@ def test_the_bounds_hold_and_windows_of_time_have_the_same_chance(tmp_path: Path
         assert keeper.counts.crops <= 40
     tracks = read_site_tracks(tmp_path / "site")
     assert {len(track.crops) for track in tracks} == {3}
-    of_window = Counter(track.start_ns // (20 * SECOND_NS) for track in tracks)
-    assert len(of_window) >= 5
-    assert sorted(of_window.values())[1:] == [2] * (len(of_window) - 1)  # only the last one may be cut
+    of_window = Counter((track.start_ns - BEGIN_NS) // (20 * SECOND_NS) for track in tracks)
+    cut = [window for window, people in of_window.items() if people < (12 if window == 0 else 2)]
+    assert len(cut) <= 1  # the last one of the queue, be it the busy one or another
+    assert len(of_window) >= (5 if 0 in cut or 0 not in of_window else 1)
 
 
 def test_bytes_are_bounded_too(tmp_path: Path) -> None:
-    """By what lies on the disk."""
+    """By the size of the files on the disk."""
     with SiteKeeper(settings(tmp_path / "site", max_mib=0.02)) as keeper:
         for track in range(30):
             keep(keeper, f"t{track}", track)
@@ -119,7 +120,7 @@ def test_a_clock_before_the_set_was_begun_deletes_nothing(tmp_path: Path) -> Non
 
 
 def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Once when it comes; nothing is written meanwhile."""
+    """Once, when it begins; nothing is written meanwhile."""
     with SiteKeeper(settings(tmp_path / "site", min_free_mib=1e9)) as keeper:
         for moment in range(3):
             keep(keeper, "t", moment)

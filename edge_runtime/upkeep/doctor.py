@@ -23,9 +23,9 @@ from edge_runtime.contract.script import ScriptParser
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.broker import Connection
 from edge_runtime.link.clock import read_is_synchronised
-from edge_runtime.pace import LEAST_LOOKS_PER_S
 from edge_runtime.people.catalog import open_detector
-from edge_runtime.risks import find_risks
+from edge_runtime.streams.pace import LEAST_LOOKS_PER_S
+from edge_runtime.upkeep.risks import find_risks
 
 _FIRST_FRAME_S = 25.0
 _WATCH_S = 4.0

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.measuring.small_disk import mount_small_disk
-from edge_runtime import gallery_server
+from edge_runtime.gallery import gallery_server
 from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.identity import IdentityMessage, identity_schema
 from edge_runtime.gallery.sqlite_store import SqliteStore

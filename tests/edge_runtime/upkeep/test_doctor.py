@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from edge_runtime import doctor
+from edge_runtime.upkeep import doctor
 from tests.support.mqtt_broker import Broker, free_port
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.tiny_network import write_tiny_network

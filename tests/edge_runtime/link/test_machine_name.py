@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import ConfigError
+from edge_runtime.link.machine_name import machine_name
 from edge_runtime.link.topics import check_name
-from edge_runtime.machine_name import machine_name
 
 
 def put_card(root: Path, name: str, address: str, *, is_real: bool) -> None:
@@ -38,6 +38,6 @@ def test_another_machine_is_named_by_its_first_real_network_card(tmp_path: Path)
 
 
 def test_a_machine_without_either_must_be_named(tmp_path: Path) -> None:
-    """A name that another one may have, too, is worse than none."""
+    """A name that another machine may have, too, is worse than none."""
     with pytest.raises(ConfigError, match="found neither; write `node: NAME`"):
         machine_name(tmp_path)

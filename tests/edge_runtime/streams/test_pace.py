@@ -2,8 +2,8 @@
 
 import pytest
 
-from edge_runtime import pace as pace_module
-from edge_runtime.pace import CameraPace, LookRates, choose_next
+from edge_runtime.streams import pace as pace_module
+from edge_runtime.streams.pace import CameraPace, LookRates, choose_next
 
 
 class Clock:

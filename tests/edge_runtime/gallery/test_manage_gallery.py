@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 from tests.support.gallery_rows import sample_row, track_id
 
 NEVER_NS = 2**62
-SCRIPT = ROOT / "edge_runtime" / "manage_gallery.py"
+SCRIPT = ROOT / "edge_runtime" / "gallery" / "manage_gallery.py"
 
 
 @pytest.fixture
