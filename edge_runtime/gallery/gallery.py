@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.descriptor import decode, normalise
+from edge_runtime.contract.descriptor import decode, has_direction, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
@@ -229,7 +229,7 @@ class Gallery:
             if row is None:
                 return None
             check_lengths([row], self._lengths)
-            if not decode(row.vector).any():
+            if not has_direction(row.vector):
                 raise DataError(f"seq {row.seq} of node {row.node!r} has a vector of zeros")
         except (GalleryError, DataError) as error:
             logger.error("left out: %s", error)
