@@ -1,6 +1,7 @@
 """Topic names, `reid/v1/<site>/<node>/...`, built and parsed in one place. `v1` is the messages' major version."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 
@@ -8,6 +9,8 @@ ROOT = ("reid", "v1")
 _NODE_LEAVES = ("status", "birth", "gap", "metrics")
 _CAMERA_LEAVES = ("status", "track")
 _FORBIDDEN = "+#\0"
+_MOST_IN_NAME = 200
+_MOST_IN_TOPIC = 1_000  # MQTT allows 65,535 bytes, and receivers remember topics and the names in them
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ def check_name(name: str, *, what: str) -> str:
     """Return `name` if it may be one level of a topic.
 
     Raises:
-        ConfigError: it is empty, or contains `+`, `#`, `/` or NUL.
+        ConfigError: it is empty or too long, or contains `+`, `#`, `/` or NUL.
     """
     found = [repr(sign) for sign in f"{_FORBIDDEN}/" if sign in name]
-    if not name or found:
-        fault = f"it contains {', '.join(found)}" if found else "it is empty"
+    if not 0 < len(name) <= _MOST_IN_NAME or found:
+        fault = f"it contains {', '.join(found)}" if found else f"it has {len(name)} of 1 to {_MOST_IN_NAME} characters"
         # The name is not repeated: it may be a camera's address with a password, written under the wrong key.
         raise ConfigError(f"this {what} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
     return name
@@ -60,12 +63,15 @@ def count_topic(site: str, *, sensor: str) -> str:
     return "/".join((*ROOT, check_name(site, what="site"), "count", check_name(sensor, what="sensor")))
 
 
+@lru_cache(maxsize=10_000)
 def parse_topic(topic: str) -> Topic:
     """Split a topic into its parts.
 
     Raises:
-        PublishError: it does not belong to this system, or to another major version of it.
+        PublishError: it does not belong to this system, or to another major version of it, or is too long.
     """
+    if len(topic) > _MOST_IN_TOPIC:
+        raise PublishError(f"a topic of {len(topic)} characters is too long: expected at most {_MOST_IN_TOPIC}")
     levels = topic.split("/")
     if tuple(levels[:2]) == ROOT and all(levels) and not any(sign in topic for sign in _FORBIDDEN):
         match levels[2:]:

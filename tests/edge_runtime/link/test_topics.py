@@ -60,6 +60,13 @@ def test_a_foreign_topic_is_refused(topic: str) -> None:
         parse_topic(topic)
 
 
+def test_a_topic_that_is_too_long_is_refused() -> None:
+    """MQTT allows 65,535 bytes, and receivers remember the names in topics; the sentence does not repeat them."""
+    with pytest.raises(PublishError, match="a topic of 60016 characters is too long") as caught:
+        parse_topic(f"reid/v1/{'s' * 60_000}/n/birth")
+    assert len(str(caught.value)) < 100
+
+
 def test_another_major_version_is_refused() -> None:
     """Its messages may mean something else; the sentence names both versions."""
     with pytest.raises(PublishError, match="is of version v2, expected v1"):
