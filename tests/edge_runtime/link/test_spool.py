@@ -29,6 +29,17 @@ def test_what_is_appended_comes_back_in_order(spool: Spool) -> None:
     ]
 
 
+def test_the_oldest_is_the_oldest_that_is_not_delivered(spool: Spool) -> None:
+    """Also before the database has deleted what was: a receiver expects all numbers from there on."""
+    store(spool, entries(5))
+    spool.acknowledge([0, 1])
+    assert spool.oldest() == 2
+    spool.acknowledge([2, 3, 4])
+    assert spool.oldest() == 5
+    spool.append(entries(1))
+    assert spool.oldest() == 5
+
+
 def test_pending_can_be_asked_in_parts(spool: Spool) -> None:
     """A stretch of numbers, a limit, and topics to leave out."""
     store(spool, entries(5, topic="a"))
