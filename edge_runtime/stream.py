@@ -4,8 +4,9 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from math import inf
+from operator import add
 from typing import Annotated
 
 import numpy as np
@@ -85,7 +86,7 @@ class StreamCounts:
 
     def __add__(self, more: "StreamCounts") -> "StreamCounts":
         """The totals of both."""
-        return StreamCounts(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
+        return StreamCounts(*map(add, vars(self).values(), vars(more).values()))
 
 
 class CameraStream:
