@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from edge_runtime.camera_settings import CameraSettings, TopicName
+from edge_runtime.contract.bundle import RolloutSettings
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.log_lines import LogSettings
 from edge_runtime.contract.settings_file import Part, read_settings_file
@@ -66,6 +67,7 @@ class Config(StrictModel):
     health: Part[HealthSettings] = HealthSettings()
     log: Part[LogSettings] = LogSettings()
     collect: Part[CollectSettings] | None = None
+    rollout: Part[RolloutSettings] = RolloutSettings()
     strict: bool = False
     cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 

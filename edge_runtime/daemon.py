@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,7 @@ from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
+from edge_runtime.rollout import commands as rollout
 from edge_runtime.service import Service
 from edge_runtime.stream import CameraStream, LookSettings
 from edge_runtime.streams.site_keeper import SiteKeeper
@@ -55,6 +56,7 @@ example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
   reid-edge fetch                          list public networks with their licences; fetch NAME downloads one
+  reid-edge install BUNDLE --config site.yaml     take the engine of a signed bundle into use; rollback takes it back
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C; SIGHUP takes over cameras that were changed
 
 A configuration with one camera, as the file site.yaml:
@@ -68,6 +70,12 @@ All settings with their meaning: reid-edge --schema
 
 exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configuration, a manifest or an engine is wrong
 """
+_OTHER_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "doctor": doctor.main,
+    "fetch": lambda words: run(partial(fetch.main, words)),
+    "install": rollout.install,
+    "rollback": rollout.rollback,
+}
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     started_s = time.monotonic()
     words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["doctor"]:
-        return doctor.main(words[1:])
-    if words[:1] == ["fetch"]:
-        return run(partial(fetch.main, words[1:]))
+    if words[:1] and (other := _OTHER_COMMANDS.get(words[0])):
+        return other(words[1:])
     arguments = _parse(words)
     if arguments.schema:
         print(config_schema())

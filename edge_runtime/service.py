@@ -80,7 +80,7 @@ class Service:
         self._past, self._past_dropped = StreamCounts(0, 0, 0, 0, 0), 0  # of cameras that are gone
         self._pool = LookingPool(detectors)
         self._faster_detector = faster_detector
-        self._engine = engine
+        self.engine = engine
         self._publisher = publisher
         self._started_s = started_s
         self._first_message_s: float | None = None
@@ -217,7 +217,7 @@ class Service:
         sightings = [(stream, stream.sight(look)) for stream, look in streams if look is not None]
         if not sightings:
             return
-        descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
+        descriptors = self.engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.follow(sighting, rows))
@@ -231,7 +231,7 @@ class Service:
         return True
 
     def _end_tracks(self, stream: CameraStream) -> None:
-        self._publish(stream, stream.end_tracks(self._engine.describe(stream.last_crops())))
+        self._publish(stream, stream.end_tracks(self.engine.describe(stream.last_crops())))
 
     def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:

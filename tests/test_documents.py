@@ -29,6 +29,7 @@ _PROGRAMS = {
     "reid-export": "export/to_onnx.py",
     "reid-adopt": "export/adopt.py",
     "reid-build": "export/build_engine.py",
+    "reid-bundle": "export/building/make_bundle.py",
     "reid-compare": "export/compare.py",
 }
 """The script behind each installed command."""

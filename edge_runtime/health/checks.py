@@ -43,6 +43,7 @@ class HealthChecks:
         if facts.spool_hours is not None:
             spool += f", lasts {facts.spool_hours:.1f} h without a broker"
         return [
+            self._engine_check(),
             Check("cameras", live > 0, "; ".join([f"{live} of {all_cameras} live", *self._absent_cameras()])),
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
@@ -50,6 +51,13 @@ class HealthChecks:
             Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
         ]
+
+    def _engine_check(self) -> Check:
+        """Always well, since nothing runs without an engine: an install reads here which one it is."""
+        engine = self._service.engine
+        manifest = engine.manifest
+        what = f"{manifest.model_id} ({manifest.build.precision}) on {engine.backend}"
+        return Check("engine", True, f"{what}, {name_file(manifest.artefact.sha256)}")
 
     def _absent_cameras(self) -> list[str]:
         states = [(stream.camera_id, stream.source.status()) for stream in self._service.streams]
@@ -117,6 +125,11 @@ class HealthChecks:
                 what = "capture to acknowledgement, live messages"
                 figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
         return figures
+
+
+def name_file(sha256: str) -> str:
+    """How /readyz names a model file."""
+    return f"sha256 {sha256[:16]}"
 
 
 def _tell_refusal(fault: str | None) -> str:

@@ -16,7 +16,7 @@ from edge_runtime.upkeep.risks import tell_risks
 
 logger = logging.getLogger(__name__)
 
-_TAKEN_OVER = ("cameras", "log")  # settings that a running daemon can change
+_TAKEN_OVER = ("cameras", "log", "rollout")  # settings that a running daemon can change, or has no use for
 
 
 @dataclass(frozen=True)
