@@ -26,6 +26,7 @@ import cv2
 from pydantic import JsonValue
 
 from edge_runtime import doctor, fetch
+from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.log_lines import LogSettings, set_up_log
@@ -281,9 +282,13 @@ def _make_stream(
         sure_score=detector.sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
-        looks=LookSettings(camera.settings.max_fps, camera.settings.masks),
+        looks=_look_settings(camera.settings),
         keeper=keeper,
     )
+
+
+def _look_settings(camera: CameraSettings) -> LookSettings:
+    return LookSettings(camera.max_fps, camera.masks, camera.zones, camera.only_zones)
 
 
 @contextlib.contextmanager

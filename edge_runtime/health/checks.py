@@ -83,6 +83,7 @@ class HealthChecks:
             if stream.sensitivity is not None:
                 what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
+            figures += _zone_figures(stream)
         return figures
 
     def _configuration(self) -> Figure:
@@ -117,6 +118,17 @@ class HealthChecks:
                 what = "capture to acknowledgement, live messages"
                 figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
         return figures
+
+
+def _zone_figures(stream: CameraStream) -> list[Figure]:
+    figures = []
+    for zone, count in stream.zones.counts.items():
+        labels = {"camera": stream.camera_id, "zone": zone}
+        figures += [
+            Figure("reid_zone_people", "gauge", "people in the zone at the last look", count.people, labels),
+            Figure("reid_zone_tracks_total", "counter", "tracks of people who entered it", count.tracks, labels),
+        ]
+    return figures
 
 
 def _tell_refusal(fault: str | None) -> str:

@@ -49,6 +49,8 @@ _OBSERVATION = {
     "frame_width_px": 768,
     "score": 0.9375,
     "is_clock_synchronised": True,
+    "zones": ("entrance",),
+    "given_track": "1767225599.5-a1b2c3",
 }
 
 
