@@ -8,10 +8,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
+from edge_runtime.boxes.catalog import BoxSettings
 from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Trust
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
+from edge_runtime.contract.settings_file import Part
 from edge_runtime.link.topics import check_name
 from edge_runtime.polygons import Polygon
 from edge_runtime.zones import Zones
@@ -48,7 +50,7 @@ class CameraSettings:
     max_fps: how many frames per second are looked at, at most; a newer frame replaces one that was not.
     masks: polygons in shares of the picture; people whose foot point is in one are not looked at.
     zones: named polygons; messages name those in which a person's foot point is. only_zones: who is in none is not
-    looked at.
+    looked at. boxes: people are not looked for here, their boxes come from outside.
     """
 
     id: TopicName
@@ -60,6 +62,7 @@ class CameraSettings:
     masks: tuple[Polygon, ...] = ()
     zones: Zones = field(default_factory=dict)
     only_zones: bool = False
+    boxes: Part[BoxSettings] | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together.

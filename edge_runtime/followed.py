@@ -39,8 +39,8 @@ class Sender:
     codec: Codec
     zones: Mapping[str, Polygon] = field(default_factory=dict)
 
-    def observe(self, frame: Frame, *, box: Box, score: float) -> dict[str, Any]:
-        """The fields of a message about a person in a frame, but for the track. box: pixels."""
+    def observe(self, frame: Frame, *, box: Box, score: float, given_id: str | None) -> dict[str, Any]:
+        """A message's fields about a person in a frame, but for the track. box: pixels. given_id: `Detection`'s."""
         height, width = frame.pixels.height_px, frame.pixels.width_px
         normalised = normalise_box(box, frame_height_px=height, frame_width_px=width)
         return {
@@ -56,6 +56,7 @@ class Sender:
             "frame_width_px": width,
             "score": min(max(score, 0.0), 1.0),
             "zones": zones_of(normalised, self.zones) if self.zones else None,
+            "given_track": given_id,
         }
 
 
@@ -78,9 +79,9 @@ class FollowedPerson:
         """In which the person was seen last."""
         return self._last_seen.get("zones") or ()
 
-    def note_seen(self, frame: Frame, *, box: Box, score: float) -> list[Message]:
+    def note_seen(self, frame: Frame, *, box: Box, score: float, given_id: str | None = None) -> list[Message]:
         """Remember where the person is. Returns the message that the track starts, or goes on, if one is due."""
-        self._last_seen = self._sender.observe(frame, box=box, score=score)
+        self._last_seen = self._sender.observe(frame, box=box, score=score, given_id=given_id)
         if self._updated_ns is None:
             return [self._tell("start", frame.monotonic_ns)]
         return [self._tell("update", frame.monotonic_ns)] if frame.monotonic_ns - self._updated_ns >= _UPDATE_NS else []

@@ -260,7 +260,8 @@ class CameraStream:
         if person is None:
             person = self._people[track.id] = FollowedPerson(self._sender, ShotPlan(self._every_ns))
             self._count(tracks=1)
-        messages = person.note_seen(frame, box=track.box, score=track.score)
+        given_id = track.detection.given_id if track.detection else None
+        messages = person.note_seen(frame, box=track.box, score=track.score, given_id=given_id)
         if track.previous is not None and person.continues is None:
             earlier = self._people.get(track.previous)
             name = earlier.track_id if earlier else self._ended.get(track.previous)
@@ -289,7 +290,8 @@ class CameraStream:
         if not (is_now and row is not None) and not plan.is_better(quality.value):
             return []
         crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
-        fields = self._sender.observe(look.frame, box=look.detections[index].box, score=look.detections[index].score)
+        seen = look.detections[index]
+        fields = self._sender.observe(look.frame, box=seen.box, score=seen.score, given_id=seen.given_id)
         pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeper else None
         shot = Shot(quality, crop, None if row is None else looks[index], fields, pixels)
         if is_now and row is not None:

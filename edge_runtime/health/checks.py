@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edge_runtime.health.box_checks import box_figures, check_boxes
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
@@ -49,6 +50,7 @@ class HealthChecks:
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
             Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
+            *check_boxes([stream.source for stream in self._service.streams]),
         ]
 
     def _absent_cameras(self) -> list[str]:
@@ -84,6 +86,7 @@ class HealthChecks:
                 what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
             figures += _zone_figures(stream)
+            figures += box_figures(stream.source)
         return figures
 
     def _configuration(self) -> Figure:
