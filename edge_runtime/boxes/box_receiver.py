@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 5.0
 _STEP_S = 0.5
-_CLOSE_S = 2.0
+_CLOSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class BoxReceiver:
             self._watches = [one for one in self._watches if one.handle != handle]
 
     def close(self) -> None:
-        """Disconnect; returns within 2 s."""
+        """Disconnect; returns within a second."""
         self._stop.set()
         self._wake()
         if self._thread.is_alive():

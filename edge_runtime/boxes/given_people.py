@@ -39,7 +39,8 @@ class GivenPeople:
     def __init__(self, settings: BoxSettings, *, camera_id: str) -> None:
         self.counts = MessageCounts()
         self.fault: str | None = None
-        self._settings, self._camera_id = settings, camera_id
+        self.camera_id = camera_id
+        self._settings = settings
         self._labels = settings.known_labels
         self._known: OrderedDict[str, None] = OrderedDict()  # tracks that were called a person
         self._say_at_s = 0.0
@@ -49,7 +50,7 @@ class GivenPeople:
         try:
             found = []
             for message in FORMS[self._settings.form].read(payload):
-                if self._settings.is_for(message, camera_id=self._camera_id):
+                if self._settings.is_for(message, camera_id=self.camera_id):
                     self._count(messages=1)
                     found.append(self._read_message(message))
         except DataError as error:
@@ -102,7 +103,7 @@ class GivenPeople:
         self.fault, now_s = fault, time.monotonic()
         if now_s >= self._say_at_s:
             self._say_at_s = now_s + _SAY_EVERY_S
-            logger.warning("camera %s: %s", self._camera_id, fault)
+            logger.warning("camera %s: %s", self.camera_id, fault)
 
     def _count(self, *, messages: int = 0, faulty: int = 0, nameless: int = 0) -> None:
         old = self.counts
