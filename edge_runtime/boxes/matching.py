@@ -33,11 +33,13 @@ class TimedBoxes:
 
 @dataclass(frozen=True)
 class MatchCounts:
-    """matched: boxes that found their frame. without_frame: no frame was near enough in time. late: the frame, or a
-    later one, had been looked at. too_small: what of the box lies in the frame is less than 8 pixels wide or tall."""
+    """matched: boxes that found their frame. without_frame: no frame was near enough in time. surplus: the frame has
+    got all its people from another message: these come more often than frames are kept. late: the frame, or a later
+    one, had been looked at. too_small: what of the box lies in the frame is less than 8 pixels wide or tall."""
 
     matched: int = 0
     without_frame: int = 0
+    surplus: int = 0
     late: int = 0
     too_small: int = 0
 
@@ -115,7 +117,8 @@ class BoxMatcher:
             self._count(without_frame=count)
             return
         if frame.index <= self._shown_index:
-            self._count(late=count)
+            is_surplus = boxes.is_whole and frame.index == self._shown_index
+            self._count(**{"surplus" if is_surplus else "late": count})
             return
         self._count(matched=count)
         before = self._gathering.get(frame.index)
@@ -133,7 +136,9 @@ class BoxMatcher:
         """The oldest frame that is kept, without people, once a second while no boxes come: newer ones may get some."""
         if self._waiting or self._gathering or not self._frames or self._frames[0].index <= self._shown_index:
             return None
-        if now_s - (self._heard_s or 0.0) < _QUIET_S or now_s - self._shown_s < _QUIET_STEP_S:
+        if self._heard_s is None:
+            self._heard_s = now_s
+        if now_s - self._heard_s < _QUIET_S or now_s - self._shown_s < _QUIET_STEP_S:
             return None
         return self._show(self._frames[0], (), now_s=now_s)
 
@@ -150,14 +155,9 @@ class BoxMatcher:
             people.append(replace(person, box=(left, top, right, bottom)))
         return tuple(people)
 
-    def _count(self, *, matched: int = 0, without_frame: int = 0, late: int = 0, too_small: int = 0) -> None:
-        old = self.counts
-        self.counts = MatchCounts(
-            old.matched + matched,
-            old.without_frame + without_frame,
-            old.late + late,
-            old.too_small + too_small,
-        )
+    def _count(self, **more: int) -> None:
+        """Add to the counts of these names."""
+        self.counts = replace(self.counts, **{name: getattr(self.counts, name) + count for name, count in more.items()})
 
 
 def _join(one: TimedBoxes, other: TimedBoxes, *, time_ns: int) -> TimedBoxes:

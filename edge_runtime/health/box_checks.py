@@ -21,6 +21,7 @@ def _check_source(source: BoxedSource) -> Check:
         "faulty messages": told.faulty,
         "without a track": told.nameless,
         "without a frame of their time": matches.without_frame,
+        "more than frames are kept": matches.surplus,
         "too late": matches.late,
         "too small": matches.too_small,
     }
@@ -37,6 +38,7 @@ def box_figures(source: CameraSource) -> list[Figure]:
     unused = {
         "nameless": told.nameless,
         "without_frame": matches.without_frame,
+        "surplus": matches.surplus,
         "late": matches.late,
         "too_small": matches.too_small,
     }

@@ -117,6 +117,10 @@ def test_of_two_messages_about_all_people_of_a_frame_the_nearer_counts() -> None
     for at_ms, name in ((370, "far"), (405, "near"), (430, "later")):
         matcher.add_boxes(boxes(at_ms, name), now_s=100.0)
     assert names_of(matcher.next_frame(now_s=100.0)) == ["near"]
+    matcher.add_boxes(boxes(420, "ann"), now_s=100.1)
+    matcher.add_boxes(boxes(300, "bob"), now_s=100.1)
+    assert matcher.next_frame(now_s=100.1) is None
+    assert matcher.counts == MatchCounts(matched=3, surplus=1, late=1)
 
 
 def test_frames_come_in_their_order() -> None:
