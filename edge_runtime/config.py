@@ -49,6 +49,7 @@ class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
     node: `auto` names it by the machine's own identity, so that machines of one disk image differ.
+    boxes_broker: where boxes from outside come; by default at `broker`.
     collect: keep crops of people on this device, a site set; without it none leaves the memory.
     strict: refuse to start where the configuration has a risk (see `risks`); otherwise a risk is only a warning.
     cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
@@ -62,6 +63,7 @@ class Config(StrictModel):
     detector: Part[DetectorSettings] = DetectorSettings()
     descriptors: Part[DescriptorSettings] = DescriptorSettings()
     broker: Part[BrokerSettings]
+    boxes_broker: Part[BrokerSettings] | None = None
     delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()

@@ -25,6 +25,8 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
+from edge_runtime.boxes.box_receiver import BoxReceiver
+from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.log_lines import LogSettings, set_up_log
@@ -37,6 +39,7 @@ from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
+from edge_runtime.people.absent_detector import AbsentDetector
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
 from edge_runtime.rollout import commands as rollout
@@ -161,12 +164,20 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
-            check_files(link.broker)
+            for broker in filter(None, (link.broker, config.boxes_broker)):
+                check_files(broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
             print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
-        with Spool(config.spool, node=config.node) as spool, _open_keeper(config) as keeper:
-            make_stream = partial(_make_stream, config=config, detector=detectors[0], engine=engine, keeper=keeper)
+        receiver = BoxReceiver(config.boxes_broker or config.broker, client_id=f"{config.node}-boxes")
+        with (
+            Spool(config.spool, node=config.node) as spool,
+            _open_keeper(config) as keeper,
+            contextlib.closing(receiver),
+        ):
+            make_stream = partial(
+                _make_stream, config=config, detector=detectors[0], engine=engine, keeper=keeper, receiver=receiver
+            )
             node_card = partial(_node_card, config=config, engine=engine)
             publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=[engine.manifest])
             service = Service(
@@ -250,8 +261,11 @@ def _check_summary(path: Path | None) -> None:
 def _open_detectors(config: Config) -> list[Detector]:
     """One detector per worker, of which no more are needed than there are cameras; they share the CPU threads.
 
-    On a GPU there is one: more of them would wait for each other, each with memory of its own.
+    On a GPU there is one: more of them would wait for each other, each with memory of its own. Where all cameras have
+    boxes from outside there is none.
     """
+    if all(camera.boxes for camera in config.cameras):
+        return [AbsentDetector()]
     workers = min(config.cpu_threads, len(config.cameras))
     threads = config.cpu_threads // workers
     cv2.setNumThreads(threads)
@@ -280,16 +294,32 @@ def _make_stream(
     detector: Detector,
     engine: Engine,
     keeper: SiteKeeper | None,
+    receiver: BoxReceiver,
 ) -> CameraStream:
+    boxes, sure_score = camera.settings.boxes, detector.sure_score
+    tracker = open_tracker(sure_score=sure_score)
+    if boxes:
+        sure_score = AbsentDetector.sure_score
+        kind = "given" if boxes.tracks == "given" else "likelihood"
+        tracker = open_tracker(kind, sure_score=sure_score, forget_s=boxes.forget_s)
+    elif isinstance(detector, AbsentDetector):
+        raise ConfigError(
+            f"camera {camera.settings.id} has no boxes from outside, and no detector is open, since all cameras had "
+            "boxes when this program started; restart it"
+        )
     return CameraStream(
-        camera.make_source(),
-        tracker=open_tracker(sure_score=detector.sure_score),
-        sure_score=detector.sure_score,
+        camera.make_source(receiver),
+        tracker=tracker,
+        sure_score=sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
-        looks=LookSettings(camera.settings.max_fps, camera.settings.masks),
+        looks=_look_settings(camera.settings),
         keeper=keeper,
     )
+
+
+def _look_settings(camera: CameraSettings) -> LookSettings:
+    return LookSettings(camera.max_fps, camera.masks, camera.zones, camera.only_zones)
 
 
 @contextlib.contextmanager

@@ -72,10 +72,7 @@ def halve_clip(video: Path, truth: Path | None, *, detector: Detector) -> Halved
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     rows = np.zeros((0, 6)) if truth is None else _read_truth(truth)
     frames = [
-        [
-            _look(half, rows[rows[:, 0] == number], from_px=from_px, detector=detector)
-            for from_px, half in _cut(pixels)
-        ]
+        [_look(half, rows[rows[:, 0] == number], from_px=from_px, detector=detector) for from_px, half in _cut(pixels)]
         for number, pixels in enumerate(_pixels(capture), start=1)
     ]
     if not frames or fps <= 0:

@@ -27,7 +27,9 @@ def split_clip(clip: Path, folder: Path) -> dict[str, Path]:
     views = halves(width)
     files = {camera: folder / f"{camera}.avi" for camera in views}
     writers = {
-        camera: cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (views[camera].stop - views[camera].start, height))
+        camera: cv2.VideoWriter(
+            str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (views[camera].stop - views[camera].start, height)
+        )
         for camera, path in files.items()
     }
     for _ in range(_MOST_FRAMES):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edge_runtime.health.box_checks import box_figures, check_boxes
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
@@ -50,6 +51,7 @@ class HealthChecks:
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
             Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
+            *check_boxes([stream.source for stream in self._service.streams]),
         ]
 
     def _engine_check(self) -> Check:
@@ -91,6 +93,8 @@ class HealthChecks:
             if stream.sensitivity is not None:
                 what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
+            figures += _zone_figures(stream)
+            figures += box_figures(stream.source)
         return figures
 
     def _configuration(self) -> Figure:
@@ -130,6 +134,17 @@ class HealthChecks:
 def name_file(sha256: str) -> str:
     """How /readyz names a model file."""
     return f"sha256 {sha256[:16]}"
+
+
+def _zone_figures(stream: CameraStream) -> list[Figure]:
+    figures = []
+    for zone, count in stream.zones.counts.items():
+        labels = {"camera": stream.camera_id, "zone": zone}
+        figures += [
+            Figure("reid_zone_people", "gauge", "people in the zone at the last look", count.people, labels),
+            Figure("reid_zone_tracks_total", "counter", "tracks of people who entered it", count.tracks, labels),
+        ]
+    return figures
 
 
 def _tell_refusal(fault: str | None) -> str:

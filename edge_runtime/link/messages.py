@@ -30,6 +30,7 @@ from edge_runtime.link.wire_types import (
     Count,
     Fraction,
     GapReason,
+    Name,
     NormalisedBox,
     NotNegative,
     Space,
@@ -38,7 +39,7 @@ from edge_runtime.link.wire_types import (
     WireModel,
 )
 
-MINOR = 2
+MINOR = 3
 """The minor version that this node sends."""
 
 
@@ -97,6 +98,8 @@ class _Observation(_Spooled):
 
     is_clock_synchronised: whether the node's clock was set by somebody who knows the time; None if the node cannot
     tell. Where it was not, `uncertainty_ns` is 2^63 - 1: nobody knows. Since minor 1; the publisher sets it.
+    zones: those of the camera in which the middle of the box's lower side is, maybe none; None: the camera has no
+    zones. given_track: the name of the track where boxes and names come from outside the node. Both since minor 3.
     """
 
     track: TrackId
@@ -112,6 +115,8 @@ class _Observation(_Spooled):
     frame_width_px: Count
     score: Fraction
     is_clock_synchronised: bool | None = None
+    zones: tuple[Name, ...] | None = None
+    given_track: Name | None = None
 
 
 class DescriptorMessage(_Observation):

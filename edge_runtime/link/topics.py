@@ -86,3 +86,25 @@ def parse_topic(topic: str) -> Topic:
     if len(levels) > 2 and levels[0] == ROOT[0] and levels[1] != ROOT[1]:
         raise PublishError(f"{topic!r} is of version {levels[1]}, expected {ROOT[1]}; receive it with that version")
     raise PublishError(f"{topic!r} is no topic of this system: expected {'/'.join(ROOT)}/<site>/<node>/...")
+
+
+def check_filter(pattern: str) -> str:
+    """Return `pattern` if one may subscribe to it: a topic where `+` stands for one level and a last `#` for the rest.
+
+    Raises:
+        ConfigError: it is no such pattern.
+    """
+    *levels, last = pattern.split("/")
+    is_wrong = any("#" in level for level in levels) or any("+" in level and level != "+" for level in (*levels, last))
+    if not pattern or "\0" in pattern or is_wrong or ("#" in last and last != "#"):
+        raise ConfigError("expected a topic of MQTT, in which + stands for a whole level and # for the last ones")
+    return pattern
+
+
+def fits_filter(topic: str, pattern: str) -> bool:
+    """Whether a subscription to `pattern` brings messages of `topic`."""
+    levels, wanted = topic.split("/"), pattern.split("/")
+    if wanted[-1] == "#":
+        wanted.pop()
+        levels = levels[: len(wanted)]
+    return len(levels) == len(wanted) and all(part in ("+", level) for part, level in zip(wanted, levels, strict=True))

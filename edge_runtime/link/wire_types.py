@@ -40,6 +40,7 @@ NormalisedBox = Annotated[tuple[Fraction, Fraction, Fraction, Fraction], Field(s
 Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Space = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 TrackId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 GapReason = Literal["overflow", "age", "disk", "lost"]
 
 

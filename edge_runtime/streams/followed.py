@@ -1,6 +1,7 @@
 """What is remembered of one person who is followed, and the messages about the track."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ from edge_runtime.link.messages import (
 )
 from edge_runtime.people.best_shot import LEAST_QUALITY, Shot, ShotPlan
 from edge_runtime.people.shot_quality import ShotQuality
+from edge_runtime.polygons import Polygon
+from edge_runtime.zones import zones_of
 
 _UPDATE_NS = 5_000_000_000
 _LEAST_WEIGHT = 0.01
@@ -30,14 +33,16 @@ Event = Literal["start", "update", "end"]
 
 @dataclass(frozen=True)
 class Sender:
-    """What all messages of a camera share."""
+    """What all messages of a camera share. zones: name -> polygon; without any no message names zones."""
 
     manifest: Manifest
     codec: Codec
+    zones: Mapping[str, Polygon] = field(default_factory=dict)
 
-    def observe(self, frame: Frame, *, box: Box, score: float) -> dict[str, Any]:
-        """The fields of a message about a person in a frame, but for the track. box: pixels."""
+    def observe(self, frame: Frame, *, box: Box, score: float, given_id: str | None) -> dict[str, Any]:
+        """A message's fields about a person in a frame, but for the track. box: pixels. given_id: `Detection`'s."""
         height, width = frame.pixels.height_px, frame.pixels.width_px
+        normalised = normalise_box(box, frame_height_px=height, frame_width_px=width)
         return {
             "space": self.manifest.space_id,
             "model": self.manifest.model_id,
@@ -46,10 +51,12 @@ class Sender:
             "time_source": frame.time_source,
             "uncertainty_ns": frame.uncertainty_ns,
             "monotonic_ns": frame.monotonic_ns,
-            "box": normalise_box(box, frame_height_px=height, frame_width_px=width),
+            "box": normalised,
             "frame_height_px": height,
             "frame_width_px": width,
             "score": min(max(score, 0.0), 1.0),
+            "zones": zones_of(normalised, self.zones) if self.zones else None,
+            "given_track": given_id,
         }
 
 
@@ -67,9 +74,14 @@ class FollowedPerson:
         self._updated_ns: int | None = None
         self._last_seen: dict[str, Any] = {}
 
-    def note_seen(self, frame: Frame, *, box: Box, score: float) -> list[Message]:
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """In which the person was seen last."""
+        return self._last_seen.get("zones") or ()
+
+    def note_seen(self, frame: Frame, *, box: Box, score: float, given_id: str | None = None) -> list[Message]:
         """Remember where the person is. Returns the message that the track starts, or goes on, if one is due."""
-        self._last_seen = self._sender.observe(frame, box=box, score=score)
+        self._last_seen = self._sender.observe(frame, box=box, score=score, given_id=given_id)
         if self._updated_ns is None:
             return [self._tell("start", frame.monotonic_ns)]
         return [self._tell("update", frame.monotonic_ns)] if frame.monotonic_ns - self._updated_ns >= _UPDATE_NS else []

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_runtime.boxes.given_people import GivenPeople
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
@@ -23,12 +24,14 @@ from edge_runtime.contract.script import ScriptParser
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.link.broker import Connection
 from edge_runtime.link.clock import read_is_synchronised
+from edge_runtime.link.topics import fits_filter
 from edge_runtime.people.catalog import open_detector
 from edge_runtime.streams.pace import LEAST_LOOKS_PER_S
 from edge_runtime.upkeep.risks import find_risks
 
 _FIRST_FRAME_S = 25.0
 _WATCH_S = 4.0
+_LISTEN_S = 5.0
 _SLOW_FSYNC_MS = 100.0
 _NOT_TRIED = (
     "the right to publish each topic (the broker's rules), temperature and power mode, wear of the disk, "
@@ -84,6 +87,8 @@ def examine(path: Path) -> Iterator[Finding]:
     for camera in config.cameras:
         yield _try(f"camera {camera.id}", lambda camera=camera: _try_camera(camera))  # type: ignore[misc]
     yield _try("broker", lambda: _try_broker(config))
+    if any(camera.boxes for camera in config.cameras):
+        yield _try("boxes", lambda: _try_boxes(config))
     yield _judge_clock()
     yield _try("disk", lambda: _try_disk(config.spool.path.parent))
 
@@ -104,6 +109,8 @@ def _try_engine(config: Config) -> str:
 
 
 def _try_detector(config: Config) -> str:
+    if all(camera.boxes for camera in config.cameras):
+        return "none is opened: all cameras have boxes from outside"
     detector = open_detector(config.detector, threads=config.cpu_threads)
     took_ms = _time_ms(lambda: detector.detect(np.zeros((432, 768, 3), np.uint8)))
     name = config.detector.model.name if config.detector.model else "HOG; a network finds many more people"
@@ -135,6 +142,27 @@ def _try_broker(config: Config) -> str:
     took_ms = 1000 * (time.monotonic() - began_s)
     connection.close()
     return f"{config.broker} lets us in after {took_ms:.0f} ms{', encrypted' if config.broker.ca_file else ''}"
+
+
+def _try_boxes(config: Config) -> str:
+    """Listen for some seconds to what the cameras with boxes from outside would get."""
+    broker = config.boxes_broker or config.broker
+    wanted = [(one.boxes, GivenPeople(one.boxes, camera_id=one.id)) for one in config.cameras if one.boxes]
+    connection = Connection(broker, client_id=f"{config.node}-boxes-doctor", session_s=0)
+    try:
+        connection.subscribe(sorted({boxes.topic for boxes, _ in wanted}), qos=0)
+        deadline_s = time.monotonic() + _LISTEN_S
+        while (left_s := deadline_s - time.monotonic()) > 0:
+            for received in connection.step(left_s)[1]:
+                for boxes, people in wanted:
+                    if fits_filter(received.topic, boxes.topic) and not received.is_retained:
+                        people.read(received.payload)
+    finally:
+        connection.drop()
+    if faults := [people.fault for _, people in wanted if people.fault]:
+        raise ReidError("; ".join(faults))
+    heard = [f"{people.camera_id} {people.counts.messages}" for _, people in wanted]
+    return f"messages from {broker} in {_LISTEN_S:g} s: {', '.join(heard)}; none may mean that nobody is there"
 
 
 def _judge_clock() -> Finding:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge_runtime.boxes.box_receiver import BoxReceiver
+from edge_runtime.boxes.boxed_source import BoxedSource, BoxSupply
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
@@ -35,13 +37,17 @@ class ConfiguredCamera:
         """
         return cls(settings, settings.read_address())
 
-    def make_source(self) -> CameraSource:
-        """A source that is not started.
+    def make_source(self, receiver: BoxReceiver) -> CameraSource:
+        """A source that is not started. receiver: brings boxes from outside, for cameras that want them.
 
         Raises:
             StreamError: the address has none of the known forms.
         """
-        return CameraSource(self.address, camera_id=self.settings.id, trust=self.settings.trust)
+        camera = self.settings
+        if camera.boxes is None:
+            return CameraSource(self.address, camera_id=camera.id, trust=camera.trust)
+        supply = BoxSupply(camera.boxes, receiver)
+        return BoxedSource(self.address, camera_id=camera.id, supply=supply, max_fps=camera.max_fps, trust=camera.trust)
 
 
 class Reloader:

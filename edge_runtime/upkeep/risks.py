@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 def find_risks(config: Config) -> list[str]:
     """One sentence for each risk: what can be seen by whom, and what to do. Files that are missing are not judged."""
     risks = []
-    broker = config.broker
+    broker, other = config.broker, config.boxes_broker
+    if other and other.password_file and other.ca_file is None and not _is_this_machine(other.host):
+        risks.append(f"the password goes to the broker {other} without encryption: set ca_file and a port with TLS")
     if broker.ca_file is None and not _is_this_machine(broker.host):
         what = "descriptors, which are biometric data, and the password" if broker.password_file else "descriptors"
         risks.append(f"{what} go to the broker {broker} without encryption: set ca_file and a port with TLS")
@@ -22,7 +24,9 @@ def find_risks(config: Config) -> list[str]:
         risks.append(
             f"everybody who reaches {config.health.host}:{config.health.port} sees the health page: use 127.0.0.1"
         )
-    secrets = [broker.password_file, broker.key_file, *(camera.source_file for camera in config.cameras)]
+    brokers = [one for one in (broker, other) if one]
+    secrets = [file for one in brokers for file in (one.password_file, one.key_file)]
+    secrets += [*(camera.source_file for camera in config.cameras)]
     risks += [
         f"other users of this machine can read {path}: chmod o-rwx {path}"
         for path in dict.fromkeys(secrets)

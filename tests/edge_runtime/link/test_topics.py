@@ -8,7 +8,9 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.link.topics import (
     Topic,
     camera_topic,
+    check_filter,
     descriptor_topic,
+    fits_filter,
     identity_topic,
     node_topic,
     parse_topic,
@@ -78,3 +80,19 @@ def test_a_gallery_has_topics_of_its_own() -> None:
     topic = identity_topic("shop", space="a" * 16)
     assert topic == f"reid/v1/shop/identity/{'a' * 16}"
     assert parse_topic(topic) == Topic("shop", "", None, "identity", "a" * 16)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        ("frigate/events", ["frigate/events"], ["frigate", "frigate/events/door", "other/events"]),
+        ("axis/+/scene", ["axis/1/scene", "axis//scene"], ["axis/scene", "axis/1/2/scene"]),
+        ("cam/#", ["cam", "cam/1", "cam/1/2"], ["came", "other/1"]),
+        ("+/#", ["a", "a/b", "a/b/c"], []),
+        ("#", ["a", "a/b"], []),
+    ],
+)
+def test_a_filter_fits_the_topics_that_a_broker_would_send(pattern: str, fitting: list[str], others: list[str]) -> None:
+    """As the standard says: + is one level, which may be empty, and # is any number of them."""
+    assert check_filter(pattern) == pattern
+    assert [topic for topic in fitting + others if fits_filter(topic, pattern)] == fitting

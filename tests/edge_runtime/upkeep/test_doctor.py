@@ -1,13 +1,16 @@
 """The doctor on a site that is well and on one where everything is wrong; with a real broker and a real camera."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from edge_runtime.link.broker import Connection
 from edge_runtime.upkeep import doctor
+from tests.support.box_messages import encoded, plain
 from tests.support.mqtt_broker import Broker, free_port
 from tests.support.rtsp_camera import RtspCamera
 from tests.support.tiny_network import write_tiny_network
@@ -70,6 +73,37 @@ def test_everything_that_is_wrong_is_told_at_once(
     assert faults == ["security", "engine", "camera door", "broker", "clock", "disk"]
     assert any("plug it in" in line for line in lines)
     assert lines[-1].startswith("not tried: ")
+
+
+@pytest.mark.parametrize(
+    ("payload", "ok", "told"),
+    [(encoded(plain()), True, "door "), (b"{", False, "a message of form plain on boxes cannot be used: ")],
+)
+def test_boxes_from_outside_are_listened_for(
+    tmp_path: Path, broker: Broker, monkeypatch: pytest.MonkeyPatch, payload: bytes, ok: bool, told: str
+) -> None:
+    """What the camera would get is read and counted; without our detector none is opened."""
+    monkeypatch.setattr(doctor, "_LISTEN_S", 2.0)
+    monkeypatch.setattr(doctor, "_FIRST_FRAME_S", 0.1)
+    camera = {"id": "door", "source": "v4l2:///dev/video99", "boxes": {"form": "plain", "topic": "boxes"}}
+    path = write_site(tmp_path, source="", port=broker.port, cameras=[camera])
+    is_over = threading.Event()
+
+    def send() -> None:
+        connection = Connection(broker.settings, client_id="outside", session_s=0)
+        while not is_over.wait(0.1):
+            connection.publish("boxes", payload, qos=0)
+        connection.close()
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    found = {finding.what: finding for finding in doctor.examine(path)}
+    is_over.set()
+    thread.join()
+    assert (found["boxes"].ok, found["detector"].ok) == (ok, True)
+    assert told in found["boxes"].detail
+    assert "door 0;" not in found["boxes"].detail
+    assert found["detector"].detail.startswith("none is opened")
 
 
 def test_a_configuration_that_cannot_be_read_is_the_only_finding(tmp_path: Path) -> None:
