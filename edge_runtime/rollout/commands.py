@@ -2,6 +2,7 @@
 
 import argparse
 import http.client
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -119,6 +120,8 @@ def _roll_back(arguments: argparse.Namespace) -> int:
 
 
 def _daemon(config: Config, ready_within_s: float | None) -> RunningDaemon:
+    if ready_within_s is not None and not 0 < ready_within_s < math.inf:
+        raise ConfigError(f"--wait-ready takes a number of seconds above 0, found {ready_within_s:g}")
     if ready_within_s is not None and config.health.port == 0:
         raise ConfigError("--wait-ready asks /readyz: set `health: {port: ...}` in the configuration, or leave it out")
     return RunningDaemon(config.rollout.restart, config.health, ready_within_s)

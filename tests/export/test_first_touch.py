@@ -14,6 +14,7 @@ SCRIPTS = (
     "export.build_engine",
     "export.compare",
     "export.acceptance.pack_images",
+    "export.building.make_bundle",
     "export.building.sensitivity",
     "export.to_onnx",
 )

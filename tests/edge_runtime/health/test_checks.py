@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import service as service_module
 from edge_runtime.contract.nv12 import Nv12
-from edge_runtime.health.checks import HealthChecks
+from edge_runtime.health.checks import HealthChecks, name_file
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.people.detector import Detection
 from edge_runtime.streams import pace as pace_module
@@ -50,6 +50,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     run_service(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
     assert {check.name: check.ok for check in checks.readiness()} == {
+        "engine": True,
         "cameras": True,
         "link": True,
         "clock": True,
@@ -57,12 +58,15 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "configuration": True,
         "looks at door": True,
     }
+    manifest = service.engine.manifest
+    assert checks.readiness()[0].detail.endswith(f", {name_file(manifest.artefact.sha256)}")
     figures = {figure.name: figure.value for figure in checks.figures()}
     summary = service.summary()
     assert figures["reid_descriptors_total"] == summary.descriptors >= 2
     assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
     source.told = "stalled"
     assert {check.name: check.ok for check in checks.readiness()} == {
+        "engine": True,
         "cameras": False,
         "link": True,
         "clock": True,

@@ -272,3 +272,6 @@ def test_waiting_needs_somebody_who_answers(node: RolloutNode, capsys: pytest.Ca
     node.write(health={"port": 1})
     assert node.install(bundle, "--wait-ready", "0.1") == 3
     assert "nobody answers on 127.0.0.1:1" in capsys.readouterr().err
+    for never in ("nan", "inf", "0"):
+        assert node.install(bundle, "--wait-ready", never) == 2
+        assert "a number of seconds above 0" in capsys.readouterr().err
