@@ -15,6 +15,8 @@ from train.recipes.catalog import find_recipe
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(path for path in ROOT.glob("[a-z]*/**/README.md"))])
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+_FIRST = ("site:", "cameras:")
+"""How a configuration of the daemon begins."""
 _PROGRAMS = {
     "reid-edge": "edge_runtime/daemon.py",
     "reid-listen": "edge_runtime/listen.py",
@@ -82,13 +84,14 @@ def test_the_commands_of_the_wheel_are_those_of_the_documents() -> None:
     assert {name: module.replace(".", "/") + ".py" for name, module in told.items()} == _PROGRAMS
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if any(text.startswith("site:") for _, text in blocks(name))])
+@pytest.mark.parametrize("name", [name for name in NAMES if any(text.startswith(_FIRST) for _, text in blocks(name))])
 def test_the_configurations_shown_are_valid(name: str, tmp_path: Path) -> None:
     """They can be copied and started from, once the files they name are there."""
-    for number, text in enumerate(text for _, text in blocks(name) if text.startswith("site:")):
+    for number, text in enumerate(text for _, text in blocks(name) if text.startswith(_FIRST)):
         path = tmp_path / f"site{number}.yaml"
         path.write_text(text)
         for file in re.findall(r"[\w./-]+\.(?:onnx|pem)|(?<=_file: )\w+", text):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
         assert read_config(path).cameras
 
