@@ -20,7 +20,7 @@ STRUCTURES = (
     "shufflenet",
 )
 _LAST_OF_RESIDUAL = ("conv3.bn", "bn3", "IN", "project.1")
-"""In the blocks of OSNet, ResNet, OSNet-AIN and ShuffleNet; OSNet-IBN's follows the sum, where a factor means nothing."""
+"""In the blocks of OSNet, ResNet, OSNet-AIN and ShuffleNet; in OSNet-IBN it follows the sum: no factor counts."""
 
 
 def input_of(name: str) -> Input:
