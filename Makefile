@@ -2,6 +2,7 @@
 #   make demo                      two cameras of a sample clip, daemon, broker, listener and gallery, all on this machine
 #   make demo PRECISION=int8       the same with the INT8 engine
 #   make demo SOURCE=rtsp://...    the same on your camera: a file, rtsp://, v4l2:///dev/video0 or csi://0
+#   make setup                     training, export and the tests' tools into .venv, and nothing else
 #   make test                      everything that can be tested without a GPU
 #   make deb                       a Debian package of the daemon for this machine's kind, build/reid-edge.deb
 #   make lint                      formatter, linter, types and the import rule (part of `make test`)
@@ -23,10 +24,12 @@ RUNTIME_PACKAGES := python3-venv python3-dev gcc pkg-config libgirepository1.0-d
 	gir1.2-gstreamer-1.0 gir1.2-gst-plugins-base-1.0
 TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-clients git
 
-.PHONY: demo test lint bench deb audit clean
+.PHONY: demo setup test lint bench deb audit clean
 
 demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
 	@$(BIN)/python edge_runtime/demo/run_demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
+
+setup: $(VENV)/test.done
 
 test: lint $(CLIP)
 	@$(BIN)/python -m pytest --no-skips --durations=15 --numprocesses=$(WORKERS) --dist=loadfile

@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     write_image_list(images, arguments.output)
     print(
         f"{arguments.output}: {images.count} images of {len(images.identities)} identities "
-        f"and {len(images.cameras) or 'unknown'} cameras, from {images.split}"
+        f"and {len(images.cameras) or 'unknown'} cameras, taken from: {images.split}"
     )
     return 0
 
@@ -68,7 +68,9 @@ def select_images(data: Path, *, count: int | None = None, seed: int) -> ImageLi
     split, images = _training_images(data)
     count = min(USUAL_COUNT, len(images)) if count is None else count
     if not 0 < count <= len(images):
-        raise DataError(f"expected --count from 1 to the {len(images)} training images of {data}, found {count}")
+        raise DataError(
+            f"expected --count from 1 to the {len(images)} training images of {data}, found {count}; leave --count out"
+        )
     chosen = sorted(_balanced(images, count=count, random=Random(seed)), key=lambda image: image.path)
     broken = [image.path for image in chosen if read_image(image.path) is None]
     if broken:

@@ -82,13 +82,21 @@ def test_the_commands_of_the_wheel_are_those_of_the_documents() -> None:
     assert {name: module.replace(".", "/") + ".py" for name, module in told.items()} == _PROGRAMS
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if any(text.startswith("site:") for _, text in blocks(name))])
+def configurations(name: str) -> list[str]:
+    """The whole configurations of the daemon in a document: a site with its cameras."""
+    return [
+        text for _, text in blocks(name) if re.search(r"^site:", text, re.M) and re.search(r"^cameras:", text, re.M)
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if configurations(name)])
 def test_the_configurations_shown_are_valid(name: str, tmp_path: Path) -> None:
     """They can be copied and started from, once the files they name are there."""
-    for number, text in enumerate(text for _, text in blocks(name) if text.startswith("site:")):
+    for number, text in enumerate(configurations(name)):
         path = tmp_path / f"site{number}.yaml"
         path.write_text(text)
         for file in re.findall(r"[\w./-]+\.(?:onnx|pem)|(?<=_file: )\w+", text):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / file).touch()
         assert read_config(path).cameras
 

@@ -5,6 +5,8 @@ import re
 import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 from tests.conftest import ROOT
 
@@ -46,6 +48,12 @@ _OLD_WORDS = {
 """What a word is called now, by a pattern of the old one. The changelog may name them."""
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A source file as a tree; parsed once for all tests."""
+    return ast.parse(path.read_text())
+
+
 def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     """All functions and methods of a file."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
@@ -65,9 +73,8 @@ def test_functions_are_short() -> None:
     """At most 40 lines without the docstring; a longer one has `# long: REASON` on the line of its name."""
     long = []
     for path in SOURCES:
-        text = path.read_text()
-        lines = text.splitlines()
-        for function in functions(ast.parse(text)):
+        lines = path.read_text().splitlines()
+        for function in functions(parsed(path)):
             if length(function) > _FUNCTION_LINES and "# long: " not in lines[function.lineno - 1]:
                 long.append(f"{path.relative_to(ROOT)}:{function.lineno} {function.name}: {length(function)}")
     assert long == []
@@ -92,7 +99,7 @@ def test_no_two_public_classes_share_a_name() -> None:
     """One word has one meaning over the whole project."""
     places = defaultdict(list)
     for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 places[node.name].append(str(path.relative_to(ROOT)))
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
@@ -102,7 +109,7 @@ def test_no_two_public_functions_share_a_name() -> None:
     """A newcomer who follows a name finds one function; every script has the same two."""
     places = defaultdict(list)
     for path in SOURCES:
-        for node in ast.parse(path.read_text()).body:
+        for node in parsed(path).body:
             if (
                 isinstance(node, ast.FunctionDef)
                 and not node.name.startswith("_")
@@ -117,10 +124,15 @@ def test_old_words_are_gone() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     kinds = (".py", ".md", ".toml", ".cu", "Makefile")
     exempt = ("CHANGELOG.md", "tests/test_house.py")
-    found = []
-    for path in (ROOT / name for name in listed if name.endswith(kinds) and name not in exempt):
-        text = path.read_text() if path.exists() else ""
-        found += [
-            f"{path.name}: {old[0]} is now {new}" for word, new in _OLD_WORDS.items() for old in re.finditer(word, text)
-        ]
+    paths = [ROOT / name for name in listed if name.endswith(kinds) and name not in exempt]
+    texts = [(path.name, path.read_text()) for path in paths if path.exists()]
+    everything = "\n".join(text for _, text in texts)
+    # Without a word's border in front it is found ten times as fast, and hardly ever.
+    suspects = [word for word in _OLD_WORDS if re.search(word.removeprefix(r"\b"), everything)]
+    found = [
+        f"{name}: {old[0]} is now {_OLD_WORDS[word]}"
+        for word in suspects
+        for name, text in texts
+        for old in re.finditer(word, text)
+    ]
     assert found == []

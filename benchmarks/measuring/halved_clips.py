@@ -1,7 +1,7 @@
 """Clips cut into two cameras as in the demo, and the tracks that a gallery gets of them.
 
-Each half goes through a camera's stream, as in the daemon. Where true boxes are known, each track and each crop gets the
-number of the person whom it shows.
+Each half goes through a camera's stream, as in the daemon. Where true boxes are known, each track and each crop gets
+the number of the person whom it shows.
 """
 
 from collections import Counter

@@ -28,6 +28,7 @@ from edge_runtime.contract.script import ScriptParser, run, sample_clip
 from edge_runtime.demo.clip_cameras import empty_street, split_clip
 from edge_runtime.demo.gallery_process import DemoGallery
 from edge_runtime.demo.walks_picture import WalkedTrack, draw_walks
+from edge_runtime.streams.pace import LEAST_LOOKS_PER_S
 
 _EXAMPLES = """\
 example:
@@ -40,6 +41,10 @@ exit code: 0 when descriptors arrived and none is missing, else 1
 _RUNTIME = Path(__file__).resolve().parents[1]
 _MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
 _STOP_S = 10.0
+_SLOW_NOTE = (
+    f"this machine is too slow or too busy: below {LEAST_LOOKS_PER_S:g} looks per second people cannot be followed; "
+    "a detector network needs less time, see edge_runtime/README.md#detectors"
+)
 _BUSY = "no camera is at fault; is this machine busy or slow? give it more time with --seconds (make demo DURATION=120)"
 # Measured by benchmarks/latency.py; see benchmarks/records/.
 _INT8_NOTE = "on a CPU ONNX Runtime runs this small network slower in INT8 than in float32; INT8 is for TensorRT"
@@ -220,6 +225,8 @@ def _print_summary(daemon: dict[str, Any], heard: dict[str, Any], *, manifest: M
     }
     for name, value in rows.items():
         print(f"  {name:24}{value}")
+    if any(rates["got"] < min(LEAST_LOOKS_PER_S, rates["wanted"]) for rates in daemon["looks"].values()):
+        print(f"note: {_SLOW_NOTE}")
 
 
 def _count_people(joined: Sequence[WalkedTrack], *, cameras: int) -> dict[str, int]:

@@ -79,7 +79,7 @@ def examine(path: Path) -> Iterator[Finding]:
     except ReidError as error:
         yield Finding("configuration", False, str(error))
         return
-    yield Finding("configuration", True, f"{config.site}/{config.node}, {len(config.cameras)} cameras")
+    yield Finding("configuration", True, f"{config.site}/{config.node}, cameras: {len(config.cameras)}")
     risks = find_risks(config)
     yield Finding("security", not risks, "; ".join(risks) or "no risk known here")
     yield _try("engine", lambda: _try_engine(config))
@@ -141,7 +141,9 @@ def _try_broker(config: Config) -> str:
     connection = Connection(config.broker, client_id=f"{config.node}-doctor", session_s=0)
     took_ms = 1000 * (time.monotonic() - began_s)
     connection.close()
-    return f"{config.broker} lets us in after {took_ms:.0f} ms{', encrypted' if config.broker.ca_file else ''}"
+    return (
+        f"{config.broker} accepts the connection after {took_ms:.0f} ms{', encrypted' if config.broker.ca_file else ''}"
+    )
 
 
 def _try_boxes(config: Config) -> str:
@@ -169,7 +171,11 @@ def _judge_clock() -> Finding:
     is_right = read_is_synchronised()
     if is_right is None:
         return Finding("clock", True, "this machine cannot tell whether it is right")
-    return Finding("clock", is_right, "synchronised" if is_right else "nobody sets it: start an NTP client, as chrony")
+    return Finding(
+        "clock",
+        is_right,
+        "synchronised" if is_right else "no time service sets it; start an NTP client, such as chrony",
+    )
 
 
 def _try_disk(folder: Path) -> str:

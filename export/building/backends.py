@@ -77,5 +77,5 @@ def _choose(precision: Precision) -> TargetBackend:
     reason = tensorrt_unavailable()
     if reason is None:
         return "tensorrt"
-    print(f"TensorRT is not available ({reason}): building for ONNX Runtime on the CPU")
+    print(f"building for ONNX Runtime on the CPU, because TensorRT is not available: {reason}")
     return "onnxruntime"
