@@ -65,7 +65,7 @@ class BoxedSource(CameraSource):
         self._matcher = BoxMatcher(max_apart_ns=int(settings.max_apart_ms * 1e6), keep_ns=int(settings.keep_s * 1e9))
         self._next: BoxedFrame | None = None
         self._given_s: deque[float] = deque()
-        self._is_unmatched = False
+        self._judged, self._is_unmatched = MatchCounts(), False
         self._is_closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep_frames, name=f"frames-{camera_id}", daemon=True)
 
@@ -144,20 +144,24 @@ class BoxedSource(CameraSource):
             return self._next is not None
 
     def _judge(self, counts: MatchCounts) -> None:
-        """Say once, each way, whether boxes find their frames. The caller holds the lock."""
-        if counts.matched + counts.without_frame < _LEAST_TO_JUDGE:
+        """Say once, each way, whether most of the latest boxes find their frames. The caller holds the lock."""
+        unmatched = counts.without_frame - self._judged.without_frame
+        total = unmatched + counts.matched - self._judged.matched
+        if total < _LEAST_TO_JUDGE:
             return
-        is_unmatched = counts.without_frame > counts.matched * (0.5 if self._is_unmatched else 1.0)
-        if is_unmatched and not self._is_unmatched:
+        was_unmatched, self._is_unmatched = self._is_unmatched, unmatched > total / 2
+        self._judged = counts
+        if self._is_unmatched and not was_unmatched:
             logger.warning(
-                "camera %s: %d of %d boxes had no frame within %g ms of their time; are the clocks of sender and "
-                "camera set, and do offset_ms and keep_s fit?",
+                "camera %s: %d of the last %d boxes had no frame within %g ms of their time; are the clocks of sender "
+                "and camera set, and do offset_ms and keep_s fit?",
                 self.camera_id,
-                counts.without_frame,
-                counts.matched + counts.without_frame,
+                unmatched,
+                total,
                 self._supply.settings.max_apart_ms,
             )
-        self._is_unmatched = is_unmatched
+        elif was_unmatched and not self._is_unmatched:
+            logger.info("camera %s: boxes find their frames again", self.camera_id)
 
     def _rate(self) -> float:
         with self._matching:

@@ -6,7 +6,9 @@ not used: they are none, or of an earlier frame.
 Source: docs.frigate.video/integrations/mqtt; blakeblackshear/frigate#2574 (which frame `box` is of).
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from edge_runtime.boxes.given_boxes import BoxMessage, GivenBox, PayloadModel, clip_score, parse_payload
 
@@ -16,7 +18,7 @@ class FrigateObject(PayloadModel):
 
     id: str
     camera: str
-    frame_time: float
+    frame_time: Annotated[float, Field(ge=0, le=1e10)]
     label: str
     score: float
     box: tuple[float, float, float, float]

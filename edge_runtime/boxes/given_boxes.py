@@ -100,7 +100,7 @@ def utc_ns(text: object) -> object:
         raise ValueError("expected a time such as 2026-01-01T00:00:00.250Z")
     seconds, fraction, zone = parts.groups()
     moment = datetime.fromisoformat(seconds + ("+00:00" if zone in (None, "Z") else zone))
-    since = moment.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
+    since = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
     return (since.days * 86_400 + since.seconds) * 10**9 + int((fraction or "").ljust(9, "0"))
 
 

@@ -64,10 +64,10 @@ class GivenPeople:
         for one in message.boxes:
             if not self._is_person(one):
                 continue
-            if one.track is None and self._settings.tracks == "given":
+            name = _check_name(one.track) if one.track else None
+            if name is None and self._settings.tracks == "given":
                 nameless += 1
                 continue
-            name = one.track and one.track[:_LONGEST_NAME]
             people.append(Detection(self._to_shares(one.box), one.score, name))
         if nameless:
             self._count(nameless=nameless)
@@ -108,3 +108,10 @@ class GivenPeople:
     def _count(self, *, messages: int = 0, faulty: int = 0, nameless: int = 0) -> None:
         old = self.counts
         self.counts = MessageCounts(old.messages + messages, old.faulty + faulty, old.nameless + nameless)
+
+
+def _check_name(name: str) -> str:
+    """Return the name of a track if our messages can hold it."""
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise DataError(f"expected names of tracks of at most {_LONGEST_NAME} printable signs, found another one")
+    return name

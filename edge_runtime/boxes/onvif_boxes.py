@@ -99,7 +99,7 @@ def _number(tree: Any, name: str, *, default: float | None = None) -> float:
     try:
         if (number := float(value)) is not None and isfinite(number):  # type: ignore[arg-type]
             return number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     raise DataError(f"expected a number as {name}, found {'none' if value is None else 'something else'}")
 

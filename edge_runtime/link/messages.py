@@ -31,6 +31,7 @@ from edge_runtime.link.wire_types import (
     Fraction,
     GapReason,
     Name,
+    Names,
     NormalisedBox,
     NotNegative,
     Space,
@@ -115,7 +116,7 @@ class _Observation(_Spooled):
     frame_width_px: Count
     score: Fraction
     is_clock_synchronised: bool | None = None
-    zones: tuple[Name, ...] | None = None
+    zones: Names | None = None
     given_track: Name | None = None
 
 

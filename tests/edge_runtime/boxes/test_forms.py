@@ -17,7 +17,7 @@ from edge_runtime.boxes.plain_boxes import box_schema
 from edge_runtime.config import read_config
 from edge_runtime.contract.errors import ConfigError, DataError
 from tests.support import box_messages as sent
-from tests.support.box_messages import NOON_NS, PIXELS, SHARES, encoded
+from tests.support.box_messages import NOON, NOON_NS, PIXELS, SHARES, encoded
 
 SAMPLES = {
     "plain": encoded(sent.plain()),
@@ -43,6 +43,14 @@ def settings(form: str, **changes: Any) -> BoxSettings:
 def people(form: str) -> GivenPeople:
     """The people of camera `door`."""
     return GivenPeople(settings(form), camera_id="door")
+
+
+def onvif_with(number: float) -> dict[str, Any]:
+    """A scene whose transformation moves by such a number."""
+    scene = sent.onvif_json()
+    move = {"@x": number, "@y": number}
+    scene["Frame"][0]["Transformation"] = {"Scale": {"@x": 1e10, "@y": 1e10}, "Translate": move}
+    return scene
 
 
 def test_every_form_has_a_sample() -> None:
@@ -285,6 +293,46 @@ def test_a_box_without_a_track_is_said_where_tracks_are_given() -> None:
     own = GivenPeople(settings("plain", tracks="own"), camera_id="door")
     assert len(own.read(message)[0].people) == 1
     assert own.fault is None
+
+
+@pytest.mark.parametrize("name", ["x" * 65, "\ud800", "a\nb"])
+def test_a_name_that_no_message_can_hold_is_a_fault(name: str) -> None:
+    """It would end the daemon's main loop, or be two people if it were cut. An empty one is none."""
+    frame = sent.onvif_json()
+    frame["Frame"][0]["Object"][0]["@ObjectId"] = name
+    reader = people("onvif")
+    assert reader.read(encoded(frame)) == []
+    assert "names of tracks of at most 64 printable signs" in str(reader.fault)
+    frame["Frame"][0]["Object"][0]["@ObjectId"] = ""
+    assert reader.read(encoded(frame))[0].people == ()
+    assert reader.counts.nameless == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ("frigate", sent.frigate(frame_time=1e300)),
+        ("frigate", sent.frigate(box=[1e308, 0, -1e308, 5])),
+        ("deepstream", sent.deepstream_minimal("7|nan|1|2|3|person")),
+        ("deepstream", sent.deepstream_minimal("7|1|1|1e999|3|person")),
+        ("onvif", {"Frame": [{"@UtcTime": NOON, "Object": [{"Appearance": {"Shape": {"BoundingBox": 5}}}]}]}),
+        ("onvif", onvif_with(10**400)),
+        ("onvif", onvif_with(1e308)),
+        ("axis", sent.axis(timestamp="9999-12-31T23:59:60Z")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_numbers_without_sense_are_faults(form: str, message: dict[str, Any]) -> None:
+    """Too large for a time, a float or a picture, or none at all."""
+    reader = people(form)
+    assert reader.read(encoded(message)) == []
+    assert reader.counts.faulty == 1
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_times_at_the_ends_of_the_calendar_do_no_harm(time: str) -> None:
+    """They are far from every frame."""
+    assert len(people("axis").read(encoded(sent.axis(timestamp=time)))) == 1
 
 
 def test_a_fault_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
