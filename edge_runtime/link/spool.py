@@ -81,7 +81,7 @@ class Spool:
         self._thread.start()
 
     def append(self, entries: Sequence[Entry]) -> range:
-        """Take messages and return their numbers, without waiting for the disk. A kill after this loses none of them."""
+        """Take messages and return their numbers, without waiting for the disk. A kill after this loses none."""
         with self._mutex:
             if not self._mark.is_above(self.next_seq + len(entries) - 1):
                 self._leave_numbers()
