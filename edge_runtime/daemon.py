@@ -33,7 +33,10 @@ from edge_runtime.contract.log_lines import LogSettings, set_up_log
 from edge_runtime.contract.script import ScriptParser, replace_file, run
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
+from edge_runtime.health import status_command
 from edge_runtime.health.checks import HealthChecks
+from edge_runtime.health.history import CameraHistories
+from edge_runtime.health.report import Reporter
 from edge_runtime.health.server import HealthServer
 from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
@@ -58,6 +61,7 @@ _EXAMPLES = """\
 example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
+  reid-edge status http://127.0.0.1:9464   ask a running daemon how it is; in a browser that address is a page
   reid-edge fetch                          list public networks with their licences; fetch NAME downloads one
   reid-edge install BUNDLE --config site.yaml     take the engine of a signed bundle into use; rollback takes it back
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C; SIGHUP takes over cameras that were changed
@@ -78,6 +82,7 @@ _OTHER_COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "fetch": lambda words: run(partial(fetch.main, words)),
     "install": rollout.install,
     "rollback": rollout.rollback,
+    "status": lambda words: run(partial(status_command.main, words)),
 }
 
 
@@ -196,7 +201,8 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
                 make_stream=make_stream,
                 tell_cameras=lambda cameras: publisher.publish_birth(node_card(cameras)),
             )
-            with _serve_health(config, HealthChecks(service, publisher, refusal=lambda: reloader.fault)):
+            checks = HealthChecks(service, publisher, refusal=lambda: reloader.fault)
+            with _serve_health(config, checks, service=service, publisher=publisher):
                 publisher.start()
                 try:
                     with tell_starter(os.environ, is_alive=service.is_looping):
@@ -341,23 +347,26 @@ def _open_keeper(config: Config) -> Iterator[SiteKeeper | None]:
 
 
 @contextlib.contextmanager
-def _serve_health(config: Config, checks: HealthChecks) -> Iterator[None]:
-    """Serve /healthz, /readyz and /metrics inside the `with` block, unless the port is 0."""
+def _serve_health(config: Config, checks: HealthChecks, *, service: Service, publisher: Publisher) -> Iterator[None]:
+    """Serve /healthz, /readyz, /metrics, /status and the page inside the `with` block, unless the port is 0."""
     if config.health.port == 0:
         yield
         return
-    server = HealthServer(
-        title=f"reid-edge {config.site}/{config.node}",
-        liveness=checks.liveness,
-        readiness=checks.readiness,
-        figures=checks.figures,
-        host=config.health.host,
-        port=config.health.port,
-    )
-    try:
-        yield
-    finally:
-        server.close()
+    with CameraHistories(service) as histories:
+        reporter = Reporter(checks, service=service, publisher=publisher, histories=histories)
+        server = HealthServer(
+            liveness=checks.liveness,
+            readiness=checks.readiness,
+            figures=checks.figures,
+            distributions=checks.distributions,
+            status=lambda: asdict(reporter.report()),
+            host=config.health.host,
+            port=config.health.port,
+        )
+        try:
+            yield
+        finally:
+            server.close()
 
 
 def _report_totals(service: Service, engine: Engine, *, path: Path | None) -> None:

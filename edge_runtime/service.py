@@ -58,9 +58,12 @@ class Service:
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
     faster_detector: what an operator may use where looking is too slow, in words.
 
+    engine: whoever is not the main loop reads `manifest` and `backend` of it only.
+    stage_s: seconds that each stage has taken since the start, over all cameras; of looking those of all workers.
+
     Threads: `run` occupies the calling thread, which alone uses streams and engine and calls `exchange`. `is_looping`,
-    `live_cameras`, `too_slow` and `summary` may be called from any thread; the health server calls them from its own.
-    `stop` may be set from any thread or a signal handler.
+    `live_cameras`, `too_slow`, `uptime_s` and `summary` may be called from any thread; the health server calls them
+    from its own. `stop` may be set from any thread or a signal handler.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Service:
         self._faster_detector = faster_detector
         self.engine = engine
         self._publisher = publisher
+        self.stage_s = {"look": 0.0, "describe": 0.0, "follow": 0.0}
         self._started_s = started_s
         self._first_message_s: float | None = None
         self._published: dict[str, CameraStatus] = {}
@@ -171,6 +175,10 @@ class Service:
             looks={stream.camera_id: stream.pace.mean_rates() for stream in self.streams},
         )
 
+    def uptime_s(self) -> float:
+        """Seconds since the process began."""
+        return time.monotonic() - self._started_s
+
     def _exchange_cameras(self) -> None:
         """Forget cameras that leave as soon as they are closed, and start those that come and whose id is free."""
         for stream, closing in list(self._leaving.items()):
@@ -217,10 +225,15 @@ class Service:
         sightings = [(stream, stream.sight(look)) for stream, look in streams if look is not None]
         if not sightings:
             return
+        self.stage_s["look"] += sum(sighting.look.busy_s for _, sighting in sightings)
+        begun_s = time.monotonic()
         descriptors = self.engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
+        described_s = time.monotonic()
+        self.stage_s["describe"] += described_s - begun_s
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.follow(sighting, rows))
+        self.stage_s["follow"] += time.monotonic() - described_s
 
     def _finish_if_ended(self, stream: CameraStream) -> bool:
         """Whether a camera gives no more frames; its tracks are then ended and its last status is published."""
@@ -236,6 +249,7 @@ class Service:
     def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:
             self._publisher.publish(stream.camera_id, messages)
+            stream.latest_message_s = time.monotonic()
             self._first_message_s = self._first_message_s or time.monotonic() - self._started_s
 
     def _publish_statuses(self) -> None:

@@ -100,8 +100,9 @@ class CameraStream:
     """One camera: its source, its pace, the people who are followed in it, and the messages about them.
 
     tracks: of the last look. sensitivity: how well descriptors tell people apart here, see `Tracker.sensitivity`.
-    Threads: the daemon's main loop makes it and calls every method. `counts`, `zones.counts` and `sensitivity` may be
-    read from any thread, since each change replaces the whole object.
+    latest_message_s: monotonic time at which a message of it was published last; set by who publishes.
+    Threads: the daemon's main loop makes it and calls every method. Any thread may read `counts`, `tracks`,
+    `zones.counts`, `sensitivity` and `latest_message_s`, since each change replaces the whole object.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class CameraStream:
         self.zones = ZoneCounter(looks.zones)
         self.counts = StreamCounts(0, 0, 0, 0, 0)
         self.sensitivity: float | None = None
+        self.latest_message_s: float | None = None
         self._tracker = tracker
         self.tracks: tuple[Track, ...] = ()
         self._sure_at = min(1.0, 2 * sure_score)

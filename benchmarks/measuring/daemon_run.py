@@ -1,12 +1,14 @@
 """One run of the daemon on clips, with a broker of its own: what it used and what each camera got."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +51,34 @@ class _Moment:
     frames: dict[str, float]
 
 
+@dataclass(frozen=True)
+class RunningDaemon:
+    """A daemon that has looked at a frame. health: its port."""
+
+    process: "subprocess.Popen[bytes]"
+    health: int
+
+
 def run_daemon(
     project: Path, cameras: list[SiteCamera], *, model: Path, detector: Path | None, warm_up_s: float, seconds: float
 ) -> DaemonFigures:
     """Run a project's daemon on clips. project: a checkout of any commit. detector: None for HOG.
+
+    Raises:
+        StreamError: it does not start.
+    """
+    with start_daemon(project, cameras, model=model, detector=detector) as daemon:
+        time.sleep(warm_up_s)
+        first = _moment(daemon.process, daemon.health)
+        time.sleep(seconds)
+        return _figures(daemon.process, daemon.health, first=first)
+
+
+@contextmanager
+def start_daemon(
+    project: Path, cameras: list[SiteCamera], *, model: Path, detector: Path | None
+) -> Iterator[RunningDaemon]:
+    """A daemon on clips, with a broker of its own, that looks; both are ended with the block.
 
     Raises:
         StreamError: it does not start.
@@ -76,16 +102,13 @@ def run_daemon(
         command = [sys.executable, str(project / "edge_runtime/daemon.py"), "--config", "site.yaml"]
         with (Path(name) / "log").open("wb") as log:
             environment = os.environ | {"PYTHONPATH": str(project)}
-            daemon = subprocess.Popen(command, cwd=name, env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen(command, cwd=name, env=environment, stdout=log, stderr=log)
         try:
-            _wait_until_it_looks(daemon, health, log=Path(name) / "log")
-            time.sleep(warm_up_s)
-            first = _moment(daemon, health)
-            time.sleep(seconds)
-            return _figures(daemon, health, first=first)
+            _wait_until_it_looks(process, health, log=Path(name) / "log")
+            yield RunningDaemon(process, health)
         finally:
-            daemon.kill()
-            daemon.wait()
+            process.kill()
+            process.wait()
 
 
 def _wait_until_it_looks(daemon: "subprocess.Popen[bytes]", health: int, *, log: Path) -> None:
@@ -108,14 +131,23 @@ def _figures(daemon: "subprocess.Popen[bytes]", health: int, *, first: _Moment) 
     span_s = last.time_s - first.time_s
     status = Path(f"/proc/{daemon.pid}/status").read_text()
     [peak_kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
-    latency_s = _metrics(health).get("reid_latency_seconds", {}).get("0.95")
     return DaemonFigures(
         cores=(last.cpu_s - first.cpu_s) / span_s,
         looks_per_s={id_: (last.frames[id_] - first.frames[id_]) / span_s for id_ in last.frames},
-        p95_ms=None if latency_s is None else 1000 * latency_s,
+        p95_ms=_read_p95_ms(health),
         peak_mib=int(peak_kib) / 1024,
         load_average=os.getloadavg()[0],
     )
+
+
+def _read_p95_ms(health: int) -> float | None:
+    """Of the status, or, of daemons before there was one, of the metrics."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{health}/status", timeout=10) as answer:
+            return json.loads(answer.read())["broker"]["latency_p95_ms"]  # type: ignore[no-any-return]
+    except OSError:
+        latency_s = _metrics(health).get("reid_latency_seconds", {}).get("0.95")
+        return None if latency_s is None else 1000 * latency_s
 
 
 def _metrics(port: int) -> dict[str, dict[str, float]]:

@@ -156,6 +156,18 @@ def failures_table(record: Record) -> str:
     return markdown_table(["what", "count"], rows)
 
 
+def soak_table(record: Record) -> str:
+    """What a node held at the beginning and the end, and how its memory grows."""
+    first, last, slope = record["first"], record["last"], record["resident_mib_per_day"]
+    growth = f"{slope['per_day']:+.1f} a day ({slope['low']:+.1f} to {slope['high']:+.1f})"
+    rows = [
+        ["memory, MiB", f"{first['resident_mib']:.1f}", f"{last['resident_mib']:.1f}", growth],
+        ["threads", f"{first['threads']}", f"{last['threads']}", ""],
+        ["open files", f"{first['open_files']}", f"{last['open_files']}", ""],
+    ]
+    return markdown_table(["what", "after the warm-up", "at the end", "growth"], rows)
+
+
 def gpu_table(paths: Sequence[Path]) -> str:
     """What became of each step of benchmarks/gpu_evidence.py. paths: records of steps, of one machine or of several."""
     rows = []
@@ -232,6 +244,13 @@ SYSTEM_TABLES = (
         "python benchmarks/failures.py --messages 1000000 --faults 1000",
         of_record(failures_table),
         "{kills} kills and {flipped_bits} flipped bits in {seconds:,} s, seed {seed}; one node, one broker.",
+    ),
+    Table(
+        "soak",
+        (f"{CPU_RECORDS}/soak.json",),
+        "python benchmarks/soak.py --minutes 60",
+        of_record(soak_table),
+        "{job}, detector {detector}, {minutes:g} minutes; in brackets the 95 % interval of {method}.",
     ),
     Table(
         "gpu",

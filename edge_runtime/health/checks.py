@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+from edge_runtime.health.board import read_is_throttled, read_power, read_temperatures
 from edge_runtime.health.box_checks import box_figures, check_boxes
-from edge_runtime.health.server import Check, Figure
+from edge_runtime.health.build_info import model_names, read_version
+from edge_runtime.health.server import Check, Distribution, Figure
+from edge_runtime.link.counters import LATENCY_BOUNDS_S
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
 from edge_runtime.stream import CameraStream
@@ -47,7 +50,7 @@ class HealthChecks:
             self._engine_check(),
             Check("cameras", live > 0, "; ".join([f"{live} of {all_cameras} live", *self._absent_cameras()])),
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
-            Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
+            Check("clock", True, CLOCK_STATES[facts.clock.is_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
             Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
@@ -71,7 +74,23 @@ class HealthChecks:
 
     def figures(self) -> list[Figure]:
         """All figures, at this moment."""
-        return [*self._camera_figures(), *self._link_figures(), self._configuration(), _memory()]
+        return [
+            *self._camera_figures(),
+            *self._link_figures(),
+            *self._clock_figures(),
+            *self._stage_figures(),
+            *_board_figures(),
+            self._configuration(),
+            self._build(),
+            _memory(),
+        ]
+
+    def distributions(self) -> list[Distribution]:
+        """All figures that are counted by classes, at this moment."""
+        counts = self._publisher.facts().counts
+        what = "capture to acknowledgement, live messages"
+        classes, total_s = counts.latency_classes, counts.latency_sum_s
+        return [Distribution("reid_latency_seconds", what, LATENCY_BOUNDS_S, counts=classes, total=total_s)]
 
     def _camera_figures(self) -> list[Figure]:
         figures = []
@@ -115,20 +134,51 @@ class HealthChecks:
             Figure("reid_messages_waiting", "gauge", "messages to deliver", facts.waiting),
             Figure("reid_spool_bytes", "gauge", "disk used by the spool", facts.spool_bytes),
         ]
+        if (age_s := self._publisher.oldest_age_s()) is not None:
+            what = "age of the oldest message to deliver"
+            figures.append(Figure("reid_oldest_message_age_seconds", "gauge", what, age_s))
         if facts.spool_hours is not None:
             what = "how long the spool lasts without a broker, at the rate since the start"
             figures.append(Figure("reid_spool_lasts_seconds", "gauge", what, facts.spool_hours * 3600))
-        if facts.is_clock_synchronised is not None:
-            what = "1 while somebody who knows the time sets the clock"
-            figures.append(Figure("reid_clock_synchronised", "gauge", what, facts.is_clock_synchronised))
         for reason, count in facts.dropped.items():
             labels = {"reason": reason}
             figures.append(Figure("reid_messages_dropped_total", "counter", "messages dropped", count, labels))
-        for quantile, latency_ms in (("0.5", counts.latency_p50_ms), ("0.95", counts.latency_p95_ms)):
-            if latency_ms is not None:
-                what = "capture to acknowledgement, live messages"
-                figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
         return figures
+
+    def _clock_figures(self) -> list[Figure]:
+        clock = self._publisher.facts().clock
+        told = (
+            ("reid_clock_synchronised", "1 while somebody who knows the time sets the clock", clock.is_synchronised),
+            ("reid_clock_offset_seconds", "what is still corrected of the clock", clock.offset_s),
+            ("reid_clock_uncertainty_seconds", "the largest error that is possible", clock.uncertainty_s),
+        )
+        return [Figure(name, "gauge", what, value) for name, what, value in told if value is not None]
+
+    def _stage_figures(self) -> list[Figure]:
+        what = "seconds spent on looking at frames (of all workers), describing people, and following them"
+        return [
+            Figure("reid_stage_seconds_total", "counter", what, seconds, {"stage": stage})
+            for stage, seconds in self._service.stage_s.items()
+        ]
+
+    def _build(self) -> Figure:
+        labels = {"version": read_version(), **model_names(self._service)}
+        return Figure("reid_build_info", "gauge", "always 1; what runs is in the labels", 1, labels)
+
+
+def _board_figures() -> list[Figure]:
+    figures = [
+        Figure("reid_temperature_celsius", "gauge", "temperature", celsius, {"zone": zone})
+        for zone, celsius in read_temperatures().items()
+    ]
+    figures += [
+        Figure("reid_power_watts", "gauge", "electric power", watts, {"rail": rail})
+        for rail, watts in read_power().items()
+    ]
+    if (is_throttled := read_is_throttled()) is not None:
+        what = "1 while heat or power slows the processor down"
+        figures.append(Figure("reid_throttled", "gauge", what, is_throttled))
+    return figures
 
 
 def name_file(sha256: str) -> str:

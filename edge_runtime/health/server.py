@@ -1,16 +1,18 @@
-"""The state of a node over HTTP: /healthz, /readyz, /metrics for Prometheus, and a status page at /."""
+"""The state of a node over HTTP: /healthz, /readyz, /metrics for Prometheus, /status as JSON, and a page at /."""
 
-import html
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import accumulate
+from pathlib import Path
 from socketserver import TCPServer
 from typing import Annotated, Literal
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError
@@ -19,6 +21,10 @@ logger = logging.getLogger(__name__)
 
 _TEXT = "text/plain; charset=utf-8"
 _METRICS_TEXT = "text/plain; version=0.0.4; charset=utf-8"
+_PAGE = Path(__file__).parent / "status_page.html"
+_PAGE_RULES = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,21 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """One histogram for Prometheus.
+
+    counts: how many were at most each of `bounds` (ascending) and above the one before, then those above the last.
+    total: the sum of all values.
+    """
+
+    name: str
+    help: str
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+
+
+@dataclass(frozen=True)
 class HealthSettings:
     """Where /healthz, /readyz, /metrics and a status page are served; port 0 turns them off."""
 
@@ -57,9 +78,10 @@ class HealthServer:
 
     liveness: the checks of /healthz, which answers 200 if all hold and 503 otherwise: then restart the process.
     readiness: the same for /readyz: whether it does its work.
-    figures: what /metrics shows.
+    figures, distributions: what /metrics shows.
+    status: what /status gives as JSON, and the page shows: a dict.
     port: 0 takes a free one; the attribute `port` has its number.
-    Threads: each request is answered in a thread of its own, which calls the three callables: they must be thread-safe.
+    Threads: each request is answered in a thread of its own, which calls the callables: they must be thread-safe.
 
     Raises:
         ConfigError: host and port cannot be used.
@@ -68,16 +90,18 @@ class HealthServer:
     def __init__(
         self,
         *,
-        title: str,
         liveness: Callable[[], Sequence[Check]],
         readiness: Callable[[], Sequence[Check]],
         figures: Callable[[], Sequence[Figure]],
+        distributions: Callable[[], Sequence[Distribution]] = tuple,
+        status: Callable[[], Mapping[str, object]] = dict,
         host: str = "127.0.0.1",
         port: int = 0,
     ) -> None:
-        self._title, self._liveness, self._readiness, self._figures = title, liveness, readiness, figures
+        self._liveness, self._readiness, self._status = liveness, readiness, status
         self._registry = CollectorRegistry()
-        self._registry.register(_Collector(figures))
+        self._registry.register(_Collector(figures, distributions))
+        self._page = _PAGE.read_bytes()
         try:
             self._server = _Server((host, port), self._make_handler())
         except (OSError, OverflowError) as error:
@@ -101,21 +125,11 @@ class HealthServer:
                 return _verdict(self._readiness())
             case "/metrics":
                 return 200, _METRICS_TEXT, generate_latest(self._registry)
+            case "/status":
+                return 200, "application/json", json.dumps(self._status()).encode()
             case "/":
-                return 200, "text/html; charset=utf-8", self._page().encode()
-        return 404, _TEXT, b"not found; there are /, /healthz, /readyz and /metrics\n"
-
-    def _page(self) -> str:
-        checks = [*self._liveness(), *self._readiness()]
-        rows = [(check.name, "yes" if check.ok else "NO", check.detail) for check in checks]
-        rows += [(_labelled(figure), f"{figure.value:g}", figure.help) for figure in self._figures()]
-        cells = "\n".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        title = html.escape(self._title)
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>\n'
-            "<style>body{font-family:sans-serif}td{padding:.2em 1em}</style>\n"
-            f"<h1>{title}</h1>\n<table>\n{cells}\n</table></html>\n"
-        )
+                return 200, "text/html; charset=utf-8", self._page
+        return 404, _TEXT, b"not found; there are /, /status, /healthz, /readyz and /metrics\n"
 
     def _make_handler(self) -> type[BaseHTTPRequestHandler]:
         answer = self._answer
@@ -138,6 +152,9 @@ class HealthServer:
                 self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Cache-Control", "no-store")
+                self.send_header("X-Content-Type-Options", "nosniff")
+                if content_type.startswith("text/html"):
+                    self.send_header("Content-Security-Policy", _PAGE_RULES)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(body)
@@ -163,8 +180,10 @@ class _Server(ThreadingHTTPServer):
 class _Collector:
     """Gives Prometheus the figures of the moment at which it asks."""
 
-    def __init__(self, figures: Callable[[], Sequence[Figure]]) -> None:
-        self._figures = figures
+    def __init__(
+        self, figures: Callable[[], Sequence[Figure]], distributions: Callable[[], Sequence[Distribution]]
+    ) -> None:
+        self._figures, self._distributions = figures, distributions
 
     def describe(self) -> Iterator[Metric]:
         """Nothing: the names are not known before the figures."""
@@ -177,15 +196,15 @@ class _Collector:
             family = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
             metric = families.setdefault(figure.name, family(figure.name, figure.help, labels=list(figure.labels)))
             metric.add_metric(list(figure.labels.values()), figure.value)  # type: ignore[attr-defined]
-        return iter(families.values())
+        yield from families.values()
+        for one in self._distributions():
+            histogram = HistogramMetricFamily(one.name, one.help, labels=[])
+            names = [*(f"{bound:g}" for bound in one.bounds), "+Inf"]
+            histogram.add_metric([], list(zip(names, accumulate(one.counts), strict=True)), one.total)
+            yield histogram
 
 
 def _verdict(checks: Sequence[Check]) -> tuple[int, str, bytes]:
     lines = [f"{'ok' if check.ok else 'FAILED'} {check.name} {check.detail}".rstrip() for check in checks]
     status = 200 if all(check.ok for check in checks) else 503
     return status, _TEXT, ("\n".join(lines) + "\n").encode()
-
-
-def _labelled(figure: Figure) -> str:
-    labels = ", ".join(f"{name}={value}" for name, value in figure.labels.items())
-    return f"{figure.name} ({labels})" if labels else figure.name

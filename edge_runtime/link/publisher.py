@@ -18,12 +18,12 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from edge_runtime.contract.errors import ReidError
+from edge_runtime.contract.errors import PublishError, ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
 from edge_runtime.link.broker import ClosedError, Connection, CredentialsError, Will, check_files
 from edge_runtime.link.broker_settings import BrokerSettings
-from edge_runtime.link.clock import UNKNOWN_NS, SystemClock
+from edge_runtime.link.clock import UNKNOWN_NS, ClockState, SystemClock
 from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery, DeliveryRates
 from edge_runtime.link.entries import Entry, Priority
@@ -89,7 +89,7 @@ class LinkFacts:
     spooled: int
     spool_bytes: int
     spool_hours: float | None
-    is_clock_synchronised: bool | None
+    clock: ClockState
     dropped: Mapping[str, int]
     damages: int
 
@@ -171,10 +171,18 @@ class Publisher:
             spooled=self.spool.spooled,
             spool_bytes=self.spool.used_bytes(),
             spool_hours=self.spool.hours(),
-            is_clock_synchronised=self._clock.is_synchronised(),
+            clock=self._clock.state(),
             dropped={str(why): count for why, count in self.spool.dropped.items()},
             damages=self.spool.damages,
         )
+
+    def oldest_age_s(self) -> float | None:
+        """How old the oldest message is that is to be delivered; 0 if there is none, None if the disk cannot tell."""
+        try:
+            waiting = self.spool.pending(first=self.spool.oldest(), stop=self.spool.next_seq, limit=1)
+        except PublishError:
+            return None
+        return max(0.0, (time.time_ns() - waiting[0].created_ns) / 1e9) if waiting else 0.0
 
     def stop(self, timeout_s: float) -> int:
         """Send what is in the spool for up to `timeout_s`, then publish `stopped` (up to 1 s more) and disconnect.

@@ -88,6 +88,12 @@ RECORDS: dict[str, dict[str, Any]] = {
         "account": {"numbers": 20000, "received": 19960, "given_up": {"lost": 39, "disk": 1}, "unexplained": 0,
                     "waiting": 0, "duplicates": 1400, "reused": 0, "refused": 0, "altered": 0},
     },
+    f"{CPU}/soak.json": {
+        "job": "8 cameras", "detector": "HOG", "minutes": 60.0, "method": "a line",
+        "first": {"at_s": 720.0, "resident_mib": 208.5, "threads": 30, "open_files": 60},
+        "last": {"at_s": 3599.0, "resident_mib": 208.6, "threads": 30, "open_files": 60},
+        "resident_mib_per_day": {"per_day": 3.0, "low": -12.04, "high": 18.0},
+    },
     f"{CPU}/fleet.json": {
         "cores": 2, "nodes": 500, "rate": 20.0, "seconds": 10.0, "connect_s": 4.0, "broker_mib_idle": 30.0,
         "steps": [{"wanted_per_s": 1000.0, "got_per_s": 998.0, "lost": 0, "latency_p50_ms": 9.0, "latency_p95_ms": 30.0,
@@ -128,6 +134,11 @@ WANTED = {
         "| told by the node as given up | 39 lost, 1 disk |",
         "| **unexplained** | **0** |",
         "20 kills and 36 flipped bits in 1,200 s",
+    ],
+    "soak": [
+        "| memory, MiB | 208.5 | 208.6 | +3.0 a day (-12.0 to +18.0) |",
+        "| threads | 30 | 30 |",
+        "8 cameras, detector HOG, 60 minutes; in brackets the 95 % interval of a line.",
     ],
     "fleet": [
         "| 1,000 | 998 | 0 | 9 / 30 ms | 0.25 cores, 40 us each | 0.50 cores, 90 us each | yes |",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge_runtime.gallery.gallery_metrics import GalleryFigures, metrics_text
 from edge_runtime.gallery.intake import IntakeState
 from edge_runtime.gallery.webhook import WebhookState
+from edge_runtime.health import checks
 from edge_runtime.health.checks import HealthChecks
-from edge_runtime.health.server import Figure
+from edge_runtime.link.clock import ClockState
 from edge_runtime.link.counters import Counts
 from edge_runtime.link.publisher import LinkFacts, Publisher
 from edge_runtime.service import Service
 from tests.conftest import ROOT
+from tests.support.sample_messages import MANIFEST
 from tests.support.scripted import ScriptedSource, scripted_stream
 
 INSTALL = ROOT / "edge_runtime/install"
@@ -46,24 +49,41 @@ class TalkativePublisher(Publisher):
             spooled=0,
             spool_bytes=0,
             spool_hours=72.0,
-            is_clock_synchronised=True,
+            clock=ClockState(True, 0.001, 0.02),
             dropped={"overflow": 1},
             damages=0,
         )
 
+    def oldest_age_s(self) -> float:
+        """See `Publisher.oldest_age_s`."""
+        return 0.0
 
-def daemon_figures() -> list[Figure]:
-    """All that the daemon can export."""
+
+@pytest.fixture(autouse=True)
+def board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board that tells everything."""
+    monkeypatch.setattr(checks, "read_temperatures", lambda: {"CPU-therm": 50.0})
+    monkeypatch.setattr(checks, "read_power", lambda: {"VDD_IN": 7.0})
+    monkeypatch.setattr(checks, "read_is_throttled", lambda: False)
+
+
+def daemon_checks() -> HealthChecks:
+    """Of a daemon that has every figure."""
     stream = scripted_stream(ScriptedSource())
     stream.sensitivity = 2.0
     service = Service.__new__(Service)
-    service.streams = (stream,)
-    return HealthChecks(service, TalkativePublisher()).figures()
+    service.streams, service.stage_s = (stream,), {"look": 1.0}
+    service.engine = SimpleNamespace(manifest=MANIFEST, backend="test")  # type: ignore[assignment]
+    return HealthChecks(service, TalkativePublisher())
 
 
 def exported() -> dict[str, set[str]]:
     """Name -> labels, of the daemon and the gallery."""
-    names = {figure.name: set(figure.labels) for figure in daemon_figures()}
+    of_daemon = daemon_checks()
+    names = {figure.name: set(figure.labels) for figure in of_daemon.figures()}
+    for distribution in of_daemon.distributions():
+        names |= {f"{distribution.name}_{part}": set() for part in ("sum", "count")}
+        names[f"{distribution.name}_bucket"] = {"le"}
     figures = GalleryFigures(
         intake=IntakeState(None, None, 1, 0, 0, 0, 0, 0, None),
         checks={"disk": True},
@@ -130,4 +150,6 @@ def test_panels_have_places_and_numbers_of_their_own() -> None:
 def test_the_manual_names_every_metric_of_the_daemon() -> None:
     """An operator looks there for what a figure means."""
     manual = Path(ROOT / "edge_runtime/README.md").read_text()
-    assert [figure.name for figure in daemon_figures() if f"`{figure.name}`" not in manual] == []
+    of_daemon = daemon_checks()
+    names = [one.name for one in (*of_daemon.figures(), *of_daemon.distributions())]
+    assert [name for name in names if f"`{name}`" not in manual] == []

@@ -1,6 +1,8 @@
 """Whether somebody sets the clock: what the machine says, and what messages say then."""
 
+import ctypes
 import logging
+import struct
 import time
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from edge_runtime.link import clock
 from edge_runtime.link.broker_settings import BrokerSettings
-from edge_runtime.link.clock import UNKNOWN_NS, SystemClock, read_is_synchronised
+from edge_runtime.link.clock import UNKNOWN_NS, ClockState, SystemClock, read_is_synchronised
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
@@ -32,6 +34,29 @@ def test_the_kernel_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """Where nobody else knows, adjtimex(2) does; it needs no privilege."""
     monkeypatch.setattr(clock, "_TIMESYNC", tmp_path / "absent")
     assert read_is_synchronised() in (True, False)
+
+
+def test_the_kernel_tells_how_right_the_clock_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds, whichever unit the kernel counts in; of a clock that nobody sets nothing is known."""
+    kernel = {"status": 0x2000, "offset": 2_000_000, "max_error": 21_000}
+
+    class Kernel:
+        """Answers adjtimex(2)."""
+
+        def adjtimex(self, timex: ctypes.Array[ctypes.c_char]) -> int:
+            """Fill the structure."""
+            fields = struct.pack("@Illlli", 0, kernel["offset"], 0, kernel["max_error"], 0, kernel["status"])
+            timex[: len(fields)] = fields
+            return 0
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Kernel())
+    monkeypatch.setattr(clock, "_TIMESYNC", Path("/absent"))
+    state = SystemClock().state()
+    assert (state.is_synchronised, state.offset_s, state.uncertainty_s) == (True, 0.002, pytest.approx(0.021))
+    kernel["status"], kernel["offset"] = 0, -2000
+    assert SystemClock().state().offset_s == pytest.approx(-0.002)
+    kernel["status"] = 0x40
+    assert SystemClock().state() == ClockState(False)
 
 
 def test_a_change_is_logged_once_each_way(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -67,4 +92,4 @@ def test_a_message_says_how_right_its_time_is(
     message = decode_message(row.payload, leaf="descriptor")
     assert isinstance(message, DescriptorMessage)
     assert (message.is_clock_synchronised, message.uncertainty_ns) == (state, uncertainty_ns)
-    assert publisher.facts().is_clock_synchronised is state
+    assert publisher.facts().clock.is_synchronised is state

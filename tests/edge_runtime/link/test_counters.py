@@ -1,9 +1,12 @@
 """Counters and percentiles."""
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.link.counters import LinkCounters, percentile
+from edge_runtime.link.counters import LATENCY_BOUNDS_S, LinkCounters, percentile
 
 
 @given(st.lists(st.integers(0, 100), min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
@@ -36,3 +39,16 @@ def test_memory_is_bounded() -> None:
         counters.add_delivered(latency_ms=latency_ms)
     assert counters.counts().latency_p95_ms == 1.0
     assert len(counters._latencies_ms) <= 4096
+
+
+@given(st.lists(st.floats(0, 1e5), max_size=50))
+def test_latencies_are_counted_in_classes(latencies_ms: list[float]) -> None:
+    """Each in the first class whose bound it does not exceed: counts of many nodes can be added."""
+    counters = LinkCounters()
+    for latency_ms in latencies_ms:
+        counters.add_delivered(latency_ms=latency_ms)
+    counts = counters.counts()
+    bounds = (-1.0, *LATENCY_BOUNDS_S, float("inf"))
+    oracle = [sum(low < ms / 1000 <= high for ms in latencies_ms) for low, high in pairwise(bounds)]
+    assert list(counts.latency_classes) == oracle
+    assert counts.latency_sum_s == pytest.approx(sum(latencies_ms) / 1000)
