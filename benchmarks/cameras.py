@@ -35,10 +35,11 @@ class Case:
 
 @dataclass(frozen=True)
 class CaseFigures:
-    """What one version did in one round of a case. looks_per_s: of each camera."""
+    """What one version did in one round of a case. max_fps: looks/s that each camera wants. looks_per_s: it got."""
 
     case: str
     version: str
+    max_fps: float
     cores: float
     cpu_ms_per_look: float
     looks_per_s: dict[str, float]
@@ -121,6 +122,7 @@ def _row(case: Case, figures: DaemonFigures, *, version: str) -> CaseFigures:
     return CaseFigures(
         case=case.name,
         version=version,
+        max_fps=case.max_fps,
         cores=round(figures.cores, 3),
         cpu_ms_per_look=round(1000 * figures.cores / max(looks, 0.01), 2),
         looks_per_s={id_: round(rate, 2) for id_, rate in figures.looks_per_s.items()},

@@ -1,6 +1,7 @@
 """Every table that is generated into a document. To add one, add its function and its row to a file of tables."""
 
 from benchmarks.reporting.accuracy_tables import ACCURACY_TABLES
+from benchmarks.reporting.camera_tables import CAMERA_TABLES
 from benchmarks.reporting.data_set_tables import DATA_SET_TABLES
 from benchmarks.reporting.kernel_tables import KERNEL_TABLES
 from benchmarks.reporting.latency_tables import LATENCY_TABLES
@@ -14,6 +15,7 @@ TABLES = (
     *TRAINING_TABLES,
     *DATA_SET_TABLES,
     *SYSTEM_TABLES,
+    *CAMERA_TABLES,
     *LATENCY_TABLES,
     *KERNEL_TABLES,
     *TRACKING_TABLES,

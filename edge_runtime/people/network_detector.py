@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.people.detector import Detection, best_detections, size_px
-from edge_runtime.people.input_fit import Fit, fill_input, fit_into
+from edge_runtime.people.input_fit import Fit, InputRule, fill_input, fit_into
 from edge_runtime.people.network_kind import Floats, NetworkForm, NetworkKind, NetworkOutputs
 from edge_runtime.people.network_kinds import KINDS, find_kinds, kind_named
 
@@ -46,6 +46,20 @@ class BatchNetwork(DetectionNetwork, Protocol):
         ...
 
 
+@runtime_checkable
+class FrameNetwork(BatchNetwork, Protocol):
+    """A detection network whose device fits frames into its input, so that only their bytes are copied there."""
+
+    takes_frames: bool
+    """False where the device cannot do so after all."""
+
+    def run_frames(
+        self, frames: Sequence[Nv12 | NDArray[np.uint8]], fits: Sequence[Fit], *, rule: InputRule
+    ) -> list[list[Floats]]:
+        """Returns what `run_batch` does of the planes that `fill_input` would make of each frame."""
+        ...
+
+
 class NetworkDetector:
     """Finds people with a network. Scores are probabilities. Used by one thread.
 
@@ -68,6 +82,7 @@ class NetworkDetector:
         self._min_score, self._smallest_person_px = min_score, smallest_person_px
         self._overlap = overlap if kind.has_overlaps else _NO_SUPPRESSION
         self.frames_at_once = network.images_at_once if isinstance(network, BatchNetwork) else 1
+        self._fits_on_device = isinstance(network, FrameNetwork) and network.takes_frames
         size = (self.frames_at_once, 3, network.form.height_px, network.form.width_px)
         self._planes = np.empty(size, np.float32)
         self._fits: dict[tuple[int, int], Fit] = {}
@@ -78,6 +93,8 @@ class NetworkDetector:
         Raises:
             EngineError: the backend failed.
         """
+        if self._fits_on_device:
+            return self.detect_batch([frame])[0]
         self._fill(frame, self._planes[0])
         return self._decode(frame, self.network.run(self._planes[0]))
 
@@ -89,9 +106,13 @@ class NetworkDetector:
         """
         if not isinstance(self.network, BatchNetwork):
             return [self.detect(frame) for frame in frames]
-        for frame, planes in zip(frames, self._planes, strict=False):
-            self._fill(frame, planes)
-        outputs = self.network.run_batch(self._planes[: len(frames)])
+        if isinstance(self.network, FrameNetwork) and self._fits_on_device:
+            fits = [self._fit(size_px(frame)) for frame in frames]
+            outputs = self.network.run_frames(frames, fits, rule=self.kind.rule)
+        else:
+            for frame, planes in zip(frames, self._planes, strict=False):
+                self._fill(frame, planes)
+            outputs = self.network.run_batch(self._planes[: len(frames)])
         return [self._decode(frame, each) for frame, each in zip(frames, outputs, strict=True)]
 
     def _fill(self, frame: Nv12 | NDArray[np.uint8], planes: Floats) -> None:

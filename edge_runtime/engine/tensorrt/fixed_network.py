@@ -1,4 +1,4 @@
-"""A TensorRT plan whose inputs and outputs have fixed sizes, such as a detector for one frame, on the GPU."""
+"""A TensorRT plan whose inputs and outputs have fixed sizes, such as a detector for some frames, on the GPU."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.engine.tensorrt.cuda import Buffer, Cuda
 from edge_runtime.engine.tensorrt.cuda_graph import CudaGraph
+from edge_runtime.engine.tensorrt.frame_fitter import FrameFitter
 from edge_runtime.engine.tensorrt.library import load_tensorrt, tensorrt_log
 
 logger = logging.getLogger(__name__)
@@ -22,6 +24,7 @@ class FixedNetwork:
     """A plan that is ready to run: recorded as one CUDA graph where the driver can do that.
 
     shapes: of the outputs, in the plan's order. recording_fault: why runs are not recorded; None where they are.
+    images: the input, if there is one, into which frames can be fitted on the GPU: (N, 3, height, width) float32.
 
     Threads: one at a time uses it.
 
@@ -34,6 +37,7 @@ class FixedNetwork:
         self._cuda = Cuda()
         self.recording_fault: str | None = None
         self._graph: CudaGraph | None = None
+        self._fitter: FrameFitter | None = None
         self._engine: Any = None
         with ExitStack() as opening:
             opening.callback(self._cuda.release)
@@ -50,10 +54,13 @@ class FixedNetwork:
                 self._context = self._engine.create_execution_context()
                 for name, buffer in self._buffers.items():
                     _require(self._context.set_tensor_address(name, buffer.address), f"set the address of {name}")
+                for buffer in self._buffers.values():
+                    buffer.upload(len(buffer.host), stream=self._stream)
                 self._start()
                 self._stream.synchronize()
                 made.callback(self._close_graph)
                 self._record()
+                self.images, self._fitter = self._open_fitter(made)
                 self._made = made.pop_all()
             opening.pop_all()
 
@@ -69,14 +76,23 @@ class FixedNetwork:
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """Run once. inputs: by name, each of its shape. Returns copies of the outputs, in the plan's order."""
         with self._cuda.current():
-            for name, values in inputs.items():
-                self._buffers[name].host[:] = values
-            if self._graph:
-                self._graph.launch()
-            else:
-                self._start()
-            self._stream.synchronize()
-            return [self._buffers[name].host.copy() for name in self.outputs]
+            self._upload(inputs)
+            return self._finish()
+
+    def run_frames(
+        self,
+        frames: Sequence[Nv12 | NDArray[np.uint8]],
+        placements: NDArray[Any],
+        *,
+        inputs: Mapping[str, NDArray[Any]],
+    ) -> list[NDArray[Any]]:
+        """Run once on frames, which the GPU fits into `images`; see `FrameFitter.fit`. inputs: the other ones."""
+        assert self.images is not None, "nothing takes frames"
+        assert self._fitter is not None
+        with self._cuda.current():
+            self._fitter.fit(frames, placements, into=self._buffers[self.images], stream=self._stream)
+            self._upload(inputs)
+            return self._finish()
 
     def close(self) -> None:
         """Release everything, the CUDA context last."""
@@ -101,10 +117,39 @@ class FixedNetwork:
         buffer.host[:] = 0  # the first run is on black, not on what the memory held before
         return buffer
 
+    def _open_fitter(self, made: ExitStack) -> tuple[str | None, FrameFitter | None]:
+        """Prepare to fit frames on the GPU; nothing where no input takes them, or the driver refuses our kernels."""
+        name = self.inputs[0]
+        host = self._buffers[name].host
+        if host.ndim != 4 or host.shape[1] != 3 or host.dtype != np.float32:
+            return None, None
+        frames_max, _, height_px, width_px = host.shape
+        try:
+            fitter = FrameFitter(self._cuda, height_px=height_px, width_px=width_px, frames_max=frames_max)
+        except EngineError as error:
+            logger.warning(
+                "frames are fitted into the detector's input on the CPU: %s", str(error)
+            )  # it would hold memory
+            return None, None
+        made.callback(fitter.free)
+        return name, fitter
+
+    def _upload(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        for name, values in inputs.items():
+            self._buffers[name].host[:] = values
+            self._buffers[name].upload(len(values), stream=self._stream)
+
+    def _finish(self) -> list[NDArray[Any]]:
+        """Run on what is on the device or on its way there, and wait."""
+        if self._graph:
+            self._graph.launch()
+        else:
+            self._start()
+        self._stream.synchronize()
+        return [self._buffers[name].host.copy() for name in self.outputs]
+
     def _start(self) -> None:
-        """Put copies and kernels on the stream."""
-        for name in self.inputs:
-            self._buffers[name].upload(len(self._buffers[name].host), stream=self._stream)
+        """Put kernels, and the copies of what they give, on the stream."""
         _require(self._context.execute_async_v3(self._stream.handle), "run the network")
         for name in self.outputs:
             self._buffers[name].download(len(self._buffers[name].host), stream=self._stream)
@@ -126,7 +171,7 @@ class FixedNetwork:
 
     def _drop(self) -> None:
         """Let go of what is released with its last reference; buffers have been released then."""
-        self._graph = self._context = self._engine = self._stream = None
+        self._graph = self._context = self._engine = self._stream = self._fitter = None
 
 
 def _require(is_done: bool, action: str) -> None:

@@ -9,12 +9,17 @@ import pytest
 
 from edge_runtime.contract.errors import DeviceError, EngineError
 from edge_runtime.contract.manifest import Build
+from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.engine.tensorrt.cuda import read_device
 from edge_runtime.engine.tensorrt.fixed_network import FixedNetwork
 from edge_runtime.engine.tensorrt.library import tensorrt_log
 from edge_runtime.people.catalog import DetectorSettings, open_detector, runs_on_gpu
+from edge_runtime.people.detector import detect_all, frames_at_once
 from edge_runtime.people.detector_file import read_detector_file
 from edge_runtime.people.detector_manifest import DetectorManifest, MeasuredLook, write_detector_manifest
+from edge_runtime.people.device_input import place_on_device
+from edge_runtime.people.input_fit import InputRule, fill_input, fit_into
+from edge_runtime.people.network_detector import NetworkDetector
 from tests.support.detector_forms import BOXES, FORMS, SCORES, SIZE_PX
 from tests.support.tensorrt_on_cpu import FixedPlan, tensorrt_module
 
@@ -56,6 +61,49 @@ def test_the_daemons_detector_runs_a_plan(tmp_path: Path, plan: FixedPlan) -> No
     np.testing.assert_allclose([one.box for one in found], BOXES, atol=1e-3)
     np.testing.assert_allclose([one.score for one in found], SCORES, atol=1e-3)
     detector.network._network.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("failing", ["", "cuModuleLoadData"])
+def test_frames_of_all_cameras_run_in_one_go(
+    tmp_path: Path, plan: FixedPlan, driver: ctypes.CDLL, failing: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The GPU fits them into the input, and the CPU where the driver refuses the kernel; people are found alike."""
+    plan.shape, [rows] = (3, 3, SIZE_PX, SIZE_PX), plan.outputs.values()
+    plan.outputs = {"rows": np.concatenate([rows, rows, rows])}
+    driver.fail(failing.encode())
+    detector = open_detector(DetectorSettings(write_plan(tmp_path)))
+    driver.fail(b"")
+    assert isinstance(detector, NetworkDetector)
+    assert frames_at_once(detector) == 3, "what a worker takes at a time"
+    assert detector.network.takes_frames == (failing == "")  # type: ignore[attr-defined]
+    assert ("on the CPU" in caplog.text) == (failing != "")
+    large, small = _dark_picture(2 * SIZE_PX), _dark_picture(SIZE_PX // 2)
+    started = driver.noted().count(b"cuGraphLaunch")
+    found = detect_all(detector, [large, small])
+    assert driver.noted().count(b"cuGraphLaunch") == started + 1
+    for people, zoom in zip(found, (2.0, 0.5), strict=True):
+        np.testing.assert_allclose([one.box for one in people], zoom * np.array(BOXES), atol=0.1)
+    alone = detector.detect(large)
+    np.testing.assert_allclose([one.box for one in alone], [one.box for one in found[0]], atol=0.1)
+    detector.network._network.close()  # type: ignore[attr-defined]
+
+
+def test_the_gpu_gives_a_network_what_the_cpu_would(plan: FixedPlan) -> None:
+    """The plan's outputs are raised by the mean of its input, so a frame that came otherwise would show."""
+    network = FixedNetwork(b"plan")
+    assert network.images == "images"
+    picture, rule, [rows] = _dark_picture(SIZE_PX // 2, luma=90), InputRule("centred"), plan.outputs.values()
+    fit = fit_into(SIZE_PX, SIZE_PX, frame_px=(SIZE_PX // 2, SIZE_PX // 2), placement="centred")
+    planes = np.empty((3, SIZE_PX, SIZE_PX), np.float32)
+    fill_input(picture, fit, rule=rule, planes=planes)
+    [found] = network.run_frames([picture], place_on_device(fit, rule, is_nv12=True)[None], inputs={})
+    np.testing.assert_allclose(found, rows + planes.mean(), atol=0.005)
+    network.close()
+
+
+def _dark_picture(size_px: int, *, luma: int = 16) -> Nv12:
+    chroma = np.full((size_px // 2, size_px // 2, 2), 128, np.uint8)
+    return Nv12(np.full((size_px, size_px), luma, np.uint8), chroma)
 
 
 def test_a_plan_of_another_device_is_refused(tmp_path: Path, plan: FixedPlan) -> None:
