@@ -156,15 +156,16 @@ def _measure_clips(arguments: argparse.Namespace) -> int:
     detector = open_detector(DetectorSettings(arguments.detector))
     with open_engine(arguments.engine, threads=1) as engine:
         clips = list(watch_clips(find_clips(arguments.clips), detector=detector, engine=engine))
+    joined = [join_clip(clip) for clip in clips]
     record = record_head("association_clips", libraries=("numpy", "scipy")) | {
         "detector": arguments.detector.name,
         "engine": arguments.engine.name,
         "rate": RATE,
-        "clips": [join_clip(clip) for clip in clips],
+        "clips": joined,
     }
     output = arguments.output or record_folder() / "association_clips.json"
     write_record(output, record)
-    for clip in record["clips"]:
+    for clip in joined:
         print(f"{clip['clip']}, {clip['people']} people")
         _print_bars(clip["bars"])
     print(f"record: {output}")
