@@ -32,7 +32,9 @@ def walk_past(person: int, camera: str, *, start_s: float, crops: int = 4) -> Wa
         dispersion=0.1,
         crops=crops,
     )
-    return WatchedTrack(finished, person, vectors, start_s + 0.7 * np.arange(crops), np.full(crops, person))
+    return WatchedTrack(
+        finished, person, vectors, np.array([start_s + 0.7 * one for one in range(crops)]), np.full(crops, person)
+    )
 
 
 def street(people: int) -> tuple[WatchedTrack, ...]:
