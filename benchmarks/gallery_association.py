@@ -1,4 +1,7 @@
-"""Join tracks of a simulated floor into people, beside three other ways to do it; writes a record and a picture."""
+"""Join tracks into people, beside three other ways to do it: of a simulated floor, or of clips cut into two cameras.
+
+Writes a record, and of the floor also a picture.
+"""
 
 import argparse
 import os
@@ -7,69 +10,103 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.bars import Bar, at_least, at_most
-from benchmarks.measuring.floor_plan import Floor, Walked, draw_looks, walk
-from benchmarks.measuring.joining import JoiningScores, score_joining
+from benchmarks.measuring.floor_plan import Floor, draw_looks, walk
+from benchmarks.measuring.halved_clips import RATE, WatchedClip, add_halved_options, watch_clips
+from benchmarks.measuring.joining import JoiningScores, mean_scores, score_joining
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.measured_looks import measure_looks
 from benchmarks.measuring.records import record_folder, write_record
+from benchmarks.measuring.tracked_clips import find_clips
 from benchmarks.peers.track_joining import PEERS, JoinedTracks
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from edge_runtime.engine.catalog import open_engine
 from edge_runtime.gallery.association import Association
 from edge_runtime.gallery.prototypes import FinishedTrack
+from edge_runtime.people.catalog import DetectorSettings, open_detector
 
-_BATCH_S, _BATCHES_PER_LOOK = 10.0, 6
+_BATCH_S, _LOOK_S = 10.0, 60.0
+_LIVE_BATCH_S, _LIVE_LOOK_S = 1.0, 5.0  # as the gallery does
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 _DATA_SET = "cuhk03_np_detected"
 _NS = 1_000_000_000
+PeerScores = dict[str, dict[float, JoiningScores]]
+"""Of each peer at each threshold."""
 
 
-def batches_of_tracks(tracks: tuple[FinishedTrack, ...]) -> Iterator[tuple[float, list[FinishedTrack]]]:
-    """Tracks as they end, every ten seconds, with the time."""
+def batches_of_tracks(tracks: tuple[FinishedTrack, ...], every_s: float) -> Iterator[tuple[float, list[FinishedTrack]]]:
+    """Tracks as they end, in steps of so many seconds, with the time."""
     ends_s = np.array([track.end_ns for track in tracks]) / _NS
     first = 0
-    for number in range(1, int(ends_s[-1] // _BATCH_S) + 2):
-        last = int(np.searchsorted(ends_s, number * _BATCH_S))
-        yield number * _BATCH_S, list(tracks[first:last])
+    for number in range(1, int(ends_s[-1] // every_s) + 2):
+        last = int(np.searchsorted(ends_s, number * every_s))
+        yield number * every_s, list(tracks[first:last])
         first = last
 
 
-def join(walked: Walked) -> tuple[NDArray[np.intp], float, int]:
-    """Our own way. Returns a number of a person per track, seconds of the CPU, and how many tracks were renamed."""
-    association = Association(len(walked.tracks[0].mean))
+def join(
+    tracks: tuple[FinishedTrack, ...], *, every_s: float = _BATCH_S, look_s: float = _LOOK_S
+) -> tuple[NDArray[np.intp], float, int]:
+    """Our own way. Returns a number of a person per track, seconds of the CPU, and how many tracks were renamed.
+
+    every_s: tracks that end within so many seconds are decided together. look_s: after so many, and when the last
+    tracks have ended, all are looked at again.
+    """
+    association = Association(len(tracks[0].mean))
     names: dict[str, str] = {}
     renames, start_s = 0, time.process_time()
-    for number, (now_s, tracks) in enumerate(batches_of_tracks(walked.tracks), 1):
-        names |= {one.track_id: one.person for one in association.add(tracks)}
-        if number % _BATCHES_PER_LOOK == 0:
+    batches = list(batches_of_tracks(tracks, every_s))
+    for number, (now_s, some) in enumerate(batches, 1):
+        names |= {one.track_id: one.person for one in association.add(some)}
+        if number % round(look_s / every_s) == 0 or number == len(batches):
             changed = association.revise(int(now_s * _NS))
             names |= {one.track_id: one.person for one in changed}
             renames += len(changed)
     cpu_s = time.process_time() - start_s
-    return np.unique([names[track.track_id] for track in walked.tracks], return_inverse=True)[1], cpu_s, renames
+    return np.unique([names[track.track_id] for track in tracks], return_inverse=True)[1], cpu_s, renames
 
 
-def join_like_peers(walked: Walked) -> dict[str, dict[float, JoiningScores]]:
-    """Each peer at each threshold, with the mean descriptor taken off for it as well: without, all are worse."""
-    vectors = np.stack([track.mean for track in walked.tracks])
-    cameras = np.unique([track.camera for track in walked.tracks], return_inverse=True)[1]
-    start_s, end_s = (np.array([getattr(one, f"{end}_ns") for one in walked.tracks]) / _NS for end in ("start", "end"))
-    tracks = JoinedTracks(normalise(vectors - vectors.mean(0)), cameras, start_s, end_s)
+def join_like_peers(tracks: tuple[FinishedTrack, ...], people: NDArray[np.intp]) -> PeerScores:
+    """Each peer at each threshold, with the mean descriptor taken off for it as well. people: -1 is not scored."""
+    vectors = np.stack([track.mean for track in tracks])
+    cameras = np.unique([track.camera for track in tracks], return_inverse=True)[1]
+    start_s, end_s = (np.array([getattr(one, f"{end}_ns") for one in tracks]) / _NS for end in ("start", "end"))
+    told = JoinedTracks(normalise(vectors - vectors.mean(0)), cameras, start_s, end_s)
+    is_known = people >= 0
     return {
-        name: {threshold: score_joining(peer(tracks, threshold), walked.people) for threshold in _THRESHOLDS}
+        name: {threshold: score_joining(peer(told, threshold)[is_known], people[is_known]) for threshold in _THRESHOLDS}
         for name, peer in PEERS.items()
     }
 
 
-def joining_bars(
-    ours: JoiningScores, peers: dict[str, dict[float, JoiningScores]], *, tracks_per_s: float
-) -> list[Bar]:
+def join_clip(clip: WatchedClip) -> dict[str, Any]:
+    """All ways on a clip as two cameras, nothing learnt before: the mean scores of its sequences of looks."""
+    ours, peers = [], []
+    for watched in clip.sequences:
+        tracks = tuple(track.finished for track in watched)
+        people = np.array([track.person or -1 for track in watched])
+        labels, _, _ = join(tracks, every_s=_LIVE_BATCH_S, look_s=_LIVE_LOOK_S)
+        ours.append(score_joining(labels[people >= 0], people[people >= 0]))
+        peers.append(join_like_peers(tracks, people))
+    means = {name: {at: mean_scores([one[name][at] for one in peers]) for at in _THRESHOLDS} for name in PEERS}
+    return {
+        "clip": clip.name,
+        "people": len({track.person for watched in clip.sequences for track in watched} - {0}),
+        "tracks": [len(watched) for watched in clip.sequences],
+        "bars": joining_bars(mean_scores(ours), means),
+        "ours": asdict(mean_scores(ours)),
+        "peers": _as_fields(means),
+    }
+
+
+def joining_bars(ours: JoiningScores, peers: PeerScores) -> list[Bar]:
     """Each bar, what was measured, and whether it is met. Each figure of the peers is their best over all thresholds.
 
     False joins are compared at a recall that is at least that of the peer whose IDF1 is best.
@@ -80,14 +117,13 @@ def joining_bars(
         at_least("IDF1", limit=round(best.idf1 + 0.05, 3), measured=round(ours.idf1, 3)),
         at_least("AssA", limit=round(max(one.ass_a for one in every) + 0.05, 3), measured=round(ours.ass_a, 3)),
         at_least("recall", limit=round(best.recall, 3), measured=round(ours.recall, 3)),
-        at_least("tracks per second of one core", limit=200.0, measured=round(tracks_per_s, 3)),
         at_most(
             "false joins per 1,000 tracks", limit=round(best.false_joins / 2, 1), measured=round(ours.false_joins, 1)
         ),
     ]
 
 
-def draw_scores(path: Path, ours: JoiningScores, *, peers: dict[str, dict[float, JoiningScores]]) -> None:
+def draw_scores(path: Path, ours: JoiningScores, *, peers: PeerScores) -> None:
     """A picture of false joins over recall: each peer's thresholds as a line, ours as a point."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -109,6 +145,34 @@ def draw_scores(path: Path, ours: JoiningScores, *, peers: dict[str, dict[float,
 def main(argv: list[str] | None = None) -> int:
     """Print the bars and write record and picture. Returns the exit code."""
     arguments = _parser().parse_args(argv)
+    if (arguments.clips is None) != (arguments.detector is None):
+        raise ConfigError(
+            "expected both --clips and --detector, or neither; give both for clips, neither for the floor"
+        )
+    return _measure_clips(arguments) if arguments.clips else _measure_floor(arguments)
+
+
+def _measure_clips(arguments: argparse.Namespace) -> int:
+    detector = open_detector(DetectorSettings(arguments.detector))
+    with open_engine(arguments.engine, threads=1) as engine:
+        clips = list(watch_clips(find_clips(arguments.clips), detector=detector, engine=engine))
+    joined = [join_clip(clip) for clip in clips]
+    record = record_head("association_clips", libraries=("numpy", "scipy")) | {
+        "detector": arguments.detector.name,
+        "engine": arguments.engine.name,
+        "rate": RATE,
+        "clips": joined,
+    }
+    output = arguments.output or record_folder() / "association_clips.json"
+    write_record(output, record)
+    for clip in joined:
+        print(f"{clip['clip']}, {clip['people']} people")
+        _print_bars(clip["bars"])
+    print(f"record: {output}")
+    return 0
+
+
+def _measure_floor(arguments: argparse.Namespace) -> int:
     if arguments.people < 2 or arguments.seconds < 600:
         raise ConfigError("expected --people of at least 2 and --seconds of at least 600; give larger numbers")
     floor = Floor(people=arguments.people, seconds=arguments.seconds, seed=arguments.seed)
@@ -118,9 +182,13 @@ def main(argv: list[str] | None = None) -> int:
         else draw_looks(floor.people, seed=floor.seed)
     )
     walked = walk(floor, looks)
-    labels, cpu_s, renames = join(walked)
-    ours, peers = score_joining(labels, walked.people), join_like_peers(walked)
-    bars = joining_bars(ours, peers, tracks_per_s=len(labels) / cpu_s)
+    labels, cpu_s, renames = join(walked.tracks)
+    ours, peers = score_joining(labels, walked.people), join_like_peers(walked.tracks, walked.people)
+    tracks_per_s = round(len(labels) / cpu_s, 3)
+    bars = [
+        *joining_bars(ours, peers),
+        at_least("tracks per second of one core", limit=200.0, measured=tracks_per_s),
+    ]
     record = record_head("association", libraries=("numpy", "scipy")) | {
         "floor": asdict(floor),
         "looks": f"measured on {_DATA_SET}" if arguments.data else "drawn",
@@ -130,15 +198,23 @@ def main(argv: list[str] | None = None) -> int:
         "decision_s": _BATCH_S,
         "bars": bars,
         "ours": asdict(ours),
-        "peers": {name: {str(at): asdict(one) for at, one in scores.items()} for name, scores in peers.items()},
+        "peers": _as_fields(peers),
     }
     output = arguments.output or record_folder() / f"association{'' if arguments.data else '_drawn'}.json"
     write_record(output, record)
     draw_scores(output.with_suffix(".png"), ours, peers=peers)
-    for bar in bars:
-        print(f"{bar['bar']:34}{bar['measured']:>10} of {bar['limit']:<8}{'met' if bar['is_met'] else 'NOT met'}")
+    _print_bars(bars)
     print(f"{record['device']}, load {record['load_average']}; record: {output}")
     return 0
+
+
+def _print_bars(bars: list[Bar]) -> None:
+    for bar in bars:
+        print(f"{bar['bar']:34}{bar['measured']:>10} of {bar['limit']:<8}{'met' if bar['is_met'] else 'NOT met'}")
+
+
+def _as_fields(peers: PeerScores) -> dict[str, dict[str, dict[str, float]]]:
+    return {name: {str(at): asdict(one) for at, one in scores.items()} for name, scores in peers.items()}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -155,6 +231,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--data", type=Path, help=f"copy of {_DATA_SET}, whose test identities walk (default: made-up ones)"
     )
+    add_halved_options(parser, required=False)
     parser.add_argument(
         "--engine", type=Path, default=Path(shipped_model()), help="describes them (default: %(default)s)"
     )

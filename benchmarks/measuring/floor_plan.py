@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import normalise
-from edge_runtime.gallery.prototypes import FinishedTrack
+from edge_runtime.gallery.prototypes import FinishedTrack, halve
 
 _COLUMNS, _SPACING_M, _VIEW_M = 5, 25.0, 10.0
 _CLOSED = 0.25  # share of the corridors that are closed, where all cameras stay connected
@@ -198,7 +198,7 @@ def _describe(
                 start_ns=int(one.start_s * _NS),
                 end_ns=int(one.end_s * _NS),
                 mean=mean,
-                prototypes=crops[[0, -1]],
+                prototypes=halve(crops),
                 dispersion=float(1.0 - (crops @ mean).mean()),
                 crops=_CROPS,
             )

@@ -4,6 +4,7 @@ Each half goes through a camera's stream, as in the daemon. Where true boxes are
 the number of the person whom it shows.
 """
 
+import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from edge_runtime.contract.descriptor import decode
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.demo.clip_cameras import halves
 from edge_runtime.engine.engine import Engine
-from edge_runtime.gallery.prototypes import FinishedTrack
+from edge_runtime.gallery.prototypes import FinishedTrack, halve
 from edge_runtime.link.messages import DescriptorMessage, Message
 from edge_runtime.people.detector import Detector
 
+RATE = 10.0  # looks per second
 _ON_ONE_PERSON = 0.5  # least overlap of a crop with a true box
 
 
@@ -43,31 +45,44 @@ class WatchedTrack:
 
 
 @dataclass(frozen=True)
-class HalvedClip:
-    """The same clip as two cameras."""
+class WatchedClip:
+    """A clip as two cameras. sequences: the tracks of both, in order of their ends, for looks from each first frame."""
 
     name: str
-    halves: tuple[Clip, Clip]
-
-    def watch(self, rate: float, *, engine: Engine, sure_score: float) -> list[list[WatchedTrack]]:
-        """The tracks of both cameras at one rate, in order of their ends: a list for each sequence of looks."""
-        rate = min(rate, self.halves[0].fps)
-        both = zip(*(as_sequences(half, rate) for half in self.halves), strict=True)
-        return [
-            sorted(
-                (one for half in halves for one in _watch(half, engine=engine, sure_score=sure_score)),
-                key=lambda one: one.finished.end_ns,
-            )
-            for halves in both
-        ]
+    has_truth: bool
+    sequences: tuple[tuple[WatchedTrack, ...], ...]
 
 
-def halve_clip(video: Path, truth: Path | None, *, detector: Detector) -> HalvedClip:
-    """Look at every frame of both halves of a video. truth: in MOTChallenge's form.
+def add_halved_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the options that name clips and the detector that finds people in them."""
+    parser.add_argument("--clips", type=Path, required=required, help="folder of NAME.webm beside NAME.gt.txt")
+    parser.add_argument("--detector", type=Path, required=required, help="person detector, see edge_runtime/README.md")
+
+
+def watch_clips(
+    clips: Sequence[tuple[Path, Path | None]], *, detector: Detector, engine: Engine
+) -> Iterator[WatchedClip]:
+    """Send both halves of each video through streams, ten looks a second. clips: a video, and its true boxes if known.
 
     Raises:
         ConfigError: a file cannot be read.
     """
+    for video, truth in clips:
+        halves_of = _halve(video, truth, detector=detector)
+        rate = min(RATE, halves_of[0].fps)
+        both = zip(*(as_sequences(half, rate) for half in halves_of), strict=True)
+        sequences = tuple(_watch_both(looks, engine=engine, sure_score=detector.sure_score) for looks in both)
+        print(f"{video.stem}: {', '.join(str(len(tracks)) for tracks in sequences)} tracks", flush=True)
+        yield WatchedClip(video.stem, truth is not None, sequences)
+
+
+def _watch_both(looks: Sequence[LookSequence], *, engine: Engine, sure_score: float) -> tuple[WatchedTrack, ...]:
+    tracks = [track for half in looks for track in _watch(half, engine=engine, sure_score=sure_score)]
+    return tuple(sorted(tracks, key=lambda one: one.finished.end_ns))
+
+
+def _halve(video: Path, truth: Path | None, *, detector: Detector) -> tuple[Clip, Clip]:
+    """Look at every frame of both halves."""
     capture = cv2.VideoCapture(str(video))
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     rows = np.zeros((0, 6)) if truth is None else _read_truth(truth)
@@ -78,7 +93,7 @@ def halve_clip(video: Path, truth: Path | None, *, detector: Detector) -> Halved
     if not frames or fps <= 0:
         raise ConfigError(f"OpenCV cannot decode {video}: expected a video, found {len(frames)} frames at {fps:g} fps")
     left, right = zip(*frames, strict=True)
-    return HalvedClip(video.stem, (Clip("left", fps, left), Clip("right", fps, right)))
+    return Clip("left", fps, left), Clip("right", fps, right)
 
 
 def _read_truth(path: Path) -> NDArray[np.float64]:
@@ -133,7 +148,7 @@ def _finish(messages: Sequence[Message], *, camera: str, truths: dict[int, Track
         start_ns=messages[0].capture_ns,
         end_ns=end.capture_ns,
         mean=mean,
-        prototypes=vectors[[0, -1]] if len(vectors) > 1 else np.zeros((0, len(mean)), np.float32),
+        prototypes=halve(vectors),
         dispersion=end.dispersion,
         crops=end.crops,
     )

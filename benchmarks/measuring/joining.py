@@ -1,6 +1,7 @@
 """How well tracks were joined into people: IDF1, AssA, right joins and false ones, over whole tracks."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ def score_joining(names: NDArray[np.intp], people: NDArray[np.intp]) -> JoiningS
         false_joins=float(1000.0 * (len(names) - table.max(1).sum()) / len(names)),
         names_per_person=float((table > 0).sum(0).mean()),
     )
+
+
+def mean_scores(scores: Sequence[JoiningScores]) -> JoiningScores:
+    """The mean of each score."""
+    return JoiningScores(*np.mean([astuple(one) for one in scores], axis=0).tolist())
 
 
 def _most_shared(table: NDArray[np.float64]) -> float:

@@ -79,35 +79,46 @@ def as_sequences(clip: Clip, rate: float) -> list[LookSequence]:
     ]
 
 
-def read_clips(folder: Path, *, detector: Detector, engine: Engine) -> list[Clip]:
-    """Look at every frame of the clips of a folder: NAME.webm (or any video) beside NAME.gt.txt in MOTChallenge's form.
+def find_clips(folder: Path) -> list[tuple[Path, Path]]:
+    """Each clip of a folder with its true tracks: NAME.webm (or any video) beside NAME.gt.txt in MOTChallenge's form.
 
     Raises:
-        ConfigError: there is no such pair, or a file cannot be read.
+        ConfigError: there is no such pair.
     """
     truths = sorted(folder.glob(f"*{_TRUTH}"))
     if not truths:
         raise ConfigError(f"expected clips with true tracks in {folder}, NAME.webm beside NAME{_TRUTH}; found none")
-    return [_read_clip(path, detector=detector, engine=engine) for path in truths]
+    return [(_find_video(truth), truth) for truth in truths]
 
 
-def _read_clip(truth: Path, *, detector: Detector, engine: Engine) -> Clip:
+def read_clips(folder: Path, *, detector: Detector, engine: Engine) -> list[Clip]:
+    """Look at every frame of the clips of a folder, see `find_clips`.
+
+    Raises:
+        ConfigError: there is none, or a file cannot be read.
+    """
+    return [_read_clip(video, truth, detector=detector, engine=engine) for video, truth in find_clips(folder)]
+
+
+def _find_video(truth: Path) -> Path:
     name = truth.name.removesuffix(_TRUTH)
     videos = [path for path in truth.parent.glob(f"{name}.*") if path.suffix in (".webm", ".mp4", ".avi")]
     if not videos:
         raise ConfigError(f"expected a video {name}.webm, .mp4 or .avi beside {truth}, found none")
+    return videos[0]
+
+
+def _read_clip(video: Path, truth: Path, *, detector: Detector, engine: Engine) -> Clip:
     rows = np.loadtxt(truth, delimiter=",", ndmin=2)
-    capture = cv2.VideoCapture(str(videos[0]))
+    capture = cv2.VideoCapture(str(video))
     fps = float(capture.get(cv2.CAP_PROP_FPS))
     frames = tuple(
         _look(pixels, rows[rows[:, 0] == number], detector=detector, engine=engine)
         for number, pixels in enumerate(_pixels(capture), start=1)
     )
     if not frames or fps <= 0:
-        raise ConfigError(
-            f"OpenCV cannot decode {videos[0]}: expected a video, found {len(frames)} frames at {fps:g} fps"
-        )
-    return Clip(name, fps, frames)
+        raise ConfigError(f"OpenCV cannot decode {video}: expected a video, found {len(frames)} frames at {fps:g} fps")
+    return Clip(video.stem, fps, frames)
 
 
 def _pixels(capture: cv2.VideoCapture) -> Iterator[Nv12]:

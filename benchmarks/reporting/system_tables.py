@@ -83,19 +83,6 @@ def retrieval_table(record: Record) -> str:
     return markdown_table(head, rows)
 
 
-def association_table(paths: Sequence[Path]) -> str:
-    """Ours, and each peer at the threshold at which its IDF1 is best. paths: one record per kind of descriptors."""
-    head = ["descriptors", "way", "IDF1 %", "AssA %", "names per person", "false joins per 1,000", "recall %"]
-    rows = []
-    for record in map(read_record, paths):
-        best = {name: max(scores.values(), key=lambda one: one["idf1"]) for name, scores in record["peers"].items()}
-        for name, one in [("reid-edge", record["ours"]), *best.items()]:
-            shares = [f"{100 * one[key]:.1f}" for key in ("idf1", "ass_a", "recall")]
-            counts = [f"{one['names_per_person']:.1f}", f"{one['false_joins']:.1f}"]
-            rows.append([record["looks"], name, *shares[:2], *counts, shares[2]])
-    return markdown_table(head, rows)
-
-
 def remains_table(record: Record) -> str:
     """How many deleted vectors are left in the files of each store."""
     return markdown_table(
@@ -199,14 +186,6 @@ SYSTEM_TABLES = (
         "python benchmarks/retrieval.py",
         of_record(retrieval_table),
         "{cores} cores of {device}.",
-    ),
-    Table(
-        "association",
-        (f"{CPU_RECORDS}/association.json", f"{CPU_RECORDS}/association_drawn.json"),
-        "python benchmarks/gallery_association.py --data DATA",
-        association_table,
-        "{tracks} tracks of {floor[people]} simulated people past {floor[cameras]} cameras; "
-        "each peer at the threshold that suits it best.",
     ),
     Table(
         "demo",

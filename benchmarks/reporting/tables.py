@@ -3,6 +3,7 @@
 from benchmarks.reporting.accuracy_tables import ACCURACY_TABLES
 from benchmarks.reporting.camera_tables import CAMERA_TABLES
 from benchmarks.reporting.data_set_tables import DATA_SET_TABLES
+from benchmarks.reporting.gallery_tables import GALLERY_TABLES
 from benchmarks.reporting.kernel_tables import KERNEL_TABLES
 from benchmarks.reporting.latency_tables import LATENCY_TABLES
 from benchmarks.reporting.public_tables import PUBLIC_TABLES
@@ -16,6 +17,7 @@ TABLES = (
     *DATA_SET_TABLES,
     *SYSTEM_TABLES,
     *CAMERA_TABLES,
+    *GALLERY_TABLES,
     *LATENCY_TABLES,
     *KERNEL_TABLES,
     *TRACKING_TABLES,

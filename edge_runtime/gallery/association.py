@@ -49,7 +49,7 @@ class Association:
     ) -> None:
         self.settings, self._new_name = settings, new_name
         self.calibration, self.links = CosineCalibration(borrowed), CameraLinks()
-        self._centre = Centre(length)
+        self.centre = Centre(length)
         self._open = OpenTracks(length)
         self._parts = {
             "links": self.links,
@@ -94,8 +94,8 @@ class Association:
         known.is_final[rows] = is_old | np.isin([track.track_id for track in tracks], list(decided.by_hand))
         for part in (self.calibration, self.links):
             part.grow(len(known.cameras))
-        self._centre.add(known.vectors[rows], known.camera[rows])
-        known.centred = self._centre.take_off(known.vectors, known.camera)
+        self.centre.add(known.vectors[rows], known.camera[rows])
+        known.centred = self.centre.take_off(known.vectors, known.camera)
         if self._first_ns is None:
             self._first_ns = min(track.start_ns for track in tracks)
         self._forget(decided.now_ns / _SECOND_NS)
@@ -114,7 +114,7 @@ class Association:
         """Drop tracks with their vectors, also from the mean. Of cosines and transits only sums and figures stay."""
         known, erased = self._open, set(track_ids)
         is_erased = np.array([one in erased for one in known.track_ids], np.bool_)
-        self._centre.remove(known.vectors[is_erased], known.camera[is_erased])
+        self.centre.remove(known.vectors[is_erased], known.camera[is_erased])
         known.keep(~is_erased)
 
     def save_learnt(self) -> bytes:
@@ -152,7 +152,7 @@ class Association:
         if self._first_ns is None or not self._open.track_ids:
             return []
         self._refresh(now_s)
-        self._open.centred = self._centre.take_off(self._open.vectors, self._open.camera)
+        self._open.centred = self.centre.take_off(self._open.vectors, self._open.camera)
         before = self._open.person.copy()
         rows = np.flatnonzero(~self._open.is_final)
         self._improve(rows)
@@ -196,25 +196,39 @@ class Association:
         )
 
     def _learn_from(self, rows: NDArray[np.intp], tracks: dict[str, FinishedTrack]) -> None:
-        """What is certain of new tracks: the mean descriptor, the two ends of each, and who was seen at one moment."""
+        """What new tracks tell for sure: the mean descriptor, the halves of each, and who was seen at one moment."""
         known = self._open
         self.calibration.grow(len(known.cameras))
         self.links.grow(len(known.cameras))
-        self._centre.add(known.vectors[rows], known.camera[rows])
-        known.centred[rows] = self._centre.take_off(known.vectors[rows], known.camera[rows])
-        first, second = known.simultaneous(rows)
-        cosines = np.einsum("nd,nd->n", known.centred[first], known.centred[second]).astype(np.float64)
-        pairs = np.stack([known.camera[first], known.camera[second]], 1)
-        self.calibration.other.add(cosines, pairs, weights=np.ones(len(first)))
-        self._learn_ends([(int(known.camera[row]), tracks[known.track_ids[row]].prototypes) for row in rows])
+        self.centre.add(known.vectors[rows], known.camera[rows])
+        known.centred[rows] = self.centre.take_off(known.vectors[rows], known.camera[rows])
+        self._learn_others(*known.simultaneous(rows))
+        self._learn_halves([(int(known.camera[row]), tracks[known.track_ids[row]].prototypes) for row in rows])
 
-    def _learn_ends(self, prototypes: list[tuple[int, NDArray[np.float32]]]) -> None:
-        """Learn how alike the first and the last prototype of a track are, where it has two."""
-        ends = [(camera, some[[0, -1]]) for camera, some in prototypes if len(some) > 1]
-        if not ends:
+    def _learn_others(self, first: NDArray[np.intp], second: NDArray[np.intp]) -> None:
+        """Learn how alike tracks look that were seen at one moment: surely two people, if one camera saw them.
+
+        The views of two cameras may overlap, and show one person: such pairs count by how probably they are two.
+        """
+        known, links = self._open, self.links
+        cosines = np.einsum("nd,nd->n", known.centred[first], known.centred[second]).astype(np.float64)
+        cameras = np.stack([known.camera[first], known.camera[second]], 1)
+        after = np.where(known.start_s[first] < known.start_s[second], second, first)
+        before = first + second - after
+        walks = links.log_transits(
+            known.camera[before], known.camera[after], transit_s=known.start_s[after] - known.end_s[before]
+        )
+        odds = self.calibration.log_ratios_of(cosines, cameras) + walks - links.log_births()[known.camera[after]]
+        are_two = np.where(cameras[:, 0] == cameras[:, 1], 1.0, 1.0 / (1.0 + np.exp(odds)))
+        self.calibration.other.add(cosines, cameras, weights=are_two)
+
+    def _learn_halves(self, prototypes: list[tuple[int, NDArray[np.float32]]]) -> None:
+        """Learn how alike the two halves of a track look, where it has two."""
+        halves = [(camera, some) for camera, some in prototypes if len(some) > 1]
+        if not halves:
             return
-        cameras = np.array([camera for camera, _ in ends], np.intp)
-        first, last = (self._centre.take_off(np.stack([some[end] for _, some in ends]), cameras) for end in (0, 1))
+        cameras = np.array([camera for camera, _ in halves], np.intp)
+        first, last = (self.centre.take_off(np.stack([some[one] for _, some in halves]), cameras) for one in (0, 1))
         cosines = np.einsum("nd,nd->n", first, last).astype(np.float64)
         self.calibration.same.add(cosines, np.stack([cameras, cameras], 1), weights=np.ones(len(cameras)))
 

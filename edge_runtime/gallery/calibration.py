@@ -1,8 +1,9 @@
 """What a cosine says: how probably two tracks are of one person. Learnt at the site, without labels.
 
-Two tracks that are seen at one moment are of two people: their cosines are certain negatives. The first and the last
-prototype of one track are of one person: certain positives, but of one camera. Positives over two cameras are learnt
-from the joins, each by its probability. Until there are enough, figures of another site are borrowed.
+Two tracks that one camera sees at one moment are of two people: their cosines are certain negatives. So are tracks of
+two cameras, unless their views overlap: they count by how probably they are two people. The two halves of one track are
+of one person: certain positives, but of one camera. Positives over two cameras are learnt from the joins, each by its
+probability. Until there are enough, figures of another site are borrowed.
 """
 
 from dataclasses import dataclass
@@ -118,10 +119,16 @@ class CosineCalibration:
         ratios = np.empty(cosines.shape, np.float32)
         for camera in np.unique(first):
             rows = first == camera
-            low, high, square, slope, constant = (table[camera, second] for table in self._tables)
-            usable = np.clip(cosines[rows], low, high)
-            ratios[rows] = (square * usable + slope) * usable + constant
-        return np.clip(ratios, -_MOST_LOG_RATIO, _MOST_LOG_RATIO, out=ratios)
+            pairs = np.stack([np.full(len(second), camera), second], 1)
+            ratios[rows] = self.log_ratios_of(cosines[rows], pairs)
+        return ratios
+
+    def log_ratios_of(self, cosines: NDArray[np.floating], cameras: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The same for given pairs of cameras (M, 2). cosines: (..., M)."""
+        low, high, square, slope, constant = (table[cameras[:, 0], cameras[:, 1]] for table in self._tables)
+        usable = np.clip(cosines, low, high)
+        ratios = (square * usable + slope) * usable + constant
+        return np.asarray(np.clip(ratios, -_MOST_LOG_RATIO, _MOST_LOG_RATIO), np.float32)
 
     def _make_tables(self) -> tuple[NDArray[np.float32], ...]:
         """Per pair of cameras the log ratio of two normal densities, a parabola, and where it turns."""

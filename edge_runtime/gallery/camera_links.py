@@ -10,7 +10,7 @@ LEAST_LOG_DENSITY = -20.0
 _EDGES_S = np.concatenate([[-OVERLAP_S, 0.0, 2.0], np.geomspace(4.0, 14_400.0, 36)])
 _PAIR_JOINS = 10.0  # what is assumed of a pair of cameras counts as much as so many joins
 _LEAVES = 0.3  # assumed share of the sightings after which the person is not seen again
-_OVERLAPS = 0.002  # assumed share of the joins that overlap in time
+_OVERLAPS = 0.02  # assumed share of the joins that overlap in time; where views do not, that is soon unlearnt
 _BIRTHS_S = 60.0  # assumed seconds between two new people at one camera
 
 

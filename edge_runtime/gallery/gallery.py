@@ -19,7 +19,7 @@ from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.decisions import DecidedTracks, new_person
 from edge_runtime.gallery.descriptor_store import Match, Row, Store, StoredDay, Where, day_of, make_row
 from edge_runtime.gallery.identity import IdentityMessage
-from edge_runtime.gallery.prototypes import FinishedTrack
+from edge_runtime.gallery.prototypes import FinishedTrack, halve
 from edge_runtime.gallery.sightings import PersonSighting, Sightings, State
 from edge_runtime.link.messages import Message, TrackMessage
 from edge_runtime.link.topics import identity_topic
@@ -346,14 +346,13 @@ def _by_space(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _finished(row: Row, start_ns: int, *, crops: Sequence[Row] = ()) -> FinishedTrack:
     mean = decode(row.vector)
-    ends = [decode(crop.vector) for crop in (crops[0], crops[-1])] if len(crops) > 1 else []
     return FinishedTrack(
         track_id=row.track,
         camera=f"{row.site}/{row.node}/{row.camera}",
         start_ns=start_ns,
         end_ns=row.capture_ns,
         mean=normalise(mean[None])[0],
-        prototypes=normalise(np.stack(ends)) if ends else np.zeros((0, len(mean)), np.float32),
+        prototypes=halve(np.array([decode(crop.vector) for crop in crops], np.float32).reshape(-1, len(mean))),
         dispersion=row.dispersion,
         crops=row.crops,
     )

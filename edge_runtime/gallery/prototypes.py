@@ -15,8 +15,7 @@ class FinishedTrack:
     """One finished track. `mean` and `prototypes` are of one space and of length 1; times are UTC nanoseconds.
 
     camera: its full name, unique over the space. mean: (D,) float32, the weighted mean of the crops' descriptors.
-    prototypes: (P, D) float32, P >= 0, a few of these descriptors in order of time. dispersion: mean cosine distance
-    of the crops from their mean.
+    prototypes: (2, D) or (0, D) float32, see `halve`. dispersion: mean cosine distance of the crops from their mean.
     """
 
     track_id: str
@@ -27,6 +26,15 @@ class FinishedTrack:
     prototypes: NDArray[np.float32]
     dispersion: float
     crops: int
+
+
+def halve(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of the first and of the second half of a track's crops, unit rows (2, D); none for fewer than two crops.
+
+    crops: (N, D), in order of time. The one in the middle belongs to neither half.
+    """
+    half = len(crops) // 2
+    return normalise(np.stack([crops[:half].mean(0), crops[-half:].mean(0)])) if half else crops[:0]
 
 
 class Centre:

@@ -9,7 +9,10 @@ import pytest
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.gallery.association import Association
 from edge_runtime.gallery.calibration import Figures
+from edge_runtime.gallery.camera_links import CameraLinks
 from edge_runtime.gallery.decisions import DecidedTracks
+from edge_runtime.gallery.merging import ComparedRows, find_merges
+from edge_runtime.gallery.open_tracks import OpenTracks
 from edge_runtime.gallery.prototypes import FinishedTrack
 
 LENGTH, SECOND_NS = 64, 1_000_000_000
@@ -91,6 +94,33 @@ def test_two_tracks_at_one_moment_in_one_camera_are_two_people() -> None:
     other = replace(twin, track_id="twin", start_ns=twin.start_ns + SECOND_NS)
     one, two = association.add([twin, other])
     assert one.person != two.person
+
+
+def test_one_person_in_two_overlapping_views_is_not_taken_for_two() -> None:
+    """Otherwise a site whose cameras overlap learns that two people look as alike as one person."""
+    association = Association(LENGTH, borrowed=FITTING)
+    tracks = [make_track(one % 60, f"camera-{one // 60}", start_s=10.0 * (one % 60) + one // 60) for one in range(120)]
+    tracks.sort(key=lambda track: track.end_ns)
+    join(association, tracks)
+    mean, _ = association.calibration.other.estimate(mean=FITTING.other_mean, deviation=FITTING.other_deviation)
+    assert abs(mean[0, 1]) < 0.1
+
+
+def test_what_all_pairs_of_tracks_have_in_common_counts_once() -> None:
+    """Two people who look alike do so however often they are seen: many pairs tell little more than one."""
+    known, counts, correlation = OpenTracks(LENGTH), 6, 0.5
+    known.append([make_track(0, "camera-0", start_s=100.0 * number) for number in range(2 * counts)])
+    known.person = np.repeat([0, 1], counts)
+    links = CameraLinks()
+    links.grow(1)
+    links.refresh(3600.0)
+    gains = []
+    for ratio in (1.0, 2.0):
+        looks = np.full((2 * counts, 2 * counts), ratio, np.float32)
+        compared = ComparedRows(np.arange(2 * counts), looks, np.zeros(looks.shape, np.bool_))
+        [merge] = find_merges(known, compared, links=links, correlation=correlation, join_from=0.5)
+        gains.append(merge.gain)
+    assert 1 < gains[1] - gains[0] < 1 / correlation
 
 
 def test_a_known_track_is_left_out() -> None:
