@@ -171,7 +171,7 @@ class GalleryProcess:
         assert status == 200, (status, found)
         return found
 
-    def wait_until(self, condition: Any, *, timeout_s: float = 60.0) -> None:
+    def wait_until(self, condition: Any, *, timeout_s: float = 240.0) -> None:
         """Wait until a callable gives something true."""
         deadline, pause_s = time.monotonic() + timeout_s, 0.02
         while not condition():

@@ -178,6 +178,8 @@ def test_whatever_is_asked_there_is_no_server_error(
         ("/search", {"track": track_id(99)}, 404, "may have been erased"),
         ("/erasures", {}, 422, "at least one of person"),
         ("/erasures", {"since": 5}, 422, "a time with its zone"),
+        ("/erasures", {"since": "0.5"}, 422, "a time with its zone"),
+        ("/erasures", {"until": "-1e9"}, 422, "a time with its zone"),
         ("/erasures", {"since": "2026-11-27T14:00:00"}, 422, "timezone"),
         ("/erasures", {"since": "2026-11-27T14:00:00Z", "until": "2026-11-27T14:00:00Z"}, 422, "before"),
         ("/erasures", {"persons": "p-1"}, 422, "persons"),
@@ -190,6 +192,17 @@ def test_a_wrong_request_is_one_sentence(site: Site, path: str, request_: object
     found = site.send(path, request_)
     assert found[0] == status
     assert said in found[1]["error"]
+
+
+def test_the_description_says_what_is_answered(site: Site) -> None:
+    """Figures for Prometheus are text, all else is JSON; a number is no time, in a query neither."""
+    paths = json.loads(site.ask("GET", "/openapi.json")[2])["paths"]
+    kinds = {path: list(one["get"]["responses"]["200"]["content"]) for path, one in paths.items() if "get" in one}
+    assert kinds.pop("/metrics") == ["text/plain"]
+    assert set(map(tuple, kinds.values())) == {("application/json",)}
+    assert site.ask("GET", "/metrics")[1]["content-type"].startswith("text/plain")
+    for path in ("/people", "/sightings", "/flow"):
+        assert site.ask("GET", f"{path}?until=0.5")[0] == 422
 
 
 def test_a_vector_finds_what_is_like_it(site: Site) -> None:

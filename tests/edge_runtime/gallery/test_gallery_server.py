@@ -171,7 +171,8 @@ def test_hostile_messages_cost_the_good_ones_nothing(broker: Broker, make_galler
     """From a node beside a good one, with and without a number, kept by the broker or not: all are answered for."""
     gallery, many = make_gallery(), walks(40, people=4)
     gallery.start()
-    hostile = [one for _, one in hostile_messages(800, seed=5) if one.topic.isprintable()]
+    # A broker ends the connection of who uses the other topics.
+    hostile = [one for _, one in hostile_messages(800, seed=5) if one.topic.isprintable() and len(one.topic) < 300]
     with contextlib.closing(Connection(broker.settings, client_id="hostile", session_s=0)) as connection:
         waiting = set[int]()
         for one in [birth(), *hostile]:
@@ -181,7 +182,7 @@ def test_hostile_messages_cost_the_good_ones_nothing(broker: Broker, make_galler
         send(broker.settings, many, node="good")
         while waiting:
             waiting -= {acknowledged.packet_id for acknowledged in connection.step(1.0)[0]}
-    shown = f"/sightings?since={'2000-01-01T00:00:00Z'}&count=5000"
+    shown = "/sightings?since=2000-01-01T00:00:00Z&count=5000"
     gallery.wait_until(lambda: sum(one["node"] == "good" for one in gallery.get(shown)) == 40)
     health = gallery.get("/health")
     assert health["refused"] > 500
