@@ -3,7 +3,6 @@
 import datetime
 import logging
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException as AnyHTTPException
 
 from edge_runtime.contract.errors import ReidError
@@ -84,6 +83,7 @@ def make_app(gallery: Gallery, facts: ApiFacts, *, token: str | None, is_certifi
     api, faults = _Api(gallery, facts), {code: {"model": Fault} for code in (400, 401, 403, 404, 409, 413, 422, 503)}
     for method, path, handler in api.routes():
         app.add_api_route(path, handler, methods=[method], responses=faults, response_model_exclude_unset=False)
+    app.add_api_route("/metrics", api.metrics, methods=["GET"], responses=faults, response_class=PlainTextResponse)
     for path in _PAGE_FILES:
         app.add_api_route(path, _page_file, methods=["GET"], include_in_schema=False)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
@@ -112,13 +112,12 @@ class _Api:
             ("GET", "/flow", self.flow),
             ("GET", "/spaces", self.spaces),
             ("GET", "/health", self.health),
-            ("GET", "/metrics", self.metrics),
             ("GET", "/healthz", self.healthz),
         )
 
     def people(self, since: Since = None, *, until: Until = None, count: Count = 200) -> list[PersonView]:
         """People seen within a time, the latest first."""
-        since_ns, until_ns = _span(since, until)
+        since_ns, until_ns = _span(since, until, now_ns=self._gallery.clock.now_ns())
         return [PersonView.of(one) for one in self._gallery.sightings.people(since_ns, until_ns, count=count)]
 
     def person(self, person: PersonName, count: Count = 500) -> list[SightingView]:
@@ -130,7 +129,7 @@ class _Api:
 
     def sightings(self, since: Since = None, *, until: Until = None, count: Count = 1000) -> list[SightingView]:
         """All sightings within a time, the latest first."""
-        since_ns, until_ns = _span(since, until)
+        since_ns, until_ns = _span(since, until, now_ns=self._gallery.clock.now_ns())
         return [SightingView.of(one) for one in self._gallery.sightings.within(since_ns, until_ns, count=count)]
 
     def joins(self, count: Count = 20) -> list[SightingView]:
@@ -188,7 +187,7 @@ class _Api:
         """How many tracks and people each camera saw in each hour; needs the purpose `flow`."""
         if not self._facts.flow:
             raise HTTPException(403, "counting is switched off here (purposes: {flow: true} turns it on)")
-        since_ns, until_ns = _span(since, until)
+        since_ns, until_ns = _span(since, until, now_ns=self._gallery.clock.now_ns())
         return [FlowView.of(one) for one in self._gallery.sightings.flow(since_ns, until_ns)]
 
     def spaces(self) -> list[SpaceView]:
@@ -295,9 +294,9 @@ class _Api:
         return request.space, vector
 
 
-def _span(since: datetime.datetime | None, until: datetime.datetime | None) -> tuple[int, int]:
-    until_ns = time.time_ns() + _DAY_S * 10**9 if until is None else to_ns(until)
-    since_ns = time.time_ns() - _DAY_S * 10**9 if since is None else to_ns(since)
+def _span(since: datetime.datetime | None, until: datetime.datetime | None, *, now_ns: int) -> tuple[int, int]:
+    until_ns = now_ns + _DAY_S * 10**9 if until is None else to_ns(until)
+    since_ns = now_ns - _DAY_S * 10**9 if since is None else to_ns(since)
     _check_order(since, until)
     return since_ns, until_ns
 

@@ -1,6 +1,7 @@
 """What the API takes and answers, as JSON. Times are ISO 8601 in UTC, with milliseconds."""
 
 import datetime
+import re
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -13,11 +14,12 @@ from edge_runtime.gallery.sightings import CameraHour, PersonSighting, SeenPerso
 from edge_runtime.link.wire_types import Space, TrackId
 
 _LATEST_NS = 2**63 - 1
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _written_out(value: object) -> object:
     """Pydantic would take a number, also one as text, for seconds since 1970."""
-    if not isinstance(value, str | datetime.datetime) or (isinstance(value, str) and value.isdecimal()):
+    if not (isinstance(value, datetime.datetime) or (isinstance(value, str) and _DATE.match(value))):
         raise ValueError("expected a time with its zone, such as 2026-11-27T14:00:00Z")
     return value
 

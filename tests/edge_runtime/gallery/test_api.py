@@ -3,6 +3,7 @@
 import dataclasses
 import http.client
 import json
+import re
 import socket
 import threading
 import time
@@ -177,6 +178,8 @@ def test_whatever_is_asked_there_is_no_server_error(
         ("/search", {"track": track_id(99)}, 404, "may have been erased"),
         ("/erasures", {}, 422, "at least one of person"),
         ("/erasures", {"since": 5}, 422, "a time with its zone"),
+        ("/erasures", {"since": "0.5"}, 422, "a time with its zone"),
+        ("/erasures", {"until": "-1e9"}, 422, "a time with its zone"),
         ("/erasures", {"since": "2026-11-27T14:00:00"}, 422, "timezone"),
         ("/erasures", {"since": "2026-11-27T14:00:00Z", "until": "2026-11-27T14:00:00Z"}, 422, "before"),
         ("/erasures", {"persons": "p-1"}, 422, "persons"),
@@ -189,6 +192,17 @@ def test_a_wrong_request_is_one_sentence(site: Site, path: str, request_: object
     found = site.send(path, request_)
     assert found[0] == status
     assert said in found[1]["error"]
+
+
+def test_the_description_says_what_is_answered(site: Site) -> None:
+    """Figures for Prometheus are text, all else is JSON; a number is no time, in a query neither."""
+    paths = json.loads(site.ask("GET", "/openapi.json")[2])["paths"]
+    kinds = {path: list(one["get"]["responses"]["200"]["content"]) for path, one in paths.items() if "get" in one}
+    assert kinds.pop("/metrics") == ["text/plain"]
+    assert set(map(tuple, kinds.values())) == {("application/json",)}
+    assert site.ask("GET", "/metrics")[1]["content-type"].startswith("text/plain")
+    for path in ("/people", "/sightings", "/flow"):
+        assert site.ask("GET", f"{path}?until=0.5")[0] == 422
 
 
 def test_a_vector_finds_what_is_like_it(site: Site) -> None:
@@ -254,6 +268,38 @@ def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
         assert "default-src 'self'" in headers["content-security-policy"]
         assert b"//" not in body.replace(b"// Every", b"")
         assert b"innerHTML" not in body
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of a colour such as #1b6ac9, by WCAG 2.2."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize(("scheme", "background"), [("light", "#ffffff"), ("dark", "#121212")])
+def test_text_of_the_page_can_be_read(site: Site, scheme: str, background: str) -> None:
+    """WCAG's AA: 4.5 to 1 for text, 3 to 1 for what shows the focus, on the page of a browser in light and in dark."""
+    css = site.ask("GET", "/page.css")[2].decode()
+    roots = re.findall(r":root \{([^}]*)\}", css)
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", "".join(roots if scheme == "dark" else roots[:1])))
+    for name, least in (("note", 4.5), ("bad", 4.5), ("focus", 3.0)):
+        light, dark = sorted((luminance(colours[name]), luminance(background)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= least, name
+    assert "GrayText" not in css
+
+
+def test_each_control_of_the_page_has_a_name(site: Site) -> None:
+    """Fields stand in a label, buttons hold text, sections and tables have headings: a screen reader says them."""
+    html = site.ask("GET", "/")[2].decode()
+    fields = re.findall(r"<(?:input|select)\b", html)
+    assert len(fields) == len(re.findall(r"<label>[^<]+<(?:input|select)\b", html)) > 5
+    assert all(text.strip() for text in re.findall(r"<button[^>]*>([^<]*)</button>", html))
+    headings = set(re.findall(r'<h2 id="([^"]+)"', html))
+    assert set(re.findall(r'<section[^>]* aria-labelledby="([^"]+)"', html)) == headings
+    assert html.count("<section") == len(headings)
+    assert html.count("<th ") == html.count('<th scope="col"') > 10
+    assert 'lang="en"' in html
 
 
 def test_a_store_that_fails_is_said(facts: ApiFacts, tmp_path: Path) -> None:

@@ -72,6 +72,33 @@ def test_a_small_difference_is_no_fault(machine: Machine, ahead_ns: int) -> None
     assert clock.fault() is None
 
 
+def test_a_clock_that_is_set_far_back_is_not_used_once_a_message_says_so(machine: Machine) -> None:
+    """Also by a restart, as on a machine whose clock has no battery; until a message comes nothing is erased early."""
+    clock = machine.clock()
+    clock.hear(machine.wall_ns)
+    machine.wall_ns -= YEAR_NS
+    assert clock.now_ns() == machine.wall_ns
+    for known in (clock, machine.clock(NOON_NS)):
+        known.hear(NOON_NS)
+        machine.run(HOUR_NS)
+        assert known.now_ns() == machine.wall_ns + YEAR_NS
+        assert "8760.0 h behind" in str(known.fault())
+    machine.wall_ns += YEAR_NS
+    assert (clock.now_ns(), clock.fault()) == (machine.wall_ns, None)
+
+
+def test_a_clock_that_is_set_right_with_those_of_all_nodes_is_used(machine: Machine) -> None:
+    """They were all ahead; no message says any more that this one is behind. Nor does a node that was always ahead."""
+    clock = machine.clock()
+    clock.hear(machine.wall_ns)
+    machine.wall_ns -= YEAR_NS
+    clock.hear(machine.wall_ns)
+    assert (clock.now_ns(), clock.fault()) == (machine.wall_ns, None)
+    fresh = machine.clock()
+    fresh.hear(machine.wall_ns + YEAR_NS)
+    assert (fresh.now_ns(), fresh.fault()) == (machine.wall_ns, None)
+
+
 def test_no_message_tells_more_than_the_clock_said_when_it_came(machine: Machine) -> None:
     """A node in the next century must not switch the check off."""
     clock = machine.clock()

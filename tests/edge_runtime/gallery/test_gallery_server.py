@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.measuring.hostile_messages import birth, hostile_messages
 from benchmarks.measuring.small_disk import mount_small_disk
 from edge_runtime.gallery import gallery_server
 from edge_runtime.gallery.descriptor_store import Where
@@ -125,17 +126,72 @@ def test_a_kill_at_any_moment_loses_nothing_and_doubles_nothing(
     )
 
 
+def is_well(gallery: GalleryProcess, name: str) -> bool:
+    """One of the checks of its health."""
+    return bool(next(check["ok"] for check in gallery.get("/health")["checks"] if check["name"] == name))
+
+
 def test_an_absent_broker_is_waited_for(broker: Broker, make_gallery: MakeGallery) -> None:
-    """The page works meanwhile and says so; after the broker's restart everything goes on."""
+    """At the start, and one that goes away: the page works meanwhile and says so, then everything goes on."""
+    gallery, many = make_gallery(), walks(8, people=2)
     broker.stop()
-    gallery = make_gallery()
     gallery.start()
-    assert [one["ok"] for one in gallery.get("/health")["checks"]][:1] == [False]
-    broker.start()
-    gallery.wait_until(lambda: gallery.get("/health")["checks"][0]["ok"])
-    send(broker.settings, walks(4, people=2))
-    gallery.wait_until(lambda: tracks_of(gallery) == 4)
-    assert gallery.log.read_text().count("trying again") == 1
+    assert not is_well(gallery, "broker")
+    for times in (1, 2):
+        broker.start()
+        gallery.wait_until(lambda: is_well(gallery, "broker"))
+        send(broker.settings, many[: 4 * times])
+        gallery.wait_until(lambda times=times: tracks_of(gallery) == 4 * times)
+        assert gallery.log.read_text().count("trying again") == times
+        broker.stop()
+        gallery.wait_until(lambda: not is_well(gallery, "broker"))
+    assert len(gallery.get("/people")) == 2
+
+
+@pytest.mark.parametrize("step_s", [30 * 86_400, -30 * 86_400])
+def test_a_clock_that_is_set_by_a_month_loses_nobody(broker: Broker, make_gallery: MakeGallery, step_s: int) -> None:
+    """While it runs, over a restart, and when it is set right again: tracks are kept, joined, and not erased."""
+    gallery, many = make_gallery(), walks(16, people=2)
+    gallery.start()
+    for sent, clock_s in ((4, 0), (8, step_s), (12, step_s), (16, 0)):
+        gallery.set_clock(clock_s)
+        if sent == 12:
+            gallery.kill()
+            gallery.start()
+        send(broker.settings, many[sent - 4 : sent])
+        gallery.wait_until(lambda sent=sent: len(gallery.get("/sightings?since=2000-01-01T00:00:00Z")) == sent)
+        assert is_well(gallery, "clock") == (clock_s == 0)
+    gallery.kill()
+    gallery.start()  # erases at once what is past its time
+    gallery.wait_until(lambda: gallery.get("/health")["last_expiry"])
+    assert [person["tracks"] for person in gallery.get("/people")] == [8, 8]
+
+
+def test_hostile_messages_cost_the_good_ones_nothing(broker: Broker, make_gallery: MakeGallery) -> None:
+    """From a node beside a good one, with and without a number, kept by the broker or not: all are answered for."""
+    gallery, many = make_gallery(), walks(40, people=4)
+    gallery.start()
+    # A broker ends the connection of who uses the other topics.
+    hostile = [one for _, one in hostile_messages(800, seed=5) if one.topic.isprintable() and len(one.topic) < 300]
+    with contextlib.closing(Connection(broker.settings, client_id="hostile", session_s=0)) as connection:
+        waiting = set[int]()
+        for one in [birth(), *hostile]:
+            waiting.add(connection.publish(one.topic, one.payload, qos=1, is_retained=one.is_retained))
+            while len(waiting) > connection.receive_maximum - 2:
+                waiting -= {acknowledged.packet_id for acknowledged in connection.step(1.0)[0]}
+        send(broker.settings, many, node="good")
+        while waiting:
+            waiting -= {acknowledged.packet_id for acknowledged in connection.step(1.0)[0]}
+    shown = "/sightings?since=2000-01-01T00:00:00Z&count=5000"
+    gallery.wait_until(lambda: sum(one["node"] == "good" for one in gallery.get(shown)) == 40)
+    health = gallery.get("/health")
+    assert health["refused"] > 500
+    assert {check["name"] for check in health["checks"] if not check["ok"]} <= {"messages"}
+    gallery.kill()
+    gallery.start()  # what the broker has kept comes again
+    gallery.wait_until(lambda: gallery.get("/health")["refused"] > 0)
+    assert sum(one["node"] == "good" for one in gallery.get(shown)) == 40
+    assert gallery.stop() == 0
 
 
 def test_a_locked_file_is_waited_for_and_nothing_is_acknowledged(broker: Broker, make_gallery: MakeGallery) -> None:
