@@ -73,6 +73,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "clock": True,
         "spool": True,
         "configuration": True,
+        "engine": True,
         "looks at door": True,
     }
 
