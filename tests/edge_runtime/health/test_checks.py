@@ -56,7 +56,6 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "clock": True,
         "spool": True,
         "configuration": True,
-        "engine": True,
         "looks at door": True,
     }
     manifest = service.engine.manifest
@@ -73,7 +72,6 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
         "clock": True,
         "spool": True,
         "configuration": True,
-        "engine": True,
         "looks at door": True,
     }
 
