@@ -50,6 +50,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     run_service(service, until=lambda: service.summary().descriptors >= 2)
     checks = HealthChecks(service, publisher)
     assert {check.name: check.ok for check in checks.readiness()} == {
+        "engine": True,
         "cameras": True,
         "link": True,
         "clock": True,
@@ -63,6 +64,7 @@ def test_a_node_is_ready_while_a_camera_is_live_though_the_broker_is_away(publis
     assert figures["reid_messages_waiting"] == summary.waiting == publisher.spool.count()
     source.told = "stalled"
     assert {check.name: check.ok for check in checks.readiness()} == {
+        "engine": True,
         "cameras": False,
         "link": True,
         "clock": True,
