@@ -10,7 +10,7 @@ from edge_runtime.contract.errors import StreamError
 gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402 - after the version is chosen
 
-_LIMIT_S = 600
+_LIMIT_S = 1800  # 4K on two busy cores takes a quarter of an hour
 
 
 def scale_clip(clip: Path, path: Path, *, height_px: int, width_px: int, fps: int, seconds: float) -> None:
