@@ -102,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
             for clip in watch_clips(clips, detector=detector, engine=engine)
         ]
         manifest = engine.manifest
-    kept = list(keep_promises(watched, manifest))
+    kept = list(judge_promises(watched, manifest))
     found = [find_right(one, of_tracks=of_tracks) for one in watched if one.has_truth for of_tracks in (False, True)]
     for row in kept:
         print(_line(row))
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def keep_promises(watched: Sequence[Watched], manifest: Manifest) -> Iterator[KeptPromise]:
+def judge_promises(watched: Sequence[Watched], manifest: Manifest) -> Iterator[KeptPromise]:
     """Every promise on video that it was not learnt from."""
     for one in watched:
         for of_tracks in (False, True):
