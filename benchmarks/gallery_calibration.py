@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measuring.halved_clips import RATE, WatchedTrack, add_halved_options, watch_clips
-from benchmarks.measuring.judged_pairs import JudgedPairs, judge_pairs
+from benchmarks.measuring.known_pairs import KnownPairs, find_known_pairs
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
 from benchmarks.measuring.tracked_clips import find_clips
@@ -63,7 +63,7 @@ class KeptPromise:
     """What became of it. people: of the wrong pairs that were judged; tracks where people are not known."""
 
     promise: Promise
-    judged_on: str
+    counted_on: str
     compared: str
     promised: float
     real: Interval
@@ -83,7 +83,7 @@ class FoundPairs:
     difference: found by log ratios minus found by cosines, the interval over people.
     """
 
-    judged_on: str
+    counted_on: str
     compared: str
     right_pairs: int
     by_cosine: Interval
@@ -102,13 +102,13 @@ def main(argv: list[str] | None = None) -> int:
             for clip in watch_clips(clips, detector=detector, engine=engine)
         ]
         manifest = engine.manifest
-    kept = list(keep_promises(watched, manifest))
+    kept = list(judge_promises(watched, manifest))
     found = [find_right(one, of_tracks=of_tracks) for one in watched if one.has_truth for of_tracks in (False, True)]
     for row in kept:
         print(_line(row))
     for one in found:
         print(
-            f"{one.judged_on} {one.compared}: {one.by_cosine.value:.3f} of {one.right_pairs} right pairs by cosine, "
+            f"{one.counted_on} {one.compared}: {one.by_cosine.value:.3f} of {one.right_pairs} right pairs by cosine, "
             f"{one.by_log_ratio.value:.3f} by log ratio ({one.difference.low:+.3f} to {one.difference.high:+.3f})"
         )
     record = record_head("gallery_calibration", libraries=("numpy", "onnxruntime", "opencv-python-headless")) | {
@@ -124,16 +124,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def keep_promises(watched: Sequence[Watched], manifest: Manifest) -> Iterator[KeptPromise]:
+def judge_promises(watched: Sequence[Watched], manifest: Manifest) -> Iterator[KeptPromise]:
     """Every promise on video that it was not learnt from."""
     for one in watched:
         for of_tracks in (False, True):
-            pairs = judge_pairs(one.tracks, of_tracks=of_tracks, has_truth=one.has_truth)
+            pairs = find_known_pairs(one.tracks, of_tracks=of_tracks, has_truth=one.has_truth)
             for limit in manifest.evidence.verification if manifest.evidence else ():
                 if any(np.isclose(limit.false_positive_rate, share) for share in SHARES):
                     promise = Promise("manifest", "its test images", 0, limit.threshold, 0.0, 1.0)
                     yield _keep(
-                        promise, pairs, judged_on=one.name, share=limit.false_positive_rate, of_tracks=of_tracks
+                        promise, pairs, counted_on=one.name, share=limit.false_positive_rate, of_tracks=of_tracks
                     )
         learnt_from = [other for other in watched if other is not one]
         for other in learnt_from if one.has_truth else ():
@@ -169,14 +169,14 @@ def as_site_set(tracks: _Tracks) -> DescribedTracks:
 
 def find_right(one: Watched, *, of_tracks: bool) -> FoundPairs:
     """Right pairs at a true 1 % of wrong ones: by cosine, and as the gallery compares, having learnt there."""
-    pairs = judge_pairs(one.tracks, of_tracks=of_tracks, has_truth=True)
+    pairs = find_known_pairs(one.tracks, of_tracks=of_tracks, has_truth=True)
     calibration, centre = learn(one.once)
     centred = centre.take_off(pairs.vectors, pairs.cameras)
     ratios = calibration.log_ratios(centred @ centred.T, pairs.cameras, second=pairs.cameras)
     cosines = pairs.vectors @ pairs.vectors.T
     by_cosine, by_ratio = (_passing(scores, pairs) for scores in (cosines, ratios + 1e-3 * (centred @ centred.T)))
     return FoundPairs(
-        judged_on=one.name,
+        counted_on=one.name,
         compared=_compared(of_tracks),
         right_pairs=int(pairs.right.sum()),
         by_cosine=pairs.share(by_cosine, pairs.right),
@@ -196,7 +196,7 @@ def _keep_site_limits(learnt: Watched, judged: Watched, *, is_same_place: bool) 
     """By the limits that a site set gives (calibration/measure_site.py), also with its mean descriptor taken off."""
     site = as_site_set(learnt.once)
     for of_tracks in (False, True):
-        pairs = judge_pairs(judged.tracks, of_tracks=of_tracks, has_truth=judged.has_truth)
+        pairs = find_known_pairs(judged.tracks, of_tracks=of_tracks, has_truth=judged.has_truth)
         for mean_off in (False, True) if is_same_place else (False,):
             wrong = site.wrong_pairs(of_tracks=of_tracks, mean_off=mean_off)
             vectors = normalise(pairs.vectors - site.means.mean(0)) if mean_off else pairs.vectors
@@ -206,13 +206,13 @@ def _keep_site_limits(learnt: Watched, judged: Watched, *, is_same_place: bool) 
                     way = "site set, mean off" if mean_off else "site set"
                     promise = Promise(way, learnt.name, wrong.tracks, limit.cosine, limit.low, limit.high)
                     compared = replace(pairs, vectors=vectors)
-                    yield _keep(promise, compared, judged_on=judged.name, share=share, of_tracks=of_tracks)
+                    yield _keep(promise, compared, counted_on=judged.name, share=share, of_tracks=of_tracks)
 
 
-def _keep(promise: Promise, pairs: JudgedPairs, *, judged_on: str, share: float, of_tracks: bool) -> KeptPromise:
+def _keep(promise: Promise, pairs: KnownPairs, *, counted_on: str, share: float, of_tracks: bool) -> KeptPromise:
     return KeptPromise(
         promise=promise,
-        judged_on=judged_on,
+        counted_on=counted_on,
         compared=_compared(of_tracks),
         promised=share,
         real=pairs.share(pairs.vectors @ pairs.vectors.T > promise.cosine, pairs.wrong),
@@ -221,7 +221,7 @@ def _keep(promise: Promise, pairs: JudgedPairs, *, judged_on: str, share: float,
     )
 
 
-def _passing(scores: NDArray[np.float32], pairs: JudgedPairs) -> NDArray[np.float64]:
+def _passing(scores: NDArray[np.float32], pairs: KnownPairs) -> NDArray[np.float64]:
     """(N, N): 1 where a score is above that of 99 % of the wrong pairs."""
     return (scores > np.quantile(scores[pairs.wrong], 1 - _FALSE_SHARE)).astype(np.float64)
 
@@ -233,7 +233,7 @@ def _compared(of_tracks: bool) -> str:
 def _line(row: KeptPromise) -> str:
     real = f"{100 * row.real.value:.2f} % ({100 * row.real.low:.2f} to {100 * row.real.high:.2f})"
     return (
-        f"{row.promise.way:18} {row.promise.learnt_from:20} on {row.judged_on:20} {row.compared:6} promised "
+        f"{row.promise.way:18} {row.promise.learnt_from:20} on {row.counted_on:20} {row.compared:6} promised "
         f"{100 * row.promised:4g} %: {real} of {row.pairs} pairs of {row.people}"
     )
 

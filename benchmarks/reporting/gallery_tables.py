@@ -30,7 +30,7 @@ def promises_table(record: Record) -> str:
     for one in record["promises"]:
         of = one["promise"]
         learnt = f"{of['learnt_from']} ({of['learnt_tracks']} tracks)" if of["learnt_tracks"] else of["learnt_from"]
-        rows.setdefault((of["way"], learnt, one["judged_on"], one["compared"]), {})[one["promised"]] = one
+        rows.setdefault((of["way"], learnt, one["counted_on"], one["compared"]), {})[one["promised"]] = one
     return markdown_table(
         head,
         [
@@ -52,7 +52,7 @@ def found_table(record: Record) -> str:
         head,
         [
             [
-                one["judged_on"],
+                one["counted_on"],
                 one["compared"],
                 f"{one['right_pairs']:,}",
                 *(score_text(one[way]) for way in ("by_cosine", "by_log_ratio")),

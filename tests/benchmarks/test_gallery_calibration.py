@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gallery_association import join_clip
-from benchmarks.gallery_calibration import Watched, as_site_set, find_right, halve_in_time, keep_promises
+from benchmarks.gallery_calibration import Watched, as_site_set, find_right, halve_in_time, judge_promises
 from benchmarks.measuring.halved_clips import WatchedClip, WatchedTrack
 from edge_runtime.contract.descriptor import normalise
 from edge_runtime.contract.manifest import read_manifest
@@ -53,14 +53,14 @@ def test_the_halves_of_a_clip_share_no_moment() -> None:
     assert 0 < len(first.once) + len(second.once) < len(tracks)
 
 
-def test_every_promise_is_judged_on_other_video() -> None:
+def test_every_promise_is_counted_on_other_video() -> None:
     """The limit of a site set lets about its share through; that of another network's manifest is only counted."""
     tracks = street(40)
     watched = [Watched(name, tracks, tracks, has_truth=name == "truth") for name in ("truth", "long")]
-    kept = list(keep_promises(watched, read_manifest(Path(shipped_model()))))
+    kept = list(judge_promises(watched, read_manifest(Path(shipped_model()))))
     assert {one.promise.way for one in kept} == {"manifest", "site set", "site set, mean off"}
-    assert all(one.promise.learnt_from != one.judged_on for one in kept)
-    on_truth = [one for one in kept if one.judged_on == "truth" and one.promise.way == "site set"]
+    assert all(one.promise.learnt_from != one.counted_on for one in kept)
+    on_truth = [one for one in kept if one.counted_on == "truth" and one.promise.way == "site set"]
     assert {(one.compared, one.promised) for one in on_truth} == {
         (compared, share) for compared in ("crops", "tracks") for share in (0.01, 0.001)
     }

@@ -14,7 +14,7 @@ _ROUNDS = 500
 
 
 @dataclass(frozen=True)
-class JudgedPairs:
+class KnownPairs:
     """Rows to compare, and which pairs of them are known; each pair once.
 
     vectors: (N, D), as they were sent. cameras: (N,), 0 left, 1 right. wrong, right: (N, N). owners: (N,), who is drawn
@@ -60,7 +60,7 @@ class JudgedPairs:
                 yield float(weights @ passed / weights.sum())
 
 
-def judge_pairs(tracks: Sequence[WatchedTrack], *, of_tracks: bool, has_truth: bool) -> JudgedPairs:
+def find_known_pairs(tracks: Sequence[WatchedTrack], *, of_tracks: bool, has_truth: bool) -> KnownPairs:
     """All pairs of the tracks' mean descriptors, or of their crops.
 
     Without truth those tracks are two people whom one camera sees at one moment, and nobody is surely one person.
@@ -77,7 +77,7 @@ def judge_pairs(tracks: Sequence[WatchedTrack], *, of_tracks: bool, has_truth: b
     if not has_truth:
         together = (start_s[:, None] < end_s) & (start_s < end_s[:, None])
         wrong = once & together[np.ix_(track, track)] & (cameras[:, None] == cameras) & (track[:, None] != track)
-        return JudgedPairs(np.concatenate(rows), cameras, track.astype(np.int64), wrong, np.zeros_like(once))
+        return KnownPairs(np.concatenate(rows), cameras, track.astype(np.int64), wrong, np.zeros_like(once))
     people = (
         np.array([one.person for one in tracks]) if of_tracks else np.concatenate([one.crop_people for one in tracks])
     )
@@ -86,4 +86,4 @@ def judge_pairs(tracks: Sequence[WatchedTrack], *, of_tracks: bool, has_truth: b
     gap_s = np.maximum(times[0][:, None], times[0]) - np.minimum(times[1][:, None], times[1])
     is_one = people[:, None] == people
     is_apart = (cameras[:, None] != cameras) | (gap_s >= _APART_S)
-    return JudgedPairs(np.concatenate(rows), cameras, people, is_known & ~is_one, is_known & is_one & is_apart)
+    return KnownPairs(np.concatenate(rows), cameras, people, is_known & ~is_one, is_known & is_one & is_apart)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.measuring.halved_clips import WatchedTrack
-from benchmarks.measuring.judged_pairs import JudgedPairs, judge_pairs
+from benchmarks.measuring.known_pairs import KnownPairs, find_known_pairs
 from edge_runtime.gallery.prototypes import FinishedTrack, halve
 
 SECOND_NS = 1_000_000_000
@@ -38,7 +38,7 @@ def test_pairs_of_tracks_are_known_by_their_people() -> None:
         watch(2, "left", start_s=0),
         watch(0, "left", start_s=0),
     ]
-    pairs = judge_pairs(tracks, of_tracks=True, has_truth=True)
+    pairs = find_known_pairs(tracks, of_tracks=True, has_truth=True)
     assert np.argwhere(pairs.right).tolist() == [[0, 1], [1, 2]]
     assert np.argwhere(pairs.wrong).tolist() == [[0, 3], [1, 3], [2, 3]]
     assert pairs.people == 2
@@ -47,7 +47,7 @@ def test_pairs_of_tracks_are_known_by_their_people() -> None:
 def test_without_truth_two_people_are_those_whom_one_camera_sees_at_once() -> None:
     """Each crop of the one with each of the other; tracks of two cameras say nothing."""
     tracks = [watch(0, "left", start_s=0), watch(0, "left", start_s=1), watch(0, "right", start_s=0)]
-    pairs = judge_pairs(tracks, of_tracks=False, has_truth=False)
+    pairs = find_known_pairs(tracks, of_tracks=False, has_truth=False)
     assert np.argwhere(pairs.wrong).tolist() == [[0, 2], [0, 3], [1, 2], [1, 3]]
     assert not pairs.right.any()
 
@@ -56,7 +56,7 @@ def test_the_share_that_passes_has_an_interval_over_people() -> None:
     """Pairs of one person pass or fail together; where none passes, chance may have hidden three pairs of people."""
     people = np.repeat(np.arange(10), 3)
     wrong = np.triu(people[:, None] != people, 1)
-    pairs = JudgedPairs(np.zeros((30, 2), np.float32), np.zeros(30, np.intp), people, wrong, np.zeros_like(wrong))
+    pairs = KnownPairs(np.zeros((30, 2), np.float32), np.zeros(30, np.intp), people, wrong, np.zeros_like(wrong))
     of_one = (people[:, None] == 0) | (people == 0)
     found = pairs.share(of_one, wrong)
     assert found.value == pytest.approx(9 / 45)
