@@ -38,13 +38,14 @@ from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
+from edge_runtime.pair_maker import PairMaker, check_two_spaces
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
 from edge_runtime.reload import ConfiguredCamera, Reloader
 from edge_runtime.risks import tell_risks
 from edge_runtime.service import Service
 from edge_runtime.site_keeper import SiteKeeper
-from edge_runtime.stream import CameraStream, LookSettings
+from edge_runtime.stream import CameraStream, LookSettings, MomentUses
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,10 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
     tell_risks(config)
     _check_summary(arguments.summary)
     cameras = [ConfiguredCamera.read(camera) for camera in config.cameras]
-    with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
+    with (
+        open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine,
+        _open_pairs(config, engine) as pairs,
+    ):
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
@@ -160,9 +164,16 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
             print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
         with Spool(config.spool, node=config.node) as spool, _open_keeper(config) as keeper:
-            make_stream = partial(_make_stream, config=config, detector=detectors[0], engine=engine, keeper=keeper)
+            make_stream = partial(
+                _make_stream,
+                config=config,
+                detector=detectors[0],
+                engine=engine,
+                uses=MomentUses(keeper, pairs),
+            )
             node_card = partial(_node_card, config=config, engine=engine)
-            publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=[engine.manifest])
+            manifests = [engine.manifest, *([pairs.manifest] if pairs else [])]
+            publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=manifests)
             service = Service(
                 list(map(make_stream, cameras)),
                 detectors=detectors,
@@ -170,6 +181,7 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
                 publisher=publisher,
                 started_s=started_s,
                 faster_detector="a smaller detector model" if config.detector.model else "a detector model",
+                pairs=pairs,
             )
             reloader = Reloader(
                 arguments.config,
@@ -273,7 +285,7 @@ def _make_stream(
     config: Config,
     detector: Detector,
     engine: Engine,
-    keeper: SiteKeeper | None,
+    uses: MomentUses,
 ) -> CameraStream:
     return CameraStream(
         camera.make_source(),
@@ -282,8 +294,26 @@ def _make_stream(
         manifest=engine.manifest,
         settings=config.descriptors,
         looks=LookSettings(camera.settings.max_fps, camera.settings.masks),
-        keeper=keeper,
+        uses=uses,
     )
+
+
+@contextlib.contextmanager
+def _open_pairs(config: Config, engine: Engine) -> Iterator[PairMaker | None]:
+    """What describes moments with a second model inside the `with` block, if the configuration names one."""
+    if config.engine.also is None:
+        yield None
+        return
+    with open_engine(config.engine.also, threads=config.cpu_threads) as second:
+        check_two_spaces(engine.manifest, second.manifest)
+        logger.info(
+            "%d moments are also described with %s, for a bridge from space %s to %s or back",
+            config.engine.pairs,
+            second.manifest.model_id,
+            engine.manifest.space_id,
+            second.manifest.space_id,
+        )
+        yield PairMaker(second, limit=config.engine.pairs, codec=config.descriptors.codec)
 
 
 @contextlib.contextmanager

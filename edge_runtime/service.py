@@ -16,6 +16,7 @@ from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.looking import FinishedLook, LookingPool
 from edge_runtime.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
+from edge_runtime.pair_maker import PairMaker
 from edge_runtime.people.detector import Detector
 from edge_runtime.stream import CameraStream, StreamCounts
 
@@ -57,6 +58,7 @@ class Service:
     detectors: one per worker, which alone uses it while `run` runs.
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
     faster_detector: what an operator may use where looking is too slow, in words.
+    pairs: describes with a second model what the streams note; None: there is none.
 
     Threads: `run` occupies the calling thread, which alone uses streams and engine and calls `exchange`. `is_looping`,
     `live_cameras`, `too_slow` and `summary` may be called from any thread; the health server calls them from its own.
@@ -72,6 +74,7 @@ class Service:
         publisher: Publisher,
         started_s: float,
         faster_detector: str = "a detector model",
+        pairs: PairMaker | None = None,
     ) -> None:
         self.streams = tuple(streams)
         self._running = list(streams)  # without those that have ended or leave
@@ -80,7 +83,7 @@ class Service:
         self._past, self._past_dropped = StreamCounts(0, 0, 0, 0, 0), 0  # of cameras that are gone
         self._pool = LookingPool(detectors)
         self._faster_detector = faster_detector
-        self._engine = engine
+        self._engine, self._pairs = engine, pairs
         self._publisher = publisher
         self._started_s = started_s
         self._first_message_s: float | None = None
@@ -221,6 +224,7 @@ class Service:
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.follow(sighting, rows))
+        self._publish_pairs()
 
     def _finish_if_ended(self, stream: CameraStream) -> bool:
         """Whether a camera gives no more frames; its tracks are then ended and its last status is published."""
@@ -232,6 +236,12 @@ class Service:
 
     def _end_tracks(self, stream: CameraStream) -> None:
         self._publish(stream, stream.end_tracks(self._engine.describe(stream.last_crops())))
+        self._publish_pairs()
+
+    def _publish_pairs(self) -> None:
+        """Describe with the second model what was told just now."""
+        for camera_id, message in self._pairs.describe() if self._pairs else ():
+            self._publisher.publish(camera_id, [message])
 
     def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:

@@ -22,6 +22,7 @@ from edge_runtime.link.messages import Message
 from edge_runtime.looking import Look
 from edge_runtime.masks import Mask, outside_masks
 from edge_runtime.pace import CameraPace
+from edge_runtime.pair_maker import PairMaker
 from edge_runtime.people.best_shot import Shot, ShotPlan
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
@@ -52,6 +53,17 @@ class LookSettings:
 
     max_fps: float
     masks: tuple[Mask, ...] = ()
+
+
+@dataclass(frozen=True)
+class MomentUses:
+    """What else is made of told moments. keeper: of a site set. pairs: describes some with a second model, too."""
+
+    keeper: SiteKeeper | None = None
+    pairs: PairMaker | None = None
+
+
+NO_MORE_USES = MomentUses()
 
 
 @dataclass(frozen=True)
@@ -105,9 +117,9 @@ class CameraStream:
         manifest: Manifest,
         settings: DescriptorSettings,
         looks: LookSettings,
-        keeper: SiteKeeper | None = None,
+        uses: MomentUses = NO_MORE_USES,
     ) -> None:
-        """sure_score: see `Detector.sure_score`. keeper: of a site set."""
+        """sure_score: see `Detector.sure_score`."""
         self.source = source
         self.camera_id = source.camera_id
         self.pace = CameraPace(looks.max_fps)
@@ -124,7 +136,7 @@ class CameraStream:
         self._people: dict[int, FollowedPerson] = {}
         self._ended: OrderedDict[int, str] = OrderedDict()
         self._was_useful: bool | None = None
-        self._keeper = keeper
+        self._keeper, self._pairs = uses.keeper, uses.pairs
 
     def sight(self, look: Look) -> Sighting:
         """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
@@ -276,7 +288,7 @@ class CameraStream:
             return []
         crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
         fields = self._sender.observe(look.frame, box=look.detections[index].box, score=look.detections[index].score)
-        pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeper else None
+        pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeps_pixels() else None
         shot = Shot(quality, crop, None if row is None else looks[index], fields, pixels)
         if is_now and row is not None:
             return self._tell(self._people[track.id], shot, descriptor=looks[index], time_ns=time_ns)
@@ -290,7 +302,13 @@ class CameraStream:
         self._count(descriptors=len(messages))
         if messages and self._keeper:
             self._keeper.keep(shot, camera=self.camera_id, track=person.track_id, continues=person.continues)
-        return messages
+        if self._pairs:
+            for message in messages:
+                self._pairs.note(self.camera_id, message, shot=shot)
+        return [*messages]
+
+    def _keeps_pixels(self) -> bool:
+        return self._keeper is not None or (self._pairs is not None and not self._pairs.is_done)
 
     def _note_ended(self, track: Track) -> list[Message]:
         """Forget a person, but for the name. Returns the message that the track has ended."""

@@ -1,6 +1,7 @@
 """Every table that is generated into a document. To add one, add its function and its row to a file of tables."""
 
 from benchmarks.reporting.accuracy_tables import ACCURACY_TABLES
+from benchmarks.reporting.bridge_tables import BRIDGE_TABLES
 from benchmarks.reporting.data_set_tables import DATA_SET_TABLES
 from benchmarks.reporting.kernel_tables import KERNEL_TABLES
 from benchmarks.reporting.latency_tables import LATENCY_TABLES
@@ -18,4 +19,5 @@ TABLES = (
     *KERNEL_TABLES,
     *TRACKING_TABLES,
     *PUBLIC_TABLES,
+    *BRIDGE_TABLES,
 )

@@ -15,7 +15,7 @@ from edge_runtime.contract.preprocess import Box
 from edge_runtime.masks import Mask
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
-from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
+from edge_runtime.stream import NO_MORE_USES, CameraStream, DescriptorSettings, LookSettings, MomentUses
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
@@ -90,6 +90,7 @@ def scripted_stream(
     max_fps: float = 1e6,
     flicker_s: float = 0.0,
     masks: tuple[Mask, ...] = (),
+    uses: MomentUses = NO_MORE_USES,
 ) -> CameraStream:
     """A stream that ends a track after a second. flicker_s: see `Following`."""
     return CameraStream(
@@ -101,4 +102,5 @@ def scripted_stream(
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
         looks=LookSettings(max_fps, masks),
+        uses=uses,
     )
