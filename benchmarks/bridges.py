@@ -22,7 +22,7 @@ from edge_runtime.contract.descriptor import cosine_distance, normalise
 from edge_runtime.contract.errors import DataError
 from edge_runtime.contract.manifest import Score, read_manifest
 from edge_runtime.contract.script import ScriptParser, run
-from edge_runtime.gallery.bridge import Bridge
+from edge_runtime.gallery.bridge import Bridge, CosineLine
 from edge_runtime.gallery.bridge_fitting import BridgeLimits, fit_bridge
 from edge_runtime.gallery.space_pairs import SpacePairs
 from train.datasets.catalog import ReidData, open_folder
@@ -110,7 +110,10 @@ def main(argv: list[str] | None = None) -> int:
             continue
         for count in [*arguments.pairs, None]:
             pairs = _pairs(people, described[old], new=described[new], count=count)
-            bridges.append(_judge(people, described[old], new=described[new], pairs=pairs, names=(old, new)))
+            moved = _judge(
+                people, described[old], new=described[new], pairs=pairs, names=(old, new), native_ap=alone[new][0]
+            )
+            bridges.append(moved)
             print(_line(bridges[-1]), flush=True)
     record = record_head("bridges", libraries=("numpy", "onnxruntime")) | {
         "data_set": data.name,
@@ -132,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _meetings(spaces: Mapping[str, str]) -> list[tuple[str, str]]:
     """Old and new networks: of two spaces the first network of each; of one space all, as they are."""
-    firsts = {space: name for name, space in reversed(spaces.items())}
+    firsts = {space: name for name, space in reversed([*spaces.items()])}
     return [
         (old, new)
         for old, new in permutations(spaces, 2)
@@ -189,11 +192,16 @@ def _pairs(people: TestPeople, old: NDArray[np.float32], *, new: NDArray[np.floa
 
 
 def _judge(
-    people: TestPeople, old: NDArray[np.float32], *, new: NDArray[np.float32], pairs: SpacePairs, names: tuple[str, str]
+    people: TestPeople,
+    old: NDArray[np.float32],
+    *,
+    new: NDArray[np.float32],
+    pairs: SpacePairs,
+    names: tuple[str, str],
+    native_ap: NDArray[np.float64],
 ) -> BridgeScores:
     bridge = fit_bridge(pairs, _NO_LIMIT, now_ns=0)
     moved = bridge.map.move(old)
-    native_ap, _ = _retrieve(people, new, gallery=new)
     mean_ap, rank1 = _retrieve(people, new, gallery=moved)
     return BridgeScores(
         old=names[0],
@@ -206,7 +214,7 @@ def _judge(
         kept=_ratio(mean_ap, native_ap),
         kept_unlabelled=bridge.manifest.found.kept,
         found_in_shortlist=_found_in_shortlist(people, old, new=new, bridge=bridge),
-        mixed=_mix(people, new, moved=moved, offset=bridge.manifest.found.offset),
+        mixed=_mix(people, new, moved=moved, line=bridge.manifest.found.across),
     )
 
 
@@ -224,7 +232,7 @@ def _retrieve(
     return found.average_precision, found.found_within(1)
 
 
-def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.float32], offset: float) -> MixedScores:
+def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.float32], line: CosineLine) -> MixedScores:
     query, gallery = people.queries, people.gallery
     native, carried = new[query] @ new[gallery].T, new[query] @ moved[gallery].T
     is_own = people.identities[query][:, None] == people.identities[gallery]
@@ -232,7 +240,7 @@ def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.floa
 
     def hits(cosines: NDArray[np.float32]) -> NDArray[np.float64]:
         first = np.where(is_left_out, -9.0, cosines).argmax(1)
-        return is_own[np.arange(len(first)), first].astype(np.float64)
+        return np.asarray(is_own[np.arange(len(first)), first], np.float64)
 
     ways = dict[str, list[NDArray[np.float64]]](native=[], moved=[], as_it_is=[], calibrated=[])
     for draw in range(_DRAWS):
@@ -240,7 +248,7 @@ def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.floa
         ways["native"].append(hits(np.where(is_native, native, -5.0)))
         ways["moved"].append(hits(np.where(is_native, -5.0, carried)))
         ways["as_it_is"].append(hits(np.where(is_native, native, carried)))
-        ways["calibrated"].append(hits(np.where(is_native, native, carried + np.float32(offset))))
+        ways["calibrated"].append(hits(np.where(is_native, native, line.slope * carried + line.offset)))
     by_query = {name: np.mean(found, axis=0) for name, found in ways.items()}
     means = {name: float(found.mean()) for name, found in by_query.items()}
     better = max(("native", "moved"), key=lambda name: means[name])

@@ -26,21 +26,27 @@ from edge_runtime.link.wire_types import Space
 _ARRAYS = ("from_mean", "weights", "to_mean")
 
 
+class CosineLine(StrictModel):
+    """slope * cosine + offset: the cosine of two new descriptors that says as much."""
+
+    slope: Annotated[float, Field(gt=0)]
+    offset: float
+
+
 class BridgeEvidence(StrictModel):
     """What is found without labels: other moments of the same track among all, by mean average precision.
 
     Each moment is moved by a map that was fit without its track. before: in the old space alone. native: in the new one
-    alone. after: moved old descriptors by new ones. kept: after / native, at most 1. offset: what is added to the
-    cosine of a new and a moved descriptor, offset_moved: of two moved ones, so that it says as much as a cosine of two
-    new ones.
+    alone. after: moved old descriptors by new ones. kept: after / native, at most 1. across, moved: calibrate the
+    cosine of a new and a moved descriptor, and of two moved ones.
     """
 
     before: Score
     native: Score
     after: Score
     kept: Score
-    offset: float
-    offset_moved: float
+    across: CosineLine
+    moved: CosineLine
 
 
 class BridgeManifest(StrictModel):

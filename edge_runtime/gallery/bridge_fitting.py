@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.contract.manifest import Score
-from edge_runtime.gallery.bridge import Bridge, BridgeEvidence, BridgeManifest, LinearMap
+from edge_runtime.gallery.bridge import Bridge, BridgeEvidence, BridgeManifest, CosineLine, LinearMap
 from edge_runtime.gallery.space_pairs import SpacePairs
 
 LEAST_KEPT = 0.5
 _LEAST_PAIRS, _LEAST_TRACKS = 200, 50
 _FOLDS = 5
-_PENALTIES: list[float] = (10.0 ** np.linspace(-1.5, 1.5, 7)).tolist()
+_PENALTIES: list[float] = (10.0 ** np.linspace(-1.5, 1.0, 6)).tolist()
 _MOST_JUDGED = 2_000
 _ROUNDS = 1_000
 _MORE = "let nodes describe with both models for longer (engine: also)"
+_LEAST_VARIANCE = 1e-6
+_TOWARDS_HIGH = 1 / 3  # 0 suits a new model that is worse than the old one, 1 one that is better
 _HIGH = 0.99  # a hundredth of all pairs of two tracks may be of one person after all
 
 
@@ -122,8 +124,8 @@ def _judge(pairs: SpacePairs, moved: NDArray[np.float32]) -> BridgeEvidence:
         native=native.score(draws),
         after=after.score(draws),
         kept=_score(_share(after, native), [_share(after, native, drawn=one) for one in draws]),
-        offset=native.high - after.high,
-        offset_moved=native.high - _high(across @ across.T, tracks),
+        across=native.looks.line_from(after.looks),
+        moved=native.looks.line_from(_Looks.of(across @ across.T, tracks)),
     )
 
 
@@ -148,7 +150,7 @@ class _Found:
     """How well the other moments of each query's track are found. sums, counts: of average precisions, by track."""
 
     def __init__(self, cosines: NDArray[np.float32], tracks: NDArray[np.intp]) -> None:
-        self.high = _high(cosines, tracks)
+        self.looks = _Looks.of(cosines, tracks)
         np.fill_diagonal(cosines, -2.0)
         _, numbers = np.unique(tracks, return_inverse=True)
         self.sums, self.counts = np.zeros(numbers.max() + 1), np.bincount(numbers)
@@ -170,9 +172,28 @@ def _share(after: _Found, native: _Found, *, drawn: NDArray[np.int64] | None = N
     return min(after.mean(drawn) / native.mean(drawn), 1.0)
 
 
-def _high(cosines: NDArray[np.float32], tracks: NDArray[np.intp]) -> float:
-    """What one in a hundred cosines of two tracks exceeds."""
-    return float(np.quantile(cosines[tracks[:, None] != tracks], _HIGH))
+@dataclass(frozen=True)
+class _Looks:
+    """Cosines between moments. steepness: of the log likelihood ratio of one track to two, by normal distributions of
+    one variance. anchor: between where both are as likely and what one in a hundred cosines of two tracks exceeds."""
+
+    steepness: float
+    anchor: float
+
+    @classmethod
+    def of(cls, cosines: NDArray[np.float32], tracks: NDArray[np.intp]) -> "_Looks":
+        is_same = tracks[:, None] == tracks
+        other = cosines[~is_same]
+        same = cosines[is_same & ~np.eye(len(tracks), dtype=bool)]
+        middle = (float(same.mean()) + float(other.mean())) / 2
+        variance = max((float(same.var()) + float(other.var())) / 2, _LEAST_VARIANCE)
+        steepness = max(float(same.mean() - other.mean()), _LEAST_VARIANCE) / variance
+        return cls(steepness, middle + _TOWARDS_HIGH * (float(np.quantile(other, _HIGH)) - middle))
+
+    def line_from(self, others: "_Looks") -> CosineLine:
+        """What makes cosines of others as telling as these."""
+        slope = others.steepness / self.steepness
+        return CosineLine(slope=slope, offset=self.anchor - slope * others.anchor)
 
 
 def _draws(tracks: int) -> Iterator[NDArray[np.int64]]:

@@ -4,13 +4,14 @@ A query is carried into the newest space; rows of older ones are moved when they
 found by the query pulled back, whose order differs a little from that of the moved rows, so more of them are looked at.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.contract.descriptor import decode, normalise
-from edge_runtime.gallery.bridge import Bridge, Bridges, move_along
+from edge_runtime.gallery.bridge import Bridge, Bridges, CosineLine, move_along
 from edge_runtime.gallery.descriptor_store import Match, Store, Where
 
 _LOOKED_AT = 8  # times as many as asked for, and at least
@@ -32,7 +33,7 @@ def search_across(
         return store.search(query, where=where, count=count)
     moved = move_along(path, normalise(query[None]))[0]
     found = [
-        replace(match, cosine=match.cosine + sum(one.manifest.found.offset for one in path))
+        replace(match, cosine=_calibrated(match.cosine, [one.manifest.found.across for one in path]))
         for match in store.search(moved, where=replace(where, space=newest), count=count)
     ]
     for start, steps in paths.items():
@@ -52,6 +53,14 @@ def _search_old(
     if not matches:
         return []
     vectors = np.stack([decode(match.row.vector) for match in matches])
-    offset = sum(one.manifest.found.offset_moved if is_moved else one.manifest.found.offset for one in path)
-    cosines = move_along(path, vectors) @ query + np.float32(offset)
-    return [replace(match, cosine=float(cosine)) for match, cosine in zip(matches, cosines, strict=True)]
+    lines = [one.manifest.found.moved if is_moved else one.manifest.found.across for one in path]
+    cosines = move_along(path, vectors) @ query
+    return [
+        replace(match, cosine=_calibrated(float(cosine), lines)) for match, cosine in zip(matches, cosines, strict=True)
+    ]
+
+
+def _calibrated(cosine: float, lines: Sequence[CosineLine]) -> float:
+    for line in lines:
+        cosine = line.slope * cosine + line.offset
+    return cosine

@@ -153,13 +153,14 @@ def test_a_gallery_of_mixed_origin_finds_no_fewer_than_its_better_part(store: St
 
 
 def test_a_cosine_through_a_bridge_is_calibrated(store: Store) -> None:
-    """It is the moved cosine with the manifest's offset, so that it may stand beside native ones."""
+    """It is the moved cosine on the manifest's line, so that it may stand beside native ones."""
     looks, bridge = make_looks(10, 1, seed=3), make_bridge()
     add_rows(store, looks, is_new=np.zeros(10, bool))
     [found] = find(store, Bridges([bridge]), looks.new[2])
     moved = float(bridge.map.move(looks.old[found.row.seq][None])[0] @ looks.new[2])
-    assert found.cosine == pytest.approx(moved + bridge.manifest.found.offset, abs=2e-3)
-    assert bridge.manifest.found.offset != 0
+    line = bridge.manifest.found.across
+    assert found.cosine == pytest.approx(line.slope * moved + line.offset, abs=2e-3)
+    assert abs(found.cosine - moved) > 2e-3
 
 
 def test_an_expired_bridge_is_not_used(store: Store) -> None:
