@@ -37,7 +37,7 @@ _TOP = 10
 
 
 @dataclass(frozen=True)
-class TestPeople:
+class SplitPeople:
     """A data set's test images, queries first. is_seen: (N,) whose identity the bridge may learn from."""
 
     identities: NDArray[np.int64]
@@ -102,14 +102,14 @@ def main(argv: list[str] | None = None) -> int:
     alone = {name: _retrieve(people, rows, gallery=rows) for name, rows in described.items()}
     bridges: list[BridgeScores] = []
     unbridged = []
-    for old, new in _meetings(spaces):
+    for old, new in meetings(spaces):
         if described[old].shape == described[new].shape:
             mean_ap, rank1 = _retrieve(people, described[new], gallery=described[old])
             unbridged.append({"old": old, "new": new, "mean_ap": _score(mean_ap), "rank1": _score(rank1)})
         if spaces[old] == spaces[new]:
             continue
         for count in [*arguments.pairs, None]:
-            pairs = _pairs(people, described[old], new=described[new], count=count)
+            pairs = draw_pairs(people, described[old], new=described[new], count=count)
             moved = _judge(
                 people, described[old], new=described[new], pairs=pairs, names=(old, new), native_ap=alone[new][0]
             )
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _meetings(spaces: Mapping[str, str]) -> list[tuple[str, str]]:
+def meetings(spaces: Mapping[str, str]) -> list[tuple[str, str]]:
     """Old and new networks: of two spaces the first network of each; of one space all, as they are."""
     firsts = {space: name for name, space in reversed([*spaces.items()])}
     return [
@@ -143,12 +143,12 @@ def _meetings(spaces: Mapping[str, str]) -> list[tuple[str, str]]:
     ]
 
 
-def _people(data: ReidData, *, seed: int) -> TestPeople:
+def _people(data: ReidData, *, seed: int) -> SplitPeople:
     samples = [*data.query, *data.ranked_gallery]
     identities = np.array([sample.identity for sample in samples], np.int64)
     everybody = np.random.default_rng(seed).permutation(np.unique(identities[identities > 0]))
     seen = everybody[: len(everybody) // 2]
-    return TestPeople(
+    return SplitPeople(
         identities,
         np.array([sample.camera_id for sample in samples], np.int64),
         np.arange(len(samples)) < len(data.query),
@@ -174,7 +174,9 @@ def _describe(path: Path, data: ReidData, *, cache: Path | None) -> NDArray[np.f
     return rows
 
 
-def _pairs(people: TestPeople, old: NDArray[np.float32], *, new: NDArray[np.float32], count: int | None) -> SpacePairs:
+def draw_pairs(
+    people: SplitPeople, old: NDArray[np.float32], *, new: NDArray[np.float32], count: int | None
+) -> SpacePairs:
     """Whole tracks of people that may be seen, in random order, up to so many pairs. count: None: all of them.
 
     Raises:
@@ -192,7 +194,7 @@ def _pairs(people: TestPeople, old: NDArray[np.float32], *, new: NDArray[np.floa
 
 
 def _judge(
-    people: TestPeople,
+    people: SplitPeople,
     old: NDArray[np.float32],
     *,
     new: NDArray[np.float32],
@@ -219,7 +221,7 @@ def _judge(
 
 
 def _retrieve(
-    people: TestPeople, queries: NDArray[np.float32], *, gallery: NDArray[np.float32]
+    people: SplitPeople, queries: NDArray[np.float32], *, gallery: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Average precision and rank-1 of each query."""
     found = score_distances(
@@ -232,7 +234,7 @@ def _retrieve(
     return found.average_precision, found.found_within(1)
 
 
-def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.float32], line: CosineLine) -> MixedScores:
+def _mix(people: SplitPeople, new: NDArray[np.float32], *, moved: NDArray[np.float32], line: CosineLine) -> MixedScores:
     query, gallery = people.queries, people.gallery
     native, carried = new[query] @ new[gallery].T, new[query] @ moved[gallery].T
     is_own = people.identities[query][:, None] == people.identities[gallery]
@@ -256,7 +258,7 @@ def _mix(people: TestPeople, new: NDArray[np.float32], *, moved: NDArray[np.floa
 
 
 def _found_in_shortlist(
-    people: TestPeople, old: NDArray[np.float32], *, new: NDArray[np.float32], bridge: Bridge
+    people: SplitPeople, old: NDArray[np.float32], *, new: NDArray[np.float32], bridge: Bridge
 ) -> float:
     gallery = old[people.gallery]
     exact = np.argsort(-new[people.queries] @ bridge.map.move(gallery).T, axis=1)[:, :_TOP]
