@@ -26,7 +26,7 @@ TEST_PACKAGES := gstreamer1.0-plugins-ugly gir1.2-gst-rtsp-server-1.0 mosquitto-
 .PHONY: demo test lint bench deb audit clean
 
 demo: $(VENV)/runtime.done $(if $(filter $(CLIP),$(SOURCE)),$(CLIP))
-	@$(BIN)/python edge_runtime/run_demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
+	@$(BIN)/python edge_runtime/demo/run_demo.py --source "$(SOURCE)" --precision $(PRECISION) --seconds $(DURATION)
 
 test: lint $(CLIP)
 	@$(BIN)/python -m pytest --no-skips --durations=15 --numprocesses=$(WORKERS) --dist=loadfile

@@ -8,19 +8,21 @@ import argparse
 import logging
 import os
 import re
+import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.collecting import CollectingParts, collect_people
 from edge_runtime.contract.errors import ConfigError
-from edge_runtime.contract.script import ScriptParser, run, shipped_model
+from edge_runtime.contract.script import ScriptParser, raise_terminated, run, shipped_model
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper, erase_site_set
+from edge_runtime.upkeep.collecting import CollectingParts, collect_people
 
 _EXAMPLES = """\
 examples:
@@ -45,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.erase:
         print(f"{arguments.output}: {erase_site_set(arguments.output)} crops are deleted, and all that was with them")
         return 0
+    signal.signal(signal.SIGTERM, raise_terminated)
     settings = CollectSettings(
         path=arguments.output.absolute(),
         max_crops=arguments.max_crops,
@@ -79,14 +82,22 @@ def collect_site(
         before = keeper.counts
         if before.crops:
             print(f"{settings.path} has {before} already; this goes on")
+        names = ", ".join(cameras)
+        print(f"collecting people of {names} until {seconds / 60:g} min of it were seen; Ctrl-C ends it earlier")
         try:
-            collect_people(opened, keeper=keeper, parts=parts, seconds=seconds)
+            collect_people(opened, keeper=keeper, parts=parts, seconds=seconds, progress=partial(_show_counts, keeper))
         finally:
             print(
-                f"{settings.path}: {keeper.counts} of {', '.join(cameras)}\n"
+                f"{settings.path}: {keeper.counts} of {names}\n"
                 f"these pictures of people are personal data: only you can read them, they are deleted after "
                 f"{settings.expire_after_h:g} h, and `--erase` deletes all of them now"
             )
+
+
+def _show_counts(keeper: SiteKeeper) -> None:
+    """Show on a terminal what was collected so far; in a log the last line is enough."""
+    if sys.stderr.isatty():
+        print(f"\r{keeper.counts}", end="\r", file=sys.stderr, flush=True)
 
 
 def name_sources(sources: Sequence[str]) -> dict[str, str]:

@@ -1,19 +1,22 @@
 """The settings of one camera, as the configuration has them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo
 
+from edge_runtime.boxes.catalog import BoxSettings
 from edge_runtime.camera.address import ANY_KNOWN_AUTHORITY, Trust
 from edge_runtime.camera.catalog import is_plain_path, known_forms, parse_address
 from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
+from edge_runtime.contract.settings_file import Part
 from edge_runtime.link.topics import check_name
-from edge_runtime.masks import Mask
+from edge_runtime.polygons import Polygon
+from edge_runtime.zones import Zones
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
 """A name that may stand in an MQTT topic."""
@@ -46,6 +49,8 @@ class CameraSettings:
     ca_file, fingerprint: for rtsps, see `Trust`.
     max_fps: how many frames per second are looked at, at most; a newer frame replaces one that was not.
     masks: polygons in shares of the picture; people whose foot point is in one are not looked at.
+    zones: named polygons; messages name those in which a person's foot point is. only_zones: who is in none is not
+    looked at. boxes: people are not looked for here, their boxes come from outside.
     """
 
     id: TopicName
@@ -54,18 +59,24 @@ class CameraSettings:
     ca_file: FilePath | None = None
     fingerprint: Annotated[str, AfterValidator(_check_fingerprint)] | None = None
     max_fps: PositiveFloat = 10.0
-    masks: tuple[Mask, ...] = ()
+    masks: tuple[Polygon, ...] = ()
+    zones: Zones = field(default_factory=dict)
+    only_zones: bool = False
+    boxes: Part[BoxSettings] | None = None
 
     def __post_init__(self) -> None:
         """Check what belongs together.
 
         Raises:
-            ConfigError: both or none of `source` and `source_file`, or both `ca_file` and `fingerprint`, are given.
+            ConfigError: both or none of `source` and `source_file`, or both `ca_file` and `fingerprint`, are given; or
+                `only_zones` without a zone.
         """
         if (self.source is None) == (self.source_file is None):
             raise ConfigError("expected either source or source_file")
         if self.ca_file and self.fingerprint:
             raise ConfigError("expected either ca_file or fingerprint; a fingerprint alone is the stricter one")
+        if self.only_zones and not self.zones:
+            raise ConfigError("only_zones without `zones` would leave out everybody; add a zone or remove it")
 
     @property
     def trust(self) -> Trust:

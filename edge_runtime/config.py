@@ -11,19 +11,20 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from edge_runtime.camera_settings import CameraSettings, TopicName
+from edge_runtime.contract.bundle import RolloutSettings
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.log_lines import LogSettings
 from edge_runtime.contract.settings_file import Part, read_settings_file
 from edge_runtime.contract.strict_model import StrictModel
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
+from edge_runtime.link.machine_name import machine_name
 from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
-from edge_runtime.machine_name import machine_name
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 
 
 def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:
@@ -48,6 +49,7 @@ class Config(StrictModel):
     """Everything the daemon needs to know. Paths are relative to the configuration file's folder.
 
     node: `auto` names it by the machine's own identity, so that machines of one disk image differ.
+    boxes_broker: where boxes from outside come; by default at `broker`.
     collect: keep crops of people on this device, a site set; without it none leaves the memory.
     strict: refuse to start where the configuration has a risk (see `risks`); otherwise a risk is only a warning.
     cpu_threads: frames looked at at the same time, each of another camera; with fewer cameras a detector may use
@@ -61,11 +63,13 @@ class Config(StrictModel):
     detector: Part[DetectorSettings] = DetectorSettings()
     descriptors: Part[DescriptorSettings] = DescriptorSettings()
     broker: Part[BrokerSettings]
+    boxes_broker: Part[BrokerSettings] | None = None
     delivery: Part[DeliverySettings] = DeliverySettings()
     spool: Part[SpoolSettings]
     health: Part[HealthSettings] = HealthSettings()
     log: Part[LogSettings] = LogSettings()
     collect: Part[CollectSettings] | None = None
+    rollout: Part[RolloutSettings] = RolloutSettings()
     strict: bool = False
     cpu_threads: Annotated[int, Field(ge=1, le=64, default_factory=lambda: min(64, len(os.sched_getaffinity(0))))]
 

@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,8 @@ from pathlib import Path
 import cv2
 from pydantic import JsonValue
 
-from edge_runtime import doctor, fetch
+from edge_runtime.boxes.box_receiver import BoxReceiver
+from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.log_lines import LogSettings, set_up_log
@@ -38,14 +39,17 @@ from edge_runtime.health.watchdog import tell_starter
 from edge_runtime.link.broker import check_files
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
-from edge_runtime.pair_maker import PairMaker, check_two_spaces
+from edge_runtime.people.absent_detector import AbsentDetector
 from edge_runtime.people.catalog import log_detector, open_detector, open_tracker, record_detector, runs_on_gpu
 from edge_runtime.people.detector import Detector
-from edge_runtime.reload import ConfiguredCamera, Reloader
-from edge_runtime.risks import tell_risks
+from edge_runtime.rollout import commands as rollout
 from edge_runtime.service import Service
-from edge_runtime.site_keeper import SiteKeeper
 from edge_runtime.stream import CameraStream, LookSettings, MomentUses
+from edge_runtime.streams.pair_maker import open_pairs
+from edge_runtime.streams.site_keeper import SiteKeeper
+from edge_runtime.upkeep import doctor, fetch
+from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
+from edge_runtime.upkeep.risks import tell_risks
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ example:
   reid-edge --config site.yaml --check     check the configuration, the models and the broker's files, then end
   reid-edge doctor --config site.yaml      try cameras, broker, disk and networks, and say what to do
   reid-edge fetch                          list public networks with their licences; fetch NAME downloads one
+  reid-edge install BUNDLE --config site.yaml     take the engine of a signed bundle into use; rollback takes it back
   reid-edge --config site.yaml             run until SIGTERM or Ctrl-C; SIGHUP takes over cameras that were changed
 
 A configuration with one camera, as the file site.yaml:
@@ -69,6 +74,12 @@ All settings with their meaning: reid-edge --schema
 
 exit code: 0 asked to stop; 1 a fault that a restart may repair; 2 the configuration, a manifest or an engine is wrong
 """
+_OTHER_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "doctor": doctor.main,
+    "fetch": lambda words: run(partial(fetch.main, words)),
+    "install": rollout.install,
+    "rollback": rollout.rollback,
+}
 
 
 @dataclass(frozen=True)
@@ -86,10 +97,8 @@ def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     started_s = time.monotonic()
     words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["doctor"]:
-        return doctor.main(words[1:])
-    if words[:1] == ["fetch"]:
-        return run(partial(fetch.main, words[1:]))
+    if words[:1] and (other := _OTHER_COMMANDS.get(words[0])):
+        return other(words[1:])
     arguments = _parse(words)
     if arguments.schema:
         print(config_schema())
@@ -154,22 +163,29 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
     cameras = [ConfiguredCamera.read(camera) for camera in config.cameras]
     with (
         open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine,
-        _open_pairs(config, engine) as pairs,
+        open_pairs(config.engine, engine, threads=config.cpu_threads, codec=config.descriptors.codec) as pairs,
     ):
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
-            check_files(link.broker)
+            for broker in filter(None, (link.broker, config.boxes_broker)):
+                check_files(broker)
             print(f"{arguments.config}: no faults; {engine.manifest.model_id} would run on {engine.backend}")
             print("not checked: cameras, broker, disk and clock, which `reid-edge doctor` tries")
             return 0
-        with Spool(config.spool, node=config.node) as spool, _open_keeper(config) as keeper:
+        receiver = BoxReceiver(config.boxes_broker or config.broker, client_id=f"{config.node}-boxes")
+        with (
+            Spool(config.spool, node=config.node) as spool,
+            _open_keeper(config) as keeper,
+            contextlib.closing(receiver),
+        ):
             make_stream = partial(
                 _make_stream,
                 config=config,
                 detector=detectors[0],
                 engine=engine,
                 uses=MomentUses(keeper, pairs),
+                receiver=receiver,
             )
             node_card = partial(_node_card, config=config, engine=engine)
             manifests = [engine.manifest, *([pairs.manifest] if pairs else [])]
@@ -256,8 +272,11 @@ def _check_summary(path: Path | None) -> None:
 def _open_detectors(config: Config) -> list[Detector]:
     """One detector per worker, of which no more are needed than there are cameras; they share the CPU threads.
 
-    On a GPU there is one: more of them would wait for each other, each with memory of its own.
+    On a GPU there is one: more of them would wait for each other, each with memory of its own. Where all cameras have
+    boxes from outside there is none.
     """
+    if all(camera.boxes for camera in config.cameras):
+        return [AbsentDetector()]
     workers = min(config.cpu_threads, len(config.cameras))
     threads = config.cpu_threads // workers
     cv2.setNumThreads(threads)
@@ -286,34 +305,32 @@ def _make_stream(
     detector: Detector,
     engine: Engine,
     uses: MomentUses,
+    receiver: BoxReceiver,
 ) -> CameraStream:
+    boxes, sure_score = camera.settings.boxes, detector.sure_score
+    tracker = open_tracker(sure_score=sure_score)
+    if boxes:
+        sure_score = AbsentDetector.sure_score
+        kind = "given" if boxes.tracks == "given" else "likelihood"
+        tracker = open_tracker(kind, sure_score=sure_score, forget_s=boxes.forget_s)
+    elif isinstance(detector, AbsentDetector):
+        raise ConfigError(
+            f"camera {camera.settings.id} has no boxes from outside, and no detector is open, since all cameras had "
+            "boxes when this program started; restart it"
+        )
     return CameraStream(
-        camera.make_source(),
-        tracker=open_tracker(sure_score=detector.sure_score),
-        sure_score=detector.sure_score,
+        camera.make_source(receiver),
+        tracker=tracker,
+        sure_score=sure_score,
         manifest=engine.manifest,
         settings=config.descriptors,
-        looks=LookSettings(camera.settings.max_fps, camera.settings.masks),
+        looks=_look_settings(camera.settings),
         uses=uses,
     )
 
 
-@contextlib.contextmanager
-def _open_pairs(config: Config, engine: Engine) -> Iterator[PairMaker | None]:
-    """What describes moments with a second model inside the `with` block, if the configuration names one."""
-    if config.engine.also is None:
-        yield None
-        return
-    with open_engine(config.engine.also, threads=config.cpu_threads) as second:
-        check_two_spaces(engine.manifest, second.manifest)
-        logger.info(
-            "%d moments are also described with %s, for a bridge from space %s to %s or back",
-            config.engine.pairs,
-            second.manifest.model_id,
-            engine.manifest.space_id,
-            second.manifest.space_id,
-        )
-        yield PairMaker(second, limit=config.engine.pairs, codec=config.descriptors.codec)
+def _look_settings(camera: CameraSettings) -> LookSettings:
+    return LookSettings(camera.max_fps, camera.masks, camera.zones, camera.only_zones)
 
 
 @contextlib.contextmanager

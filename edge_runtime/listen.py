@@ -16,7 +16,8 @@ from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
 from edge_runtime.contract.script import ScriptParser
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
 from edge_runtime.link.topics import ROOT, check_name
 from edge_runtime.receiver.receiver import Accepted, Event, Noted, Receiver, ReceiverSummary, Refused

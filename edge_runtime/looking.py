@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from edge_runtime.boxes.matching import BoxedFrame
 from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
@@ -136,12 +137,18 @@ class LookingPool:
 def _look(sources: Sequence[CameraSource], detector: Detector) -> list[FinishedLook]:
     began_s = time.monotonic()
     frames = {source.camera_id: frame for source in sources if (frame := _read(source))}
-    found = detect_all(detector, [frame.pixels for frame in frames.values()])
+    found = _find_people(list(frames.values()), detector)
     busy_s = (time.monotonic() - began_s) / max(len(frames), 1)
     looks = {
         id_: Look(frame, tuple(people), busy_s) for (id_, frame), people in zip(frames.items(), found, strict=True)
     }
     return [FinishedLook(source.camera_id, looks.get(source.camera_id)) for source in sources]
+
+
+def _find_people(frames: Sequence[Frame], detector: Detector) -> list[Sequence[Detection]]:
+    """The people of each frame: those that came with it, else those that the detector finds."""
+    seen = iter(detect_all(detector, [frame.pixels for frame in frames if not isinstance(frame, BoxedFrame)]))
+    return [frame.people if isinstance(frame, BoxedFrame) else next(seen) for frame in frames]
 
 
 def _read(source: CameraSource) -> Frame | None:

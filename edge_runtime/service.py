@@ -15,10 +15,10 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.looking import FinishedLook, LookingPool
-from edge_runtime.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
-from edge_runtime.pair_maker import PairMaker
 from edge_runtime.people.detector import Detector
 from edge_runtime.stream import CameraStream, StreamCounts
+from edge_runtime.streams.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
+from edge_runtime.streams.pair_maker import PairMaker
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Service:
         self._past, self._past_dropped = StreamCounts(0, 0, 0, 0, 0), 0  # of cameras that are gone
         self._pool = LookingPool(detectors)
         self._faster_detector = faster_detector
-        self._engine, self._pairs = engine, pairs
+        self.engine, self._pairs = engine, pairs
         self._publisher = publisher
         self._started_s = started_s
         self._first_message_s: float | None = None
@@ -220,7 +220,7 @@ class Service:
         sightings = [(stream, stream.sight(look)) for stream, look in streams if look is not None]
         if not sightings:
             return
-        descriptors = self._engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
+        descriptors = self.engine.describe(np.concatenate([sighting.crops for _, sighting in sightings]))
         ends = np.cumsum([len(sighting.crops) for _, sighting in sightings])
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.follow(sighting, rows))
@@ -235,7 +235,7 @@ class Service:
         return True
 
     def _end_tracks(self, stream: CameraStream) -> None:
-        self._publish(stream, stream.end_tracks(self._engine.describe(stream.last_crops())))
+        self._publish(stream, stream.end_tracks(self.engine.describe(stream.last_crops())))
         self._publish_pairs()
 
     def _publish_pairs(self) -> None:

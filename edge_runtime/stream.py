@@ -3,9 +3,10 @@
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import inf
+from operator import add
 from typing import Annotated
 
 import numpy as np
@@ -17,17 +18,19 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import crop_people, pixel_box
-from edge_runtime.followed import FollowedPerson, Sender
 from edge_runtime.link.messages import Message
 from edge_runtime.looking import Look
-from edge_runtime.masks import Mask, outside_masks
-from edge_runtime.pace import CameraPace
-from edge_runtime.pair_maker import PairMaker
+from edge_runtime.masks import outside_masks
 from edge_runtime.people.best_shot import Shot, ShotPlan
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
 from edge_runtime.people.tracker import Foreseen, Track, Tracker
-from edge_runtime.site_keeper import SiteKeeper
+from edge_runtime.polygons import Polygon
+from edge_runtime.streams.followed import FollowedPerson, Sender
+from edge_runtime.streams.pace import CameraPace
+from edge_runtime.streams.pair_maker import PairMaker
+from edge_runtime.streams.site_keeper import SiteKeeper
+from edge_runtime.zones import ZoneCounter, inside_zones
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +52,15 @@ class DescriptorSettings:
 
 @dataclass(frozen=True)
 class LookSettings:
-    """How a camera is looked at. max_fps: looks per second, at most. masks: who stands in one is not looked at."""
+    """How a camera is looked at. max_fps: looks per second, at most. masks: who stands in one is not looked at.
+
+    zones: name -> polygon; who stands in which is told. only_zones: who stands in none is not looked at.
+    """
 
     max_fps: float
-    masks: tuple[Mask, ...] = ()
+    masks: tuple[Polygon, ...] = ()
+    zones: Mapping[str, Polygon] = field(default_factory=dict)
+    only_zones: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,15 +105,15 @@ class StreamCounts:
 
     def __add__(self, more: "StreamCounts") -> "StreamCounts":
         """The totals of both."""
-        return StreamCounts(*(one + other for one, other in zip(astuple(self), astuple(more), strict=True)))
+        return StreamCounts(*map(add, vars(self).values(), vars(more).values()))
 
 
 class CameraStream:
     """One camera: its source, its pace, the people who are followed in it, and the messages about them.
 
     tracks: of the last look. sensitivity: how well descriptors tell people apart here, see `Tracker.sensitivity`.
-    Threads: the daemon's main loop makes it and calls every method. `counts` and `sensitivity` may be read from any
-    thread, since each change replaces the whole object.
+    Threads: the daemon's main loop makes it and calls every method. `counts`, `zones.counts` and `sensitivity` may be
+    read from any thread, since each change replaces the whole object.
     """
 
     def __init__(
@@ -123,14 +131,15 @@ class CameraStream:
         self.source = source
         self.camera_id = source.camera_id
         self.pace = CameraPace(looks.max_fps)
-        self._masks = looks.masks
+        self._looks = looks
+        self.zones = ZoneCounter(looks.zones)
         self.counts = StreamCounts(0, 0, 0, 0, 0)
         self.sensitivity: float | None = None
         self._tracker = tracker
         self.tracks: tuple[Track, ...] = ()
         self._sure_at = min(1.0, 2 * sure_score)
         self._manifest = manifest
-        self._sender = Sender(manifest, settings.codec)
+        self._sender = Sender(manifest, settings.codec, looks.zones)
         self._every_ns = int(settings.every_s * 1e9)
         self._latest_frame_s = 0.0
         self._people: dict[int, FollowedPerson] = {}
@@ -171,6 +180,7 @@ class CameraStream:
         self.tracks = tuple(self._tracker.update(detections, frame.monotonic_ns, descriptors=looks))
         told = [track for track in self.tracks if track.state == "confirmed"]
         messages = [message for track in told for message in self._note_seen(frame, track)]
+        self.zones.note_look({track.id: self._people[track.id].zones for track in told})
         messages += self._tell_held(sighting.held, earlier, time_ns=frame.monotonic_ns)
         messages += [message for track in told for message in self._note_moment(sighting, track, looks=looks)]
         messages += [message for track in self.tracks if track.state == "ended" for message in self._note_ended(track)]
@@ -186,7 +196,9 @@ class CameraStream:
         """End every track, because the camera or the daemon stops. descriptors: (N, D), of `last_crops`."""
         messages = self._tell_held(self._last_calls(seen=set()), descriptors, time_ns=time.monotonic_ns())
         self._count(described=len(descriptors))
-        return messages + [message for track in self._tracker.end_all() for message in self._note_ended(track)]
+        messages += [message for track in self._tracker.end_all() for message in self._note_ended(track)]
+        self.zones.note_look({})
+        return messages
 
     def is_lost(self) -> bool:
         """Whether the camera has given no frame for a while: it may be away for days."""
@@ -194,8 +206,11 @@ class CameraStream:
         return is_away and time.monotonic() - self._latest_frame_s >= _LOST_S
 
     def _watched(self, look: Look) -> tuple[Detection, ...]:
-        pixels = look.frame.pixels
-        return outside_masks(look.detections, self._masks, height_px=pixels.height_px, width_px=pixels.width_px)
+        height_px, width_px = look.frame.pixels.height_px, look.frame.pixels.width_px
+        people = outside_masks(look.detections, self._looks.masks, height_px=height_px, width_px=width_px)
+        if self._looks.only_zones:
+            people = inside_zones(people, self._looks.zones, height_px=height_px, width_px=width_px)
+        return people
 
     def _rate(self, look: Look, foreseen: Sequence[Foreseen]) -> dict[int, ShotQuality]:
         """Rate the moments that may count: better than what a track holds, and of tracks that are due, or unclear."""
@@ -258,7 +273,8 @@ class CameraStream:
         if person is None:
             person = self._people[track.id] = FollowedPerson(self._sender, ShotPlan(self._every_ns))
             self._count(tracks=1)
-        messages = person.note_seen(frame, box=track.box, score=track.score)
+        given_id = track.detection.given_id if track.detection else None
+        messages = person.note_seen(frame, box=track.box, score=track.score, given_id=given_id)
         if track.previous is not None and person.continues is None:
             earlier = self._people.get(track.previous)
             name = earlier.track_id if earlier else self._ended.get(track.previous)
@@ -287,7 +303,8 @@ class CameraStream:
         if not (is_now and row is not None) and not plan.is_better(quality.value):
             return []
         crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
-        fields = self._sender.observe(look.frame, box=look.detections[index].box, score=look.detections[index].score)
+        seen = look.detections[index]
+        fields = self._sender.observe(look.frame, box=seen.box, score=seen.score, given_id=seen.given_id)
         pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeps_pixels() else None
         shot = Shot(quality, crop, None if row is None else looks[index], fields, pixels)
         if is_now and row is not None:
@@ -316,6 +333,7 @@ class CameraStream:
         if person is None:
             return []
         self._ended[track.id] = person.track_id
+        self.zones.note_ended(track.id)
         if len(self._ended) > _MOST_ENDED:
             self._ended.popitem(last=False)
         return [person.note_ended()]

@@ -7,10 +7,15 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # The tests' networks are tiny. Torch's threads would wait for each other by spinning: beside one busy core a run of two
 # seconds took half a minute. Set before anything imports torch; the subprocesses of tests inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Hypothesis would fail an example that takes 200 ms, as any may on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parent.parent
 MAY_SKIP = ("gpu", "shared_data", "machine")

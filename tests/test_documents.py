@@ -18,16 +18,18 @@ NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 _PROGRAMS = {
     "reid-edge": "edge_runtime/daemon.py",
     "reid-listen": "edge_runtime/listen.py",
-    "reid-gallery": "edge_runtime/gallery_server.py",
+    "reid-gallery": "edge_runtime/gallery/gallery_server.py",
     "reid-train": "train/run.py",
     "reid-evaluate": "train/evaluate.py",
     "reid-visualise": "train/visualise.py",
+    "reid-average": "train/average.py",
     "reid-calibrate": "calibration/select_images.py",
     "reid-collect": "calibration/collect_site.py",
     "reid-site": "calibration/measure_site.py",
     "reid-export": "export/to_onnx.py",
     "reid-adopt": "export/adopt.py",
     "reid-build": "export/build_engine.py",
+    "reid-bundle": "export/building/make_bundle.py",
     "reid-compare": "export/compare.py",
 }
 """The script behind each installed command."""

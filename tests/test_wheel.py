@@ -70,7 +70,7 @@ def test_the_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     command = [
         "python",
         "-m",
-        "edge_runtime.run_demo",
+        "edge_runtime.demo.run_demo",
         "--source",
         SAMPLE_CLIP,
         "--seconds",

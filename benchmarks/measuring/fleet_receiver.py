@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.counters import percentile
 from edge_runtime.receiver.receiver import Accepted, Receiver
 

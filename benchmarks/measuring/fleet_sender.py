@@ -10,7 +10,8 @@ import cbor2
 
 from benchmarks.measuring.hostile_messages import BOOT, SPACE, birth, good_messages
 from edge_runtime.contract.errors import PublishError
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.delivery import CONTENT_TYPES
 from edge_runtime.link.wire_format import seal
 

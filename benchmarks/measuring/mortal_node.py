@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.measuring.hostile_messages import descriptor_message, random_descriptors
 from edge_runtime.contract.manifest import Manifest, read_manifest
 from edge_runtime.contract.script import shipped_model
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool

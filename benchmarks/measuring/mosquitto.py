@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 
 _START_S = 10.0
 

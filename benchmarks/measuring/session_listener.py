@@ -5,7 +5,8 @@ import time
 
 from benchmarks.measuring.mortal_node import is_unchanged
 from edge_runtime.contract.errors import PublishError
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.receiver.receiver import Accepted, Receiver, Refused
 

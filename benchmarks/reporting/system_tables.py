@@ -199,7 +199,7 @@ SYSTEM_TABLES = (
     Table(
         "demo",
         (f"{CPU_RECORDS}/demo_fp32.json", f"{CPU_RECORDS}/demo_int8.json"),
-        "python edge_runtime/run_demo.py --source CLIP --record RECORD",
+        "python edge_runtime/demo/run_demo.py --source CLIP --record RECORD",
         demo_table,
         "{seconds:g} s of {source} on {device}, {cores} cores.",
     ),

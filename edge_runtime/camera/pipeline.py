@@ -10,10 +10,10 @@ HardwareConverter = Literal["nvvidconv", "nvvideoconvert"]
 
 
 def pipeline_text(address: Address, *, hardware: HardwareConverter | None, paced: bool) -> str:
-    """Write the pipeline for `gst_parse_launch`; it ends in an appsink `frames` that gives upright NV12 or I420.
+    """Write the pipeline for `gst_parse_launch`; it ends in an appsink `frames` that gives NV12 or I420.
 
-    That is what decoders deliver, so `videoconvert` passes it on and works only for other formats, and `videoflip`
-    works only where the stream says that its pictures are rotated or mirrored.
+    That is what decoders deliver, so `videoconvert` passes it on and works only for other formats. Pictures that the
+    stream calls rotated or mirrored stay so: a `videoflip` holds two frames even where it turns nothing.
 
     hardware: put this converter behind the decoder. Where there is one, decodebin takes `nvv4l2decoder`, which ranks
     above the software decoders and leaves its pictures in NVMM memory that only NVIDIA's converters can read. paced:
@@ -31,4 +31,4 @@ def pipeline_text(address: Address, *, hardware: HardwareConverter | None, paced
     converter = f"{hardware} ! video/x-raw,format=NV12" if hardware else "videoconvert ! video/x-raw,format={NV12,I420}"
     is_synchronised = paced and not scheme.is_live
     sink = f"appsink name=frames sync={str(is_synchronised).lower()} max-buffers=1 enable-last-sample=false"
-    return " ! ".join([scheme.source_text(address), converter, "videoflip video-direction=auto", sink])
+    return " ! ".join([scheme.source_text(address), converter, sink])

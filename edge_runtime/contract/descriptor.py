@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,9 @@ distance need them as the network gives them, without normalisation (`Engine.des
 `train.models.pixels.describe_raw_with`).
 """
 
-_DTYPES: dict[Codec, str] = {"f32": "<f4", "f16": "<f2", "i8": "i1"}
+_DTYPES: dict[Codec, np.dtype[Any]] = {"f32": np.dtype("<f4"), "f16": np.dtype("<f2"), "i8": np.dtype("i1")}
+_LEAST_LENGTH = 1e-12  # of what can be scaled to length 1
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def normalise(descriptors: NDArray[np.floating]) -> NDArray[np.float32]:
     """
     rows = np.asarray(descriptors, np.float32)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(lengths, np.float32(1e-12)), np.float32)
+    return np.asarray(rows / np.maximum(lengths, np.float32(_LEAST_LENGTH)), np.float32)
 
 
 def cosine_distance(queries: NDArray[np.float32], gallery: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -65,11 +67,28 @@ def decode(encoded: EncodedDescriptor) -> NDArray[np.float32]:
     Raises:
         DataError: the number of bytes does not fit codec and length.
     """
-    dtype = np.dtype(_DTYPES[encoded.codec])
+    numbers = _numbers(encoded) * np.float32(encoded.scale)
+    return np.asarray(normalise(numbers[None])[0], np.float32)
+
+
+def has_direction(encoded: EncodedDescriptor) -> bool:
+    """Whether `decode` surely gives a vector of length 1: its numbers are finite, not all 0, and of a usual size.
+
+    Raises:
+        DataError: the number of bytes does not fit codec and length.
+    """
+    numbers = _numbers(encoded)
+    # Unlike np.dot, np.vdot does not warn where the sender's numbers overflow.
+    square = float(np.vdot(numbers, numbers)) * encoded.scale * encoded.scale
+    return encoded.scale <= _LARGEST and _LEAST_LENGTH**2 <= square <= _LARGEST
+
+
+def _numbers(encoded: EncodedDescriptor) -> NDArray[np.float32]:
+    """The numbers before they are scaled."""
+    dtype = _DTYPES[encoded.codec]
     if len(encoded.data) != encoded.length * dtype.itemsize:
         raise DataError(
             f"a {encoded.codec} descriptor of {encoded.length} numbers takes {encoded.length * dtype.itemsize} bytes, "
             f"found {len(encoded.data)}; the message is damaged"
         )
-    numbers = np.frombuffer(encoded.data, dtype).astype(np.float32) * np.float32(encoded.scale)
-    return np.asarray(normalise(numbers[None])[0], np.float32)
+    return np.frombuffer(encoded.data, dtype).astype(np.float32)

@@ -51,3 +51,11 @@ class GalleryError(ReidError):
 
 class FetchError(ReidError):
     """A public network could not be downloaded, or is not the one that was asked for."""
+
+
+class BundleError(ReidError):
+    """A bundle is damaged, was not signed with a trusted key, or its network is not good enough on this machine."""
+
+
+class RolloutError(ReidError):
+    """An engine cannot be exchanged now: another install runs, or the daemon cannot be restarted or is not ready."""

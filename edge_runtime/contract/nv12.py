@@ -5,7 +5,7 @@ is converted: a small copy for the detector, and the crops of people. The rule i
 of both, and whether black is 16 or 0, is what the stream says. Each chroma pair counts for its whole 2 x 2 pixels.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -56,6 +56,18 @@ class Nv12:
         doubled = cv2.resize(chroma, (2 * chroma.shape[1], 2 * chroma.shape[0]), interpolation=cv2.INTER_NEAREST)
         inside = doubled[top % 2 : top % 2 + bottom - top, left % 2 : left % 2 + right - left]
         return _as_rgb(luma, inside, matrix=self.matrix, is_full_range=self.is_full_range)
+
+    def turned(self, *, quarters: int, is_mirrored: bool) -> "Nv12":
+        """A copy that is mirrored left to right, if so, and then turned clockwise by quarters of a full turn.
+
+        Of an odd height or width the chroma moves by up to half a pair.
+        """
+        planes = []
+        for plane in (self.luma, self.chroma):
+            copy = np.ascontiguousarray(np.rot90(plane[:, ::-1] if is_mirrored else plane, -quarters))
+            copy.flags.writeable = False
+            planes.append(copy)
+        return replace(self, luma=planes[0], chroma=planes[1])
 
     def small_rgb(self, *, height_px: int, width_px: int) -> NDArray[np.uint8]:
         """The whole picture at another size, for a detector. Returns (height_px, width_px, 3) uint8, RGB.

@@ -27,7 +27,7 @@ _EXTRAS = {
     "paho": "runtime",
     "yaml": "runtime",
     "prometheus_client": "runtime",
-    "cryptography": "dev",
+    "cryptography": "runtime",
 }
 """The extra of the installation that brings a module."""
 

@@ -24,11 +24,12 @@ def split_clip(clip: Path, folder: Path) -> dict[str, Path]:
     rate = capture.get(cv2.CAP_PROP_FPS)
     if width < 2 or rate <= 0:
         raise StreamError(f"expected a clip that OpenCV can read, found {clip}; give another file, or a camera")
-    half = int(width * (1 + _OVERLAP) / 2) // 2 * 2
-    views = {"left": slice(0, half), "right": slice(width - half, width)}
+    views = halves(width)
     files = {camera: folder / f"{camera}.avi" for camera in views}
     writers = {
-        camera: cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (half, height))
+        camera: cv2.VideoWriter(
+            str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (views[camera].stop - views[camera].start, height)
+        )
         for camera, path in files.items()
     }
     for _ in range(_MOST_FRAMES):
@@ -41,6 +42,12 @@ def split_clip(clip: Path, folder: Path) -> dict[str, Path]:
         writer.release()
     capture.release()
     return files
+
+
+def halves(width_px: int) -> dict[str, slice]:
+    """Camera -> the columns of a frame that it sees."""
+    half = int(width_px * (1 + _OVERLAP) / 2) // 2 * 2
+    return {"left": slice(0, half), "right": slice(width_px - half, width_px)}
 
 
 def empty_street(clip: Path) -> NDArray[np.uint8]:

@@ -19,7 +19,7 @@ from edge_runtime.gallery.descriptor_store import Where
 from edge_runtime.gallery.sightings import PersonSighting, Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 
-_SCRIPT = Path(__file__).resolve().parents[1] / "gallery_server.py"
+_SCRIPT = Path(__file__).resolve().parents[1] / "gallery" / "gallery_server.py"
 _START_S, _FINISH_S = 20.0, 8.0
 
 

@@ -44,6 +44,7 @@ def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> E
         ManifestError: manifest missing, wrong, or of another file.
         EngineError: the backend is not installed or refuses the file, or its tensors are not those of the manifest.
     """
+    path = path.parent.resolve() / path.name  # an install may exchange a link to the folder between two readings
     manifest = read_manifest(path)
     built_for = manifest.build.backend
     if built_for == "torch":

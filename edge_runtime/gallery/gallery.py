@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.contract.descriptor import decode, normalise
+from edge_runtime.contract.descriptor import decode, has_direction, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
@@ -63,6 +63,7 @@ class Gallery:
         self._lengths: dict[str, int] = {}
         self._starts: OrderedDict[str, int] = OrderedDict()
         self._finished: set[tuple[str, str]] = set()
+        self._revised: list[Assignment] = []  # decisions that are not on the disk yet
         self._restore(self.clock.now_ns())
 
     @property
@@ -106,7 +107,9 @@ class Gallery:
     def settle(self, now_ns: int) -> None:
         """Make decisions that waited, and end people who were not seen for long. Call it about every second."""
         with self._lock:
-            self._decide(self._associate.settle(now_ns), [])
+            self._revised += self._associate.settle(now_ns)
+            self._decide(self._revised, [])
+            self._revised.clear()
             over = [
                 person for person, end_ns in self.sightings.open_people() if not self._associate.is_open(end_ns, now_ns)
             ]
@@ -199,7 +202,8 @@ class Gallery:
             self.sightings.close()
 
     def _restore(self, now_ns: int) -> None:
-        """Give the association what it knew before a restart, and join what was stored but not joined."""
+        """Give the association what it knew before a restart, join what was stored but not joined, and give rows the
+        persons of their sightings: a process may be killed between the two."""
         since_ns = now_ns - _RESTORED_NS
         known = {one.track: one for one in self.sightings.since(since_ns)}
         for space in {part.space for part in self.store.days()}:
@@ -214,6 +218,7 @@ class Gallery:
             people = [known[row.track].person or "" for row in rows]
             by_hand = [row.track for row in rows if known[row.track].state in ("confirmed", "undone")]
             self._associate.restore(space, DecidedTracks(tracks, people, by_hand, now_ns))
+            self._assign([known[row.track] for row in rows if row.person != known[row.track].person])
         self._join([row for row in ends if row.track not in known and row.capture_ns <= now_ns + _CLOCK_AHEAD_NS])
 
     def _note_start(self, one: Accepted) -> None:
@@ -228,7 +233,7 @@ class Gallery:
             if row is None:
                 return None
             check_lengths([row], self._lengths)
-            if not decode(row.vector).any():
+            if not has_direction(row.vector):
                 raise DataError(f"seq {row.seq} of node {row.node!r} has a vector of zeros")
         except (GalleryError, DataError) as error:
             logger.error("left out: %s", error)
@@ -278,13 +283,17 @@ class Gallery:
     def _give(self, before: PersonSighting, person: str, *, state: State) -> PersonSighting:
         """Give a track to another person for a reason other than its descriptors."""
         after = dataclasses.replace(before, person=person, probability=None, borrowed=None, state=state)
+        self._assign([after])
         self.sightings.record([after], messages=[_message(after, event="rename", previous=before.person)])
         self._associate.move(before.track, person)
-        self.store.assign({before.track: person}, where=_near(after))
+        self._revised = [one for one in self._revised if one.track != before.track]
         return after
 
     def _decide(self, made: Sequence[Assignment], fresh: Sequence[PersonSighting]) -> None:
-        """Write down what was decided: sightings and messages, then the person of the stored rows."""
+        """Write down what was decided: the person of the stored rows, then sightings and messages.
+
+        In this order, because messages that come again bring only what has no sighting to its end.
+        """
         if not made and not fresh:
             return
         sightings = self.sightings.of_tracks([one.track for one in made]) | {one.track: one for one in fresh}
@@ -305,11 +314,13 @@ class Gallery:
             )
             sightings[one.track] = after
             messages.append(_message(after, event=event, previous=before.person))
+        self._assign(list(sightings.values()))
         self.sightings.record(list(sightings.values()), messages=messages)
-        by_space: dict[str, list[PersonSighting]] = {}
-        for sighting in sightings.values():
-            by_space.setdefault(sighting.space, []).append(sighting)
-        for space, some in by_space.items():
+
+    def _assign(self, sightings: Sequence[PersonSighting]) -> None:
+        """Give stored rows the persons of their sightings."""
+        for space in {one.space for one in sightings}:
+            some = [one for one in sightings if one.space == space]
             people = {one.track: one.person for one in some if one.person}
             since_ns = min(one.start_ns for one in some)
             until_ns = max(one.capture_ns for one in some) + 1

@@ -17,7 +17,7 @@ from edge_runtime.gallery.decisions import JoiningSettings
 from edge_runtime.gallery.home_assistant import HomeAssistantSettings
 from edge_runtime.gallery.intake import IntakeSettings
 from edge_runtime.gallery.webhook import WebhookSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 
 
 @dataclass(frozen=True)

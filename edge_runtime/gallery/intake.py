@@ -15,7 +15,8 @@ from edge_runtime.contract.errors import GalleryError, PublishError
 from edge_runtime.contract.settings import checked_by
 from edge_runtime.gallery.gallery import Gallery
 from edge_runtime.gallery.home_assistant import PeopleSensors
-from edge_runtime.link.broker import BrokerSettings, Connection, Received
+from edge_runtime.link.broker import Connection, Received
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.topics import ROOT, check_name
 from edge_runtime.receiver.receiver import Accepted, Noted, Receiver, Refused
 

@@ -98,15 +98,16 @@ def _likeness(
 ) -> NDArray[np.float64]:
     """(sources, people): log likelihood ratio of all their tracks together; minus infinity where they cannot be one.
 
-    As for one track: what the tracks of one person have in common counts once.
+    What all pairs of their tracks have in common counts once, as for one track: two people who look alike do so in each
+    of them.
     """
     used = np.flatnonzero(np.isin(own, sources))
     used = used[np.argsort(own[used], kind="stable")]
     starts = np.searchsorted(own[used], sources)
     by_person = np.add.reduceat(compared.looks[used][:, chains.order], chains.starts, axis=1)
     cannot = np.logical_or.reduceat(compared.is_excluded[used][:, chains.order], chains.starts, axis=1)
-    weights = 1.0 / (1.0 + (chains.counts - 1) * correlation)
-    sums = np.add.reduceat(by_person, starts, axis=0) * weights[sources][:, None] * weights
+    pairs = chains.counts[sources][:, None] * chains.counts
+    sums = np.add.reduceat(by_person, starts, axis=0) / (1.0 + (pairs - 1) * correlation)
     sums[np.arange(len(sources)), sources] = -np.inf
     return np.where(np.logical_or.reduceat(cannot, starts, axis=0), -np.inf, sums)
 

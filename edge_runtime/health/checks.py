@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edge_runtime.health.box_checks import box_figures, check_boxes
 from edge_runtime.health.server import Check, Figure
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
@@ -43,13 +44,22 @@ class HealthChecks:
         if facts.spool_hours is not None:
             spool += f", lasts {facts.spool_hours:.1f} h without a broker"
         return [
+            self._engine_check(),
             Check("cameras", live > 0, "; ".join([f"{live} of {all_cameras} live", *self._absent_cameras()])),
             Check("link", not facts.is_taken_over, f"broker {broker}{taken_over}"),
             Check("clock", True, CLOCK_STATES[facts.is_clock_synchronised]),
             Check("spool", facts.spool_fault is None, f"{spool}; {facts.spool_fault or 'the disk can be written'}"),
             Check("configuration", True, _tell_refusal(self._refusal())),
             *(self._check_looks(stream) for stream in self._service.streams),
+            *check_boxes([stream.source for stream in self._service.streams]),
         ]
+
+    def _engine_check(self) -> Check:
+        """Always well, since nothing runs without an engine: an install reads here which one it is."""
+        engine = self._service.engine
+        manifest = engine.manifest
+        what = f"{manifest.model_id} ({manifest.build.precision}) on {engine.backend}"
+        return Check("engine", True, f"{what}, {name_file(manifest.artefact.sha256)}")
 
     def _absent_cameras(self) -> list[str]:
         states = [(stream.camera_id, stream.source.status()) for stream in self._service.streams]
@@ -83,6 +93,8 @@ class HealthChecks:
             if stream.sensitivity is not None:
                 what = "how well descriptors tell people apart (d'); below 1 they do not help to follow them"
                 figures.append(Figure("reid_descriptor_sensitivity", "gauge", what, stream.sensitivity, labels))
+            figures += _zone_figures(stream)
+            figures += box_figures(stream.source)
         return figures
 
     def _configuration(self) -> Figure:
@@ -117,6 +129,22 @@ class HealthChecks:
                 what = "capture to acknowledgement, live messages"
                 figures.append(Figure("reid_latency_seconds", "gauge", what, latency_ms / 1000, {"quantile": quantile}))
         return figures
+
+
+def name_file(sha256: str) -> str:
+    """How /readyz names a model file."""
+    return f"sha256 {sha256[:16]}"
+
+
+def _zone_figures(stream: CameraStream) -> list[Figure]:
+    figures = []
+    for zone, count in stream.zones.counts.items():
+        labels = {"camera": stream.camera_id, "zone": zone}
+        figures += [
+            Figure("reid_zone_people", "gauge", "people in the zone at the last look", count.people, labels),
+            Figure("reid_zone_tracks_total", "counter", "tracks of people who entered it", count.tracks, labels),
+        ]
+    return figures
 
 
 def _tell_refusal(fault: str | None) -> str:

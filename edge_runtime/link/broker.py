@@ -13,59 +13,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.contract.settings import FilePath
 from edge_runtime.link.broker_faults import CERTIFICATE_FAULTS, REFUSED_CREDENTIALS, REMEDIES, TAKEN_OVER
+from edge_runtime.link.broker_settings import BrokerSettings
 
 _DISCONNECT_S = 1.0
 _HEADER_BYTES = 5 + 2 + 2 + 4  # of a PUBLISH: fixed header, length of the topic, packet id, length of properties
-
-
-@dataclass(frozen=True)
-class BrokerSettings:
-    """How to reach the MQTT broker.
-
-    host: a name or an address; an IPv6 address with or without brackets.
-    ca_file: turns TLS on. user_file, password_file: each holds one line. key_file: may be left out where the
-    certificate's file also holds the key. All files are read again for each connection.
-    """
-
-    host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65535)] = 1883
-    ca_file: FilePath | None = None
-    certificate_file: FilePath | None = None
-    key_file: FilePath | None = None
-    user_file: FilePath | None = None
-    password_file: FilePath | None = None
-    keepalive_s: Annotated[int, Field(ge=1, le=65535)] = 20
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 5.0
-
-    def __post_init__(self) -> None:
-        """Check what belongs together. A certificate without a CA would otherwise mean a link without encryption.
-
-        Raises:
-            ConfigError: a file is of no use without another one.
-        """
-        for name, needed in (
-            ("certificate_file", "ca_file"),
-            ("key_file", "certificate_file"),
-            ("password_file", "user_file"),
-        ):
-            if getattr(self, name) and not getattr(self, needed):
-                raise ConfigError(f"the broker's {name} is of no use without {needed}; add it")
-        object.__setattr__(self, "host", self.host.removeprefix("[").removesuffix("]"))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)

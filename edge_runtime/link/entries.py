@@ -7,6 +7,8 @@ from enum import IntEnum
 
 from edge_runtime.link.wire_types import GapReason
 
+_OBJECT_BYTES = 300  # what a message in memory costs beside its payload
+
 
 class Priority(IntEnum):
     """Which messages are dropped when there is no room: those of the lowest priority, the oldest of them first."""
@@ -52,6 +54,10 @@ class Record:
         head = f"{self.seq} {self.priority} {self.created_ns} {self.boot} {self.topic}\n"
         return zlib.crc32(self.payload, zlib.crc32(head.encode(errors="replace")))
 
+    def size(self) -> int:
+        """About how many bytes it takes in memory."""
+        return len(self.payload) + len(self.topic) + _OBJECT_BYTES
+
     def at(self, clock_ns: int) -> SpooledMessage:
         """The message as it is given out. clock_ns: what to add to the uptime to get UTC."""
         return SpooledMessage(self.seq, self.boot, self.topic, self.payload, self.created_ns + clock_ns)
@@ -74,3 +80,16 @@ def find_holes(numbers: Iterable[int], stop: int) -> list[Gap]:
             holes.append(Gap(following, number - 1, "lost"))
         following = number + 1
     return holes
+
+
+def join_number(gaps: Iterable[Gap], number: int, *, why: GapReason) -> list[Gap]:
+    """The gaps with one more number, which joins those that it adjoins."""
+    before = next((gap for gap in gaps if gap.last == number - 1 and gap.why == why), None)
+    after = next((gap for gap in gaps if gap.first == number + 1 and gap.why == why), None)
+    joined = Gap(before.first if before else number, after.last if after else number, why)
+    return [*(gap for gap in gaps if gap not in (before, after)), joined]
+
+
+def text_crc(*values: object) -> int:
+    """CRC-32 of some values, written one after the other."""
+    return zlib.crc32(" ".join(map(str, values)).encode(errors="replace"))

@@ -9,7 +9,7 @@ import contextlib
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -18,9 +18,9 @@ import cbor2
 from edge_runtime.link.entries import Record
 from edge_runtime.link.spool_file import companion, machine_boot, uptime_ns
 
-_HEAD = struct.Struct(">8s36sBQI")  # magic, boot of the machine, is it whole, next number, CRC-32 of these
+_HEAD = struct.Struct(">8s36sBQQI")  # magic, boot of the machine, is it whole, the two numbers, CRC-32 of these
 _RECORD = struct.Struct(">II")  # length and CRC-32 of what follows
-_MAGIC = b"reidjrn1"
+_MAGIC = b"reidjrn2"
 _FULL_BYTES = 1 << 20
 _LIMIT_BYTES = 32 << 20
 
@@ -29,12 +29,14 @@ _LIMIT_BYTES = 32 << 20
 class Recovered:
     """What an earlier process left. next_seq: above all numbers that it is known to have given out.
 
+    stored: the database had taken over all lower numbers. One that knows less has lost what it had committed.
     is_exact: no number was given out beyond it, and no message is missing: the machine has not been restarted since.
     """
 
-    records: tuple[Record, ...]
-    next_seq: int
-    is_exact: bool
+    records: tuple[Record, ...] = ()
+    next_seq: int = 0
+    stored: int = 0
+    is_exact: bool = False
 
 
 class Journal:
@@ -44,12 +46,12 @@ class Journal:
     so that the next process knows that messages may be missing. Not thread-safe: the spool's mutex guards it.
     """
 
-    def __init__(self, path: Path, *, records: Sequence[Record], next_seq: int) -> None:
+    def __init__(self, path: Path, *, records: Sequence[Record], next_seq: int, stored: int) -> None:
         self._path = path
         self._file: int | None = None
         self._size = 0
         self._is_whole = True
-        self.keep(records, next_seq)
+        self.keep(records, next_seq=next_seq, stored=stored)
 
     @property
     def is_empty(self) -> bool:
@@ -71,10 +73,13 @@ class Journal:
         except OSError:
             self._mark_broken()
 
-    def keep(self, records: Sequence[Record], next_seq: int) -> None:
-        """Replace the content by these records, atomically. A process that is killed leaves the old or the new one."""
+    def keep(self, records: Sequence[Record], *, next_seq: int, stored: int) -> None:
+        """Replace the content by these records, atomically. A process that is killed leaves the old or the new one.
+
+        The numbers are those of `Recovered`.
+        """
         partial = companion(self._path, ".partial")
-        data = _pack_head(next_seq, is_whole=True) + b"".join(map(_pack, records))
+        data = _pack_head(next_seq, stored) + b"".join(map(_pack, records))
         try:
             file = os.open(partial, os.O_CREAT | os.O_RDWR | os.O_TRUNC, 0o600)
             try:
@@ -91,16 +96,16 @@ class Journal:
         self._close_file()
         self._file, self._size, self._is_whole = file, len(data), True
 
-    def empty(self, next_seq: int) -> None:
+    def empty(self, *, next_seq: int, stored: int) -> None:
         """The same as `keep` without records, in place: the head comes first, so that no number is forgotten."""
         try:
             if self._file is None:
                 raise OSError("there is no file yet")
-            os.pwrite(self._file, _pack_head(next_seq, is_whole=True), 0)
+            os.pwrite(self._file, _pack_head(next_seq, stored), 0)
             os.ftruncate(self._file, _HEAD.size)
             self._size, self._is_whole = _HEAD.size, True
         except OSError:
-            self.keep([], next_seq)
+            self.keep([], next_seq=next_seq, stored=stored)
 
     def close(self) -> None:
         """Close the file; it stays for the next process."""
@@ -116,7 +121,7 @@ class Journal:
         self._is_whole = False
         if self._file is not None:
             with contextlib.suppress(OSError):
-                os.pwrite(self._file, _pack_head(0, is_whole=False), 0)
+                os.pwrite(self._file, _pack_head(0, 0, is_whole=False), 0)
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -125,24 +130,27 @@ class Journal:
 
 
 def read_journal(path: Path) -> Recovered | None:
-    """Read what an earlier process left; None if there is no readable journal. Damaged records end it."""
+    """Read what an earlier process left; None if there is no readable journal.
+
+    A damaged record ends it: nobody knows then which numbers followed.
+    """
     try:
         content = path.read_bytes()
-        magic, boot, is_whole, next_seq, crc = _HEAD.unpack_from(content)
+        magic, boot, is_whole, next_seq, stored, crc = _HEAD.unpack_from(content)
     except (OSError, struct.error):
         return None
     if magic != _MAGIC or crc != zlib.crc32(content[: _HEAD.size - 4]):
         return None
-    records = tuple(_unpack(content))
+    records, is_complete = _unpack(content)
     last = max((record.seq for record in records), default=-1)
     is_same_boot = boot == _machine()
     if not is_same_boot:  # their age is unknown: the uptime of another boot says nothing
         records = tuple(replace(record, created_ns=uptime_ns()) for record in records)
-    return Recovered(records, max(next_seq, last + 1), bool(is_whole) and is_same_boot)
+    return Recovered(records, max(next_seq, last + 1), stored, bool(is_whole) and is_complete and is_same_boot)
 
 
-def _pack_head(next_seq: int, *, is_whole: bool) -> bytes:
-    head = _HEAD.pack(_MAGIC, _machine(), is_whole, next_seq, 0)[:-4]
+def _pack_head(next_seq: int, stored: int, *, is_whole: bool = True) -> bytes:
+    head = _HEAD.pack(_MAGIC, _machine(), is_whole, next_seq, stored, 0)[:-4]
     return head + struct.pack(">I", zlib.crc32(head))
 
 
@@ -155,13 +163,15 @@ def _pack(record: Record) -> bytes:
     return _RECORD.pack(len(body), zlib.crc32(body)) + body
 
 
-def _unpack(content: bytes) -> Iterator[Record]:
-    position = _HEAD.size
-    while position + _RECORD.size <= len(content):
-        length, crc = _RECORD.unpack_from(content, position)
-        position += _RECORD.size
+def _unpack(content: bytes) -> tuple[tuple[Record, ...], bool]:
+    """The records up to the first damaged one, and whether these are all."""
+    records, position = list[Record](), _HEAD.size
+    while position < len(content):
+        head, position = content[position : position + _RECORD.size], position + _RECORD.size
+        length, crc = _RECORD.unpack(head) if len(head) == _RECORD.size else (0, None)
         body = content[position : position + length]
         if len(body) != length or zlib.crc32(body) != crc:
-            return
-        yield Record(*cbor2.loads(body))
+            return tuple(records), False
+        records.append(Record(*cbor2.loads(body)))
         position += length
+    return tuple(records), True

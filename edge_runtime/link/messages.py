@@ -11,7 +11,7 @@ A new minor version may only add fields, so that old and new nodes and receivers
 
 A node cannot send a field that its own model does not have: making such a message raises a ValidationError.
 To add a field: write it into its class below, raise MINOR by one, run `python tests/golden/wire_messages.py`, and set
-the field where the message is made (descriptors and tracks: `edge_runtime/followed.py`).
+the field where the message is made (descriptors and tracks: `edge_runtime/streams/followed.py`).
 """
 
 import secrets
@@ -30,6 +30,7 @@ from edge_runtime.link.wire_types import (
     Count,
     Fraction,
     GapReason,
+    Name,
     NormalisedBox,
     NotNegative,
     Space,
@@ -38,7 +39,7 @@ from edge_runtime.link.wire_types import (
     WireModel,
 )
 
-MINOR = 2
+MINOR = 3
 """The minor version that this node sends."""
 
 
@@ -97,6 +98,8 @@ class _Observation(_Spooled):
 
     is_clock_synchronised: whether the node's clock was set by somebody who knows the time; None if the node cannot
     tell. Where it was not, `uncertainty_ns` is 2^63 - 1: nobody knows. Since minor 1; the publisher sets it.
+    zones: those of the camera in which the middle of the box's lower side is, maybe none; None: the camera has no
+    zones. given_track: the name of the track where boxes and names come from outside the node. Both since minor 3.
     """
 
     track: TrackId
@@ -112,6 +115,8 @@ class _Observation(_Spooled):
     frame_width_px: Count
     score: Fraction
     is_clock_synchronised: bool | None = None
+    zones: tuple[Name, ...] | None = None
+    given_track: Name | None = None
 
 
 class DescriptorMessage(_Observation):

@@ -21,7 +21,8 @@ from pydantic import Field, JsonValue
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.link import topics
-from edge_runtime.link.broker import BrokerSettings, ClosedError, Connection, CredentialsError, Will, check_files
+from edge_runtime.link.broker import ClosedError, Connection, CredentialsError, Will, check_files
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.clock import UNKNOWN_NS, SystemClock
 from edge_runtime.link.counters import Counts, LinkCounters
 from edge_runtime.link.delivery import Delivery, DeliveryRates

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge_runtime.link.entries import Record
+from edge_runtime.link.spool_file import MachineBoot, read_boots
 from edge_runtime.link.spool_rows import MESSAGE_COLUMNS, check_message
 
 _MOST_PROBES = 1_000_000
@@ -31,10 +32,10 @@ def salvage(path: Path) -> Iterator[Record]:
                 yield from _read(db, f"SELECT {MESSAGE_COLUMNS} FROM message WHERE seq = {seq}")
 
 
-def salvage_clocks(path: Path) -> list[tuple[int, str, int]]:
+def salvage_boots(path: Path) -> list[MachineBoot]:
     """The table of the machine's boots, as `spool_file` describes it; empty if it cannot be read."""
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(sqlite3.connect(path)) as db:
-        return db.execute("SELECT first, boot, clock_ns FROM machine").fetchall()
+        return read_boots(db)
     return []
 
 

@@ -8,20 +8,23 @@ memory; what exceeds them becomes a gap of reason `disk`.
 
 Sequence numbers count from 0, per node, and are never used twice: not after a restart, and not after the files were
 lost. `<spool>.seq` holds a number that is above all that were given out. After a power cut or the loss of the files
-the numbers continue from there, and a gap of reason `lost` tells receivers not to wait for the others.
+the numbers continue from there, and a gap of reason `lost` tells receivers not to wait for the others. Where that file
+is lost as well, they continue far above (see `NumberMark`).
 """
 
 import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from edge_runtime.contract.errors import PublishError, ReidError
-from edge_runtime.link.entries import Entry, Gap, Priority, Record, SpooledMessage, find_holes
+from edge_runtime.link.entries import Entry, Gap, Priority, Record, SpooledMessage, find_holes, join_number
 from edge_runtime.link.journal import Journal, Recovered, read_journal
 from edge_runtime.link.messages import new_boot
-from edge_runtime.link.spool_file import SpoolSettings, clock_ns, companion, read_number, uptime_ns, write_number
+from edge_runtime.link.number_mark import NumberMark
+from edge_runtime.link.spool_file import SpoolSettings, clock_ns, companion, uptime_ns
 from edge_runtime.link.spool_store import Changes, SpoolStore
 from edge_runtime.link.wire_types import GapReason
 
@@ -32,11 +35,9 @@ _TICK_S = 0.2
 _SETTLE_NS = 1_000_000_000  # how long a connected broker has for its acknowledgement before a message is stored
 _DELETE_S = 1.0
 _TIDY_S = 10.0
-_RESERVED_NUMBERS = 1024
 _MEMORY_BYTES = 8 << 20
 _RATE_S = 60.0
 _ROW_BYTES = 400  # what a row of the database costs beside the payload, with its share of unused bytes
-_MESSAGE_BYTES = 300  # what a message in memory costs beside its payload
 
 
 class Spool:
@@ -58,38 +59,32 @@ class Spool:
         self.is_online = False
         self.fault: str | None = None
         self.store = SpoolStore(settings, node=node)
-        self._state = self.store.state
-        self._mutex, self._write_mutex = threading.Lock(), threading.Lock()
-        self._memory: dict[int, Record] = {}
-        self._memory_bytes = 0
-        self._writing: frozenset[int] = frozenset()
-        self._delivered: set[int] = set()
-        self._gaps: list[Gap] = []
-        self._told_gaps: list[Gap] = []
+        self._state, self._mutex, self._write_mutex = self.store.state, threading.Lock(), threading.Lock()
+        self._memory, self._memory_bytes = dict[int, Record](), 0
+        self._writing, self._delivered = frozenset[int](), set[int]()
+        self._gaps, self._told_gaps = list[Gap](), list[Gap]()
         self._dropped: dict[GapReason, int] = {"overflow": 0, "age": 0, "disk": 0, "lost": 0}
         self._appended_bytes, self._started_s = 0, time.monotonic()
-        self.spooled = 0
-        self.openings = 0
+        self.spooled = self.openings = 0
         self._delete_at = self._tidy_at = 0.0
         self.next_seq = self._first = 0
         self._journal: Journal
-        self._reserved = read_number(companion(self.path, ".seq"))
-        self._found = read_journal(companion(self.path, ".recent")) or Recovered((), 0, False)
+        self._mark = NumberMark(companion(self.path, ".seq"))
+        self._found = read_journal(companion(self.path, ".recent")) or Recovered()
+        self._changed, self._closing = threading.Event(), threading.Event()
         try:
             self._start()
         except BaseException:
             self.store.close()
             raise
-        self._changed, self._closing = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._thread.start()
 
     def append(self, entries: Sequence[Entry]) -> range:
-        """Take messages and return their sequence numbers. A process that is killed after this loses none of them.
-
-        It does not wait for the disk.
-        """
+        """Take messages and return their numbers, without waiting for the disk. A kill after this loses none of them."""
         with self._mutex:
+            if not self._mark.is_above(self.next_seq + len(entries) - 1):
+                self._leave_numbers()
             numbers = range(self.next_seq, self.next_seq + len(entries))
             now_ns = uptime_ns()
             records = [
@@ -99,9 +94,11 @@ class Spool:
             self._journal.add(records)
             for record in records:
                 self._memory[record.seq] = record
-                self._memory_bytes += _size(record)
+                self._memory_bytes += record.size()
                 self._appended_bytes += _ROW_BYTES + len(record.payload)
             self.next_seq = numbers.stop
+            if self._mark.is_near(self.next_seq):
+                self._changed.set()
             if self._memory_bytes > _MEMORY_BYTES:
                 self._drop_from_memory()
             return numbers
@@ -137,7 +134,7 @@ class Spool:
             for seq in numbers:
                 self._forget(seq)
             if not self._memory and not self._gaps:
-                self._journal.empty(self.next_seq)  # at once, so that a restart sends nothing twice
+                self._empty_journal()  # at once, so that a restart sends nothing twice
 
     def is_delivered(self, seq: int) -> bool:
         """Whether a message was acknowledged but could not be deleted yet."""
@@ -166,13 +163,17 @@ class Spool:
     def count(self) -> int:
         """How many messages are still to be delivered."""
         with self._mutex:
-            return len(self._memory) + max(0, self._state.count - len(self._delivered - self._writing))
+            return len(self._memory) + self._stored_count()
 
     def oldest(self) -> int:
         """The lowest sequence number that is still to be delivered, or the next one to be assigned if there is none."""
         with self._mutex:
-            stored = self._state.oldest
-            return stored if stored is not None else next(iter(self._memory), self.next_seq)
+            oldest = self._state.oldest
+            if oldest is None or self._stored_count() == 0:
+                return next(iter(self._memory), self.next_seq)
+            while oldest in self._delivered:
+                oldest += 1
+            return oldest
 
     def used_bytes(self) -> int:
         """How many bytes of the disk the messages use."""
@@ -218,7 +219,7 @@ class Spool:
         self._thread.join()
         try:
             self.flush()
-            write_number(companion(self.path, ".seq"), self.next_seq)
+            self._mark.put(self.next_seq)
         except PublishError as error:
             logger.error("%s; %d messages are left in the journal only", error, len(self._memory))
             self._journal.close()
@@ -238,44 +239,42 @@ class Spool:
         Raises:
             ConfigError: see the class.
         """
-        stop = 0
-        try:
+        stop, mark, is_new = 0, self._mark.value, self.store.is_new()
+        with self._faults_noted():
+            if is_new:
+                self._mark.raise_above(0)
             self.store.open()
             stop = self.store.state.stop
-        except PublishError as error:
-            self._note_fault(error)
-        self.next_seq = max(stop, self._found.next_seq, 0 if self._found.is_exact else self._reserved)
+        self.next_seq = max(stop, self._found.next_seq, 0 if self._found.is_exact else mark or 0)
+        if mark is None and not (is_new or self._found.is_exact):
+            self.next_seq = self._mark.leave(self.next_seq)
         self._first = self.next_seq
         for record in self._found.records:
-            # Lower numbers are delivered, or in the database.
             if record.seq >= stop:
                 self._memory[record.seq] = record
-                self._memory_bytes += _size(record)
-        try:
+                self._memory_bytes += record.size()
+        with self._faults_noted():
             if self.fault is None:
                 self._begin_run()
-        except PublishError as error:
-            self._note_fault(error)
         self.store.delete_expired_quarantine()
-        records = list(self._memory.values())
-        self._journal = Journal(companion(self.path, ".recent"), records=records, next_seq=self.next_seq)
-        try:
-            self._reserve()
-        except PublishError as error:
-            self._note_fault(error)
+        records, path = list(self._memory.values()), companion(self.path, ".recent")
+        self._journal = Journal(path, records=records, next_seq=self.next_seq, stored=self._stored())
+        with self._faults_noted():
+            self._mark.raise_above(self.next_seq)
 
     def _begin_run(self) -> None:
         """Bring together the opened database and what this process has begun with."""
         state, gaps = self.store.state, []
-        known = {record.seq for record in self._found.records}
+        # Lower numbers are delivered or in the database, or were lost with it.
+        known = {record.seq for record in self._found.records if record.seq >= state.stop}
         if self.store.is_incomplete:
             gaps = find_holes(sorted({*self.store.numbers(), *known}), self._first)
-        elif self._first > state.stop and not self._found.is_exact:
+        elif self._first > state.stop and not (self._found.is_exact and self._found.stored <= state.stop):
             gaps = [Gap(state.stop, self._first - 1, "lost")]
         self.store.begin_run(self._first, gaps)
         with self._mutex:
             for seq in [seq for seq in self._memory if seq < state.stop]:
-                self._memory_bytes -= _size(self._memory.pop(seq))
+                self._memory_bytes -= self._memory.pop(seq).size()
             self._state = self.store.state
             self.openings += 1
 
@@ -284,26 +283,30 @@ class Spool:
     def _run(self) -> None:
         while not self._closing.is_set():
             try:
-                self._write(is_everything=False)
-            except ReidError as error:
-                self._note_fault(error)
+                with self._faults_noted(ReidError):
+                    self._write(is_everything=False)
             except Exception as error:  # nobody would see a bug that ends this thread: log it, and go on
                 logger.exception("the spool's thread failed and goes on")
                 self.fault = str(error)
             self._changed.wait(_TICK_S)
+            self._changed.clear()
 
-    def _note_fault(self, error: ReidError) -> None:
-        if self.fault is None:
-            logger.warning("%s. Messages are kept in memory meanwhile, trying again", error)
-        self.fault = str(error)
+    @contextmanager
+    def _faults_noted(self, kind: type[ReidError] = PublishError) -> Iterator[None]:
+        try:
+            yield
+        except kind as error:
+            if self.fault is None:
+                logger.warning("%s. Messages are kept in memory meanwhile, trying again", error)
+            self.fault = str(error)
 
     def _write(self, *, is_everything: bool) -> None:
         """Write to the database what is due, and delete from it what was delivered."""
         with self._write_mutex:
+            self._mark.raise_above(self.next_seq)
             if not self.store.is_open:
                 self.store.open()
                 self._begin_run()
-            self._reserve()
             with self._mutex:
                 changes = self._collect_changes(is_everything=is_everything)
             if changes is not None:
@@ -348,7 +351,7 @@ class Spool:
         self._delivered.difference_update(changes.delivered)
         for record in changes.records:
             if self._memory.pop(record.seq, None):
-                self._memory_bytes -= _size(record)
+                self._memory_bytes -= record.size()
                 self.spooled += 1
         self._gaps = [gap for gap in self._gaps if gap not in changes.gaps]
         self._told_gaps = [gap for gap in self._told_gaps if gap not in changes.told_gaps]
@@ -358,22 +361,29 @@ class Spool:
         if self._gaps or self._journal.is_empty:
             return
         if not self._memory:
-            self._journal.empty(self.next_seq)
+            self._empty_journal()
         elif self._journal.is_full:
-            self._journal.keep(list(self._memory.values()), self.next_seq)
-
-    def _reserve(self) -> None:
-        """Keep the number in the `.seq` file well above the next one."""
-        if self.next_seq + _RESERVED_NUMBERS // 2 > self._reserved:
-            mark = self.next_seq + _RESERVED_NUMBERS
-            write_number(companion(self.path, ".seq"), mark)
-            self._reserved = mark
+            self._journal.keep(list(self._memory.values()), next_seq=self.next_seq, stored=self._stored())
 
     # With the mutex held
 
+    def _stored(self) -> int:
+        return self._state.stop if self.store.is_open else self._found.stored
+
+    def _stored_count(self) -> int:
+        return max(0, self._state.count - len(self._delivered - self._writing))
+
+    def _empty_journal(self) -> None:
+        self._journal.empty(next_seq=self.next_seq, stored=self._stored())
+
+    def _leave_numbers(self) -> None:
+        """Go on with far numbers: the disk did not take the mark in time, so the next process may use these."""
+        first, self.next_seq = self.next_seq, self._mark.leave(self.next_seq)
+        self._gaps.append(Gap(first, self.next_seq - 1, "lost"))
+
     def _forget(self, seq: int) -> None:
         if record := self._memory.pop(seq, None):
-            self._memory_bytes -= _size(record)
+            self._memory_bytes -= record.size()
         if record is None or seq in self._writing:
             self._delivered.add(seq)
 
@@ -387,11 +397,4 @@ class Spool:
 
     def _note_dropped(self, seq: int, why: GapReason) -> None:
         self._dropped[why] += 1
-        before = next((gap for gap in self._gaps if gap.last == seq - 1 and gap.why == why), None)
-        after = next((gap for gap in self._gaps if gap.first == seq + 1 and gap.why == why), None)
-        self._gaps = [gap for gap in self._gaps if gap not in (before, after)]
-        self._gaps.append(Gap(before.first if before else seq, after.last if after else seq, why))
-
-
-def _size(record: Record) -> int:
-    return len(record.payload) + len(record.topic) + _MESSAGE_BYTES
+        self._gaps = join_number(self._gaps, seq, why=why)

@@ -1,4 +1,4 @@
-"""The files of a spool: opening, locking, transactions, the `.seq` file, the age of messages, and errors as sentences.
+"""The files of a spool: opening, locking, transactions, the age of messages, and errors as sentences.
 
 All functions are called with the spool's mutex held, or before the spool is shared between threads.
 """
@@ -8,9 +8,8 @@ import fcntl
 import os
 import sqlite3
 import time
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,10 +17,11 @@ from pydantic import Field
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.contract.settings import FilePath
+from edge_runtime.link.entries import text_crc
 
 PAGE_BYTES = 4096
 WAL_BYTES = 1 << 20
-_DIGITS = 20
+_VERSIONS_AT = 18  # where the head of an SQLite file says which versions may write and read it
 _LOCKED_S = 0.5  # another program may hold the file for hours: nobody waits for it, the caller tries again
 PRAGMAS = (
     f"page_size = {PAGE_BYTES}",
@@ -53,9 +53,16 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         OSError: it cannot be opened or created.
+        sqlite3.DatabaseError: the file is damaged where it says who may write it; SQLite would call it read-only.
     """
     # Created here, because SQLite would make it readable for everybody, and descriptors of people are private.
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        versions = os.pread(file, 2, _VERSIONS_AT)
+    finally:
+        os.close(file)
+    if versions not in (b"", b"\1\1", b"\2\2"):
+        raise sqlite3.DatabaseError(f"malformed: versions {versions.hex()} in its head")
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_LOCKED_S)
 
 
@@ -104,7 +111,9 @@ def companion(path: Path, suffix: str) -> Path:
 def is_damage(error: sqlite3.DatabaseError) -> bool:
     """Whether the file itself is damaged, so that retrying cannot help."""
     # Python 3.10 gives no error codes. Errors of a full or failing disk have other texts.
-    return any(text in str(error) for text in ("malformed", "not a database", "Could not decode"))
+    return any(
+        text in str(error) for text in ("malformed", "not a database", "unsupported file format", "Could not decode")
+    )
 
 
 def to_publish_error(error: sqlite3.DatabaseError, path: Path) -> PublishError:
@@ -120,44 +129,10 @@ def is_locked(error: sqlite3.DatabaseError) -> bool:
     return "locked" in str(error)
 
 
-def read_number(path: Path) -> int:
-    """Read a number from a file; 0 if there is no such file, or the number in it is damaged."""
-    try:
-        content = path.read_bytes()
-        number = int(content[:_DIGITS])
-    except (OSError, ValueError):
-        return 0
-    is_old = len(content) == _DIGITS + 1  # written without a checksum
-    return number if is_old or content == _with_checksum(number) else 0
-
-
-def _with_checksum(number: int) -> bytes:
-    digits = f"{number:0{_DIGITS}d}".encode()
-    return b"%b %08x\n" % (digits, zlib.crc32(digits))
-
-
-def write_number(path: Path, number: int) -> None:
-    """Write a number to a file in place, which needs no room on a full disk. It is on the disk when this returns.
-
-    Raises:
-        PublishError: the disk is full, or fails.
-    """
-    try:
-        file = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
-        try:
-            # One write of a few bytes of one sector: a power cut leaves the old number or the new one.
-            os.pwrite(file, _with_checksum(number), 0)
-            os.fsync(file)
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise PublishError(
-            f"cannot write {path}: {error.strerror}; free some space, nothing in the spool is lost"
-        ) from error
-
-
 MACHINE_SCHEMA = """
-CREATE TABLE IF NOT EXISTS machine (first INTEGER PRIMARY KEY, boot TEXT NOT NULL, clock_ns INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS machine (
+    first INTEGER PRIMARY KEY, boot TEXT NOT NULL, clock_ns INTEGER NOT NULL, crc INTEGER NOT NULL
+);
 """
 # Messages are stamped with the uptime of the machine, because the wall clock may be set. The table `machine` has one
 # row for each boot of the machine: the first sequence number stored in it, and what to add to the uptime to get UTC.
@@ -181,12 +156,39 @@ def machine_boot() -> str:
     return _BOOT.read_text().strip()
 
 
+@dataclass(frozen=True)
+class MachineBoot:
+    """A row of the table `machine`."""
+
+    first: int
+    boot: str
+    clock_ns: int
+
+    def put(self, db: sqlite3.Connection) -> None:
+        """Write it, inside a transaction, in the place of one with the same first number."""
+        values = astuple(self)
+        db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?, ?)", (*values, text_crc(*values)))
+
+
+def read_boots(db: sqlite3.Connection) -> list[MachineBoot]:
+    """All boots of the machine that messages may be of, in order.
+
+    Raises:
+        sqlite3.DatabaseError: a CRC is wrong: the file is damaged.
+    """
+    boots = []
+    for *values, crc in db.execute("SELECT first, boot, clock_ns, crc FROM machine ORDER BY first"):
+        if text_crc(*values) != crc:
+            raise sqlite3.DatabaseError(f"malformed: the CRC of the boot from number {values[0]} is wrong")
+        boots.append(MachineBoot(*values))
+    return boots
+
+
 def record_boot(db: sqlite3.Connection, next_seq: int) -> None:
     """Record, inside a transaction, that messages from `next_seq` on are stored in this boot of the machine."""
-    boot = machine_boot()
-    latest = db.execute("SELECT boot FROM machine ORDER BY first DESC LIMIT 1").fetchone()
-    if latest is None or latest[0] != boot:
-        db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", (next_seq, boot, clock_ns()))
+    boots, now = read_boots(db), MachineBoot(next_seq, machine_boot(), clock_ns())
+    if not boots or boots[-1].boot != now.boot:
+        now.put(db)
         oldest = "SELECT coalesce(min(seq), ?) FROM message"
         outlived = f"first < (SELECT max(first) FROM machine WHERE first <= ({oldest}))"
         db.execute(f"DELETE FROM machine WHERE {outlived}", (next_seq,))
@@ -194,26 +196,26 @@ def record_boot(db: sqlite3.Connection, next_seq: int) -> None:
 
 def record_clock_step(db: sqlite3.Connection) -> None:
     """Record, inside a transaction, that the wall clock was set, so that the messages of this boot keep their age."""
-    now_ns = clock_ns()
-    latest = "first = (SELECT max(first) FROM machine)"
-    db.execute(f"UPDATE machine SET clock_ns = ? WHERE {latest} AND abs(clock_ns - ?) > {_STEP_NS}", [now_ns] * 2)
+    latest = read_boots(db)[-1]
+    if abs(latest.clock_ns - clock_ns()) > _STEP_NS:
+        replace(latest, clock_ns=clock_ns()).put(db)
 
 
 def read_clocks(db: sqlite3.Connection) -> list[tuple[int, int]]:
     """First sequence number of each boot of the machine, and what to add to that boot's uptime to get UTC."""
-    boots = db.execute("SELECT first, clock_ns FROM machine ORDER BY first").fetchall()
-    return [*boots[:-1], (boots[-1][0], clock_ns())]
+    boots = read_boots(db)
+    return [*((boot.first, boot.clock_ns) for boot in boots[:-1]), (boots[-1].first, clock_ns())]
 
 
 def find_expired(db: sqlite3.Connection, max_age_s: float) -> list[int]:
     """Sequence numbers of some messages that are older than `max_age_s`; call it until it returns none."""
-    boots = db.execute("SELECT first, clock_ns FROM machine ORDER BY first").fetchall()
-    oldest_ns = uptime_ns() + boots[-1][1] - int(max_age_s * 1e9)
-    stops = [first for first, _ in boots[1:]] + [1 << 62]
+    boots = read_boots(db)
+    oldest_ns = uptime_ns() + boots[-1].clock_ns - int(max_age_s * 1e9)
+    stops = [boot.first for boot in boots[1:]] + [1 << 62]
     found: list[int] = []
-    for (first, offset_ns), stop in zip(boots, stops, strict=True):
+    for boot, stop in zip(boots, stops, strict=True):
         # Within a boot, numbers and times grow together: the oldest messages have the lowest numbers.
         query = "SELECT seq, created_ns FROM message WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
-        rows = db.execute(query, (first, stop, _READ_AT_ONCE)).fetchall()
-        found += [seq for seq, created_ns in rows if created_ns + offset_ns < oldest_ns]
+        rows = db.execute(query, (boot.first, stop, _READ_AT_ONCE)).fetchall()
+        found += [seq for seq, created_ns in rows if created_ns + boot.clock_ns < oldest_ns]
     return found

@@ -1,10 +1,10 @@
 """The tables of the spool's database, and the checks of their rows: each has a CRC, so that flipped bits are found."""
 
+import contextlib
 import sqlite3
-import zlib
 from collections.abc import Sequence
 
-from edge_runtime.link.entries import Gap, Record
+from edge_runtime.link.entries import Gap, Record, text_crc
 from edge_runtime.link.spool_file import MACHINE_SCHEMA
 
 SCHEMA = f"""
@@ -51,6 +51,17 @@ def check_gap(row: Sequence[object]) -> Gap:
     return gap
 
 
-def text_crc(*values: object) -> int:
-    """CRC-32 of some values, written one after the other."""
-    return zlib.crc32(" ".join(map(str, values)).encode(errors="replace"))
+def check_schema(db: sqlite3.Connection) -> None:
+    """See that the tables are the ones that were made: a flipped bit in a name hides all rows of a table.
+
+    Raises:
+        sqlite3.DatabaseError: they are not: the file is damaged.
+    """
+    with contextlib.closing(sqlite3.connect(":memory:")) as made:
+        made.executescript(SCHEMA)
+        if _read_schema(db) != _read_schema(made):
+            raise sqlite3.DatabaseError("malformed: the tables are not those that were made")
+
+
+def _read_schema(db: sqlite3.Connection) -> list[tuple[str, ...]]:
+    return db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()

@@ -7,6 +7,7 @@ Files: `<spool>`, `-wal`, `-shm`, `.lock`, and `.corrupt` (the last damaged file
 """
 
 import contextlib
+import glob
 import logging
 import os
 import sqlite3
@@ -18,11 +19,12 @@ from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 from edge_runtime.contract.errors import ConfigError, PublishError
-from edge_runtime.link.entries import Gap, Record, SpooledMessage, find_holes
-from edge_runtime.link.salvage import salvage, salvage_clocks
+from edge_runtime.link.entries import Gap, Record, SpooledMessage, find_holes, text_crc
+from edge_runtime.link.salvage import salvage, salvage_boots
 from edge_runtime.link.spool_file import (
     PAGE_BYTES,
     PRAGMAS,
+    MachineBoot,
     SpoolSettings,
     clock_ns,
     companion,
@@ -37,7 +39,7 @@ from edge_runtime.link.spool_file import (
     to_publish_error,
     transaction,
 )
-from edge_runtime.link.spool_rows import GAP_COLUMNS, MESSAGE_COLUMNS, SCHEMA, check_gap, check_message, text_crc
+from edge_runtime.link.spool_rows import GAP_COLUMNS, MESSAGE_COLUMNS, SCHEMA, check_gap, check_message, check_schema
 from edge_runtime.link.wire_types import GapReason
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,10 @@ class SpoolStore:
         self._connections: list[sqlite3.Connection] = []
         self._lock_file = lock(self.path)
 
+    def is_new(self) -> bool:
+        """Whether nothing was ever written here, by any part of the spool; to be asked before it is opened."""
+        return not any(path.stat().st_size for path in self.path.parent.glob(f"{glob.escape(self.path.name)}*"))
+
     def open(self) -> None:
         """Open the file, and check every row of it.
 
@@ -137,7 +143,7 @@ class SpoolStore:
                     self._dropping[why] += 1
                 else:
                     self._insert(record)
-            self._put_next_seq(changes.next_seq)
+            self._put("next_seq", changes.next_seq)
             return self._read_state()
 
         with self._mutex:
@@ -225,22 +231,24 @@ class SpoolStore:
         for pragma in PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(SCHEMA)
+        check_schema(self._db)
         if (fault := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise sqlite3.DatabaseError(f"malformed: {fault}")
         stored = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
-        if stored.setdefault("node", self.node) != self.node:
+        for key in ("node", "next_seq"):
+            if text_crc(stored.get(key)) != stored.get(f"{key}_crc", text_crc(None)):
+                raise sqlite3.DatabaseError(f"malformed: the CRC of {key} is wrong")
+        if stored.get("node", self.node) != self.node:
             raise ConfigError(
                 f"the spool {self.path} belongs to node {stored['node']!r}, not to {self.node!r}; give each its own"
             )
-        if text_crc(stored.get("next_seq")) != stored.get("next_seq_crc", text_crc(None)):
-            raise sqlite3.DatabaseError("malformed: the CRC of the next number is wrong")
         rows = self._db.execute(f"SELECT {MESSAGE_COLUMNS} FROM message ORDER BY seq")
         self._count = sum(1 for _ in map(check_message, rows))
         if "next_seq" not in stored:
             self.is_incomplete = True
             with transaction(self._db):
                 self._put("node", self.node)
-                self._put_next_seq(0)
+                self._put("next_seq", 0)
         self.state = self._read_state()
 
     def _quarantine(self, cause: Exception) -> None:
@@ -264,11 +272,11 @@ class SpoolStore:
             holes = find_holes(kept, stop)
             self._dropping["lost"] += max(0, count - len(kept))
             with transaction(self._db):
-                for clock in salvage_clocks(damaged) or [(-1, machine_boot(), clock_ns())]:
-                    self._db.execute("INSERT OR REPLACE INTO machine VALUES (?, ?, ?)", clock)
+                for boot in salvage_boots(damaged) or [MachineBoot(-1, machine_boot(), clock_ns())]:
+                    boot.put(self._db)
                 for gap in holes:
                     self._add_gap(gap)
-                self._put_next_seq(stop)
+                self._put("next_seq", stop)
                 self.state = self._read_state()
             self.dropped = dict(self._dropping)
             logger.error("the spool %s: %d messages of the damaged file are kept", self.path, len(kept))
@@ -321,11 +329,8 @@ class SpoolStore:
         return StoreState(self._count, oldest, stop, tuple(gaps), self._used_bytes())
 
     def _put(self, key: str, value: object) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def _put_next_seq(self, number: int) -> None:
-        self._put("next_seq", number)
-        self._put("next_seq_crc", text_crc(number))
+        rows = [(key, value), (f"{key}_crc", text_crc(value))]
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
 
     def _insert(self, record: Record) -> None:
         values = (*astuple(record), record.crc())

@@ -1,6 +1,7 @@
 """Topic names, `reid/v1/<site>/<node>/...`, built and parsed in one place. `v1` is the messages' major version."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge_runtime.contract.errors import ConfigError, PublishError
 
@@ -8,6 +9,8 @@ ROOT = ("reid", "v1")
 _NODE_LEAVES = ("status", "birth", "gap", "metrics")
 _CAMERA_LEAVES = ("status", "track")
 _FORBIDDEN = "+#\0"
+_MOST_IN_NAME = 200
+_MOST_IN_TOPIC = 1_000  # MQTT allows 65,535 bytes, and receivers remember topics and the names in them
 
 
 @dataclass(frozen=True)
@@ -25,11 +28,11 @@ def check_name(name: str, *, what: str) -> str:
     """Return `name` if it may be one level of a topic.
 
     Raises:
-        ConfigError: it is empty, or contains `+`, `#`, `/` or NUL.
+        ConfigError: it is empty or too long, or contains `+`, `#`, `/` or NUL.
     """
     found = [repr(sign) for sign in f"{_FORBIDDEN}/" if sign in name]
-    if not name or found:
-        fault = f"it contains {', '.join(found)}" if found else "it is empty"
+    if not 0 < len(name) <= _MOST_IN_NAME or found:
+        fault = f"it contains {', '.join(found)}" if found else f"it has {len(name)} of 1 to {_MOST_IN_NAME} characters"
         # The name is not repeated: it may be a camera's address with a password, written under the wrong key.
         raise ConfigError(f"this {what} cannot be part of an MQTT topic: {fault}; use letters, digits, '-' and '_'")
     return name
@@ -60,12 +63,15 @@ def count_topic(site: str, *, sensor: str) -> str:
     return "/".join((*ROOT, check_name(site, what="site"), "count", check_name(sensor, what="sensor")))
 
 
+@lru_cache(maxsize=10_000)
 def parse_topic(topic: str) -> Topic:
     """Split a topic into its parts.
 
     Raises:
-        PublishError: it does not belong to this system, or to another major version of it.
+        PublishError: it does not belong to this system, or to another major version of it, or is too long.
     """
+    if len(topic) > _MOST_IN_TOPIC:
+        raise PublishError(f"a topic of {len(topic)} characters is too long: expected at most {_MOST_IN_TOPIC}")
     levels = topic.split("/")
     if tuple(levels[:2]) == ROOT and all(levels) and not any(sign in topic for sign in _FORBIDDEN):
         match levels[2:]:
@@ -80,3 +86,25 @@ def parse_topic(topic: str) -> Topic:
     if len(levels) > 2 and levels[0] == ROOT[0] and levels[1] != ROOT[1]:
         raise PublishError(f"{topic!r} is of version {levels[1]}, expected {ROOT[1]}; receive it with that version")
     raise PublishError(f"{topic!r} is no topic of this system: expected {'/'.join(ROOT)}/<site>/<node>/...")
+
+
+def check_filter(pattern: str) -> str:
+    """Return `pattern` if one may subscribe to it: a topic where `+` stands for one level and a last `#` for the rest.
+
+    Raises:
+        ConfigError: it is no such pattern.
+    """
+    *levels, last = pattern.split("/")
+    is_wrong = any("#" in level for level in levels) or any("+" in level and level != "+" for level in (*levels, last))
+    if not pattern or "\0" in pattern or is_wrong or ("#" in last and last != "#"):
+        raise ConfigError("expected a topic of MQTT, in which + stands for a whole level and # for the last ones")
+    return pattern
+
+
+def fits_filter(topic: str, pattern: str) -> bool:
+    """Whether a subscription to `pattern` brings messages of `topic`."""
+    levels, wanted = topic.split("/"), pattern.split("/")
+    if wanted[-1] == "#":
+        wanted.pop()
+        levels = levels[: len(wanted)]
+    return len(levels) == len(wanted) and all(part in ("+", level) for part, level in zip(wanted, levels, strict=True))

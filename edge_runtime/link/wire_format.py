@@ -10,6 +10,7 @@ at most 4 deep. JSON payloads may have up to 1 MiB.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from functools import reduce
 from operator import getitem
@@ -36,9 +37,8 @@ _MAX_ENTRIES = 64
 _DIGEST_BYTES = 8
 _DIGEST_HEAD = b"\x66digest\x48"  # the key, text of 6 bytes, and the head of 8 bytes
 _MAX_DEPTH = 4
-_BYTES, _LIST, _MAP, _TAG, _SIMPLE = 2, 4, 5, 6, 7  # major types of CBOR, RFC 8949 section 3.1; 3 is text
-_SIMPLE_VALUES = (20, 21, 22)  # false, true, null
-_EXPONENTS = {25: 0x7C00, 26: 0x7F80_0000, 27: 0x7FF0 << 48}  # of floats; all ones: infinite, or no number
+_UNSIGNED, _BYTES, _TEXT, _LIST, _MAP, _TAG = 0, 2, 3, 4, 5, 6  # major types of CBOR, RFC 8949 section 3.1
+_ARGUMENT_BYTES = {24: 1, 25: 2, 26: 4, 27: 8}  # of the number, length or count that follows a head
 Model = TypeVar("Model", bound=WireModel)
 _MESSAGES: dict[str, type[WireModel]] = {
     "descriptor": DescriptorMessage,
@@ -74,7 +74,7 @@ def decode_message(payload: bytes, *, leaf: str) -> DescriptorMessage | TrackMes
     try:
         _check_structure(payload)
         _check_digest(payload)
-        fields = _with_tuples(cbor2.loads(payload))
+        fields = cbor2.loads(payload)
     except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
         raise PublishError(f"a {leaf} message of {len(payload)} bytes is not a CBOR map of ours: {error}") from error
     model = _MESSAGES[leaf]
@@ -131,70 +131,91 @@ def _digest(body: bytes) -> bytes:
     return hashlib.sha256(body).digest()[:_DIGEST_BYTES]
 
 
+def _steps() -> tuple[int, ...]:
+    """For each first byte of an item, how many bytes the item has; 0 where that byte alone does not say it.
+
+    Numbers, short bytes and texts, true, false and null: nearly all items of a message.
+    """
+    steps = [0] * 256
+    for detail in range(28):
+        for kind in (_UNSIGNED, _UNSIGNED + 1):
+            steps[kind << 5 | detail] = 1 + _ARGUMENT_BYTES.get(detail, 0)
+        if detail < 24:
+            steps[_BYTES << 5 | detail] = steps[_TEXT << 5 | detail] = 1 + detail
+    steps[0xF4:0xF7] = 1, 1, 1  # false, true, null
+    steps[0xF9:0xFC] = 3, 5, 9  # floats
+    return tuple(steps)
+
+
+_STEPS = _steps()
+
+
 def _check_structure(payload: bytes) -> None:
     """Walk over the structure of a CBOR payload without decoding it.
 
     Raises:
         ValueError: it is damaged, or beyond the limits.
     """
-    size = len(payload)
-    if size > _MAX_CBOR_BYTES:
+    if len(payload) > _MAX_CBOR_BYTES:
         raise ValueError(f"expected at most {_MAX_CBOR_BYTES} bytes")
-    position, items = 0, 1  # items: still to come in the list or map that is read
-    around: list[int] = []  # the same of the lists and maps around it
-    while items or around:
-        if not items:
-            items = around.pop()
+    try:
+        end = _skip_items(payload, 0, items=1, depth=0)
+    except IndexError:
+        raise ValueError("it ends too early") from None
+    if end != len(payload):
+        raise ValueError(f"expected {end} bytes")
+
+
+def _skip_items(payload: bytes, position: int, *, items: int, depth: int) -> int:
+    """Where so many items end that begin at `position`, `depth` lists and maps deep."""
+    steps = _STEPS
+    for _ in range(items):
+        head = payload[position]
+        if step := steps[head]:
+            position += step
             continue
-        items -= 1
-        if position >= size:
-            raise ValueError("it ends too early")
-        kind, detail = payload[position] >> 5, payload[position] & 31
-        argument, position = (detail, position + 1) if detail < 24 else _read_argument(payload, position)
-        if kind == _SIMPLE:
-            _check_simple(detail, argument)
-        elif kind >= _LIST:
-            around.append(items)
-            items = _count_items(kind, argument, depth=len(around))
-        elif kind >= _BYTES:
+        argument, position = _read_argument(payload, position)
+        if head >> 5 in (_BYTES, _TEXT):
             position += argument
-    if position != size:
-        raise ValueError(f"expected {position} bytes")
+        else:
+            count = _count_items(head >> 5, argument, depth=depth)
+            position = _skip_items(payload, position, items=count, depth=depth + 1)
+    return position
 
 
 def _read_argument(payload: bytes, position: int) -> tuple[int, int]:
-    """The number, length, count or tag that follows the head at `position`, and where the content is."""
+    """The length, count or tag in the head at `position`, and where the content is."""
     detail = payload[position] & 31
-    if detail > 27:
+    if detail < 24:
+        return detail, position + 1
+    if detail not in _ARGUMENT_BYTES:
         raise ValueError("indefinite lengths and reserved values are not allowed")
-    end = position + 1 + (1 << (detail - 24))
+    end = position + 1 + _ARGUMENT_BYTES[detail]
     return int.from_bytes(payload[position + 1 : end], "big"), end
 
 
-def _check_simple(detail: int, argument: int) -> None:
-    exponent = _EXPONENTS.get(detail)
-    if exponent is None and detail not in _SIMPLE_VALUES:
-        raise ValueError("undefined and other simple values are not allowed")
-    if exponent and argument & exponent == exponent:
-        raise ValueError("numbers that are infinite or none at all are not allowed")
-
-
 def _count_items(kind: int, argument: int, *, depth: int) -> int:
-    """How many items a list or map holds."""
+    """How many items a list or map holds. depth: of lists and maps around it."""
     if kind == _TAG:
         raise ValueError(f"tag {argument} is not allowed")
-    if argument > _MAX_ENTRIES or depth > _MAX_DEPTH:
+    if kind > _TAG:
+        raise ValueError("undefined and other simple values are not allowed")
+    if argument > _MAX_ENTRIES or depth >= _MAX_DEPTH:
         raise ValueError(f"expected at most {_MAX_ENTRIES} entries in a list or map, {_MAX_DEPTH} levels deep")
     return 2 * argument if kind == _MAP else argument
 
 
-def _with_tuples(value: Any) -> Any:
-    """What a decoder of CBOR gives, in the types of the models: text keys, and tuples for lists."""
-    if type(value) is dict:
+def _check_ignored(value: object) -> None:
+    """Check what no model checks, because a newer sender has written it: text keys, and no number without a value."""
+    if isinstance(value, dict):
         if not all(type(key) is str for key in value):
             raise TypeError("a key of a map is not text")
-        return {key: _with_tuples(item) if type(item) in (dict, list) else item for key, item in value.items()}
-    return tuple(map(_with_tuples, value)) if type(value) is list else value
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            _check_ignored(item)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers that are infinite or none at all are not allowed")
 
 
 def _load_json(payload: bytes, what: str) -> object:
@@ -215,8 +236,8 @@ def _parse(fields: object, model: type[Model], *, validate: Callable[[Any], Mode
         raise _refuse(what, faults) from error
     except (TypeError, ValueError, RecursionError) as error:
         raise _refuse(what, str(error)) from error
-    if missing := required_fields(model) - parsed.model_fields_set:
-        raise _refuse(what, f"{', '.join(sorted(missing))} missing")
+    if not required_fields(model) <= parsed.model_fields_set:
+        raise _refuse(what, f"{', '.join(sorted(required_fields(model) - parsed.model_fields_set))} missing")
     return parsed
 
 
@@ -229,7 +250,7 @@ def _validate_known(fields: Any, validate: Callable[[Any], Model]) -> Model:
         if not unknown:
             raise
     for *parents, name in unknown:
-        del reduce(getitem, parents, fields)[name]
+        _check_ignored(reduce(getitem, parents, fields).pop(name))
     return validate(fields)
 
 

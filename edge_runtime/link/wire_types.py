@@ -35,10 +35,12 @@ Unsigned = Annotated[int, Field(ge=0, lt=2**64)]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 NotNegative = Annotated[float, Field(ge=0)]
-NormalisedBox = tuple[Fraction, Fraction, Fraction, Fraction]
+# Not strict: decoders of CBOR give a list.
+NormalisedBox = Annotated[tuple[Fraction, Fraction, Fraction, Fraction], Field(strict=False)]
 Boot = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Space = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 TrackId = Annotated[str, Field(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$")]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
 GapReason = Literal["overflow", "age", "disk", "lost"]
 
 

@@ -16,7 +16,12 @@ def assign(gain: NDArray[np.float64]) -> list[tuple[int, int]]:
         return sorted((row, column) for column, row in assign(gain.T))
     # Rows and columns without any gain would only make the problem larger.
     rows, columns = np.flatnonzero((gain > 0).any(axis=1)), np.flatnonzero((gain > 0).any(axis=0))
+    if len(rows) == 0:
+        return []
     part = np.maximum(gain[np.ix_(rows, columns)], 0.0)
+    best = part.argmax(axis=1)
+    if len(np.unique(best)) == len(best):  # nobody wants another's best, so no sum is greater: the usual case
+        return list(zip(rows.tolist(), columns[best].tolist(), strict=True))
     if len(rows) > len(columns):
         part = np.pad(part, ((0, 0), (0, len(rows) - len(columns))))
     row_of = _cheapest_rows(-part)

@@ -25,6 +25,7 @@ from edge_runtime.people.detector_manifest import (
     read_detector_manifest,
     write_detector_manifest,
 )
+from edge_runtime.people.given_tracker import GivenTracker
 from edge_runtime.people.hog import HogDetector
 from edge_runtime.people.likelihood_tracker import LikelihoodTracker
 from edge_runtime.people.network_backends import NetworkBackend, open_network
@@ -106,8 +107,13 @@ def runs_on_gpu(detector: Detector) -> bool:
     return isinstance(detector, NetworkDetector) and detector.network.backend.startswith("tensorrt ")
 
 
-def log_detector(settings: DetectorSettings, detector: Detector) -> None:
-    """Log what finds people, and what would be better. A program may open several detectors of the same settings."""
+def log_detector(
+    settings: DetectorSettings, detector: Detector, *, remedy: str = "set `detector: {model: FILE.onnx}`"
+) -> None:
+    """Log what finds people, and what would be better. A program may open several detectors of the same settings.
+
+    remedy: how the user of this program names a network.
+    """
     if isinstance(detector, NetworkDetector):
         kind, person_class = detector.kind.name, detector.person_class
         file, backend = settings.model and settings.model.name, detector.network.backend
@@ -115,8 +121,9 @@ def log_detector(settings: DetectorSettings, detector: Detector) -> None:
         return
     logger.warning(
         "no detector model is given, so OpenCV's HOG finds people: it misses many more of them than a small "
-        "network like YOLOX-nano and needs several times its CPU time; set `detector: {model: FILE.onnx}`, "
-        "edge_runtime/README.md says where to get one"
+        "network like YOLOX-nano and needs several times its CPU time; %s, "
+        "edge_runtime/README.md says where to get one",
+        remedy,
     )
 
 
@@ -142,15 +149,15 @@ def describe_opened(file: DetectorFile, detector: NetworkDetector) -> DetectorMa
     )
 
 
-def open_tracker(kind: str = "likelihood", *, sure_score: float) -> Tracker:
-    """Make a tracker for one camera. sure_score: see `Detector.sure_score`.
+def open_tracker(kind: str = "likelihood", *, sure_score: float, forget_s: float = 10.0) -> Tracker:
+    """Make a tracker for one camera. sure_score: see `Detector.sure_score`. forget_s: see `GivenTracker`.
 
     Raises:
         EngineError: unknown kind; the message lists the known ones.
     """
     if kind not in TRACKERS:
         raise EngineError(f"expected a tracker of kind {', '.join(TRACKERS)}, found {kind!r}; choose one of these")
-    return TRACKERS[kind](sure_score)
+    return TRACKERS[kind](sure_score, forget_s)
 
 
 def _time_look(detector: Detector, frame: NDArray[np.uint8]) -> float:
@@ -159,6 +166,7 @@ def _time_look(detector: Detector, frame: NDArray[np.uint8]) -> float:
     return time.perf_counter() - start_s
 
 
-TRACKERS: dict[str, Callable[[float], Tracker]] = {
-    "likelihood": lambda sure_score: LikelihoodTracker(sure_score=sure_score),
+TRACKERS: dict[str, Callable[[float, float], Tracker]] = {
+    "likelihood": lambda sure_score, _: LikelihoodTracker(sure_score=sure_score),
+    "given": lambda _, forget_s: GivenTracker(forget_s=forget_s),
 }

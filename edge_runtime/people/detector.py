@@ -16,10 +16,14 @@ _SMALLEST_BOX_PX = 8.0  # what is left of a box at the frame's edge must be at l
 
 @dataclass(frozen=True)
 class Detection:
-    """One person in one frame. score: higher is more certain; each detector has a scale of its own."""
+    """One person in one frame. score: higher is more certain; each detector has a scale of its own.
+
+    given_id: what somebody outside who follows people calls this one; None: nobody does, or it is not known.
+    """
 
     box: Box
     score: float
+    given_id: str | None = None
 
 
 class Detector(Protocol):

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
-from edge_runtime.contract.descriptor import decode
+from edge_runtime.contract.descriptor import has_direction
 from edge_runtime.contract.errors import PublishError, ReidError
 from edge_runtime.link.broker import Received
 from edge_runtime.link.counters import percentile
@@ -166,9 +164,12 @@ class Receiver:
 
     def _node(self, topic: Topic) -> _Node:
         name = (topic.site, topic.node)
-        if name not in self._nodes and len(self._nodes) >= _MOST_NODES:
-            raise PublishError(f"there are {_MOST_NODES} nodes already; somebody may be making up names")
-        return self._nodes.setdefault(name, _Node())
+        node = self._nodes.get(name)
+        if node is None:
+            if len(self._nodes) >= _MOST_NODES:
+                raise PublishError(f"there are {_MOST_NODES} nodes already; somebody may be making up names")
+            node = self._nodes[name] = _Node()
+        return node
 
     def _may_hold(self, node: _Node, received: Received) -> bool:
         return len(node.held) < _HELD_MESSAGES and self._held_bytes + len(received.payload) <= _HELD_BYTES
@@ -319,11 +320,10 @@ def _check_observation(message: Message, *, length: int | None) -> str | None:
         return None
     if vector.scale <= 0:
         return f"expected a scale above 0, found {vector.scale:g}"
-    with np.errstate(all="ignore"):  # the sender's numbers may overflow; the result shows it
-        numbers = decode(vector.encoded())
+    is_usable = has_direction(vector.encoded())
     if length not in (None, vector.length):
         return f"expected {length} numbers in its vector, as the node's birth says, found {vector.length}"
-    if not np.isfinite(numbers).all() or not numbers.any():
+    if not is_usable:
         return "expected a vector of finite numbers that are not all 0"
     return None
 

@@ -28,6 +28,9 @@ class Ranges:
 
     def add(self, first: int, last: int) -> None:
         """Add all numbers from `first` to `last`, both included."""
+        if self._lasts and first == self._lasts[-1] + 1:  # nearly always the next number comes
+            self._lasts[-1] = last
+            return
         low = bisect_left(self._lasts, first - 1)
         high = bisect_right(self._firsts, last + 1)
         if low < high:
@@ -88,16 +91,15 @@ class SequenceTracker:
 
     def expect(self, first: int, stop: int) -> None:
         """Expect the numbers first <= n < stop: those that do not arrive are missing."""
-        self._start = first if self._start is None else min(self._start, first)
-        self._stop = max(self._stop, stop)
+        if self._start is None or first < self._start:
+            self._start = first
+        if stop > self._stop:
+            self._stop = stop
 
     def add(self, boot: str, seq: int) -> Arrival:
         """Record that a message arrived."""
         self.expect(seq, seq + 1)
-        of_boot = self._arrived_by_boot.pop(boot, None) or Ranges()
-        self._arrived_by_boot[boot] = of_boot  # the latest run last
-        if len(self._arrived_by_boot) > _MOST_BOOTS:
-            del self._arrived_by_boot[next(iter(self._arrived_by_boot))]
+        of_boot = self._ranges_of(boot)
         if seq in of_boot:
             return "duplicate"
         of_boot.add(seq, seq)
@@ -106,6 +108,16 @@ class SequenceTracker:
             return "reused"
         self._arrived.add(seq, seq)
         return "new"
+
+    def _ranges_of(self, boot: str) -> Ranges:
+        """What arrived of a run, which becomes the latest one."""
+        of_boot = self._arrived_by_boot.get(boot)
+        if of_boot is None or boot != next(reversed(self._arrived_by_boot)):
+            of_boot = self._arrived_by_boot.pop(boot, None) or Ranges()
+            self._arrived_by_boot[boot] = of_boot
+            if len(self._arrived_by_boot) > _MOST_BOOTS:
+                del self._arrived_by_boot[next(iter(self._arrived_by_boot))]
+        return of_boot
 
     def add_gap(self, gap: Missing, *, boot: str) -> None:
         """Record that numbers of a gap that have not arrived will never arrive. boot: the run that told it.

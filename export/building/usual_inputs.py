@@ -12,7 +12,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import sample_clip, shipped_model
 from edge_runtime.contract.site_set import is_site_set
-from edge_runtime.site_keeper import CollectSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 from export.building.backends import BACKENDS
 
 _SECONDS = 600.0  # at most; the sample clip is shorter

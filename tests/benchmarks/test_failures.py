@@ -1,4 +1,4 @@
-"""Every fault once, on a real node, broker and disk; and that an account which is not settled is seen."""
+"""Every fault once, on a real node, broker and disk; a message neither received nor told as lost is seen."""
 
 import dataclasses
 import json
@@ -54,7 +54,7 @@ def test_a_number_that_nobody_speaks_of_is_unexplained(summary: ReceiverSummary,
 
 
 def test_a_gap_is_told_by_its_reason() -> None:
-    """Told is not received: it stands in the account, but is no fault of it."""
+    """A number that is told as lost was not received: it is counted apart, and is no fault."""
     summary = heard(0, 9, Missing(1, 2, "disk"), Missing(4, 4, "lost"), Missing(6, 6, "disk"))
     assert account_for(summary, numbers=10, waiting=0, altered=0).given_up == {"disk": 3, "lost": 1}
 

@@ -14,6 +14,7 @@ def test_nothing_hostile_is_raised_or_kept_and_good_messages_still_count(tmp_pat
     assert main(["--hostile", "800", "--good", "50", "--output", str(output)]) == 0
     record = json.loads(output.read_text())
     assert record["raised"] == []
+    assert 0 < record["decoder_us"] < record["message_us"]
     assert {bar["bar"]: bar["is_met"] for bar in record["bars"] if "per CPU second" not in bar["bar"]} == {
         "messages that raise": True,
         "longest message, CPU seconds": True,

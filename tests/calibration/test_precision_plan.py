@@ -34,7 +34,7 @@ def test_every_backend_has_one_row_with_its_reason() -> None:
 
 
 def test_a_group_that_saves_no_time_stays_in_float() -> None:
-    """It would cost retrieval for nothing."""
+    """INT8 would lose retrieval and gain no time."""
     costs = [
         _cost("gates", loss=0.0, saved_us=-1),
         _cost("sums", loss=0.0, saved_us=0),

@@ -55,7 +55,7 @@ def test_the_digest_covers_paths_and_contents(data: Path) -> None:
 
 
 def test_junk_is_left_out_and_people_may_be_numbered_from_zero(data: Path) -> None:
-    """Who lies among the training images trains, as in training itself."""
+    """Everybody in the folder of training images trains, as in training itself."""
     folder = data / "bounding_box_train"
     some = next(folder.iterdir()).read_bytes()
     for name in ("-1_c1s1_000000_00.jpg", "0000_c1s1_000000_00.jpg"):
@@ -90,7 +90,7 @@ def test_the_folder_above_a_data_set_is_refused(data: Path) -> None:
 
 
 def test_an_empty_training_folder_is_refused(tmp_path: Path) -> None:
-    """Names of another layout are not guessed at."""
+    """Names of another layout are refused, not guessed."""
     (tmp_path / "bounding_box_train").mkdir()
     (tmp_path / "bounding_box_train" / "portrait.jpg").touch()
     with pytest.raises(DataError, match=r"expected a name such as 0002_c1s1_000451_03\.jpg, found .*portrait\.jpg"):

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.script import SAMPLE_CLIP
+from edge_runtime.link.broker_settings import BrokerSettings
+from edge_runtime.link.publisher import LinkSettings, Publisher
 from tests.support.daemon_site import MakeSite, Site
 from tests.support.mqtt_broker import Broker, Secrets, make_secrets
+from tests.support.sample_messages import MANIFEST, open_spool
 
 MakeBroker = Callable[[list[str]], Broker]
 
@@ -61,3 +64,11 @@ def make_site(tmp_path: Path) -> Iterator[MakeSite]:
             return Site(folder, stack, port=port, source=str(source))
 
         yield make
+
+
+@pytest.fixture
+def publisher(tmp_path: Path) -> Iterator[Publisher]:
+    """A publisher without a broker: messages stay in the spool and among the retained ones."""
+    with open_spool(tmp_path) as spool:
+        settings = LinkSettings(BrokerSettings("127.0.0.1", 1), site="lab", node="cam")
+        yield Publisher(settings, spool, node_card={}, manifests=[MANIFEST])

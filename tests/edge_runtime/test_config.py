@@ -15,11 +15,11 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
 from edge_runtime.engine.catalog import EngineSettings
 from edge_runtime.health.server import HealthSettings
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.site_keeper import CollectSettings
 from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {
@@ -73,6 +73,9 @@ def test_an_address_with_a_password_lies_in_a_file_of_its_own(tmp_path: Path) ->
         ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [2, 0], [0, 1]]]}]}, "cameras.0.masks.0.1.0: "),
         ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [1, 1]]]}]}, "at least 3 points"),
         ({"cameras": [{"id": "a", "source": "a.avi", "masks": [[[0, 0], [0.5, 0.5], [1, 1]]]}]}, "enclose an area"),
+        ({"cameras": [{"id": "a", "source": "a.avi", "zones": {"x": [[0, 0], [1, 1]]}}]}, "at least 3 points"),
+        ({"cameras": [{"id": "a", "source": "a.avi", "zones": {"": [[0, 0], [1, 0], [1, 1]]}}]}, "cameras.0.zones."),
+        ({"cameras": [{"id": "a", "source": "a.avi", "only_zones": True}]}, "would leave out everybody"),
         ({"log": {"level": "loud"}}, "log.level: "),
         ({"cameras": [{"id": "door", "source": "a.avi"}] * 2}, "found twice: door"),
         ({"cameras": [{"id": "door", "rtsp://me:secret@x": 1}]}, "cameras.0....: unknown key"),
@@ -241,7 +244,7 @@ def test_a_byte_order_mark_is_no_part_of_an_address(tmp_path: Path) -> None:
 
 
 def test_deep_nesting_is_a_fault_in_one_sentence(tmp_path: Path) -> None:
-    """And no end of the stack."""
+    """And no stack overflow."""
     path = tmp_path / "site.yaml"
     path.write_text("a: " + "[" * 5000 + "]" * 5000)
     with pytest.raises(ConfigError, match="nested too deeply"):

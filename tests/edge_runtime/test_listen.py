@@ -205,7 +205,7 @@ def test_a_wrong_password_is_said(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is final: nobody waits for it to heal."""
+    """It is final: trying again cannot help."""
     broker = make_broker(["allow_anonymous false", f"password_file {secrets.password_file}"])
     (tmp_path / "password").write_text("wrong")
     files = ["--user-file", str(secrets.user), "--password-file", str(tmp_path / "password")]

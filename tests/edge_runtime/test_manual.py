@@ -51,8 +51,8 @@ def test_the_configuration_shown_is_valid(tmp_path: Path) -> None:
 
 def test_every_metric_is_named() -> None:
     """And none that does not exist."""
-    source = (ROOT / "edge_runtime" / "health" / "checks.py").read_text()
-    assert set(re.findall(r"`(reid_\w+)`", MANUAL)) == set(re.findall(r'"(reid_\w+)"', source))
+    sources = [path.read_text() for path in (ROOT / "edge_runtime" / "health").glob("*.py")]
+    assert set(re.findall(r"`(reid_\w+)`", MANUAL)) == set(re.findall(r'"(reid_\w+)"', "".join(sources)))
 
 
 def test_every_topic_shown_is_one_of_ours() -> None:

@@ -17,12 +17,12 @@ def standing(x: float, y: float) -> Detection:
 
 
 def is_seen(x: float, y: float, *masks: tuple[tuple[float, float], ...]) -> bool:
-    """Whether who stands there is looked at."""
+    """Whether a person who stands there is seen."""
     return bool(outside_masks([standing(x, y)], masks, height_px=200, width_px=400))
 
 
 def test_the_foot_point_decides() -> None:
-    """Whose head is in a mask is looked at, whose feet are in it is not; a polygon need not be convex."""
+    """A person whose head is in a mask is seen, one whose feet are in it is not; a polygon need not be convex."""
     assert not is_seen(199, 100, HALF)
     assert not is_seen(200, 100, HALF)
     assert is_seen(201, 100, HALF)

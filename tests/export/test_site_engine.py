@@ -11,7 +11,7 @@ from edge_runtime.contract.errors import ConfigError, DataError
 from edge_runtime.contract.manifest import read_manifest
 from edge_runtime.contract.script import shipped_model
 from edge_runtime.contract.site_set import read_site_tracks
-from edge_runtime.site_keeper import CollectSettings
+from edge_runtime.streams.site_keeper import CollectSettings
 from export import compare
 from export.acceptance.acceptance_images import crops_of_folder
 from export.build_engine import main

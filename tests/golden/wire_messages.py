@@ -1,8 +1,8 @@
 """One message of each kind with fixed values, as this version of the node writes it.
 
 `python tests/golden/wire_messages.py` writes the payloads of a new minor version into their folder below `messages/`,
-and the JSON Schema beside `edge_runtime/link/messages.py`. Folders of earlier minor versions are never written again:
-receivers must continue to read exactly what those versions wrote.
+the JSON Schema beside `edge_runtime/link/messages.py`, and that of boxes from outside. Folders of earlier minor
+versions are never written again: receivers must continue to read exactly what those versions wrote.
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
+from edge_runtime.boxes import plain_boxes
 from edge_runtime.contract.descriptor import Codec, encode
 from edge_runtime.link import messages
 from edge_runtime.link.messages import (
@@ -49,6 +50,8 @@ _OBSERVATION = {
     "frame_width_px": 768,
     "score": 0.9375,
     "is_clock_synchronised": True,
+    "zones": ("entrance",),
+    "given_track": "1767225599.5-a1b2c3",
 }
 
 
@@ -110,5 +113,7 @@ def _write_samples(folder: Path) -> None:
 
 if __name__ == "__main__":
     Path(messages.__file__).with_name("messages.schema.json").write_text(json.dumps(message_schema(), indent=2) + "\n")
+    boxes = json.dumps(plain_boxes.box_schema(), indent=2) + "\n"
+    Path(plain_boxes.__file__).with_name("boxes.schema.json").write_text(boxes)
     if not (samples := FOLDER / f"minor_{MINOR}").exists():
         _write_samples(samples)

@@ -6,7 +6,7 @@ Run by tests as `python -m tests.support.add_until_killed STORE FIRST`.
 import sys
 from itertools import count
 
-from edge_runtime.manage_gallery import open_gallery_store
+from edge_runtime.gallery.manage_gallery import open_gallery_store
 from tests.support.gallery_rows import sample_row
 
 ROWS_AT_ONCE = 40

@@ -13,12 +13,14 @@ from train.models.catalog import architectures, build
 from train.models.plr_osnet import PositionAttention
 
 # Widths, depths and lengths change numbers only, so the small ones stand for all; part 4 needs maps of 12 rows.
+# MobileNetV2's layers are all among these; with random weights float32 alone costs it 2e-5.
 STRUCTURES = (
     *(name for name in architectures() if name.startswith(("osnet", "plr")) and "x0_25" in name),
     *("mgn", "mgn_with_part4", "mgn_single_part3", "mgn_resnet50", "pyramid_r50", "pyramid_r50_001111"),
+    "shufflenet",
 )
-_LAST_OF_RESIDUAL = ("conv3.bn", "bn3", "IN")
-"""In the blocks of OSNet, ResNet and OSNet-AIN; OSNet-IBN's follows the sum, where a factor means nothing."""
+_LAST_OF_RESIDUAL = ("conv3.bn", "bn3", "IN", "project.1")
+"""In the blocks of OSNet, ResNet, OSNet-AIN and ShuffleNet; OSNet-IBN's follows the sum, where a factor means nothing."""
 
 
 def input_of(name: str) -> Input:

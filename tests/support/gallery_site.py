@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.contract.descriptor import encode, normalise
-from edge_runtime.link.broker import BrokerSettings, Connection
+from edge_runtime.link.broker import Connection
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import Birth, ModelCard, Vector
 from edge_runtime.link.wire_format import encode_message
 from tests.conftest import ROOT
@@ -110,7 +111,7 @@ class GalleryProcess:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with self.log.open("ab") as log:
-            command = [sys.executable, "edge_runtime/gallery_server.py", "--config", str(self.config)]
+            command = [sys.executable, "edge_runtime/gallery/gallery_server.py", "--config", str(self.config)]
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         self.wait_until(lambda: self.ask("GET", "/healthz")[0] == 200)
 

@@ -64,7 +64,8 @@ def descriptor_message(**changes: object) -> DescriptorMessage:
 
 def track_message(**changes: object) -> TrackMessage:
     """A track that ends, with the descriptor of three crops."""
-    fields = descriptor_message().model_dump(exclude={"kind", "quality", "descriptor", "waited_ns"})
+    shared = DescriptorMessage.model_fields.keys() & TrackMessage.model_fields.keys() - {"quality"}
+    fields = descriptor_message().model_dump(include=set(shared))
     ending = {"event": "end", "crops": 3, "dispersion": 0.02, "descriptor": vector()}
     return TrackMessage.model_validate(fields | ending | changes)
 

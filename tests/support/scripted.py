@@ -1,7 +1,7 @@
 """A camera and a detector that do what a test sets, and a stream of the camera."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +12,9 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
-from edge_runtime.masks import Mask
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
+from edge_runtime.polygons import Polygon
 from edge_runtime.stream import NO_MORE_USES, CameraStream, DescriptorSettings, LookSettings, MomentUses
 from tests.support.sample_messages import MANIFEST
 
@@ -89,7 +89,9 @@ def scripted_stream(
     every_s: float = 0.0,
     max_fps: float = 1e6,
     flicker_s: float = 0.0,
-    masks: tuple[Mask, ...] = (),
+    masks: tuple[Polygon, ...] = (),
+    zones: Mapping[str, Polygon] | None = None,
+    only_zones: bool = False,
     uses: MomentUses = NO_MORE_USES,
 ) -> CameraStream:
     """A stream that ends a track after a second. flicker_s: see `Following`."""
@@ -101,6 +103,6 @@ def scripted_stream(
         sure_score=ScriptedDetector.sure_score,
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
-        looks=LookSettings(max_fps, masks),
+        looks=LookSettings(max_fps, masks, zones or {}, only_zones),
         uses=uses,
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.people.best_shot import Shot
 from edge_runtime.people.shot_quality import ShotQuality
-from edge_runtime.site_keeper import CollectSettings, SiteKeeper
+from edge_runtime.streams.site_keeper import CollectSettings, SiteKeeper
 
 SECOND_NS = 1_000_000_000
 GOOD = ShotQuality(0.0, 1.0, 0.0, 128.0, 1.0)

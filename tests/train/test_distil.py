@@ -115,5 +115,5 @@ def test_labels_join_in_where_people_are_known(tmp_path: Path, teachers: list[Pa
     assert set(first["losses"]) == {"teacher", "similarity", "classifier"}
     shutil.copytree(tmp_path / "people" / "bounding_box_train", tmp_path / "site")
     arguments[arguments.index("--data") + 1] = str(tmp_path / "site")
-    with pytest.raises(ConfigError, match=r"nobody is named in .*site"):
+    with pytest.raises(ConfigError, match=r"no image in .*site has one"):
         run.main([*arguments, "--seed", "1"])

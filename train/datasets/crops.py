@@ -28,13 +28,13 @@ class TrainingCrops:
     sha256: str
 
 
-def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
+def read_crops(folders: Sequence[Path], *, test: ReidData | None = None) -> TrainingCrops:
     """Read crops from folders. Of a data set only the training images are taken; they keep their identities.
 
     Two folders of one data set, such as its images at two sizes, hold the same people: data sets are told apart by
     their names.
 
-    test: the data set that will be scored.
+    test: the data set that will be scored, if it is known.
 
     Raises:
         DataError: a folder is missing, holds no image or test images of a data set, or an image is one of `test`.
@@ -42,7 +42,8 @@ def read_crops(folders: Sequence[Path], *, test: ReidData) -> TrainingCrops:
     parts = [_read(folder) for folder in folders]
     paths = [path for part in parts for path in part.paths]
     digests = [_digest(path) for path in paths]
-    _refuse_test_images(paths, digests, test=test)
+    if test is not None:
+        _refuse_test_images(paths, digests, test=test)
     known: dict[tuple[str, str], int] = {}
     identities = [
         UNKNOWN if person is None else known.setdefault((part.name, person), len(known))

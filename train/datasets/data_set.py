@@ -14,7 +14,7 @@ Kind = Literal["re-identification", "classification", "attributes"]
 class DataSet:
     """One row of the catalog: everything about one published data set.
 
-    paper: who published it, to be asked for a copy. terms: on which it may be used; they go into the manifests of
+    paper: its publishers, who can be asked for a copy. terms: conditions of use; they go into the manifests of
     networks trained on it. counts: how many of what a complete copy holds, by the names that `counts` of `ReidData`,
     `ClassificationData` or `AttributeData` gives them; empty for a union, whose members are checked. read: reads a
     copy, and returns the one of these three that belongs to its kind. archive_folders: what the published archive

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 _NOT_MISSED = {"thumbs.db", "desktop.ini"}
-"""What Windows leaves in folders of pictures."""
+"""Files that Windows adds to folders of pictures."""
 _CENTRE_SHARE = 7 / 8
 
 
@@ -27,7 +27,8 @@ def list_folder(folder: Path) -> list[Path]:
     """The contents of a folder without hidden files, sorted by name.
 
     Raises:
-        DataError: the folder is missing or cannot be read, or a name in it is not UTF-8, so that no list can name it.
+        DataError: the folder is missing or cannot be read, or a name in it is not UTF-8, which no list file can
+            hold.
     """
     if not folder.is_dir():
         raise DataError(f"expected the folder {folder}, which is missing")
@@ -55,7 +56,7 @@ def is_image(path: Path) -> bool:
 
 
 def report_left_out(paths: Iterable[Path], *, folder: Path) -> None:
-    """Say how many of the files in a folder are not read, since their names are those of no images."""
+    """Log how many files of a folder are not read because their names do not end as those of images do."""
     left = [path for path in paths if not (is_image(path) or _is_not_missed(path, folder) or path.is_dir())]
     if left:
         logger.warning(

@@ -30,7 +30,7 @@ _GROUPS = (
         cache="total_inactive_file",
     ),
 )
-"""Of control groups version 2, and of version 1."""
+"""The files of control groups version 2, and of version 1."""
 
 
 def free_host_memory(root: Path = Path("/")) -> int:

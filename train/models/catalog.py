@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.contract.errors import ConfigError
+from train.models.lightweight import MobileNetV2, ShuffleNet
 from train.models.mgn import MGN, MGNSingles
 from train.models.osnet import OSNet, OSNetIBN
 from train.models.osnet_ablations import ABLATIONS, DesignedBlock, ablation
@@ -65,6 +66,9 @@ ARCHITECTURES = (
         )
         for row in ("t1", "addition")
     ),
+    # What the OSNet paper compares with.
+    Architecture("shufflenet", ShuffleNet),
+    Architecture("mobilenetv2", MobileNetV2),
     # PLR-OSNet.
     Architecture("plr_osnet{width}", PLROSNet, _FULL_AND_SMALL),
     Architecture("plr_osnet_without_global{width}", partial(PLROSNet, with_global=False), _FULL_AND_SMALL),

@@ -106,7 +106,7 @@ def checkpoint_manifest(
     """The manifest of a checkpoint file that holds the weights of `network`, which is in eval mode; without scores.
 
     Raises:
-        ValidationError: a fact is not one a manifest can hold.
+        ValidationError: a value is one that a manifest does not allow.
     """
     weights = weights_sha256(network.state_dict())
     parts = cast(tuple[tuple[str, int], ...], network.descriptor_parts)
@@ -137,13 +137,13 @@ def _descriptor_length(network: nn.Module, input_: Input) -> int:
 
 
 def class_count(state: StateDict) -> int:
-    """Number of classes of a state dict's classifiers, of which a network may have many; 0 if it has none."""
+    """Number of classes of a state dict's classifiers (all have the same); 0 if it has no classifier."""
     weights = [value for key, value in state.items() if key.startswith(CLASSIFIER) and key.endswith(".weight")]
     return len(weights[0]) if weights else 0
 
 
 def load_described(network: nn.Module, state: StateDict, *, source: Path) -> None:
-    """Load all that a descriptor depends on: strictly, but for classifiers that were taken off the file.
+    """Load all weights that a descriptor depends on, strictly; only classifiers may be missing from the file.
 
     Raises:
         CheckpointError: see `load_weights`.

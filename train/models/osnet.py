@@ -24,7 +24,7 @@ Norm = Callable[[int], nn.Module]
 Block = Callable[[int, int], nn.Module]
 """Builds a block from its numbers of input and output channels."""
 DESCRIPTOR_LENGTH = 512
-"""That of the paper; `descriptor_length` of a network chooses another one."""
+"""The paper's descriptor length; the argument `descriptor_length` of a network chooses another one."""
 _STAGES = (64, 256, 384, 512)
 _STREAMS = 4
 

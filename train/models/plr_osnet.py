@@ -41,7 +41,7 @@ class PositionAttention(nn.Module):
     """Self-attention over positions: each one adds the average over the map, weighted by similarity to it.
 
     Source: section III.B.1 (SAM). gamma scales that average and starts at 0. The BN behind it removes gamma's magnitude
-    again, so gamma's first gradients are large: change neither without the other.
+    again, so gamma's first gradients are large: do not change only one of the two.
     """
 
     def __init__(self, channels: int) -> None:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 MAP_CHANNELS = 2048
 _EXPANSION = 4
 _BLOCKS = {50: 6, 101: 23}
-"""Depth of the network -> blocks of conv4; the other stages have the same in both."""
+"""Depth of the network -> number of blocks of conv4; the other stages are the same at both depths."""
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolution around a shortcut, each with BN; ReLU after all three."""
+    """1x1, 3x3 and 1x1 convolution with BN, and a shortcut past them; ReLU after the first two and the sum."""
 
     def __init__(self, in_channels: int, mid: int, *, stride: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class ResNetStart(nn.Module):
 
 
 class ResNetEnd(nn.Module):
-    """The rest of conv4, and conv5. last_stride 1 leaves maps of the size that came in."""
+    """The rest of conv4, and conv5. With last_stride 1 the maps keep their height and width."""
 
     def __init__(self, *, depth: int, last_stride: int) -> None:
         super().__init__()

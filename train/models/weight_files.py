@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _AVERAGED = ("ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "ema")
 _WRAPPERS = (*_AVERAGED, "state_dict", "model_state_dict", "model", "net", "network", "weights")
-"""Under which names a file may hold its weights. Averaged weights come first: who keeps them scores with them."""
+"""The names under which a file may hold its weights. Averaged weights come first: who keeps them scores them."""
 _PREFIXES = ("ema_model", "model_ema", "ema", "module", "_orig_mod", "model", "net", "network")
 """What DataParallel, torch.compile, Lightning, weight averaging and others write before each name."""
 _COUNTERS = ("n_averaged", "num_updates", "initted", "step")
@@ -184,7 +184,7 @@ def _refuse_no_numbers(state: StateDict, *, source: Path) -> None:
     ]
     if broken:
         raise CheckpointError(
-            f"{len(broken)} of the {len(state)} weights of {source} hold values that are no finite numbers, "
+            f"{len(broken)} of the {len(state)} weights of {source} hold values that are not finite numbers, "
             f"{', '.join(broken[:3])} for example; its training diverged: give an earlier checkpoint, or train again "
             "with a lower learning rate"
         )

@@ -15,7 +15,7 @@ Curves = dict[str, list[tuple[int, float]]]
 """Name of a curve -> (epoch, figure) of each point."""
 _COLUMNS = 3
 _MAIN_CURVES = ("", "total")
-"""Names of curves that are titled by their panel alone."""
+"""Curves without a name in the legend: the panel's title says enough."""
 
 
 def draw_curves(log: Path, picture: Path) -> None:

@@ -42,7 +42,7 @@ def choose_samples(data: ReidData, *, identities: int, seed: int) -> tuple[Sampl
     samples = data.query + data.gallery
     known = sorted({sample.identity for sample in samples if sample.identity > DISTRACTOR})
     if len(known) < identities:
-        raise DataError(f"asked for {identities} identities, found {len(known)} in the test of {data.name}")
+        raise DataError(f"asked for {identities} identities, found {len(known)} in the test images of {data.name}")
     drawn = set(np.random.default_rng(seed).choice(known, identities, replace=False).tolist())
     chosen = tuple(sample for sample in samples if sample.identity in drawn)
     if len(chosen) < _LEAST_IMAGES:
@@ -81,7 +81,7 @@ def draw_embedding(member: Member, data: ReidData, *, picture: Path, name: str, 
 
 
 def name_cameras(samples: Sequence[Sample]) -> dict[int, str]:
-    """What is written into a point of each camera: what the file names call it, or its number, from 1."""
+    """The text drawn into the points of each camera: its name in the file names, or else its number from 1."""
     names = {sample.camera_id: sample.camera for sample in samples}
     are_short = all(name is not None and len(name) <= _LONGEST_MARK for name in names.values())
     return {number: str(name if are_short else number + 1) for number, name in names.items()}

@@ -36,7 +36,8 @@ class RankedList:
 
 
 def rank_queries(query: Described, gallery: Described, *, count: int, worst_first: bool, seed: int) -> list[RankedList]:
-    """Ranking lists of `count` queries that have a right image: those of least average precision, or drawn by the seed.
+    """Ranking lists of `count` queries that have a right image: those of lowest average precision, or
+    drawn by the seed.
 
     gallery: without junk. Images of the query's identity and camera are left out, as in scoring.
 

@@ -35,7 +35,7 @@ cannot be compared.
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of one table of a paper, and the recipe that trains it. table is empty for a recipe of no table."""
+    """One row of one table of a paper, and the recipe that trains it. table: empty where it is in none."""
 
     paper: str
     table: str

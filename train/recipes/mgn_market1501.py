@@ -10,8 +10,8 @@ Expected: rank-1 95.7, mAP 86.9 with single queries; each variant carries its ow
 Differs: see `mgn_training.py`. The three networks of `singles` train side by side on the same batches; with the
 sum of their losses, none influences the others. Merged queries are averages; the paper also allows for maxima. Public
 code classifies the reduced global features beside the triplets (`reduced_softmax`), erases (`erasing`), averages losses
-over branches (`mean_of_losses`), and takes Adam, with all of these and an epoch that passes once over the identities
-(`adam`).
+over branches (`mean_of_losses`), and trains with Adam; the variant `adam` has all of these, and an epoch that uses
+every identity once.
 """
 
 from train.recipes.mgn_training import MEANS_OF_SOFTMAX_AND_TRIPLET, SOFTMAX, SOFTMAX_AND_TRIPLET, mgn

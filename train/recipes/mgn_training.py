@@ -1,12 +1,13 @@
 """How the MGN paper trains: the settings that its recipes share.
 
-Source: Wang et al., ACM MM 2018, sections 3.2 and 4.1. The paper gives its losses no weights and averages none over the
-branches, so they are added up: its rate of SGD, 0.01, belongs to that sum. Public code averages the classifiers' losses
-and the triplet losses, and trains by Adam, on which a factor has little effect; by SGD means would make the steps of
-eight classifiers an eighth of the paper's. So the means go with Adam, in the variant `adam` of `mgn_market1501.py`.
-Differs: the paper's equations also add up the images of a batch; here they are averaged, as the rate of 0.01 needs.
-Descriptors are compared by the cosine distance. An epoch passes over all images: only that agrees with the hours the
-paper gives.
+Source: Wang et al., ACM MM 2018, sections 3.2 and 4.1. The paper gives its losses no weights and does not average
+them over the branches, so they are added; its learning rate of 0.01 with SGD belongs to that sum. Public code averages
+the classifiers' losses and the triplet losses over the branches and trains with Adam, on which a constant factor has
+little effect; with SGD the average over eight classifiers would make each step an eighth of the paper's. So losses are
+averaged only together with Adam, in the variant `adam` of `mgn_market1501.py`.
+Differs: the paper's equations also add the losses of a batch's images; here they are averaged, because the rate of
+0.01 needs that. Descriptors are compared by the cosine distance. An epoch uses every image once: only this agrees with
+the training hours that the paper gives.
 """
 
 from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Losses, Optimiser, Recipe, Schedule

@@ -10,7 +10,7 @@ from scratch without a GPU in two steps, `demo_small` at a quarter of the pixels
 full size, with the cosine schedule and the triplet loss of the paper's supplement (B).
 """
 
-from train.recipes.osnet_training import fine_tuned, from_scratch
+from train.recipes.osnet_training import fine_tuned, from_scratch, lightweight
 from train.recipes.recipe import Augmentation, Batches, Expected, Losses, Recipe, Schedule
 
 _FINE_TUNED = fine_tuned(
@@ -57,6 +57,7 @@ RECIPES = (
     *(_width(_FINE_TUNED, width) for width in ("x0_75", "x0_5", "x0_25")),
     _SCRATCH,
     *(_width(_SCRATCH, width) for width in ("x0_75", "x0_5", "x0_25")),
+    *lightweight(_SCRATCH, shufflenet=(0.384, 0.372), mobilenet=(0.465, 0.460)),
     _DEMO_SMALL,
     _width(_DEMO_SMALL, "x1_0"),
     _DEMO,

@@ -12,6 +12,7 @@ from train.recipes.osnet_training import (
     by_cosine,
     fine_tuned,
     from_scratch,
+    lightweight,
     with_entropy,
     with_larger_input,
     with_mutual_learning,
@@ -19,6 +20,12 @@ from train.recipes.osnet_training import (
     with_triplets,
 )
 from train.recipes.recipe import Expected
+
+_SCRATCH = from_scratch(
+    "osnet_dukemtmcreid:scratch",
+    "dukemtmcreid",
+    expected=Expected("OSNet, table 3, OSNet from scratch", rank1=0.847, mean_ap=0.686),
+)
 
 _COSINE = by_cosine("osnet_dukemtmcreid:cosine", "dukemtmcreid", rank1=0.886, mean_ap=0.766)
 
@@ -28,11 +35,8 @@ RECIPES = (
         "dukemtmcreid",
         expected=Expected("OSNet, table 3, OSNet", rank1=0.886, mean_ap=0.735),
     ),
-    from_scratch(
-        "osnet_dukemtmcreid:scratch",
-        "dukemtmcreid",
-        expected=Expected("OSNet, table 3, OSNet from scratch", rank1=0.847, mean_ap=0.686),
-    ),
+    _SCRATCH,
+    *lightweight(_SCRATCH, shufflenet=(0.716, 0.499), mobilenet=(0.752, 0.558)),
     # Supplement B: what else helps, beside the baseline `cosine`.
     _COSINE,
     with_own_normalisation(_COSINE, rank1=0.885, mean_ap=0.765),

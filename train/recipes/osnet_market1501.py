@@ -15,6 +15,7 @@ from train.recipes.osnet_training import (
     by_cosine,
     fine_tuned,
     from_scratch,
+    lightweight,
     with_entropy,
     with_larger_input,
     with_mutual_learning,
@@ -78,6 +79,7 @@ def _shrunken(*, width: float, resolution: float, rank1: float, mean_ap: float) 
 RECIPES = (
     _FINE_TUNED,
     _SCRATCH,
+    *lightweight(_SCRATCH, shufflenet=(0.848, 0.650), mobilenet=(0.870, 0.695)),
     # Table 5: one change to the network each, from scratch.
     _ablation("full_conv", model=2, rank1=0.940, mean_ap=0.827),
     _ablation("same_depth", model=3, rank1=0.917, mean_ap=0.779),

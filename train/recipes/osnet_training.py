@@ -49,6 +49,23 @@ def from_scratch(name: str, data_set: str, *, expected: Expected) -> Recipe:
     )
 
 
+Figures = tuple[float, float]
+"""Rank-1 and mAP."""
+
+
+def lightweight(scratch: Recipe, *, shufflenet: Figures, mobilenet: Figures) -> tuple[Recipe, ...]:
+    """ShuffleNet and MobileNetV2, which the paper trained from scratch as it did OSNet. Table 3."""
+    rows = (("shufflenet", "ShuffleNet", shufflenet), ("mobilenetv2", "MobileNetV2", mobilenet))
+    return tuple(
+        scratch.variant(
+            f"{scratch.name}_{architecture}",
+            architecture=architecture,
+            expected=Expected(f"OSNet, table 3, {title}", rank1=figures[0], mean_ap=figures[1]),
+        )
+        for architecture, title, figures in rows
+    )
+
+
 def by_cosine(name: str, data_set: str, *, rank1: float, mean_ap: float) -> Recipe:
     """The baseline of supplement B, a row of each part of table 12: fine-tuned with a cosine schedule."""
     rows = ("a, ImageNet", "b, 256x128", "c, weight 0", "d, w/o DML", "e, weight 0", "f, w/o DML")
@@ -66,7 +83,7 @@ def with_own_normalisation(baseline: Recipe, *, rank1: float, mean_ap: float) ->
 
 
 def with_larger_input(baseline: Recipe, *, rank1: float, mean_ap: float) -> Recipe:
-    """Table 12b. It says only that the larger input costs 1,529.3M Mult-Adds; that is 320x160."""
+    """Input of 320x160 px: table 12b gives only its cost, 1,529.3M Mult-Adds, which is that of this size."""
     return baseline.variant(
         f"{baseline.name}_320x160",
         height_px=320,

@@ -49,7 +49,7 @@ def with_batch(recipe: Recipe, size: int) -> Recipe:
     images = recipe.batches.images_per_identity or 1
     if size < 2 * images or size % images:
         raise ConfigError(
-            f"--batch must be a multiple of {images} of at least {2 * images} for {recipe.name}, found {size}"
+            f"--batch must be a multiple of {images}, at least {2 * images}, for {recipe.name}, found {size}"
         )
     return recipe.variant(recipe.name, batches=replace(recipe.batches, size=size))
 
@@ -72,7 +72,7 @@ def fit_batches(recipe: Recipe, labels: NDArray[np.int64], *, processes: int) ->
     if size < least:
         raise DataError(
             f"a batch of recipe {recipe.name} takes at least {least} images{_of_two(per_identity)}, "
-            f"found {len(labels)} of {len(np.unique(labels))}; use a larger data set"
+            f"found {len(labels)} of {len(np.unique(labels))} identities; use a larger data set"
         )
     if size % ((per_identity or 1) * processes):
         raise ConfigError(

@@ -10,12 +10,12 @@ from train.recipes.recipe import Augmentation, Batches, Evaluation, Expected, Lo
 
 SHORT = Schedule(epochs=120, shape="steps", steps=(60, 90), warm_up_epochs=19, warm_up_from=0.1)
 LONG = Schedule(epochs=150, shape="steps", steps=(100, 130), warm_up_epochs=39, warm_up_from=0.1)
-"""That of CUHK03, in square brackets in the paper. The last of the 20 [40] warm-up epochs has the highest rate."""
+"""CUHK03's schedule, in square brackets in the paper. The last of the 20 [40] warm-up epochs has the highest rate."""
 
 COMPLETE = (
     "PLR-OSNet, table IV, global features; PLR-OSNet, table V, single ID loss; PLR-OSNet, table VI, attention modules"
 )
-"""The rows of the ablations that are the network of tables I to III."""
+"""The rows of the ablation tables that show the same network as tables I to III."""
 
 
 def plr_osnet(name: str, data_set: str, *, schedule: Schedule, expected: Expected) -> Recipe:
@@ -73,7 +73,7 @@ def hard_margin(full: Recipe, *, rank1: float, mean_ap: float) -> Recipe:
 
 
 def pooled_gate(full: Recipe) -> Recipe:
-    """Not in the paper: the attention's gate over the whole map."""
+    """No row of a table: the channel gate sees the average over all positions, as the paper's text says."""
     return full.variant(
         f"{full.name}:pooled_gate", architecture="plr_osnet_pooled_gate", expected=Expected("not in the paper")
     )

@@ -4,8 +4,8 @@ Source: Zheng et al., CVPR 2019, tables 1 and 4.
 Command: python train/run.py pyramid_market1501 --data DIR --weights resnet101_imagenet.pth
 Expected: rank-1 95.7, mAP 88.2; each variant carries its own figures. `100000` has only the six finest windows,
 `000001` only the whole image.
-Differs: see `pyramid_training.py`. `public_code` has triplets on every branch, the code's rule of when they train, a
-fifth halving of the rates, and the Euclidean distance of raw features.
+Differs: see `pyramid_training.py`. `public_code` has triplets on every branch, the code's rule for
+the steps at which they are trained, a fifth halving of the rates, and the Euclidean distance of raw features.
 """
 
 from train.recipes.pyramid_training import TRIPLET_ON_EACH, pyramid

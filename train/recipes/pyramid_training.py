@@ -1,10 +1,11 @@
 """How the Pyramid paper trains: the settings that its recipes share.
 
 Source: Zheng et al., CVPR 2019, sections 3.2 and 4.1.
-Differs, where the paper says nothing, by the public code: ResNet-101, new layers learn ten times as fast as the
+Differs: where the paper says nothing, public code is followed: ResNet-101, new layers learn ten times as fast as the
 backbone, mirrored and (one in five) erased images. The paper's single learning rate is the variant `one_rate`.
 Descriptors are compared by the cosine distance; the code takes the Euclidean distance of raw features.
-The paper never uses people of fewer than eight images in balanced batches; here, as in the code, they give some twice.
+The paper never uses people of fewer than eight images in balanced batches; here, as in the
+code, some of their images are used twice.
 """
 
 from train.recipes.recipe import Augmentation, Batches, Dynamic, Expected, Losses, Optimiser, Recipe, Schedule

@@ -47,7 +47,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Losses:
-    """Weights and constants of the objective: cross entropy on every logits, plus the weighted others.
+    """Weights and constants of the objective: cross entropy of every classifier, plus the weighted others.
 
     over_branches: a loss that several branches have is their mean or their sum.
     triplet_margin None means the soft margin. triplet_on: measure triplets on each embedding or on all of them side by
@@ -92,7 +92,7 @@ class Schedule:
     """How the learning rate moves over `epochs`.
 
     steps: it is multiplied by `factor` at each of these epochs. cosine: it falls to zero along a half cosine instead.
-    warm_up_epochs: it first rises linearly, from `warm_up_from` times its value; None starts one step above zero.
+    warm_up_epochs: it first rises linearly, from `warm_up_from` times its value; None: from one step above zero.
     classifier_only_epochs: epochs at the start in which only the classifier trains.
     """
 

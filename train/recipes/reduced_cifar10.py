@@ -2,7 +2,7 @@
 
 Source: the ablation is that of Zhou et al., ICCV 2019, table 9.
 Command: python train/run.py reduced_cifar10 --data DIR
-Expected: nothing published; the variants name the row whose form they have.
+Expected: no published figures; each variant names the table row whose architecture it has.
 Differs: from `osnet_cifar10` by a quarter of the width and 10 epochs instead of 200, the steps in proportion.
 """
 

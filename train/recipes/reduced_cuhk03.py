@@ -8,7 +8,7 @@ Source: the ablations are those of Zhou et al., ICCV 2019, table 5, and Xie et a
 Command: python train/run.py reduced_cuhk03 --data DIR
          python train/run.py reduced_cuhk03:plr_osnet --data DIR
          python train/run.py reduced_cuhk03:plr_osnet_fine_tuned --data DIR --weights osnet_x0_25_msmt17.pth
-Expected: nothing published; the variants name the row whose form they have.
+Expected: no published figures; each variant names the table row whose architecture it has.
 Differs: the width, the input size, the number of epochs and the schedule. The variants of PLR-OSNet train like the
 others, on cross entropy alone; `plr_osnet_all_losses` adds its triplet and centre losses, `triplets` a triplet loss to
 OSNet, the triplets only after ten epochs, because from random weights the hardest ones pull all embeddings to one

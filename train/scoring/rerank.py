@@ -2,7 +2,7 @@
 
 Source: Zhong et al., "Re-ranking Person Re-identification with k-reciprocal Encoding", CVPR 2017, and its public code,
 whose conventions are kept: distances are squared, then divided by each row's largest (the code divides columns and
-transposes); half of k1 is rounded; an image is its own first neighbour.
+transposes); k1 / 2 is rounded; an image is its own first neighbour.
 
 Differs: the code holds several (N, N) matrices. Here the k1 + 1 nearest neighbours are found in blocks of rows, the
 encodings are sparse, and the result comes in blocks of queries. The figures are the same.

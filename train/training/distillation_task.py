@@ -59,7 +59,7 @@ def open_distillation(
 
     Raises:
         DataError: see `read_crops`.
-        ConfigError: labels are wanted, and no image has one.
+        ConfigError: the recipe needs labels, and no image has one.
         ConfigError, ManifestError, CheckpointError, EngineError: see `open_teacher`.
     """
     assert recipe.distillation is not None
@@ -67,8 +67,8 @@ def open_distillation(
     found = read_crops(crops, test=tested)
     if recipe.distillation.labels_weight and set(found.identities) == {UNKNOWN}:
         raise ConfigError(
-            f"{recipe.name} also learns who is who, and nobody is named in {', '.join(map(str, crops))}; give a data "
-            "set in Market-1501's layout among --data, or take the recipe without labels"
+            f"{recipe.name} also learns identities, and no image in {', '.join(map(str, crops))} has one; add a data "
+            "set in Market-1501's layout to --data, or take the recipe without labels"
         )
     images = ImageFiles(found.paths)
     with ExitStack() as stack:

@@ -22,7 +22,7 @@ from train.training.losses import (
 
 _HALVES = (torch.float16, torch.bfloat16)
 Gather = Callable[[Tensor], Tensor]
-"""The rows of all processes from those of this one, differentiable: `Processes.gather`."""
+"""Gathers the rows of all processes, differentiable: `Processes.gather`."""
 Classify = Callable[[Tensor, Tensor], Tensor]
 """The loss of one classifier from its logits and the labels."""
 Measured = dict[str, Tensor]

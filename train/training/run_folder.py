@@ -51,7 +51,7 @@ class RunFolder:
         """Make the folder, or check that it holds a run to resume.
 
         Raises:
-            ConfigError: it holds a run already, or none to resume, or it cannot be made.
+            ConfigError: it already holds a run, or holds none to resume, or cannot be made.
         """
         missing = [path for path in (self.resume_path, self._settings) if not path.exists()]
         if self.is_begun and not resumes:
@@ -59,7 +59,7 @@ class RunFolder:
                 f"{self.path} holds a run already; add --resume to continue it, or choose another --output"
             )
         if resumes and missing:
-            raise ConfigError(f"there is nothing to resume: expected {missing[0]}")
+            raise ConfigError(f"there is nothing to resume: expected {missing[0]}; start the run without --resume")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -71,14 +71,13 @@ class RunFolder:
         """Check that a run is resumed with the options that it was started with.
 
         Raises:
-            ConfigError: recipe, weights, number of processes or the people who train differ; the first difference is
-                named.
+            ConfigError: recipe, weights, number of processes or training people differ; the first difference is named.
         """
         started = json.loads(self._settings.read_text())
         if trained_on is not None and started.get("trained_on", found := trained_on.model_dump()) != found:
             raise ConfigError(
-                f"the run in {self.path} was started with other people of {trained_on.data_set} than train now; were "
-                "some added or taken away? give the data as they were, or start again with another --output"
+                f"the run in {self.path} was started with other training people of {trained_on.data_set} than it has "
+                "now; were some added or removed? give the data as they were, or start again with another --output"
             )
         asked = json.loads(json.dumps({"recipe": asdict(recipe), "processes": processes.count}))
         differences = list(_differences({key: started[key] for key in asked}, asked))

@@ -43,15 +43,15 @@ class Task(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the data set."""
+        """Name of the data set."""
 
     @property
     def terms(self) -> str:
-        """On which the data set may be used."""
+        """Terms of use of the data set."""
 
     @property
     def classes(self) -> int:
-        """Outputs of a classifier."""
+        """Number of outputs of a classifier."""
 
     @property
     def train(self) -> LabelledImages:
@@ -59,7 +59,7 @@ class Task(Protocol):
 
     @property
     def trained_on(self) -> TrainedOn | None:
-        """Who trains, where the test images show other people of the same data set."""
+        """The training people, if the test images show other people of the same data set; else None."""
 
     def classify(self) -> Classify:
         """The loss of one classifier."""
@@ -83,7 +83,7 @@ class Reid:
     """Re-identification: trained on one data set, scored on its test images or on those of `test`, another domain.
 
     Raises:
-        DataError: one person alone trains.
+        DataError: fewer than two people to train on.
     """
 
     def __init__(self, data: ReidData, recipe: Recipe, *, test: ReidData) -> None:

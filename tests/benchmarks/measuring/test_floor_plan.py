@@ -10,7 +10,7 @@ FLOOR = Floor(people=30, seconds=1800.0)
 
 
 def test_the_same_seed_gives_the_same_tracks() -> None:
-    """A record can be made again."""
+    """The same seed gives the same record again."""
     one, other = (walk(FLOOR, draw_looks(30, seed=1)) for _ in range(2))
     assert [track.start_ns for track in one.tracks] == [track.start_ns for track in other.tracks]
     np.testing.assert_array_equal(one.tracks[5].mean, other.tracks[5].mean)

@@ -1,5 +1,6 @@
 """Pictures and times as GStreamer gives them."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from edge_runtime.camera.player import (
     _ask_for_camera_times,
     _hardware_converter,
     _warn_of_arrival_times,
+    read_orientation,
 )
 from edge_runtime.contract.nv12 import Nv12
 from tests.edge_runtime.camera.conftest import MakeClip
@@ -42,9 +44,11 @@ def flow(caps: str, *, picture: str = "pattern=smpte", after: str = "") -> Nv12:
     text = f"videotestsrc num-buffers=1 {picture} ! video/x-raw,{caps} ! {after} {ending}"
     pipeline = Gst.parse_launch(text)
     pipeline.set_state(Gst.State.PLAYING)
-    handle = pipeline.get_by_name("frames").try_pull_sample(10 * Gst.SECOND)
+    frames = pipeline.get_by_name("frames")
+    handle = frames.try_pull_sample(10 * Gst.SECOND)
+    orientation = read_orientation(frames.get_static_pad("sink"))
     pipeline.set_state(Gst.State.NULL)
-    return VideoSample(handle, None, 0, None).pixels()
+    return VideoSample(handle, None, 0, None, orientation).pixels()
 
 
 @pytest.mark.parametrize("form", ["NV12", "I420", "Y42B", "YUY2", "RGB"])
@@ -96,13 +100,28 @@ def test_colours_follow_what_the_stream_says(
         ("rotate-180", lambda picture: np.rot90(picture, 2)),
         ("rotate-270", lambda picture: np.rot90(picture, 1)),
         ("flip-rotate-0", lambda picture: picture[:, ::-1]),
+        ("flip-rotate-90", lambda picture: np.rot90(picture[:, ::-1], -1)),
+        ("flip-rotate-180", lambda picture: picture[::-1]),
+        ("flip-rotate-270", lambda picture: np.rot90(picture[:, ::-1], 1)),
     ],
 )
 def test_rotated_and_mirrored_video_is_taken_upright(orientation: str, turned: Turn) -> None:
     """A phone that was held upright writes sideways pictures and says so."""
     form = "format=I420,height=120,width=160"
     found = flow(form, after=f"taginject tags=image-orientation={orientation} ! ")
-    np.testing.assert_array_equal(found.luma, turned(flow(form).luma))
+    upright = flow(form)
+    np.testing.assert_array_equal(found.luma, turned(upright.luma))
+    np.testing.assert_array_equal(found.rgb(), turned(upright.rgb()))
+
+
+def test_a_phones_file_is_taken_upright(make_clip: MakeClip) -> None:
+    """What the file's header says of its pictures reaches them."""
+    path = make_clip("phone.mp4", encoder="x264enc ! mp4mux")
+    sideways, content = first_sample(path).pixels(), bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44  # ISO 14496-12, 8.3.2; (x, y) is shown at (-y, x)
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 120 << 16, 0, 1 << 30)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(first_sample(path).pixels().luma, np.rot90(sideways.luma, -1))
 
 
 def test_a_sample_outlives_its_player(make_clip: MakeClip) -> None:

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.contract.descriptor import Codec, EncodedDescriptor, cosine_distance, decode, encode, normalise
+from edge_runtime.contract.descriptor import (
+    Codec,
+    EncodedDescriptor,
+    cosine_distance,
+    decode,
+    encode,
+    has_direction,
+    normalise,
+)
 from edge_runtime.contract.errors import DataError
 
 # Half a step of the number format in each element, times the square root of 512 elements, with some room; for f32 two
@@ -53,6 +61,31 @@ def test_bytes_are_little_endian() -> None:
 def test_a_zero_descriptor_survives_i8() -> None:
     """Nothing to scale by."""
     assert decode(encode(np.zeros(4, np.float32), codec="i8")).tolist() == [0, 0, 0, 0]
+
+
+@given(
+    st.sampled_from(["f32", "f16", "i8"]),
+    st.lists(
+        st.sampled_from([0, 1, 0x7C00, 0x3C00, 0xFC00, 0x7F80, 0x7D01, 0x8000, 0x7BFF, 0x1F00]), min_size=2, max_size=20
+    ),
+    st.sampled_from([1.0, 0.5, 1e-300, 1e-40, 1e-20, 1e-9, 1e9, 1e39, 1e300]),
+)
+def test_what_has_a_direction_is_of_unit_length_when_decoded(codec: Codec, words: list[int], scale: float) -> None:
+    """Whatever bytes and scale hold: numbers that are infinite or none, overflow, and zeros of all kinds."""
+    data = np.array(words[: len(words) // 2 * 2], "<u2").tobytes()
+    encoded = EncodedDescriptor(codec, scale, len(data) // {"f32": 4, "f16": 2, "i8": 1}[codec], data)
+    if has_direction(encoded):
+        assert np.linalg.norm(decode(encoded)) == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["f32", "f16", "i8"])
+def test_what_a_node_sends_has_a_direction_and_what_is_no_descriptor_has_none(codec: Codec) -> None:
+    """Zeros, and where the codec has them infinity and no number."""
+    assert has_direction(encode(normalise(descriptors(1))[0], codec=codec))
+    for number in (0.0,) if codec == "i8" else (0.0, np.inf, -np.inf, np.nan):
+        row = np.full(512, 0.0 if number == 0 else 0.1, np.float32)
+        row[7] = number
+        assert not has_direction(encode(row, codec=codec))
 
 
 def test_missing_bytes_are_refused() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import GalleryError
+from edge_runtime.gallery.associate import Assignment
 from edge_runtime.gallery.descriptor_store import Camera, Row, Where
 from edge_runtime.gallery.erasure import AuditLog, find_remains
 from edge_runtime.gallery.gallery import Gallery
@@ -115,6 +116,72 @@ def test_a_row_that_was_stored_but_not_joined_is_joined_at_the_start(open_galler
     assert people(gallery) == joined
 
 
+def fail_once(monkeypatch: pytest.MonkeyPatch, gallery: Gallery, *, step: str) -> None:
+    """The next time that people are written down, end before this step, as a kill or a fault of the disk does."""
+    part, name = {"rows": (gallery.store, "assign"), "sightings": (gallery.sightings, "record")}[step]
+    real = getattr(part, name)
+
+    def fail(*_: object, **__: object) -> None:
+        monkeypatch.setattr(part, name, real)
+        raise GalleryError("stopped in between")
+
+    monkeypatch.setattr(part, name, fail)
+
+
+def assert_rows_agree(gallery: Gallery) -> None:
+    """Each stored row has the person that was published last of its track."""
+    sent = [IdentityMessage.model_validate_json(one.payload) for one in gallery.sightings.unsent(after=0, count=1000)]
+    published = {one.track: one.person for one in sent if one.event != "end"}
+    assert {row.track: row.person for row in stored(gallery)} == published == people(gallery)
+
+
+@pytest.mark.parametrize("step", ["rows", "sightings"])
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_stop_between_two_steps_leaves_no_row_without_the_person_who_was_published(
+    open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch, step: str, is_killed: bool
+) -> None:
+    """The broker sends the messages again, to the same process or to the next one; an undone join holds too."""
+    gallery, many = open_gallery(), walks(6, people=2)
+    take(gallery, many[:4])
+    fail_once(monkeypatch, gallery, step=step)
+    with pytest.raises(GalleryError, match="in between"):
+        take(gallery, many[4:])
+    gallery = open_gallery() if is_killed else gallery
+    take(gallery, many[4:])
+    assert_rows_agree(gallery)
+    assert len(set(people(gallery).values())) == 2
+    fail_once(monkeypatch, gallery, step=step)
+    with pytest.raises(GalleryError, match="in between"):
+        gallery.undo(many[3].track)
+    if is_killed:
+        gallery = open_gallery()
+        assert_rows_agree(gallery)
+    gallery.undo(many[3].track)
+    assert_rows_agree(gallery)
+    assert len(set(people(gallery).values())) == 3
+
+
+def test_a_decision_that_could_not_be_written_is_written_later(
+    open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the association has changed its mind about is told once; a correction by hand in between comes first."""
+    gallery, many = open_gallery(), walks(4, people=2)
+    take(gallery, many)
+    who, other = (people(gallery)[walk.track] for walk in many[:2])
+    assert who
+    assert other
+    changed = [Assignment(many[2].track, other, 0.8, 1.0), Assignment(many[3].track, who, 0.7, 1.0)]
+    monkeypatch.setattr(FixedCosine, "settle", lambda *_: [changed.pop(0), changed.pop(0)] if changed else [])
+    fail_once(monkeypatch, gallery, step="sightings")
+    with pytest.raises(GalleryError, match="in between"):
+        gallery.settle(time.time_ns())
+    alone = gallery.undo(many[3].track).person
+    gallery.settle(time.time_ns())
+    assert_rows_agree(gallery)
+    assert (people(gallery)[many[2].track], people(gallery)[many[3].track]) == (other, alone)
+    assert events(gallery).count(("rename", many[2].track)) == 1
+
+
 def test_an_erased_person_stays_erased_when_the_messages_come_again(
     open_gallery: OpenGallery, place: Place, tmp_path: Path
 ) -> None:
@@ -220,7 +287,7 @@ def test_rows_are_erased_after_their_time(open_gallery: OpenGallery) -> None:
 def test_a_clock_that_is_set_far_ahead_erases_nothing(
     open_gallery: OpenGallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither what is stored nor what comes, nor after a restart; by hand it goes, and nobody is taken for gone."""
+    """Neither stored rows nor new ones, also after a restart; erasing by hand works, and nobody counts as gone."""
     gallery, many, now_ns = open_gallery(), walks(6, people=2), time.time_ns
     take(gallery, many[:4])
     monkeypatch.setattr(time, "time_ns", lambda: now_ns() + 10**9 * 86_400 * 3650)

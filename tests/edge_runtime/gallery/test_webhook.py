@@ -143,7 +143,7 @@ def test_after_its_tries_a_message_is_dropped(endpoint: Endpoint, settings: Webh
 
 
 def test_the_server_must_prove_who_it_is(settings: WebhookSettings, tmp_path: Path) -> None:
-    """With ca_file it arrives over TLS; a server whose certificate nobody vouches for gets nothing."""
+    """With ca_file it arrives over TLS; a server whose certificate no known authority signed gets nothing."""
     files = make_secrets(tmp_path)
     with contextlib.closing(Endpoint(secrets=files)) as endpoint:
         trusting = replace(settings, url=endpoint.url, ca_file=files.ca)

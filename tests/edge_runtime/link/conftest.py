@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import PublishError
-from edge_runtime.link.broker import BrokerSettings, Connection, Received
+from edge_runtime.link.broker import Connection, Received
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
 from edge_runtime.receiver.receiver import Accepted, Event, Receiver

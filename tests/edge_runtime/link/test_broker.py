@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.contract.errors import PublishError
-from edge_runtime.link.broker import BrokerSettings, Connection, CredentialsError, Will
+from edge_runtime.link.broker import Connection, CredentialsError, Will
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import Birth, Vector
 from edge_runtime.link.spool import Spool
 from edge_runtime.link.wire_format import decode_json

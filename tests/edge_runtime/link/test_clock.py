@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.link import clock
-from edge_runtime.link.broker import BrokerSettings
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.clock import UNKNOWN_NS, SystemClock, read_is_synchronised
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.link.publisher import LinkSettings, Publisher

@@ -8,7 +8,7 @@ from edge_runtime.link.counters import LinkCounters, percentile
 
 @given(st.lists(st.integers(0, 100), min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
 def test_a_percentile_is_the_nearest_rank(numbers: list[int], share: float) -> None:
-    """The smallest number that at least the given share of all does not exceed."""
+    """The smallest of the numbers such that at least the given share of all are not larger."""
     ordered = sorted(numbers)
     oracle = next(n for n in ordered if sum(m <= n for m in ordered) * 100 >= round(share * 100) * len(ordered))
     assert percentile(ordered, share=share) == oracle

@@ -124,6 +124,6 @@ def test_a_damaged_message_raises_nothing_else(data: st.DataObject) -> None:
 
 
 def test_no_nan_gets_through() -> None:
-    """Not a number is no score."""
+    """NaN is not a score."""
     with pytest.raises(PublishError):
         decode_message(cbor2.dumps(descriptor_message().model_dump() | {"score": float("nan")}), leaf="descriptor")

@@ -12,7 +12,8 @@ import pytest
 
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.link import delivery as delivery_module
-from edge_runtime.link.broker import Acknowledgement, BrokerSettings, Connection, Received
+from edge_runtime.link.broker import Acknowledgement, Connection, Received
+from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import Birth, CameraStatus, NodeStatus
 from edge_runtime.link.publisher import LinkSettings, Publisher
 from edge_runtime.link.spool import Spool
@@ -47,7 +48,7 @@ def test_messages_arrive_in_order_and_leave_the_spool(
 def test_tls_with_client_certificate_and_password_works(
     make_broker: MakeBroker, secrets: Secrets, make_publisher: MakePublisher, subscribe: Subscribe
 ) -> None:
-    """CA, client certificate, user and password from files open the door."""
+    """CA, client certificate, user and password from files are accepted."""
     broker = make_broker([*secrets.broker_lines(), "require_certificate true"])
     settings = dataclasses.replace(
         secrets.reach(broker.settings), certificate_file=secrets.client, key_file=secrets.client_key
@@ -62,7 +63,7 @@ def test_tls_with_client_certificate_and_password_works(
 def test_a_broker_with_another_authority_is_not_trusted(
     make_broker: MakeBroker, secrets: Secrets, make_publisher: MakePublisher, tmp_path: Path, spool: Spool
 ) -> None:
-    """A certificate that the CA file does not vouch for gets no message and no password."""
+    """A broker whose certificate the CA did not sign gets no message and no password."""
     broker = make_broker(secrets.broker_lines())
     (tmp_path / "other").mkdir()
     stranger = make_secrets(tmp_path / "other")
@@ -373,7 +374,7 @@ def test_a_slow_backlog_still_moves(broker: Broker, make_publisher: MakePublishe
 def test_a_broker_that_takes_one_message_at_a_time_gets_one_at_a_time(
     make_broker: MakeBroker, make_publisher: MakePublisher, subscribe: Subscribe, spool: Spool
 ) -> None:
-    """The broker's receive maximum is kept, statuses and last word included; else it would put us out."""
+    """The broker's receive maximum is kept, statuses and last word included; else it would disconnect us."""
     broker = make_broker(["allow_anonymous true", "max_inflight_messages 1"])
     subscriber = subscribe(broker.settings)
     publisher = make_publisher(broker.settings)

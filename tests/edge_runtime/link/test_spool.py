@@ -29,6 +29,17 @@ def test_what_is_appended_comes_back_in_order(spool: Spool) -> None:
     ]
 
 
+def test_the_oldest_is_the_oldest_that_is_not_delivered(spool: Spool) -> None:
+    """Also before the database has deleted what was: a receiver expects all numbers from there on."""
+    store(spool, entries(5))
+    spool.acknowledge([0, 1])
+    assert spool.oldest() == 2
+    spool.acknowledge([2, 3, 4])
+    assert spool.oldest() == 5
+    spool.append(entries(1))
+    assert spool.oldest() == 5
+
+
 def test_pending_can_be_asked_in_parts(spool: Spool) -> None:
     """A stretch of numbers, a limit, and topics to leave out."""
     store(spool, entries(5, topic="a"))
@@ -78,7 +89,7 @@ def test_younger_crops_are_dropped_before_older_tracks(tmp_path: Path) -> None:
 
 
 def test_a_crop_that_finds_only_track_ends_is_dropped_itself(tmp_path: Path) -> None:
-    """The worthier ones stay, its number becomes a gap, and the node goes on: a broker may be away for long."""
+    """The more important ones stay, its number becomes a gap, and the node goes on: a broker may be away for long."""
     with open_spool(tmp_path, max_bytes=60 << 10) as spool:
         store(spool, entries(10, priority=Priority.TRACK_END))
         spool.store.max_bytes = spool.used_bytes()
@@ -147,7 +158,7 @@ def test_a_damaged_file_is_put_aside_and_numbers_go_on(
 ) -> None:
     """No number is given out twice, what can be read is kept, the rest is a gap, and a message says so.
 
-    Behind a damaged header nothing can be read; two damaged pages cost what is on them at most.
+    With a damaged header nothing can be read; two damaged pages cost at most what is on them.
     """
     with open_spool(tmp_path) as spool:
         given_out = store(spool, entries(300)).stop
@@ -208,7 +219,7 @@ def test_a_deleted_file_does_not_bring_numbers_back(tmp_path: Path) -> None:
 
 
 def test_an_old_damaged_file_is_erased(tmp_path: Path) -> None:
-    """What was put aside holds descriptors too, and goes when they would have."""
+    """What was put aside holds descriptors too, and is erased when they would have been."""
     damaged = tmp_path / "spool.sqlite.corrupt"
     damaged.write_bytes(b"x")
     os.utime(damaged, (0, 0))
@@ -229,13 +240,13 @@ def test_a_file_damaged_while_running_is_erased_in_its_time(spool: Spool) -> Non
 
 
 def test_a_second_process_is_refused(spool: Spool) -> None:
-    """Two processes of one node would throw each other off the broker: the second one is told, and ends."""
+    """Two processes of one node would disconnect each other from the broker: the second one says so, and ends."""
     with pytest.raises(ConfigError, match="held by another process"):
         open_spool(spool.path.parent)
 
 
 def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
-    """SIGKILL gives the spool free, with everything that `append` had returned for."""
+    """After SIGKILL another process may open the spool, and everything is in it for which `append` had returned."""
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from tests.support.sample_messages import open_spool\n"

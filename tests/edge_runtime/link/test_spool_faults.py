@@ -67,7 +67,7 @@ def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
 
 
 def test_a_full_disk_loses_nothing_and_heals(small_disk: SmallDisk) -> None:
-    """Somebody fills the disk: messages stay in memory, all can be acknowledged, space heals it."""
+    """Somebody fills the disk: messages stay in memory, all can be acknowledged, and with free space all goes on."""
     with open_spool(small_disk.folder) as spool:
         store(spool, entries(20))
         small_disk.fill(spool)
@@ -179,7 +179,7 @@ def test_a_lock_of_another_program_holds_nothing_up(spool: Spool) -> None:
 
 
 def test_a_spool_that_is_locked_at_the_start_is_opened_later(tmp_path: Path) -> None:
-    """Meanwhile it numbers messages on, and what it held before comes to light when the lock is gone."""
+    """Meanwhile it numbers messages on, and what it held before is read when the lock is gone."""
     with open_spool(tmp_path) as spool:
         store(spool, entries(3))
     with locked(spool.path, "EXCLUSIVE"):

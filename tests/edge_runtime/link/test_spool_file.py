@@ -8,7 +8,6 @@ import pytest
 
 from edge_runtime.link import spool_file
 from edge_runtime.link.spool import Entry, Gap, Priority, Spool
-from edge_runtime.link.spool_file import read_number, write_number
 from tests.support.sample_messages import open_spool
 
 HOUR_S = 3600
@@ -125,37 +124,3 @@ def test_boots_without_messages_are_forgotten(tmp_path: Path, machine: Machine) 
             spool.acknowledge(range(spool.next_seq - 20, spool.next_seq))
             spool.flush()
             assert spool.store._db.execute("SELECT count(*) FROM machine").fetchone()[0] <= 2
-
-
-def test_a_number_with_a_flipped_bit_is_no_number(tmp_path: Path) -> None:
-    """Whichever bit it is: one that is too low would be used twice, one that is far too high fits nowhere."""
-    path = tmp_path / "spool.sqlite.seq"
-    write_number(path, 4096)
-    content = path.read_bytes()
-    assert read_number(path) == 4096
-    for bit in range(8 * len(content)):
-        damaged = bytearray(content)
-        damaged[bit // 8] ^= 1 << bit % 8
-        path.write_bytes(damaged)
-        assert read_number(path) == 0
-
-
-def test_a_number_without_a_checksum_is_read(tmp_path: Path) -> None:
-    """Earlier versions wrote none; the next number that is written has one."""
-    path = tmp_path / "spool.sqlite.seq"
-    path.write_text(f"{77:020d}\n")
-    assert read_number(path) == 77
-    write_number(path, 78)
-    assert read_number(path) == 78
-
-
-def test_a_spool_opens_where_its_number_is_damaged(tmp_path: Path) -> None:
-    """The database knows the next number, too. One flipped bit made it a number that SQLite has no room for."""
-    with open_spool(tmp_path) as spool:
-        spool.append([Entry("t", b"x", Priority.CROP)] * 20)
-        spool.flush()
-    path = tmp_path / "spool.sqlite.seq"
-    path.write_bytes(b"1" + path.read_bytes()[1:])
-    with open_spool(tmp_path) as spool:
-        assert spool.next_seq == 20
-        assert spool.gaps() == []

@@ -16,7 +16,7 @@ from tests.support.sample_messages import MANIFEST, open_spool, wait_for
 def test_a_second_client_of_our_name_costs_a_reconnection_only(
     broker: Broker, make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """When another client takes our session over, the log says that we were put out, and we come back."""
+    """When another client takes our session over, the log says that we were disconnected, and we connect again."""
     publisher = make_publisher(broker.settings)
     wait_for(lambda: publisher.facts().is_connected)
     Connection(broker.settings, client_id="cam", session_s=0).close()
@@ -28,7 +28,7 @@ def test_a_second_client_of_our_name_costs_a_reconnection_only(
 def test_a_copied_disk_image_is_named_and_does_not_flap(
     broker: Broker, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Two machines with one name throw each other out at first; both say so once, and slow down."""
+    """Two machines with one name disconnect each other at first; both say so once, and slow down."""
     with ExitStack() as stack:
         machines = []
         for name in ("one", "two"):

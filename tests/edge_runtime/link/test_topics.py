@@ -8,7 +8,9 @@ from edge_runtime.contract.errors import ConfigError, PublishError
 from edge_runtime.link.topics import (
     Topic,
     camera_topic,
+    check_filter,
     descriptor_topic,
+    fits_filter,
     identity_topic,
     node_topic,
     parse_topic,
@@ -55,9 +57,16 @@ def test_a_name_that_would_change_the_topic_is_refused(name: str) -> None:
     ],
 )
 def test_a_foreign_topic_is_refused(topic: str) -> None:
-    """What is not ours is not guessed at."""
+    """A topic that is not ours is refused, not guessed."""
     with pytest.raises(PublishError, match="no topic of this system"):
         parse_topic(topic)
+
+
+def test_a_topic_that_is_too_long_is_refused() -> None:
+    """MQTT allows 65,535 bytes, and receivers remember the names in topics; the sentence does not repeat them."""
+    with pytest.raises(PublishError, match="a topic of 60016 characters is too long") as caught:
+        parse_topic(f"reid/v1/{'s' * 60_000}/n/birth")
+    assert len(str(caught.value)) < 100
 
 
 def test_another_major_version_is_refused() -> None:
@@ -71,3 +80,19 @@ def test_a_gallery_has_topics_of_its_own() -> None:
     topic = identity_topic("shop", space="a" * 16)
     assert topic == f"reid/v1/shop/identity/{'a' * 16}"
     assert parse_topic(topic) == Topic("shop", "", None, "identity", "a" * 16)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        ("frigate/events", ["frigate/events"], ["frigate", "frigate/events/door", "other/events"]),
+        ("axis/+/scene", ["axis/1/scene", "axis//scene"], ["axis/scene", "axis/1/2/scene"]),
+        ("cam/#", ["cam", "cam/1", "cam/1/2"], ["came", "other/1"]),
+        ("+/#", ["a", "a/b", "a/b/c"], []),
+        ("#", ["a", "a/b"], []),
+    ],
+)
+def test_a_filter_fits_the_topics_that_a_broker_would_send(pattern: str, fitting: list[str], others: list[str]) -> None:
+    """As the standard says: + is one level, which may be empty, and # is any number of them."""
+    assert check_filter(pattern) == pattern
+    assert [topic for topic in fitting + others if fits_filter(topic, pattern)] == fitting

@@ -242,7 +242,7 @@ def test_the_json_form_obeys_the_committed_schema(message: DescriptorMessage | T
 def wrong_values(fields: dict[str, Any], required: list[str]) -> list[tuple[str, dict[str, Any]]]:
     """A message with one fault each: a field missing, of another type, or out of its range."""
     faults = [(f"{name} missing", {k: v for k, v in fields.items() if k != name}) for name in required]
-    faults += [(f"{name} of another type", fields | {name: ["x"]}) for name in fields]
+    faults += [(f"{name} of another type", fields | {name: {"x": "x"}}) for name in fields]
     faults += [(f"{name} null", fields | {name: None}) for name in required if name != "descriptor"]
     changes: dict[str, Any] = {
         "seq": -1,

@@ -42,7 +42,7 @@ def test_the_catalog_loads_no_network_library() -> None:
 def test_every_tracker_is_complete(kind: str) -> None:
     """It follows one person who stands still, and ends the track when asked."""
     tracker = open_tracker(kind, sure_score=0.5)
-    person = [Detection((10.0, 10.0, 60.0, 160.0), 0.9)]
+    person = [Detection((10.0, 10.0, 60.0, 160.0), 0.9, "ann")]
     tracks = [tracker.update(person, step * 100_000_000) for step in range(5)]
     assert [track.state for track in tracks[-1]] == ["confirmed"]
     assert [track.id for track in tracker.end_all()] == [track.id for track in tracks[-1]]

@@ -363,7 +363,7 @@ def unit_rows(values: list[list[int]]) -> NDArray[np.float32]:
     values=st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=2, max_size=2),
 )
 def test_descriptors_never_make_an_impossible_match(places: list[tuple[int, int]], values: list[list[int]]) -> None:
-    """They choose among places a person can be at; nobody jumps across the picture for looking alike."""
+    """They choose among the places where a person can be: nobody jumps across the picture because two look alike."""
     tracker = LikelihoodTracker(sure_score=0.5)
     before: dict[int, float] = {}
     for number, (one, other) in enumerate(places):

@@ -40,7 +40,7 @@ def status(state: str, *, boot: str = BOOT, oldest: int | None = None, is_retain
 
 @pytest.fixture
 def receiver() -> Receiver:
-    """One that knows the node's birth."""
+    """A receiver that has read the node's birth."""
     receiver = Receiver()
     assert [type(event) for event in receiver.take(BIRTH)] == [Noted]
     return receiver
@@ -138,7 +138,7 @@ def test_a_node_has_ended_when_it_says_so(receiver: Receiver) -> None:
 
 
 def test_a_number_of_another_boot_that_was_used_before_is_told(receiver: Receiver) -> None:
-    """It is accepted, and the loss of the node's spool comes to light."""
+    """It is accepted, and the loss of the node's spool is told."""
     list(receiver.take(numbered(0)))
     events = list(receiver.take(received(descriptor_message(boot="2" * 16, seq=0))))
     assert [type(event) for event in events] == [Noted, Accepted]

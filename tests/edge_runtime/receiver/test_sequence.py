@@ -25,7 +25,7 @@ def test_ranges_are_a_set(stretches: list[tuple[int, int]]) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), NUMBERS)), st.lists(STRETCHES, max_size=4))
-def test_a_ledger_names_every_missing_number(arrivals: list[tuple[str, int]], gaps: list[tuple[int, int]]) -> None:
+def test_a_sequence_names_every_missing_number(arrivals: list[tuple[str, int]], gaps: list[tuple[int, int]]) -> None:
     """Due is everything from the lowest to the highest number heard of; missing is what of it did not arrive."""
     sequence = SequenceTracker()
     seen: set[tuple[str, int]] = set()

@@ -42,7 +42,7 @@ def test_what_cannot_be_told_apart_or_is_not_there_is_refused(data: ReidData) ->
     """More identities than colours, or than the test has."""
     with pytest.raises(ConfigError, match="expected at most 20 identities, one per colour, found 21"):
         choose_samples(data, identities=21, seed=0)
-    with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test of patterns"):
+    with pytest.raises(DataError, match="asked for 7 identities, found 6 in the test images of patterns"):
         choose_samples(data, identities=7, seed=0)
 
 

@@ -43,7 +43,7 @@ def test_a_data_set_without_two_of_anything_is_refused(recipe: object, labels: l
 
 def test_a_batch_that_cannot_be_drawn_or_shared_is_refused() -> None:
     """With the option that helps."""
-    with pytest.raises(ConfigError, match="--batch must be a multiple of 4 of at least 8"):
+    with pytest.raises(ConfigError, match="--batch must be a multiple of 4, at least 8,"):
         with_batch(GROUPED, 30)
     assert with_batch(GROUPED, 32).batches.size == 32
     with pytest.raises(

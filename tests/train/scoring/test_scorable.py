@@ -58,7 +58,8 @@ def test_people_of_the_test_among_the_trained_are_named(caplog: pytest.LogCaptur
     assert not caplog.text
     warn_of_shared_people(data_set(train=samples((5, 0), (1, 0)), query=samples((5, 1), (2, 0))))
     assert (
-        "1 of the 2 people who are looked for in made have the number of somebody who trains, 5 for one" in caplog.text
+        "1 of the 2 people in the queries of made have the number of somebody in its training images, 5 for one"
+        in caplog.text
     )
 
 
@@ -101,7 +102,7 @@ def test_people_who_came_after_the_training_are_found_out(
     warn_of_other_people(manifest.model_copy(update={"trained_on": None}), after)
     assert not caplog.text
     warn_of_other_people(manifest, after)
-    assert "was trained on people when other people of it trained" in caplog.text
+    assert "was trained on people with another choice of training people" in caplog.text
 
 
 def test_a_run_is_not_resumed_with_other_people(grown: tuple[ReidData, ReidData], tmp_path: Path) -> None:
@@ -112,5 +113,5 @@ def test_a_run_is_not_resumed_with_other_people(grown: tuple[ReidData, ReidData]
     settings = {"processes": processes, "trained_on": before, "precision": torch.float32}
     folder.write_settings(recipe, seed=0, weights=None, **settings)
     folder.check_resumed(recipe, weights=None, processes=processes, trained_on=before)
-    with pytest.raises(ConfigError, match="was started with other people of people than train now"):
+    with pytest.raises(ConfigError, match="was started with other training people of people than it has now"):
         folder.check_resumed(recipe, weights=None, processes=processes, trained_on=after)

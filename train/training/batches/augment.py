@@ -91,8 +91,8 @@ def random_resolution(images: Tensor, probability: float, *, random: torch.Gener
 def random_crop(images: Tensor, probability: float, *, random: torch.Generator) -> Tensor:
     """Enlarge by an eighth, then cut back to size at a random place.
 
-    The OSNet paper's random crop and, for attributes, its random translation: they are one function of its public code,
-    which also names the size.
+    The OSNet paper's random crop and, for attributes, its random translation: both are one function of its public
+    code, which also gives the size.
     """
     height, width = _size(images)
     tall, wide = round(height * 1.125), round(width * 1.125)

@@ -20,7 +20,8 @@ _MIRRORS = 3
 class TaughtImages(TrainingImages):
     """Training images whose label is 2n for image n and 2n + 1 where it was mirrored, as teachers' rows are ordered.
 
-    Mirrored images are drawn here, after all other augmentation: a teacher describes a mirrored image otherwise.
+    Mirrored images are drawn here, after all other augmentation: a teacher describes a mirrored image with
+    other numbers.
     """
 
     def __init__(
