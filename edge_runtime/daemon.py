@@ -47,7 +47,8 @@ from edge_runtime.people.catalog import log_detector, open_detector, open_tracke
 from edge_runtime.people.detector import Detector
 from edge_runtime.rollout import commands as rollout
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream, LookSettings
+from edge_runtime.stream import CameraStream, LookSettings, MomentUses
+from edge_runtime.streams.pair_maker import open_pairs
 from edge_runtime.streams.site_keeper import SiteKeeper
 from edge_runtime.upkeep import doctor, fetch
 from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
@@ -165,7 +166,10 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
     tell_risks(config)
     _check_summary(arguments.summary)
     cameras = [ConfiguredCamera.read(camera) for camera in config.cameras]
-    with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
+    with (
+        open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine,
+        open_pairs(config.engine, engine, threads=config.cpu_threads, codec=config.descriptors.codec) as pairs,
+    ):
         detectors = _open_detectors(config)
         link = LinkSettings(config.broker, site=config.site, node=config.node, **asdict(config.delivery))
         if arguments.check:
@@ -181,10 +185,16 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
             contextlib.closing(receiver),
         ):
             make_stream = partial(
-                _make_stream, config=config, detector=detectors[0], engine=engine, keeper=keeper, receiver=receiver
+                _make_stream,
+                config=config,
+                detector=detectors[0],
+                engine=engine,
+                uses=MomentUses(keeper, pairs),
+                receiver=receiver,
             )
             node_card = partial(_node_card, config=config, engine=engine)
-            publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=[engine.manifest])
+            manifests = [engine.manifest, *([pairs.manifest] if pairs else [])]
+            publisher = Publisher(link, spool, node_card=node_card(cameras), manifests=manifests)
             service = Service(
                 list(map(make_stream, cameras)),
                 detectors=detectors,
@@ -192,6 +202,7 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
                 publisher=publisher,
                 started_s=started_s,
                 faster_detector="a smaller detector model" if config.detector.model else "a detector model",
+                pairs=pairs,
             )
             reloader = Reloader(
                 arguments.config,
@@ -299,7 +310,7 @@ def _make_stream(
     config: Config,
     detector: Detector,
     engine: Engine,
-    keeper: SiteKeeper | None,
+    uses: MomentUses,
     receiver: BoxReceiver,
 ) -> CameraStream:
     boxes, sure_score = camera.settings.boxes, detector.sure_score
@@ -320,7 +331,7 @@ def _make_stream(
         manifest=engine.manifest,
         settings=config.descriptors,
         looks=_look_settings(camera.settings),
-        keeper=keeper,
+        uses=uses,
     )
 
 

@@ -18,6 +18,7 @@ from edge_runtime.looking import FinishedLook, LookingPool
 from edge_runtime.people.detector import Detector
 from edge_runtime.stream import CameraStream, StreamCounts
 from edge_runtime.streams.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
+from edge_runtime.streams.pair_maker import PairMaker
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Service:
     detectors: one per worker, which alone uses it while `run` runs.
     started_s: monotonic time at which the process began, for `start_to_first_message_s`.
     faster_detector: what an operator may use where looking is too slow, in words.
+    pairs: describes with a second model what the streams note; None: there is none.
 
     engine: whoever is not the main loop reads `manifest` and `backend` of it only.
     stage_s: seconds that each stage has taken since the start, over all cameras; of looking those of all workers.
@@ -75,6 +77,7 @@ class Service:
         publisher: Publisher,
         started_s: float,
         faster_detector: str = "a detector model",
+        pairs: PairMaker | None = None,
     ) -> None:
         self.streams = tuple(streams)
         self._running = list(streams)  # without those that have ended or leave
@@ -83,7 +86,7 @@ class Service:
         self._past, self._past_dropped = StreamCounts(0, 0, 0, 0, 0), 0  # of cameras that are gone
         self._pool = LookingPool(detectors)
         self._faster_detector = faster_detector
-        self.engine = engine
+        self.engine, self._pairs = engine, pairs
         self._publisher = publisher
         self.stage_s = {"look": 0.0, "describe": 0.0, "follow": 0.0}
         self._started_s = started_s
@@ -234,6 +237,7 @@ class Service:
         for (stream, sighting), rows in zip(sightings, np.split(descriptors, ends[:-1]), strict=True):
             self._publish(stream, stream.follow(sighting, rows))
         self.stage_s["follow"] += time.monotonic() - described_s
+        self._publish_pairs()
 
     def _finish_if_ended(self, stream: CameraStream) -> bool:
         """Whether a camera gives no more frames; its tracks are then ended and its last status is published."""
@@ -245,6 +249,12 @@ class Service:
 
     def _end_tracks(self, stream: CameraStream) -> None:
         self._publish(stream, stream.end_tracks(self.engine.describe(stream.last_crops())))
+        self._publish_pairs()
+
+    def _publish_pairs(self) -> None:
+        """Describe with the second model what was told just now."""
+        for camera_id, message in self._pairs.describe() if self._pairs else ():
+            self._publisher.publish(camera_id, [message])
 
     def _publish(self, stream: CameraStream, messages: Sequence[Message]) -> None:
         if messages:

@@ -28,6 +28,7 @@ from edge_runtime.people.tracker import Foreseen, Track, Tracker
 from edge_runtime.polygons import Polygon
 from edge_runtime.streams.followed import FollowedPerson, Sender
 from edge_runtime.streams.pace import CameraPace
+from edge_runtime.streams.pair_maker import PairMaker
 from edge_runtime.streams.site_keeper import SiteKeeper
 from edge_runtime.zones import ZoneCounter, inside_zones
 
@@ -60,6 +61,17 @@ class LookSettings:
     masks: tuple[Polygon, ...] = ()
     zones: Mapping[str, Polygon] = field(default_factory=dict)
     only_zones: bool = False
+
+
+@dataclass(frozen=True)
+class MomentUses:
+    """What else is made of told moments. keeper: of a site set. pairs: describes some with a second model, too."""
+
+    keeper: SiteKeeper | None = None
+    pairs: PairMaker | None = None
+
+
+NO_MORE_USES = MomentUses()
 
 
 @dataclass(frozen=True)
@@ -114,9 +126,9 @@ class CameraStream:
         manifest: Manifest,
         settings: DescriptorSettings,
         looks: LookSettings,
-        keeper: SiteKeeper | None = None,
+        uses: MomentUses = NO_MORE_USES,
     ) -> None:
-        """sure_score: see `Detector.sure_score`. keeper: of a site set."""
+        """sure_score: see `Detector.sure_score`."""
         self.source = source
         self.camera_id = source.camera_id
         self.pace = CameraPace(looks.max_fps)
@@ -135,7 +147,7 @@ class CameraStream:
         self._people: dict[int, FollowedPerson] = {}
         self._ended: OrderedDict[int, str] = OrderedDict()
         self._was_useful: bool | None = None
-        self._keeper = keeper
+        self._keeper, self._pairs = uses.keeper, uses.pairs
 
     def sight(self, look: Look) -> Sighting:
         """Choose what to describe at the next look, in order: those who are unclear, and good moments of tracks."""
@@ -295,7 +307,7 @@ class CameraStream:
         crop = self._crop(look, [index])[0] if row is None else sighting.crops[row].copy()
         seen = look.detections[index]
         fields = self._sender.observe(look.frame, box=seen.box, score=seen.score, given_id=seen.given_id)
-        pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeper else None
+        pixels = look.frame.pixels.part_rgb(_inside(look, index)) if self._keeps_pixels() else None
         shot = Shot(quality, crop, None if row is None else looks[index], fields, pixels)
         if is_now and row is not None:
             return self._tell(self._people[track.id], shot, descriptor=looks[index], time_ns=time_ns)
@@ -309,7 +321,13 @@ class CameraStream:
         self._count(descriptors=len(messages))
         if messages and self._keeper:
             self._keeper.keep(shot, camera=self.camera_id, track=person.track_id, continues=person.continues)
-        return messages
+        if self._pairs:
+            for message in messages:
+                self._pairs.note(self.camera_id, message, shot=shot)
+        return [*messages]
+
+    def _keeps_pixels(self) -> bool:
+        return self._keeper is not None or (self._pairs is not None and not self._pairs.is_done)
 
     def _note_ended(self, track: Track) -> list[Message]:
         """Forget a person, but for the name. Returns the message that the track has ended."""

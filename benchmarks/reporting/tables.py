@@ -1,6 +1,7 @@
 """Every table that is generated into a document. To add one, add its function and its row to a file of tables."""
 
 from benchmarks.reporting.accuracy_tables import ACCURACY_TABLES
+from benchmarks.reporting.bridge_tables import BRIDGE_TABLES
 from benchmarks.reporting.camera_tables import CAMERA_TABLES
 from benchmarks.reporting.data_set_tables import DATA_SET_TABLES
 from benchmarks.reporting.gallery_tables import GALLERY_TABLES
@@ -22,4 +23,5 @@ TABLES = (
     *KERNEL_TABLES,
     *TRACKING_TABLES,
     *PUBLIC_TABLES,
+    *BRIDGE_TABLES,
 )

@@ -6,7 +6,9 @@ To add an engine: write its class, add its row here, and its name to Backend and
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.manifest import Manifest, read_manifest
@@ -20,10 +22,16 @@ Backend = Literal["auto", "onnxruntime", "openvino", "tensorrt"]
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """The network that describes people: an ONNX file or a TensorRT plan, with its manifest beside it."""
+    """The network that describes people: an ONNX file or a TensorRT plan, with its manifest beside it.
+
+    also: a network of another space that describes some of the same moments, so that a gallery can learn how to carry
+    descriptors from one space into the other (a bridge). pairs: how many moments, at most, after each start.
+    """
 
     model: FilePath
     backend: Backend = "auto"
+    also: FilePath | None = None
+    pairs: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
 
 
 def open_engine(path: Path, *, backend: Backend = "auto", threads: int = 1) -> Engine:

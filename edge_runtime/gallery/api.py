@@ -164,6 +164,7 @@ class _Api:
         found = self._gallery.search(vector, where=where, count=request.count)
         return [
             MatchView.model_construct(
+                space=match.row.space,
                 site=match.row.site,
                 node=match.row.node,
                 camera=match.row.camera,

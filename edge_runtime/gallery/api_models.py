@@ -124,8 +124,12 @@ class FlowView(CameraName):
 
 
 class MatchView(CameraName):
-    """Something that looks like what was searched for. cosine: 1 is the same vector; it is no probability."""
+    """Something that looks like what was searched for. cosine: 1 is the same vector; it is no probability.
 
+    space: of the descriptor as it came. If a bridge carried it, its cosine is what two native descriptors would have.
+    """
+
+    space: str
     track: str
     person: str | None
     captured: str

@@ -1,14 +1,18 @@
 """What joins tracks into people, as the gallery sees it: tracks of many spaces in, persons of tracks out."""
 
 import logging
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.contract.script import replace_file
 from edge_runtime.gallery.association import Association
+from edge_runtime.gallery.bridge import NO_BRIDGES, Bridges, move_along
 from edge_runtime.gallery.decisions import DecidedTracks, JoiningSettings, PersonDecision
 from edge_runtime.gallery.prototypes import FinishedTrack
 
@@ -63,13 +67,22 @@ class Associate(Protocol):
 
 
 class AssociationBySpace:
-    """An `Associate` with an `Association` for each space: descriptors of two spaces are never compared.
+    """An `Associate` with an `Association` for each space: descriptors of two spaces are never compared as they are.
 
-    folder: where what was learnt is kept, a file for each space.
+    folder: where what was learnt is kept, a file for each space. bridges: tracks of a space that a bridge leads out of
+    are joined in the space it leads to. clock: UTC nanoseconds, by which bridges expire.
     """
 
-    def __init__(self, settings: JoiningSettings, *, folder: Path) -> None:
+    def __init__(
+        self,
+        settings: JoiningSettings,
+        *,
+        folder: Path,
+        bridges: Bridges = NO_BRIDGES,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._settings, self._folder = settings, folder
+        self._bridges, self._clock = bridges, clock
         self._spaces: dict[str, Association] = {}
         self._revised_ns = self._saved_ns = 0
 
@@ -91,12 +104,14 @@ class AssociationBySpace:
     def restore(self, space: str, decided: DecidedTracks) -> None:
         """See `Associate`."""
         if decided.tracks:
-            self._of(space, length=len(decided.tracks[0].mean)).take_back(decided)
+            space, tracks = self._carry(space, decided.tracks)
+            self._of(space, length=len(tracks[0].mean)).take_back(replace(decided, tracks=tracks))
 
     def add(self, space: str, tracks: Sequence[FinishedTrack]) -> list[Assignment]:
         """See `Associate`."""
         if not tracks:
             return []
+        space, tracks = self._carry(space, tracks)
         association = self._of(space, length=len(tracks[0].mean))
         made = {one.track_id: one for one in association.add(tracks)}
         decided = [made.get(track.track_id) or association.find(track.track_id) for track in tracks]
@@ -131,6 +146,26 @@ class AssociationBySpace:
     def close(self) -> None:
         """See `Associate`."""
         self._save()
+
+    def _carry(self, space: str, tracks: Sequence[FinishedTrack]) -> tuple[str, Sequence[FinishedTrack]]:
+        """The space in which tracks are joined, and the tracks there.
+
+        Moved descriptors of a camera share other things than its native ones: they count as another camera's.
+        """
+        path = self._bridges.path(space, self._clock())
+        if not path:
+            return space, tracks
+        means = move_along(path, np.stack([track.mean for track in tracks]))
+        moved = [
+            replace(
+                track,
+                camera=f"{track.camera} ({space})",
+                mean=mean,
+                prototypes=move_along(path, track.prototypes) if len(track.prototypes) else mean[None][:0],
+            )
+            for track, mean in zip(tracks, means, strict=True)
+        ]
+        return path[-1].manifest.to_space, moved
 
     def _of(self, space: str, *, length: int) -> Association:
         if space not in self._spaces:

@@ -14,6 +14,8 @@ from edge_runtime.contract.descriptor import decode, has_direction, normalise
 from edge_runtime.contract.errors import DataError, GalleryError
 from edge_runtime.gallery import erasure
 from edge_runtime.gallery.associate import Assignment, Associate
+from edge_runtime.gallery.bridge import NO_BRIDGES, Bridges
+from edge_runtime.gallery.bridged_search import search_across
 from edge_runtime.gallery.checked_clock import CheckedClock
 from edge_runtime.gallery.columns import check_lengths
 from edge_runtime.gallery.decisions import DecidedTracks, new_person
@@ -52,8 +54,9 @@ class Gallery:
         log: erasure.AuditLog,
         keep_s: float,
         clock: CheckedClock | None = None,
+        bridges: Bridges = NO_BRIDGES,
     ) -> None:
-        self.store, self.sightings = store, sightings
+        self.store, self.sightings, self.bridges = store, sightings, bridges
         self.clock = clock or CheckedClock(sightings.latest_ns())
         self._associate, self._log, self._keep_s = associate, log, keep_s
         self._lock = threading.RLock()
@@ -168,8 +171,9 @@ class Gallery:
         return receipt
 
     def search(self, query: NDArray[np.float32], *, where: Where, count: int) -> list[Match]:
-        """The rows most like a vector, best first; see `Store.search`."""
-        return self.store.search(query, where=where, count=count)
+        """The rows most like a vector, best first, also of spaces that bridges join; see `Store.search`."""
+        now_ns = self.clock.now_ns()
+        return search_across(self.store, query, bridges=self.bridges, where=where, count=count, now_ns=now_ns)
 
     def vector_of(self, track: str) -> tuple[PersonSighting, NDArray[np.float32]]:
         """Where a track was, and its mean descriptor.
@@ -183,8 +187,8 @@ class Gallery:
         raise LookupError(f"there is no track {track}")
 
     def length_of(self, space: str) -> int | None:
-        """How many numbers a vector of the space has; None if nothing is kept of it."""
-        return self._lengths.get(space)
+        """How many numbers a vector of the space has; None if nothing is kept that it can be compared with."""
+        return self._lengths.get(space) or self.bridges.length_of(space)
 
     def days(self) -> list[StoredDay]:
         """Spaces and days that are kept, with their size."""

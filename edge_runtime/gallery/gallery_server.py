@@ -19,6 +19,7 @@ from typing import Any
 from edge_runtime.contract.errors import ConfigError, GalleryError, ReidError
 from edge_runtime.contract.script import ScriptParser
 from edge_runtime.gallery.associate import AssociationBySpace
+from edge_runtime.gallery.bridge import Bridges, read_bridges
 from edge_runtime.gallery.descriptor_store import Store
 from edge_runtime.gallery.erasure import AuditLog
 from edge_runtime.gallery.gallery import Gallery
@@ -135,12 +136,14 @@ def _open_gallery(config: GalleryConfig) -> Gallery:
     store = _open_store(config)
     try:
         sightings = Sightings(config.folder / "people.sqlite")
+        bridges = Bridges(read_bridges(config.folder))
         return Gallery(
             store,
             sightings,
-            associate=AssociationBySpace(config.association, folder=config.folder),
+            associate=AssociationBySpace(config.association, folder=config.folder, bridges=bridges),
             log=AuditLog(config.folder / "erasures.jsonl"),
             keep_s=config.keep_h * 3600,
+            bridges=bridges,
         )
     except ReidError:
         store.close()

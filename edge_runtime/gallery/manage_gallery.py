@@ -1,21 +1,26 @@
-"""Look into the store of a gallery, erase from it and prove it, and move it to another store."""
+"""Look into the store of a gallery, erase from it and prove it, move it, and bridge it to the space of a new model."""
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from edge_runtime.contract.errors import GalleryError
 from edge_runtime.contract.script import ScriptParser, run
 from edge_runtime.gallery import erasure
+from edge_runtime.gallery.bridge import BridgeManifest, Bridges, bridge_path, read_bridges, write_bridge
+from edge_runtime.gallery.bridge_fitting import LEAST_KEPT, BridgeLimits, fit_bridge
 from edge_runtime.gallery.descriptor_store import Camera, Store, StoredDay, Where
 from edge_runtime.gallery.migration import migrate
 from edge_runtime.gallery.sightings import Sightings
+from edge_runtime.gallery.space_pairs import read_pairs
 from edge_runtime.gallery.sqlite_store import SqliteStore
 
 _PROVED_VECTORS = 1_000
@@ -86,6 +91,7 @@ def _expire(arguments: argparse.Namespace) -> int:
     receipt = erasure.expire(store, now_ns=now_ns, log=erasure.AuditLog(arguments.log))
     store.close()
     _erase_sightings(arguments.store, Where(expired_by_ns=now_ns))
+    _drop_expired_bridges(Path(arguments.store))
     print(json.dumps(asdict(receipt), indent=2) if receipt else "nothing has expired")
     return 0
 
@@ -118,6 +124,65 @@ def _show(part: StoredDay, rows: int) -> None:
     print(f"{part.space}  {part.day}  {rows:>10} rows read", file=sys.stderr)
 
 
+def _bridge(arguments: argparse.Namespace) -> int:
+    folder = arguments.folder or Path(arguments.store)
+    if not folder.is_dir():
+        raise GalleryError(f"expected the gallery's folder, in which bridges are kept, found {folder}: --folder")
+    limits = BridgeLimits(arguments.least_kept, keep_s=86_400.0 * arguments.days)
+    store = open_gallery_store(arguments.store)
+    try:
+        pairs = read_pairs(store, arguments.from_space, to_space=arguments.to_space)
+    finally:
+        store.close()
+    bridge = fit_bridge(pairs, limits, now_ns=time.time_ns())
+    ends = (arguments.from_space, arguments.to_space)
+    Bridges([*(one for one in read_bridges(folder) if one.manifest.ends != ends), bridge])
+    path = write_bridge(folder, bridge)
+    print(f"{_told(bridge.manifest)}\naccepted: {path}; the gallery uses it from its next start on")
+    return 0
+
+
+def _bridges(arguments: argparse.Namespace) -> int:
+    for one in read_bridges(arguments.folder):
+        print(_told(one.manifest))
+    return 0
+
+
+def _drop_bridge(arguments: argparse.Namespace) -> int:
+    path = bridge_path(arguments.folder, arguments.from_space, to_space=arguments.to_space)
+    if not path.is_file():
+        raise GalleryError(f"there is no bridge {path}; `manage_gallery.py bridges {arguments.folder}` lists them")
+    path.unlink()
+    print(f"deleted {path}; the gallery does without it from its next start on")
+    return 0
+
+
+def _told(one: BridgeManifest) -> str:
+    shares = [
+        f"{name} {100 * score.value:.1f} % ({100 * score.low:.1f} to {100 * score.high:.1f})"
+        for name, score in (
+            ("old", one.found.before),
+            ("new", one.found.native),
+            ("bridged", one.found.after),
+            ("kept", one.found.kept),
+        )
+    ]
+    end = datetime.fromtimestamp(one.expires_ns / 1e9, tz=timezone.utc)
+    state = "expired" if one.expires_ns <= time.time_ns() else "holds until"
+    return (
+        f"{one.from_space} -> {one.to_space}  {one.pairs} pairs of {one.tracks} tracks, found again (mAP): "
+        f"{', '.join(shares)}; {state} {end:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+def _drop_expired_bridges(folder: Path) -> None:
+    for one in read_bridges(folder):
+        if one.manifest.expires_ns <= time.time_ns():
+            path = bridge_path(folder, one.manifest.from_space, to_space=one.manifest.to_space)
+            path.unlink()
+            print(f"deleted {path}, which has expired")
+
+
 def _camera(text: str) -> Camera:
     names = text.split("/")
     if len(names) != 3 or not all(names):
@@ -135,6 +200,24 @@ def _moment(text: str) -> int:
     return int(moment.timestamp()) * 10**9 + moment.microsecond * 1_000
 
 
+def _share(text: str) -> float:
+    return _between(text, low=0.0, high=1.0)
+
+
+def _days(text: str) -> float:
+    return _between(text, low=0.01, high=3660.0)
+
+
+def _between(text: str, *, low: float, high: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(f"expected a number from {low:g} to {high:g}, found {text!r}")
+    return number
+
+
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
@@ -144,7 +227,8 @@ def _parser() -> ScriptParser:
             "examples:\n"
             "  manage_gallery.py list gallery\n"
             "  manage_gallery.py erase gallery --person p-17 --prove gallery\n"
-            "  manage_gallery.py migrate gallery postgresql://gallery@db/gallery"
+            "  manage_gallery.py migrate gallery postgresql://gallery@db/gallery\n"
+            "  manage_gallery.py bridge gallery --from 5b8c6869e126169e --to ea65f70d7b6579ac"
         ),
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=argparse.ArgumentParser)
@@ -169,7 +253,28 @@ def _parser() -> ScriptParser:
         commands.add_parser("migrate", help="copy everything to another store; can be stopped and repeated"), _migrate
     )
     move.add_argument("target", help=f"folder or {_SCHEME} address")
+    _add_bridge_commands(commands)
     return parser
+
+
+def _add_bridge_commands(commands: Any) -> None:
+    fit = _add(commands.add_parser("bridge", help="learn how to carry descriptors of one space into another"), _bridge)
+    listed = commands.add_parser("bridges", help="list bridges with what they keep and until when they hold")
+    drop = commands.add_parser("drop-bridge", help="delete a bridge")
+    for one, command in ((listed, _bridges), (drop, _drop_bridge)):
+        one.add_argument("folder", type=Path, help="the gallery's folder")
+        one.set_defaults(command=command)
+    for one in (fit, drop):
+        one.add_argument("--from", dest="from_space", required=True, metavar="SPACE", help="of the old model")
+        one.add_argument("--to", dest="to_space", required=True, metavar="SPACE", help="of the new model")
+    fit.add_argument("--folder", type=Path, help="the gallery's folder (default: the store, if it is a folder)")
+    fit.add_argument(
+        "--least-kept",
+        type=_share,
+        default=LEAST_KEPT,
+        help="least share of what the new model finds, by the lower end of its interval (default: %(default)s)",
+    )
+    fit.add_argument("--days", type=_days, default=30.0, help="how long it holds (default: %(default)g)")
 
 
 def _add(parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:

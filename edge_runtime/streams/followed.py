@@ -91,7 +91,7 @@ class FollowedPerson:
         self.continues = track_id
         return [self._tell("update", time_ns)]
 
-    def note_described(self, shot: Shot, descriptor: NDArray[np.float32], *, time_ns: int) -> list[Message]:
+    def note_described(self, shot: Shot, descriptor: NDArray[np.float32], *, time_ns: int) -> list[DescriptorMessage]:
         """Add a descriptor to the mean. Returns its message; none if the moment was too bad to stand alone."""
         value = shot.quality.value
         weight = max(value, _LEAST_WEIGHT)

@@ -13,7 +13,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.looking import Look
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector, open_tracker
 from edge_runtime.people.detector import Detector
-from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
+from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings, MomentUses
 from edge_runtime.streams.site_keeper import SiteKeeper
 
 _EVERY_S = 0.5
@@ -79,7 +79,7 @@ class _WatchedCamera:
             manifest=engine.manifest,
             settings=DescriptorSettings(every_s=_EVERY_S),
             looks=LookSettings(_MAX_FPS),
-            keeper=keeper,
+            uses=MomentUses(keeper),
         )
         self._began_s = time.monotonic()
         self._first_ns: int | None = None

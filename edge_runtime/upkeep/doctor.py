@@ -21,7 +21,7 @@ from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.script import ScriptParser
-from edge_runtime.engine.catalog import open_engine
+from edge_runtime.engine.catalog import EngineSettings, open_engine
 from edge_runtime.link.broker import Connection
 from edge_runtime.link.clock import read_is_synchronised
 from edge_runtime.link.topics import fits_filter
@@ -82,7 +82,10 @@ def examine(path: Path) -> Iterator[Finding]:
     yield Finding("configuration", True, f"{config.site}/{config.node}, cameras: {len(config.cameras)}")
     risks = find_risks(config)
     yield Finding("security", not risks, "; ".join(risks) or "no risk known here")
-    yield _try("engine", lambda: _try_engine(config))
+    yield _try("engine", lambda: _try_engine(config.engine, threads=config.cpu_threads))
+    if config.engine.also:
+        second = EngineSettings(config.engine.also)
+        yield _try("second engine", lambda: _try_engine(second, threads=config.cpu_threads))
     yield _try("detector", lambda: _try_detector(config))
     for camera in config.cameras:
         yield _try(f"camera {camera.id}", lambda camera=camera: _try_camera(camera))  # type: ignore[misc]
@@ -100,8 +103,8 @@ def _try(what: str, attempt: Callable[[], str]) -> Finding:
         return Finding(what, False, str(error))
 
 
-def _try_engine(config: Config) -> str:
-    with open_engine(config.engine.model, backend=config.engine.backend, threads=config.cpu_threads) as engine:
+def _try_engine(settings: EngineSettings, *, threads: int) -> str:
+    with open_engine(settings.model, backend=settings.backend, threads=threads) as engine:
         spec = engine.manifest.input
         crops = np.zeros((8, spec.height_px, spec.width_px, spec.channels), np.uint8)
         took_ms = _time_ms(lambda: engine.describe(crops)) / len(crops)

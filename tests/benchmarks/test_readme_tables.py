@@ -106,6 +106,15 @@ RECORDS: dict[str, dict[str, Any]] = {
         "plans": [{"nodes": 10000, "messages_per_s": 200000.0, "broker_cores": 8.0, "brokers": 16,
                    "receiver_cores": 18.0, "receivers": 36, "mbit_per_s": 2400.4, "gb_per_day": 25920.0}],
     },
+    f"{CPU}/bridges.json": {
+        "data_set": "patterns", "queries": 7, "gallery": 9,
+        "networks": [{"name": name, "mean_ap": SCORE} for name in ("a", "b")],
+        "unbridged": [{"old": "a", "new": "b", "mean_ap": {"value": 0.005}}],
+        "bridges": [{"old": "a", "new": "b", "pairs": pairs, "mean_ap": SCORE, "kept": {"value": pairs / 5000},
+                     "kept_unlabelled": {"value": 0.7},
+                     "mixed": {"native": 0.4, "moved": 0.3, "as_it_is": 0.38, "calibrated": 0.41}}
+                    for pairs in (300, 3000)],
+    },
     "benchmarks/records/h100/gpu_tensorrt.json": {"gpu": "some GPU, CUDA 13.0",
                                                   "commands": [{"error": None}, {"error": "no kernel"}]},
     "benchmarks/records/h100/gpu_latency.json": {"gpu": None, "commands": [{"error": "no CUDA device"}]},
@@ -145,6 +154,10 @@ WANTED = {
         "| no: 7 lost; busiest: receiver |",
     ],
     "fleet-plan": ["| 10,000 | 200,000 | 8.00 | 16 | 18.00 | 36 | 2,400 | 25,920 |", "20 messages per second"],
+    "bridges": [
+        "| `a` | `b` | 41.2 | 41.2 | 0.5 | 41.2 (39.4 to 43.2) | 6 / 60 | 70 / 70 | 40.0 / 38.0 / 41.0 |",
+        "7 queries and 9 images",
+    ],
     "gpu": [
         "| tensorrt | some GPU, CUDA 13.0 | 1 of 2 commands ran |",
         "| latency | no GPU | not measured |",

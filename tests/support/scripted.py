@@ -15,7 +15,7 @@ from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
 from edge_runtime.polygons import Polygon
-from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
+from edge_runtime.stream import NO_MORE_USES, CameraStream, DescriptorSettings, LookSettings, MomentUses
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400
@@ -92,6 +92,7 @@ def scripted_stream(
     masks: tuple[Polygon, ...] = (),
     zones: Mapping[str, Polygon] | None = None,
     only_zones: bool = False,
+    uses: MomentUses = NO_MORE_USES,
 ) -> CameraStream:
     """A stream that ends a track after a second. flicker_s: see `Following`."""
     return CameraStream(
@@ -103,4 +104,5 @@ def scripted_stream(
         manifest=MANIFEST,
         settings=DescriptorSettings(every_s, codec="f32"),
         looks=LookSettings(max_fps, masks, zones or {}, only_zones),
+        uses=uses,
     )

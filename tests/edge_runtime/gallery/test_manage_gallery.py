@@ -1,5 +1,6 @@
 """The script that looks into a gallery's store, erases, and moves it."""
 
+import dataclasses
 import json
 import sqlite3
 import subprocess
@@ -8,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.contract.descriptor import encode
+from edge_runtime.contract.errors import GalleryError
+from edge_runtime.gallery.bridge import read_bridges, write_bridge
 from edge_runtime.gallery.descriptor_store import Where
+from edge_runtime.gallery.manage_gallery import main
 from edge_runtime.gallery.sightings import PersonSighting, Sightings
 from edge_runtime.gallery.sqlite_store import SqliteStore
 from tests.conftest import ROOT
 from tests.support.gallery_rows import sample_row, track_id
+from tests.support.two_spaces import NEW_SPACE, OLD_SPACE, make_looks
 
 NEVER_NS = 2**62
 SCRIPT = ROOT / "edge_runtime" / "gallery" / "manage_gallery.py"
@@ -140,3 +146,73 @@ def test_typed_bare_it_teaches(folder: Path) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 3
     assert "manage_gallery.py list gallery" in done.stderr
+
+
+@pytest.fixture
+def described_twice(tmp_path: Path) -> Path:
+    """A store of 240 moments of sixty people, each described by two models."""
+    looks, place = make_looks(60, 4, seed=1, old_noise=1.5), tmp_path / "gallery"
+    with SqliteStore(place) as store:
+        for seq, person in enumerate(looks.people):
+            common = {"track": track_id(int(person)), "kind": "crop", "capture_ns": sample_row(seq).capture_ns}
+            for number, space, vector in (
+                (2 * seq, OLD_SPACE, looks.old[seq]),
+                (2 * seq + 1, NEW_SPACE, looks.new[seq]),
+            ):
+                encoded = encode(vector, codec="f16")
+                store.add([sample_row(number, **common, space=space, vector=encoded, expires_at_ns=NEVER_NS)])
+    return place
+
+
+def test_a_bridge_is_fitted_listed_and_dropped(described_twice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it keeps, from how many pairs, until when; a way back would lead in a circle."""
+    ends = ["--from", OLD_SPACE, "--to", NEW_SPACE]
+    assert main(["bridge", str(described_twice), *ends, "--days", "3", "--least-kept", "0.1"]) == 0
+    assert "240 pairs of 60 tracks" in capsys.readouterr().out
+    [bridge] = read_bridges(described_twice)
+    assert bridge.manifest.expires_ns - bridge.manifest.created_ns == 3 * 86_400 * 10**9
+    assert main(["bridges", str(described_twice)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"{OLD_SPACE} -> {NEW_SPACE}")
+    assert "holds until" in told
+    with pytest.raises(GalleryError, match="lead in a circle"):
+        main(["bridge", str(described_twice), "--from", NEW_SPACE, "--to", OLD_SPACE, "--least-kept", "0"])
+    assert main(["drop-bridge", str(described_twice), *ends]) == 0
+    assert read_bridges(described_twice) == []
+    with pytest.raises(GalleryError, match="there is no bridge"):
+        main(["drop-bridge", str(described_twice), *ends])
+
+
+def test_an_expired_bridge_is_deleted_with_the_rows(described_twice: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`expire` takes both."""
+    main(["bridge", str(described_twice), "--from", OLD_SPACE, "--to", NEW_SPACE, "--least-kept", "0.1"])
+    [path] = described_twice.glob("bridge-*.npz")
+    [bridge] = read_bridges(described_twice)
+    over = dataclasses.replace(bridge, manifest=bridge.manifest.model_copy(update={"expires_ns": 1}))
+    write_bridge(described_twice, over)
+    assert main(["expire", str(described_twice), "--log", str(described_twice / "erasures.jsonl")]) == 0
+    assert "which has expired" in capsys.readouterr().out
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--to", "c" * 16], "expected 200 pairs of 50 tracks or more to learn a bridge from, found 0 of 0"),
+        (["--to", NEW_SPACE, "--least-kept", "1"], "expected 100 % or more by the lower end of its interval"),
+        (["--to", NEW_SPACE, "--folder", "nowhere"], "expected the gallery's folder, in which bridges are kept"),
+    ],
+)
+def test_a_bridge_that_is_no_good_is_not_written(described_twice: Path, words: list[str], sentence: str) -> None:
+    """One sentence; the gallery goes on without it."""
+    with pytest.raises(GalleryError, match=sentence):
+        main(["bridge", str(described_twice), "--from", OLD_SPACE, *words])
+    assert read_bridges(described_twice) == []
+
+
+@pytest.mark.parametrize("words", [["--least-kept", "nan"], ["--least-kept", "2"], ["--days", "0"], ["--days", "soon"]])
+def test_limits_of_a_bridge_are_numbers_in_range(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected, found."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["bridge", "gallery", "--from", OLD_SPACE, "--to", NEW_SPACE, *words])
+    assert "expected a number from" in capsys.readouterr().err
