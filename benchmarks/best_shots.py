@@ -21,7 +21,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.people.best_shot import GOOD_QUALITY, LEAST_QUALITY
 from edge_runtime.people.catalog import DetectorSettings, open_detector, open_tracker
-from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.stream import DescriptorSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 _MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"

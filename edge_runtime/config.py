@@ -10,7 +10,6 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from edge_runtime.camera_settings import CameraSettings, TopicName
 from edge_runtime.contract.bundle import RolloutSettings
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.log_lines import LogSettings
@@ -23,8 +22,9 @@ from edge_runtime.link.machine_name import machine_name
 from edge_runtime.link.publisher import DeliverySettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.camera_settings import CameraSettings, TopicName
 from edge_runtime.streams.site_keeper import CollectSettings
+from edge_runtime.streams.stream import DescriptorSettings
 
 
 def _check_distinct(cameras: tuple[CameraSettings, ...]) -> tuple[CameraSettings, ...]:

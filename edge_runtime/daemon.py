@@ -26,7 +26,6 @@ import cv2
 from pydantic import JsonValue
 
 from edge_runtime.boxes.box_receiver import BoxReceiver
-from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, config_schema, read_config
 from edge_runtime.contract.errors import ConfigError, DeviceError, EngineError, ManifestError, ReidError
 from edge_runtime.contract.log_lines import LogSettings, set_up_log
@@ -47,9 +46,10 @@ from edge_runtime.people.catalog import log_detector, open_detector, open_tracke
 from edge_runtime.people.detector import Detector
 from edge_runtime.rollout import commands as rollout
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream, LookSettings, MomentUses
+from edge_runtime.streams.camera_settings import CameraSettings
 from edge_runtime.streams.pair_maker import open_pairs
 from edge_runtime.streams.site_keeper import SiteKeeper
+from edge_runtime.streams.stream import CameraStream, LookSettings, MomentUses
 from edge_runtime.upkeep import doctor, fetch
 from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
 from edge_runtime.upkeep.risks import tell_risks

@@ -14,11 +14,11 @@ from edge_runtime.contract.errors import StreamError
 from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import CameraStatus, Message
 from edge_runtime.link.publisher import Publisher
-from edge_runtime.looking import FinishedLook, LookingPool
 from edge_runtime.people.detector import Detector
-from edge_runtime.stream import CameraStream, StreamCounts
+from edge_runtime.streams.looking import FinishedLook, LookingPool
 from edge_runtime.streams.pace import LEAST_LOOKS_PER_S, LookRates, choose_next
 from edge_runtime.streams.pair_maker import PairMaker
+from edge_runtime.streams.stream import CameraStream, StreamCounts
 
 logger = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ _OLD_WORDS = {
     r"\bwhole_float32\b": "without_tf32",
     r"\bshare_right\b": "accuracy",
     r"\bspool_clock\b": "spool_file",
-    r"\bedge_runtime/lane\b": "edge_runtime/stream",
+    r"\bedge_runtime/lane\b": "edge_runtime/streams",
     r"\bedge_runtime[./]demo(\.py|_cameras|_gallery|_picture)\b": "edge_runtime/demo/run_demo.py, edge_runtime/demo/",
     r"\b\w+\.(opened|inside|choices?|tally|adaptation)\b(?= import)": "see ARCHITECTURE.md",
     r"\bquantis\w+ = |\bquantis\w+=|_quantis|\bquantis\w*_": "quantize in identifiers",

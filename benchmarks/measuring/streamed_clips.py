@@ -10,10 +10,10 @@ from edge_runtime.camera.frame import Frame
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.engine.engine import Engine
 from edge_runtime.link.messages import Message
-from edge_runtime.looking import Look
 from edge_runtime.people.catalog import open_tracker
 from edge_runtime.people.tracker import Track, Tracker
-from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings
+from edge_runtime.streams.looking import Look
+from edge_runtime.streams.stream import CameraStream, DescriptorSettings, LookSettings
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from edge_runtime.health.server import Check, Distribution, Figure
 from edge_runtime.link.counters import LATENCY_BOUNDS_S
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.stream import CameraStream
 
 CLOCK_STATES = {True: "synchronised", False: "NOT synchronised: capture times may be wrong", None: "state unknown"}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from edge_runtime.camera.frame import SourceState
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.stream import CameraStream
 
 STEP_S = 10.0
 """Each figure of `people_lately` is the most people at one moment of so many seconds."""

@@ -10,7 +10,7 @@ from edge_runtime.health.checks import HealthChecks
 from edge_runtime.health.history import STEP_S, CameraHistories, people_now
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.service import Service, resident_mib
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.stream import CameraStream
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from edge_runtime.link.messages import (
 )
 from edge_runtime.people.best_shot import LEAST_QUALITY, Shot, ShotPlan
 from edge_runtime.people.shot_quality import ShotQuality
-from edge_runtime.polygons import Polygon
-from edge_runtime.zones import zones_of
+from edge_runtime.streams.polygons import Polygon
+from edge_runtime.streams.zones import zones_of
 
 _UPDATE_NS = 5_000_000_000
 _LEAST_WEIGHT = 0.01

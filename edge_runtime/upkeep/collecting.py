@@ -10,11 +10,11 @@ from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import DataError, StreamError
 from edge_runtime.engine.catalog import EngineSettings, open_engine
 from edge_runtime.engine.engine import Engine
-from edge_runtime.looking import Look
 from edge_runtime.people.catalog import DetectorSettings, log_detector, open_detector, open_tracker
 from edge_runtime.people.detector import Detector
-from edge_runtime.stream import CameraStream, DescriptorSettings, LookSettings, MomentUses
+from edge_runtime.streams.looking import Look
 from edge_runtime.streams.site_keeper import SiteKeeper
+from edge_runtime.streams.stream import CameraStream, DescriptorSettings, LookSettings, MomentUses
 
 _EVERY_S = 0.5
 _MAX_FPS = 10.0

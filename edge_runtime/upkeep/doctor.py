@@ -17,7 +17,6 @@ import numpy as np
 
 from edge_runtime.boxes.given_people import GivenPeople
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.script import ScriptParser
@@ -26,6 +25,7 @@ from edge_runtime.link.broker import Connection
 from edge_runtime.link.clock import read_is_synchronised
 from edge_runtime.link.topics import fits_filter
 from edge_runtime.people.catalog import open_detector
+from edge_runtime.streams.camera_settings import CameraSettings
 from edge_runtime.streams.pace import LEAST_LOOKS_PER_S
 from edge_runtime.upkeep.risks import find_risks
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from edge_runtime.boxes.box_receiver import BoxReceiver
 from edge_runtime.boxes.boxed_source import BoxedSource, BoxSupply
 from edge_runtime.camera.source import CameraSource
-from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import Config, read_config
 from edge_runtime.contract.errors import ReidError
 from edge_runtime.contract.log_lines import set_up_log
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.camera_settings import CameraSettings
+from edge_runtime.streams.stream import CameraStream
 from edge_runtime.upkeep.risks import tell_risks
 
 logger = logging.getLogger(__name__)

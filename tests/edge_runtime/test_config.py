@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from edge_runtime import config as config_module
-from edge_runtime.camera_settings import CameraSettings
 from edge_runtime.config import config_schema, read_config
 from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.settings import FilePath
@@ -18,8 +17,9 @@ from edge_runtime.health.server import HealthSettings
 from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.spool_file import SpoolSettings
 from edge_runtime.people.catalog import DetectorSettings
-from edge_runtime.stream import DescriptorSettings
+from edge_runtime.streams.camera_settings import CameraSettings
 from edge_runtime.streams.site_keeper import CollectSettings
+from edge_runtime.streams.stream import DescriptorSettings
 from tests.conftest import ROOT
 
 SETTINGS: dict[str, Any] = {

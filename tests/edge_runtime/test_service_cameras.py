@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import service as service_module
-from edge_runtime import stream as stream_module
 from edge_runtime.camera.source import CameraSource
 from edge_runtime.contract.errors import StreamError
 from edge_runtime.link.messages import CameraStatus
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.link.wire_format import decode_message
+from edge_runtime.streams import stream as stream_module
 from tests.support.running_service import ANN, BOB, make_service, run_service, statuses
 from tests.support.scripted import ScriptedSource, scripted_stream
 

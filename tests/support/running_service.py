@@ -12,7 +12,7 @@ from edge_runtime.link.messages import CameraStatus
 from edge_runtime.link.publisher import Publisher
 from edge_runtime.link.wire_format import decode_json
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.stream import CameraStream
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, wait_for
 from tests.support.scripted import ScriptedDetector
 

@@ -14,8 +14,8 @@ from edge_runtime.contract.nv12 import Nv12
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.likelihood_tracker import Following, LikelihoodTracker
-from edge_runtime.polygons import Polygon
-from edge_runtime.stream import NO_MORE_USES, CameraStream, DescriptorSettings, LookSettings, MomentUses
+from edge_runtime.streams.polygons import Polygon
+from edge_runtime.streams.stream import NO_MORE_USES, CameraStream, DescriptorSettings, LookSettings, MomentUses
 from tests.support.sample_messages import MANIFEST
 
 HEIGHT_PX, WIDTH_PX = 200, 400

@@ -17,9 +17,9 @@ from edge_runtime.link.broker import BrokerSettings, Connection
 from edge_runtime.link.messages import DescriptorMessage
 from edge_runtime.link.topics import parse_topic
 from edge_runtime.link.wire_format import decode_message
-from edge_runtime.looking import Look
-from edge_runtime.stream import CameraStream, MomentUses
+from edge_runtime.streams.looking import Look
 from edge_runtime.streams.pair_maker import PairMaker, check_two_spaces
+from edge_runtime.streams.stream import CameraStream, MomentUses
 from tests.support.daemon_site import MakeSite
 from tests.support.mqtt_broker import Broker
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST, wait_for

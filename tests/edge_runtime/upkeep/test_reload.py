@@ -10,7 +10,7 @@ import yaml
 
 from edge_runtime.config import read_config
 from edge_runtime.service import Service
-from edge_runtime.stream import CameraStream
+from edge_runtime.streams.stream import CameraStream
 from edge_runtime.upkeep import reload as reload_module
 from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
 from tests.support.scripted import ScriptedSource, scripted_stream

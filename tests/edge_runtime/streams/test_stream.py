@@ -10,8 +10,8 @@ from edge_runtime.contract.descriptor import decode, normalise
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
 from edge_runtime.link.wire_format import decode_message, encode_message
-from edge_runtime.looking import Look
-from edge_runtime.stream import CameraStream, Sighting, StreamCounts
+from edge_runtime.streams.looking import Look
+from edge_runtime.streams.stream import CameraStream, Sighting, StreamCounts
 from tests.support.sample_messages import DESCRIPTOR, MANIFEST
 from tests.support.scripted import HEIGHT_PX, STEP_NS, WIDTH_PX, ScriptedDetector, ScriptedSource, scripted_stream
 

@@ -15,8 +15,8 @@ from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.settings import FilePath, absolute_path, checked_by
 from edge_runtime.contract.settings_file import Part
 from edge_runtime.link.topics import check_name
-from edge_runtime.polygons import Polygon
-from edge_runtime.zones import Zones
+from edge_runtime.streams.polygons import Polygon
+from edge_runtime.streams.zones import Zones
 
 TopicName = Annotated[str, checked_by(partial(check_name, what="name"))]
 """A name that may stand in an MQTT topic."""

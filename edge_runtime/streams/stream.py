@@ -19,18 +19,18 @@ from edge_runtime.contract.descriptor import Codec
 from edge_runtime.contract.manifest import Manifest
 from edge_runtime.contract.preprocess import crop_people, pixel_box
 from edge_runtime.link.messages import Message
-from edge_runtime.looking import Look
-from edge_runtime.masks import outside_masks
 from edge_runtime.people.best_shot import Shot, ShotPlan
 from edge_runtime.people.detector import Detection
 from edge_runtime.people.shot_quality import ShotQuality, measure_overlaps, measure_sharpness, measure_truncation
 from edge_runtime.people.tracker import Foreseen, Track, Tracker
-from edge_runtime.polygons import Polygon
 from edge_runtime.streams.followed import FollowedPerson, Sender
+from edge_runtime.streams.looking import Look
+from edge_runtime.streams.masks import outside_masks
 from edge_runtime.streams.pace import CameraPace
 from edge_runtime.streams.pair_maker import PairMaker
+from edge_runtime.streams.polygons import Polygon
 from edge_runtime.streams.site_keeper import SiteKeeper
-from edge_runtime.zones import ZoneCounter, inside_zones
+from edge_runtime.streams.zones import ZoneCounter, inside_zones
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.link.messages import normalise_box
 from edge_runtime.people.detector import Detection
-from edge_runtime.polygons import Polygon, stands_in
+from edge_runtime.streams.polygons import Polygon, stands_in
 
 ZoneName = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,64}$")]
 Zones = Annotated[dict[ZoneName, Polygon], Field(max_length=32)]

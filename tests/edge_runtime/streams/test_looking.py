@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
-from edge_runtime.looking import FinishedLook, LookingPool
 from edge_runtime.people.detector import Detection
+from edge_runtime.streams.looking import FinishedLook, LookingPool
 from tests.support.scripted import ScriptedDetector, ScriptedSource
 
 ANN = (40.0, 20.0, 100.0, 180.0)
@@ -99,7 +99,7 @@ def test_what_a_detector_raises_comes_to_the_caller() -> None:
 
 def test_a_worker_that_is_busy_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is waited for a while only, since a look may take long."""
-    monkeypatch.setattr("edge_runtime.looking._CLOSE_S", 0.1)
+    monkeypatch.setattr("edge_runtime.streams.looking._CLOSE_S", 0.1)
     detector = Stopped()
     with LookingPool([detector]) as pool:
         pool.begin(ScriptedSource())

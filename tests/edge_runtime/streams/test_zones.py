@@ -9,9 +9,9 @@ from edge_runtime.config import read_config
 from edge_runtime.contract.preprocess import Box
 from edge_runtime.health.checks import HealthChecks
 from edge_runtime.link.messages import Message
-from edge_runtime.looking import Look
-from edge_runtime.stream import CameraStream
-from edge_runtime.zones import ZoneCount, ZoneCounter, zones_of
+from edge_runtime.streams.looking import Look
+from edge_runtime.streams.stream import CameraStream
+from edge_runtime.streams.zones import ZoneCount, ZoneCounter, zones_of
 from tests.support.sample_messages import DESCRIPTOR
 from tests.support.scripted import HEIGHT_PX, WIDTH_PX, ScriptedDetector, ScriptedSource, scripted_stream
 

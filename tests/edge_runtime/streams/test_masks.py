@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_runtime.masks import outside_masks
 from edge_runtime.people.detector import Detection
+from edge_runtime.streams.masks import outside_masks
 
 HALF = ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))
 CORNER = ((1.0, 1.0), (0.8, 1.0), (1.0, 0.8))

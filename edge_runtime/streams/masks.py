@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from edge_runtime.link.messages import normalise_box
 from edge_runtime.people.detector import Detection
-from edge_runtime.polygons import Polygon, stands_in
+from edge_runtime.streams.polygons import Polygon, stands_in
 
 
 def outside_masks(
