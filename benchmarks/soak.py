@@ -18,7 +18,7 @@ from scipy import stats
 from tqdm import tqdm
 
 from benchmarks.measuring.bars import Bar, at_most
-from benchmarks.measuring.daemon_run import RunningDaemon, SiteCamera, start_daemon
+from benchmarks.measuring.daemon_run import MeasuredDaemon, SiteCamera, start_daemon
 from benchmarks.measuring.machine import record_head
 from benchmarks.measuring.records import record_folder, write_record
 from edge_runtime.contract.errors import ConfigError, StreamError
@@ -126,7 +126,7 @@ def fit_slope(at_s: list[float], values: list[float]) -> Slope:
     return Slope(*(_DAY_S * float(per_s) for per_s in (line.slope, line.slope - half, line.slope + half)))
 
 
-def _watch(daemon: RunningDaemon, seconds: float) -> list[Sizes]:
+def _watch(daemon: MeasuredDaemon, seconds: float) -> list[Sizes]:
     """The sizes of the daemon until the time is over.
 
     Raises:

@@ -13,12 +13,10 @@ import logging
 import os
 import platform
 import re
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -53,6 +51,7 @@ from edge_runtime.streams.stream import CameraStream, LookSettings, MomentUses
 from edge_runtime.upkeep import doctor, fetch
 from edge_runtime.upkeep.reload import ConfiguredCamera, Reloader
 from edge_runtime.upkeep.risks import tell_risks
+from edge_runtime.upkeep.signals import Signals, take_signals
 
 logger = logging.getLogger(__name__)
 
@@ -87,17 +86,6 @@ _OTHER_COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Signals:
-    """What we were asked by signals. stop: by SIGTERM and SIGINT. reload: by SIGHUP; whoever has reloaded clears it.
-
-    The SIGHUP of a terminal that is closed means stop.
-    """
-
-    stop: threading.Event = field(default_factory=threading.Event)
-    reload: threading.Event = field(default_factory=threading.Event)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     started_s = time.monotonic()
@@ -111,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     _share_memory()
     set_up_log(LogSettings())
     try:
-        with _take_signals() as signals:
+        with take_signals() as signals:
             return _run(arguments, signals, started_s=started_s)
     except ReidError as error:
         logger.error("%s", error)
@@ -160,7 +148,7 @@ def _shortest_command() -> str:
     return "--schema"
 
 
-def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) -> int:  # long: all parts, in order
+def _run(arguments: argparse.Namespace, signals: Signals, *, started_s: float) -> int:  # long: all parts, in order
     config = read_config(arguments.config)
     set_up_log(config.log)
     tell_risks(config)
@@ -225,7 +213,7 @@ def _run(arguments: argparse.Namespace, signals: _Signals, *, started_s: float) 
                     _report_totals(service, engine, path=arguments.summary)
 
 
-def _run_loop(service: Service, signals: _Signals, *, reloader: Reloader) -> int:
+def _run_loop(service: Service, signals: Signals, *, reloader: Reloader) -> int:
     """Run the main loop to its end. Returns the exit code: what fails now has worked before, so a restart may help."""
 
     def reload_if_asked() -> None:
@@ -239,35 +227,6 @@ def _run_loop(service: Service, signals: _Signals, *, reloader: Reloader) -> int
         logger.error("%s", error)
         return 1
     return 0
-
-
-@contextlib.contextmanager
-def _take_signals() -> Iterator[_Signals]:
-    """Set events for signals. At the end signals are ignored, so that they cannot change the exit code."""
-    signals, had_terminal = _Signals(), _has_terminal()
-
-    def note(number: int, _: object) -> None:
-        # A terminal that is closed says so by SIGHUP, too: whoever ran us in it wants us to end.
-        is_reload = number == signal.SIGHUP and not (had_terminal and not _has_terminal())
-        (signals.reload if is_reload else signals.stop).set()
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    for number in numbers:
-        signal.signal(number, note)
-    try:
-        yield signals
-    finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-
-
-def _has_terminal() -> bool:
-    """Whether this process belongs to a terminal that is still open."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def _check_summary(path: Path | None) -> None:

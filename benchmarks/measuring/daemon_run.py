@@ -52,7 +52,7 @@ class _Moment:
 
 
 @dataclass(frozen=True)
-class RunningDaemon:
+class MeasuredDaemon:
     """A daemon that has looked at a frame. health: its port."""
 
     process: "subprocess.Popen[bytes]"
@@ -77,7 +77,7 @@ def run_daemon(
 @contextmanager
 def start_daemon(
     project: Path, cameras: list[SiteCamera], *, model: Path, detector: Path | None
-) -> Iterator[RunningDaemon]:
+) -> Iterator[MeasuredDaemon]:
     """A daemon on clips, with a broker of its own, that looks; both are ended with the block.
 
     Raises:
@@ -105,7 +105,7 @@ def start_daemon(
             process = subprocess.Popen(command, cwd=name, env=environment, stdout=log, stderr=log)
         try:
             _wait_until_it_looks(process, health, log=Path(name) / "log")
-            yield RunningDaemon(process, health)
+            yield MeasuredDaemon(process, health)
         finally:
             process.kill()
             process.wait()

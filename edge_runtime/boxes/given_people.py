@@ -51,8 +51,8 @@ class GivenPeople:
             found = []
             for message in FORMS[self._settings.form].read(payload):
                 if self._settings.is_for(message, camera_id=self.camera_id):
-                    self._count(messages=1)
                     found.append(self._read_message(message))
+                    self._count(messages=1)
         except DataError as error:
             self._count(faulty=1)
             self._say(f"a message of form {self._settings.form} on {self._settings.topic} cannot be used: {error}")

@@ -31,7 +31,7 @@ class ToldHealth:
         self.faults: dict[int, str] = {}
         """By the seed of the engine in use: why the daemon is not ready with it."""
         self._node = node
-        self.server = HealthServer(title="", liveness=list, readiness=self._checks, figures=list)
+        self.server = HealthServer(liveness=list, readiness=self._checks, figures=list)
         node.settings |= {"health": {"port": self.server.port}}
         node.write()
 

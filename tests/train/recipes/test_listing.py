@@ -19,7 +19,7 @@ CIFAR = ("cifar10", "cifar100")
 
 # The papers' tables: (paper, table), the rows that report the paper's own network, the data sets of each row.
 TABLES: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("OSNet", "3", ("OSNet", "OSNet from scratch"), LARGE),
+    ("OSNet", "3", ("OSNet", "OSNet from scratch", "ShuffleNet", "MobileNetV2"), LARGE),
     ("OSNet", "4", ("VIPeR",), ("viper",)),
     ("OSNet", "4", ("GRID",), ("grid",)),
     ("OSNet", "5", tuple(f"model {number}" for number in range(1, 12)), ("market1501",)),
