@@ -41,7 +41,7 @@ lint: $(VENV)/test.done
 	@$(BIN)/lint-imports
 
 # About a quarter of an hour on two quiet cores. DATA=folder of CUHK03 scores the engines anew too; ENGINES=other ones of one network.
-ENGINES ?= edge_runtime/models/osnet_x0_25_cuhk03.onnx edge_runtime/models/osnet_x0_25_cuhk03_int8.onnx
+ENGINES ?= edge_runtime/models/osnet_x0_25.onnx edge_runtime/models/osnet_x0_25_int8.onnx
 bench: $(VENV)/test.done
 	@$(BIN)/python benchmarks/latency.py $(ENGINES)
 	@$(BIN)/python benchmarks/latency.py --grid --rounds 15 --alone-s 0.2

@@ -24,7 +24,7 @@ from edge_runtime.people.catalog import DetectorSettings, open_detector, open_tr
 from edge_runtime.streams.stream import DescriptorSettings
 
 ROOT = Path(__file__).resolve().parents[1]
-_MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+_MODEL = ROOT / "edge_runtime/models/osnet_x0_25.onnx"
 _ALL = "all"
 _ON_ONE_PERSON, _MOST_OF_ANOTHER = 0.5, 0.3
 _METHOD = (

@@ -295,10 +295,10 @@ def _line(one: BridgeScores) -> str:
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="edge_runtime/models/osnet_x0_25_cuhk03.onnx OTHER.onnx --data DATA",
+        shortest="edge_runtime/models/osnet_x0_25.onnx OTHER.onnx --data DATA",
         next_step="python benchmarks/readme_tables.py makes tables of the record",
         examples=(
-            "example: python benchmarks/bridges.py edge_runtime/models/osnet_x0_25_cuhk03.onnx "
+            "example: python benchmarks/bridges.py edge_runtime/models/osnet_x0_25.onnx "
             "osnet_x0_25_msmt17.onnx --data /data/cuhk03_np_detected --cache .cache/described"
         ),
     )

@@ -19,7 +19,7 @@ from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import SAMPLE_CLIP, ScriptParser, run
 
 ROOT = Path(__file__).resolve().parent.parent
-_MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+_MODEL = ROOT / "edge_runtime/models/osnet_x0_25.onnx"
 _SIZES = {"small": (432, 768, 15), "large": (1080, 1920, 15), "heavy": (2160, 3840, 10)}
 """Height, width and frames per second of the clips."""
 

@@ -142,7 +142,7 @@ def _table(timings: list[ChainTiming]) -> str:
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="edge_runtime/models/osnet_x0_25_cuhk03.onnx",
+        shortest="edge_runtime/models/osnet_x0_25.onnx",
         next_step="benchmarks/README.md shows the records as tables",
         examples="example: python benchmarks/chain.py osnet.onnx osnet_int8.onnx --batches 1 8 32",
     )

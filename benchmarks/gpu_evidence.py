@@ -36,7 +36,7 @@ from edge_runtime.contract.script import ScriptParser, raise_terminated, run
 from edge_runtime.engine.tensorrt.cuda import read_device
 
 ROOT = Path(__file__).resolve().parent.parent
-_MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
+_MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25.onnx"
 _METHOD = "benchmarks/gpu_evidence.py: each command in a process of its own, stopped at its share of the time"
 _EXAMPLES = """\
 examples, on a machine where the project is not installed:

@@ -331,7 +331,7 @@ def _record(results: Sequence[LatencyResult], plan: LatencyPlan, *, faults: dict
 def _parser() -> ScriptParser:
     parser = ScriptParser(
         purpose=__doc__,
-        shortest="edge_runtime/models/osnet_x0_25_cuhk03.onnx",
+        shortest="edge_runtime/models/osnet_x0_25.onnx",
         next_step="python benchmarks/pareto.py puts accuracy beside latency",
         examples=_EXAMPLES,
     )

@@ -25,7 +25,7 @@ from edge_runtime.contract.errors import ConfigError, StreamError
 from edge_runtime.contract.script import SAMPLE_CLIP, ScriptParser, run
 
 ROOT = Path(__file__).resolve().parent.parent
-_MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+_MODEL = ROOT / "edge_runtime/models/osnet_x0_25.onnx"
 _SIZE, _FPS = (384, 288), 5  # width and height: HOG follows the people of eight such cameras on two cores
 _EVERY_S = 2.0
 _WARM_UP_SHARE = 0.2

@@ -38,7 +38,7 @@ from edge_runtime.people.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[1]
 _WORKER = ROOT / "benchmarks/peers/tracking_worker.py"
-_MODEL = ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+_MODEL = ROOT / "edge_runtime/models/osnet_x0_25.onnx"
 OURS, OURS_WITHOUT = "ours, our descriptors", "ours, no descriptors"
 _METHOD = (
     "all trackers on the same boxes; ours with descriptors is the daemon's own path, which describes unclear boxes and "

@@ -93,7 +93,7 @@ def _points(change: dict[str, float]) -> str:
 ACCURACY_TABLES = (
     Table(
         "accuracy",
-        (f"{MODELS}/osnet_x0_25_cuhk03.onnx.json", f"{MODELS}/osnet_x0_25_cuhk03_int8.onnx.json"),
+        (f"{MODELS}/osnet_x0_25.onnx.json", f"{MODELS}/osnet_x0_25_int8.onnx.json"),
         "python export/build_engine.py",
         model_table,
         "From the manifests in `edge_runtime/models/`; in brackets 95 % intervals, by bootstrap over the queries.",

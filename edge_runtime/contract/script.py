@@ -79,7 +79,7 @@ def command_name(program: str) -> str:
 
 def shipped_model(*, precision: Literal["fp32", "int8"] = "fp32") -> str:
     """Path of the small network that comes with the project, counted from the current folder."""
-    name = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}[precision]
+    name = {"fp32": "osnet_x0_25.onnx", "int8": "osnet_x0_25_int8.onnx"}[precision]
     return os.path.relpath(Path(__file__).parents[1] / "models" / name)
 
 

@@ -39,7 +39,7 @@ example:
 exit code: 0 when descriptors arrived and none is missing, else 1
 """
 _RUNTIME = Path(__file__).resolve().parents[1]
-_MODELS = {"fp32": "osnet_x0_25_cuhk03.onnx", "int8": "osnet_x0_25_cuhk03_int8.onnx"}
+_MODELS = {"fp32": "osnet_x0_25.onnx", "int8": "osnet_x0_25_int8.onnx"}
 _STOP_S = 10.0
 _SLOW_NOTE = (
     f"this machine is too slow or too busy: below {LEAST_LOOKS_PER_S:g} looks per second people cannot be followed; "

@@ -11,7 +11,7 @@ from benchmarks.peers.chain_workers import WAYS, make_scene, open_ours
 from edge_runtime.contract.errors import ConfigError
 
 MODELS = Path(__file__).resolve().parents[2] / "edge_runtime" / "models"
-ENGINE = MODELS / "osnet_x0_25_cuhk03.onnx"
+ENGINE = MODELS / "osnet_x0_25.onnx"
 
 
 def test_the_record_has_every_way_and_the_ratio_of_each_to_each_peer(tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_an_interpreter_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
     """Nothing to score; and true tracks need their video."""
     detector = open_detector(DetectorSettings())
-    with open_engine(ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx") as engine:
+    with open_engine(ROOT / "edge_runtime/models/osnet_x0_25.onnx") as engine:
         with pytest.raises(ConfigError, match=r"expected clips .* NAME\.webm beside NAME\.gt\.txt; found none"):
             read_clips(tmp_path, detector=detector, engine=engine)
         (tmp_path / "a.gt.txt").write_text("1,1,0,0,10,10\n")
@@ -165,7 +165,7 @@ def test_the_record_says_what_our_tracker_does(shared_data: Path, tmp_path: Path
     for name in ("TUD-Campus.webm", "TUD-Campus.gt.txt"):
         (tmp_path / name).symlink_to(shared_data / "tud" / name)
     detector = open_detector(DetectorSettings(shared_data / "yolox_nano.onnx"))
-    with open_engine(ROOT / "edge_runtime/models/osnet_x0_25_cuhk03.onnx") as engine:
+    with open_engine(ROOT / "edge_runtime/models/osnet_x0_25.onnx") as engine:
         [street] = read_clips(tmp_path, detector=detector, engine=engine)
         sequences = [one for rate in (25.0, 5.0) for one in as_sequences(street, rate)]
         told, _ = run_ours(sequences, [], engine=engine, sure_score=detector.sure_score)

@@ -50,7 +50,7 @@ def test_it_is_installed_and_removed_without_a_trace(package: Path, tmp_path: Pa
         "lib/systemd/system/reid-edge.service",
         "usr/lib/sysusers.d/reid-edge.conf",
         "opt/reid-edge/lib/edge_runtime/daemon.py",
-        "opt/reid-edge/lib/edge_runtime/models/osnet_x0_25_cuhk03.onnx",
+        "opt/reid-edge/lib/edge_runtime/models/osnet_x0_25.onnx",
     ):
         assert (tmp_path / name).is_file()
     for command in ("reid-edge", "reid-listen"):

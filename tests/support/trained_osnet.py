@@ -1,47 +1,20 @@
-"""OSNet x0.25 with trained weights, out of the demo's ONNX file: what a clone has of a trained network."""
-
-import re
-from pathlib import Path
+"""OSNet x0.25 with trained weights: what a clone has of a trained network."""
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from torch import Tensor, nn
 
 from edge_runtime.contract.manifest import Input
 from tests.conftest import ROOT
-from train.models.catalog import build
+from train.models.checkpoint import load_network
 
 INPUT = Input(height_px=256, width_px=128)
-_MEAN_POOL = re.compile(r"conv[23]\.2\.1\.weight$")
-"""The 2x2 mean pools, which the export writes as convolutions with weights of a quarter."""
 
 
-def demo_osnet(path: Path = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx") -> nn.Module:
-    """The network that the file was made from, in eval mode; its batch norms hold what was folded away, the shifts."""
-    tensors = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
-    state = {
-        _unfolded(name): torch.from_numpy(values.copy())
-        for name, values in tensors.items()
-        if name.startswith("network.") and not _MEAN_POOL.search(name)
-    }
-    # The export divides the stem's weights by the standard deviation.
-    state["conv1.conv.weight"] *= 255 * torch.tensor(INPUT.std).view(1, 3, 1, 1)
-    network = build("osnet_x0_25", classes=1).eval()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            nn.init.constant_(module.weight, (1 + module.eps) ** 0.5)
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    assert not unexpected
-    assert all(re.search(r"bn\.|fc\.1\.|classifier", name) for name in missing), missing
-    return network
-
-
-def _unfolded(name: str) -> str:
-    name = name.removeprefix("network.").replace(".gate.gate.", ".gate.")
-    return re.sub(r"\.conv2?\.bias$", ".bn.bias", name)
+def demo_osnet() -> nn.Module:
+    """The network that comes with the project, in eval mode."""
+    return load_network(ROOT / "edge_runtime" / "models" / "osnet_x0_25.pth").network
 
 
 def people() -> Tensor:

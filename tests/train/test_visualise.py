@@ -81,7 +81,7 @@ def test_people_stay_out_of_the_repository(checkpoint: Path, data: str) -> None:
     with pytest.raises(ConfigError, match="is part of the repository; give --output elsewhere"):
         main(["ranking", str(checkpoint), "--data", data, "--output", str(ROOT / "people.png")])
     with pytest.raises(ConfigError, match="is part of the repository"):
-        main(["ranking", str(ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"), "--data", data])
+        main(["ranking", str(ROOT / "edge_runtime" / "models" / "osnet_x0_25.onnx"), "--data", data])
 
 
 def test_help_says_that_pictures_of_people_are_personal_data(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,7 +145,7 @@ def test_a_command_is_called_as_the_user_called_it(program: str, name: str) -> N
 def test_the_shipped_models_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A command that names them works where it is typed, and is short in the checkout."""
     monkeypatch.chdir(ROOT)
-    assert shipped_model() == "edge_runtime/models/osnet_x0_25_cuhk03.onnx"
+    assert shipped_model() == "edge_runtime/models/osnet_x0_25.onnx"
     monkeypatch.chdir(tmp_path)
     assert Path(shipped_model()).is_file()
     assert Path(shipped_model(precision="int8")).is_file()

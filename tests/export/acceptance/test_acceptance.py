@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from edge_runtime.contract import preprocess
 from edge_runtime.contract.errors import DataError, ExportError
-from edge_runtime.contract.manifest import hash_file, read_manifest, write_manifest
+from edge_runtime.contract.manifest import Precision, hash_file, read_manifest, write_manifest
 from edge_runtime.engine.catalog import open_engine
 from edge_runtime.engine.engine import Engine
 from export.acceptance.acceptance_images import AcceptanceImages, Crops, images_of_data
@@ -25,7 +25,7 @@ from tests.support.market_folder import write_market_folder
 from tests.support.small_images import write_image
 from train.datasets.catalog import open_folder
 
-MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25_cuhk03.onnx"
+MODEL = ROOT / "edge_runtime" / "models" / "osnet_x0_25.onnx"
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 RETRIEVAL_IS_NOT_ASKED = ("--rank1-points", "100", "--map-points", "100")
 
@@ -120,9 +120,9 @@ RESIZES = {
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("name", RESIZES)
-def test_another_resize_is_caught(name: str, cuhk03: Path) -> None:
-    """On real people, whose edges it changes: bicubic instead of bilinear is enough."""
+@pytest.mark.parametrize(("name", "precision"), [("nearest", "int8"), ("bicubic", "int8"), ("corners", "fp16")])
+def test_another_resize_is_caught(name: str, precision: Precision, cuhk03: Path) -> None:
+    """On real people, whose edges it changes, by twice what the precision may cost; corners alone change less."""
     samples = open_folder(cuhk03).query[:48]
     images = [image for sample in samples if (image := preprocess.read_image(sample.path)) is not None]
     with open_engine(MODEL) as engine:
@@ -130,7 +130,7 @@ def test_another_resize_is_caught(name: str, cuhk03: Path) -> None:
             engine.describe(np.stack([fit(image) for image in images])) for fit in (_by_contract, RESIZES[name])
         )
     cosines = (right * wrong).sum(axis=1)
-    assert cosines.mean() < TOLERANCES["int8"].cosine_mean - 0.005
+    assert 1 - cosines.mean() > 2 * (1 - TOLERANCES[precision].cosine_mean)
 
 
 def _by_contract(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -229,7 +229,7 @@ def test_crops_of_the_site_may_differ_more(data: Path, tmp_path: Path, capsys: p
 def test_engines_beside_it_join_the_matrix(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every engine's queries meet every engine's gallery; one without the same space is refused."""
     child = _right(tmp_path / "child.onnx")
-    int8 = MODEL.with_name("osnet_x0_25_cuhk03_int8.onnx")
+    int8 = MODEL.with_name("osnet_x0_25_int8.onnx")
     assert _compare(child, data, "--beside", str(int8)) == 0
     said = capsys.readouterr().out
     for name in ("fp32 onnxruntime", "fp32 onnxruntime #2", "int8 onnxruntime"):
