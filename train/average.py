@@ -2,22 +2,11 @@
 
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from edge_runtime.contract.errors import ConfigError, DataError
-from edge_runtime.contract.manifest import Input, Manifest, Terms, write_manifest
+from edge_runtime.contract.errors import ConfigError
 from edge_runtime.contract.script import ScriptParser, run
 from train.datasets.crops import read_crops
-from train.datasets.images import ImageFiles
-from train.models.averaging import average, renew_statistics
-from train.models.checkpoint import LoadedNetwork, checkpoint_manifest, load_network, save
-from train.models.pixels import normalise_pixels
-from train.models.weights import load_all_but_classifiers
 
 _EXAMPLES = """\
 examples:
@@ -27,72 +16,30 @@ examples:
 The second network is trained from the weights of the first: the average of two that were trained apart finds nobody.
 Compare several shares on people that no network trained on: python train/evaluate.py mean.pth --data DIR
 """
-_BATCH = 64
 
 
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = _parser().parse_args(argv)
+    # Imported here, because reading on in --help neither needs PyTorch nor should wait for it.
+    from train.models.averaging import average_checkpoints
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if not 0 <= arguments.share <= 1:
         raise ConfigError(f"--share is between 0 (the first network) and 1 (the second), found {arguments.share}")
     if not arguments.output.resolve().parent.is_dir():
         raise ConfigError(f"expected the folder {arguments.output.parent} for --output, found none; make it")
-    first, second = load_network(arguments.first), load_network(arguments.second)
-    _check_alike(first.manifest, second.manifest)
-    crops = read_crops(arguments.data)
-    network, input_ = first.network, first.manifest.input
-    weights = average(network.state_dict(), second.network.state_dict(), share=arguments.share)
-    load_all_but_classifiers(network, weights, source=arguments.second)
-    renew_statistics(network, _batches(crops.paths, input_, images=arguments.images))
-    state = {key: network.state_dict()[key].contiguous() for key in weights}
-    save({"state_dict": state}, arguments.output)
-    write_manifest(_manifest(arguments.output, first, second=second.manifest, share=arguments.share), arguments.output)
-    print(f"{arguments.output}: {arguments.share:.0%} of {arguments.second}, statistics of {len(crops.paths)} crops")
-    return 0
-
-
-def _check_alike(first: Manifest, second: Manifest) -> None:
-    """Refuse two networks whose weights do not belong together."""
-    for name, one, other in (
-        ("architecture", first.architecture, second.architecture),
-        ("input", first.input, second.input),
-        ("descriptor", first.descriptor, second.descriptor),
-    ):
-        if one != other:
-            raise ConfigError(f"expected two networks of the same {name}, found {one} and {other}")
-
-
-def _batches(paths: tuple[Path, ...], input_: Input, *, images: int) -> Iterator[Tensor]:
-    """Batches of images that are drawn evenly from all, in a fixed random order."""
-    if len(paths) < _BATCH:
-        raise DataError(f"expected {_BATCH} crops or more in --data, found {len(paths)}; statistics need many")
-    chosen = np.unique(np.linspace(0, len(paths) - 1, max(images, _BATCH)).astype(np.int64))
-    order = np.random.default_rng(0).permutation(chosen)
-    files = ImageFiles(paths)
-    for positions in np.array_split(order, len(order) // _BATCH):
-        pixels = files.read(positions, height_px=input_.height_px, width_px=input_.width_px, rule=input_.resize)
-        yield normalise_pixels(torch.from_numpy(pixels).permute(0, 3, 1, 2), input_)
-
-
-def _manifest(path: Path, first: LoadedNetwork, *, second: Manifest, share: float) -> Manifest:
-    one = first.manifest
-    return checkpoint_manifest(
-        path,
-        first.network,
-        architecture=one.architecture,
-        data_set="average",
-        recipe=f"{1 - share:g} of {one.model_id} ({one.recipe}), {share:g} of {second.model_id} ({second.recipe})",
-        input_=one.input,
-        terms=Terms(
-            weights=_both(one.terms.weights, second.terms.weights),
-            training_data=_both(one.terms.training_data, second.terms.training_data),
-        ),
+    crops = read_crops(arguments.data).paths
+    average_checkpoints(
+        arguments.first,
+        arguments.second,
+        share=arguments.share,
+        crops=crops,
+        images=arguments.images,
+        path=arguments.output,
     )
-
-
-def _both(one: str, other: str) -> str:
-    return one if one == other else f"{one}; {other}"
+    print(f"{arguments.output}: {arguments.share:.0%} of {arguments.second}, statistics of {len(crops)} crops")
+    return 0
 
 
 def _parser() -> ScriptParser:

@@ -283,8 +283,8 @@ def test_a_gpu_that_fails_at_the_start_is_tried_again(
 
 _WAITS_FOR_SIGNALS = """
 import sys
-from edge_runtime.daemon import _take_signals
-with _take_signals() as signals:
+from edge_runtime.upkeep.signals import take_signals
+with take_signals() as signals:
     print("ready", flush=True)
     signals.reload.wait(20)
     sys.stderr.write("reload ")
