@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue, SimpleQueue
 
 from edge_runtime.boxes.matching import BoxedFrame
 from edge_runtime.camera.frame import Frame
@@ -50,7 +50,8 @@ class LookingPool:
         self._places = sum(frames_at_once(detector) for detector in detectors)
         self._begun_s: dict[str, float] = {}
         self._orders: SimpleQueue[CameraSource | None] = SimpleQueue()
-        self._results: SimpleQueue[FinishedLook | Exception] = SimpleQueue()
+        # No SimpleQueue: its `get` waits for ever if a signal is handled while its timeout ends (CPython 3.11).
+        self._results: Queue[FinishedLook | Exception] = Queue()
         # Daemon threads: a detector may take seconds for a large frame, and the process must be able to end before.
         self._threads = [
             threading.Thread(target=self._work, args=(detector,), name=f"looking-{number}", daemon=True)

@@ -1,5 +1,7 @@
 """Workers that look at frames: order, faults and the end."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.contract.errors import EngineError
 from edge_runtime.contract.nv12 import Nv12
+from edge_runtime.people.absent_detector import AbsentDetector
 from edge_runtime.people.detector import Detection
 from edge_runtime.streams.looking import FinishedLook, LookingPool
 from tests.support.scripted import ScriptedDetector, ScriptedSource
@@ -166,3 +169,15 @@ def test_a_camera_without_a_frame_leaves_the_others_of_its_batch_alone() -> None
         finished = collect(pool, 4)
     assert detector.batches == [1, 2]
     assert {one.camera_id for one in finished if one.look is None} == {"lost"}
+
+
+def test_a_signal_that_is_handled_while_the_wait_ends_does_not_make_it_endless() -> None:
+    """SIGTERM comes in such a moment once in twenty stops; the handler here takes longer than what is left."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(0.1))
+    raised = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        raised.start()
+        assert LookingPool([AbsentDetector()]).collect(0.1) == []
+    finally:
+        raised.join()
+        signal.signal(signal.SIGUSR1, before)
