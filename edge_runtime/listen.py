@@ -3,19 +3,18 @@
 import argparse
 import json
 import logging
-import os
 import re
 import secrets
-import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from edge_runtime.contract.errors import ConfigError, PublishError, ReidError
-from edge_runtime.contract.script import ScriptParser
+from edge_runtime.contract.errors import ConfigError, PublishError
+from edge_runtime.contract.script import ScriptParser, run_until_stopped
 from edge_runtime.link.broker import Connection
 from edge_runtime.link.broker_settings import BrokerSettings
 from edge_runtime.link.messages import DescriptorMessage, Message, TrackMessage
@@ -44,21 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        return _listen(arguments, stop)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ReidError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # The program that read our output has ended (`| head`). Without this, Python reports it again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    return run_until_stopped(partial(_listen, arguments))
 
 
 def command() -> None:

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from edge_runtime.contract.errors import ReidError
+from edge_runtime.contract.errors import ConfigError, ReidError
 
 _EXTRAS = {
     "torch": "train",
@@ -132,6 +134,24 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt as stop:
         print(str(stop) or "stopped by the user", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
+
+
+def run_until_stopped(main: Callable[[threading.Event], int]) -> int:
+    """Call the `main` of a program that goes on until it is stopped, with an event that SIGINT and SIGTERM set.
+
+    Returns its exit code: 2 after a ConfigError, since a restart would end as it did, and 1 after another ReidError.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return main(stop)
+    except ReidError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except BrokenPipeError:  # as in `run`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def replace_file(path: Path, content: bytes | str) -> None:

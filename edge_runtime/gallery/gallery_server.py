@@ -7,17 +7,17 @@ own, and one erases what is past its time, once an hour.
 import argparse
 import json
 import logging
-import signal
 import socket
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edge_runtime.contract.errors import ConfigError, GalleryError, ReidError
-from edge_runtime.contract.script import ScriptParser
+from edge_runtime.contract.script import ScriptParser, run_until_stopped
 from edge_runtime.gallery.associate import AssociationBySpace
 from edge_runtime.gallery.bridge import Bridges, read_bridges
 from edge_runtime.gallery.descriptor_store import Store
@@ -62,28 +62,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(gallery_config_schema() if arguments.schema else json.dumps(identity_schema(), indent=2))
         return 0
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        config = read_gallery_config(arguments.config)
-        check_files(config.broker)
-        config.page.read_token()
-        config.page.tls_options()
-        if config.webhook:
-            config.webhook.read_secret()
-            config.webhook.read_context()
-        if arguments.check:
-            print(f"{arguments.config} is right")
-            return 0
+    return run_until_stopped(partial(_check_and_run, arguments))
+
+
+def _check_and_run(arguments: argparse.Namespace, stop: threading.Event) -> int:
+    """Read the configuration and all files that it names, then run unless only that was asked for."""
+    config = read_gallery_config(arguments.config)
+    check_files(config.broker)
+    config.page.read_token()
+    config.page.tls_options()
+    if config.webhook:
+        config.webhook.read_secret()
+        config.webhook.read_context()
+    if arguments.check:
+        print(f"{arguments.config} is right")
+    else:
         _run(config, stop)
-        return 0
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ReidError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return 0
 
 
 def command() -> None:
